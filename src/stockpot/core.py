@@ -1,0 +1,176 @@
+"""What a merge method is: a frozen value, and three steps over aligned blocks of the models.
+
+    reduce(block) -> Facts          per block; Facts of blocks add up, in any order, to the same bits
+    settle(Facts) -> Settled        a few numbers: coefficients, a threshold (or: one more pass, please)
+    method(block, Settled) -> Tensor    the pure map, element by element of the output
+
+Most methods are the map only. A method knows nothing of files, devices or threads.
+Shapes: K models, S elements of a block (any shape; a block of a large tensor is flat).
+"""
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .fields import kebab_name
+
+SEGMENT = 2**15
+"""Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""
+
+Facts = Mapping[str, Tensor]
+"""float64 entries are partial sums [segments, ...], joined by exact summation; int64 entries are
+counts, joined by addition. Both give the same bits whatever the slicing, order and workers."""
+
+
+class Reach(Enum):
+    """What must be known before one output element can be computed."""
+
+    ELEMENT = auto()  # nothing but the same element of each model: one pass
+    TENSOR = auto()  # facts about the tensor: norms, dots, a threshold
+    MODEL = auto()  # facts about all tensors that share this method value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the engine must supply; every field is a law that the contract tests check."""
+
+    base: bool = False
+    reach: Reach = Reach.ELEMENT
+    sample: bool = False  # the first survey sees a sample of the elements, to set a bracket
+    whole: bool = False  # cannot work in blocks (SVD): gets whole tensors in their own shape
+    models: tuple[int, int | None] = (1, None)
+    weights: Literal["mean", "sum", "unused"] = "mean"  # divided by their sum | as given | refused
+    random: bool = False
+    symmetric: bool = True  # the order of (model, weight) pairs does not matter beyond rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A few numbers that the map needs, and what people want to know of them.
+
+    `final=False` asks for one more survey, which gets this value as its hint.
+    """
+
+    values: Mapping[str, Tensor]
+    report: Mapping[str, object] = field(default_factory=dict[str, object])
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """One aligned block of one tensor (or all of it), seen across K models.
+
+    Attributes:
+        models: K lazy rows, float32 (float64 where an input is); a row may be a view of an input
+            and must not be changed in place. Iterating holds one row, `stacked()` holds K.
+        weights: one raw number per model; their sum is 1 where `needs.weights` is "mean".
+        base: the same block of the base model, where the method needs one.
+        name: the tensor's name, the key of its randomness.
+        start: position of the block's first element in the flattened tensor.
+        numel: elements of the whole tensor.
+        seed: the run's seed.
+    """
+
+    models: Sequence[Tensor]
+    weights: tuple[float, ...]
+    base: Tensor | None = None
+    name: str = ""
+    start: int = 0
+    numel: int = 0
+    seed: int = 0
+
+    @property
+    def anchor(self) -> Tensor:
+        """The base's block; asking for it without `needs.base` is a mistake in the method."""
+        if self.base is None:
+            raise TypeError("this method reads the base but does not declare it in its needs")
+        return self.base
+
+    @property
+    def complete(self) -> bool:
+        """Whether this block is the whole tensor."""
+        return self.start == 0 and self.models[0].numel() == self.numel
+
+    def deltas(self) -> Iterator[Tensor]:
+        """Task vectors, model minus base, one at a time."""
+        base = self.anchor
+        return (row - base for row in self.models)
+
+    def stacked(self) -> Tensor:
+        """All rows at once, [K, ...]."""
+        return torch.stack(list(self.models))
+
+    def uniform(self) -> Iterator[Tensor]:
+        """One float32 tensor per model, uniform in [0, 1), the same for any slicing and device.
+
+        Philox keyed by a hash of (seed, tensor name, model index), advanced to `start`, drawn on
+        the CPU. One step of its counter gives eight 32-bit draws, so `start` is a multiple of 8.
+        """
+        shape, device = self.models[0].shape, self.models[0].device
+        for k in range(len(self.models)):
+            identity = f"{self.seed}\0{self.name}\0{k}".encode()
+            key = np.frombuffer(hashlib.blake2b(identity, digest_size=16).digest(), np.uint64)
+            bits = np.random.Philox(key=key)
+            bits.advance(self.start // 8)
+            drawn = np.random.Generator(bits).random(shape.numel(), dtype=np.float32)
+            yield torch.from_numpy(drawn).reshape(shape).to(device)  # pyright: ignore[reportUnknownMemberType]
+
+
+class Method(ABC):
+    """A merge method: subclasses are final frozen dataclasses whose fields are hyper-parameters.
+
+    A subclass calls `check_fields(self)` in `__post_init__`, so that Python, YAML and the command
+    line refuse the same values with the same words.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What the engine must supply; may depend on the fields."""
+
+    def reduce(self, stack: Stack, hint: Settled | None) -> Facts:  # noqa: ARG002
+        """Facts of one block. Only for a reach beyond ELEMENT."""
+        raise TypeError(f"{kebab_name(type(self))} reaches beyond the element but does not reduce")
+
+    def settle(self, facts: Facts, hint: Settled | None) -> Settled:  # noqa: ARG002
+        """Turn the joined facts into what the map needs. Only for a reach beyond ELEMENT."""
+        raise TypeError(f"{kebab_name(type(self))} reaches beyond the element but does not settle")
+
+    @abstractmethod
+    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
+        """The merged block, in the rows' shape, dtype and device; a new tensor."""
+
+    def advice(self, weights: tuple[float, ...]) -> Sequence[str]:  # noqa: ARG002
+        """Warnings about a legal but doubtful use, in sentences."""
+        return ()
+
+
+def join(left: Facts | None, right: Facts) -> Facts:
+    """Facts of two disjoint sets of blocks."""
+    if left is None:
+        return right
+    return {
+        key: torch.cat([left[key], value]) if value.dtype == torch.float64 else left[key] + value
+        for key, value in right.items()
+    }
+
+
+def close(facts: Facts) -> Facts:
+    """Sum the segments of float64 facts exactly (math.fsum) to one segment, [1, ...]."""
+    closed = dict(facts)
+    for key, value in facts.items():
+        if value.dtype == torch.float64:
+            columns = value.flatten(1).T.tolist()
+            closed[key] = torch.tensor([math.fsum(column) for column in columns], dtype=value.dtype)
+            closed[key] = closed[key].reshape(1, *value.shape[1:])
+    return closed
