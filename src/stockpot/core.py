@@ -1,8 +1,8 @@
 """What a merge method is: a frozen value, and three steps over aligned blocks of the models.
 
-    reduce(block) -> Facts          per block; Facts of blocks add up, in any order, to the same bits
-    settle(Facts) -> Settled        a few numbers: coefficients, a threshold (or: one more pass, please)
-    method(block, Settled) -> Tensor    the pure map, element by element of the output
+    survey(block, hint) -> Facts      per block; facts join, in any order, to the same bits
+    settle(facts, hint) -> Settled    a few numbers: coefficients, a threshold (or: once more)
+    method(block, settled) -> Tensor  the pure map, element by element of the output
 
 Most methods are the map only. A method knows nothing of files, devices or threads.
 Shapes: K models, S elements of a block (any shape; a block of a large tensor is flat).
@@ -14,20 +14,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .fields import kebab_name
+from .typed import from_numpy, to_floats
 
 SEGMENT = 2**15
 """Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""
 
-Facts = Mapping[str, Tensor]
-"""float64 entries are partial sums [segments, ...], joined by exact summation; int64 entries are
-counts, joined by addition. Both give the same bits whatever the slicing, order and workers."""
+
+class Facts(Protocol):
+    """What a survey returns: facts of disjoint blocks join, in any order, to the same bits."""
+
+    def join(self, other: Self) -> Self:
+        """Facts of both sets of blocks."""
+        ...
+
+    def close(self) -> Self:
+        """The same facts in little memory, called when a tensor's last block has joined."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Facts that are sums: fp64 partials [segments, ...] of aligned SEGMENTs, summed exactly."""
+
+    partials: Tensor
+
+    def join(self, other: "Sums") -> "Sums":
+        """Partials of both; which come first does not matter to `total`."""
+        return Sums(torch.cat([self.partials, other.partials]))
+
+    def close(self) -> "Sums":
+        """One partial: the total."""
+        return Sums(self.total()[None])
+
+    def total(self) -> Tensor:
+        """The sum over segments, correctly rounded (math.fsum), so that order cannot matter."""
+        columns = self.partials.flatten(1).T
+        sums = torch.tensor([math.fsum(to_floats(c)) for c in columns], dtype=torch.float64)
+        return sums.reshape(self.partials.shape[1:])
 
 
 class Reach(Enum):
@@ -59,7 +89,7 @@ class Settled:
     `final=False` asks for one more survey, which gets this value as its hint.
     """
 
-    values: Mapping[str, Tensor]
+    values: Mapping[str, tuple[float, ...]]
     report: Mapping[str, object] = field(default_factory=dict[str, object])
     final: bool = True
 
@@ -75,8 +105,8 @@ class Stack:
         base: the same block of the base model, where the method needs one.
         name: the tensor's name, the key of its randomness.
         start: position of the block's first element in the flattened tensor.
-        numel: elements of the whole tensor.
         seed: the run's seed.
+        runs: 0, or in how many separate runs these elements were sampled from the tensor.
     """
 
     models: Sequence[Tensor]
@@ -84,8 +114,8 @@ class Stack:
     base: Tensor | None = None
     name: str = ""
     start: int = 0
-    numel: int = 0
     seed: int = 0
+    runs: int = 0
 
     @property
     def anchor(self) -> Tensor:
@@ -93,11 +123,6 @@ class Stack:
         if self.base is None:
             raise TypeError("this method reads the base but does not declare it in its needs")
         return self.base
-
-    @property
-    def complete(self) -> bool:
-        """Whether this block is the whole tensor."""
-        return self.start == 0 and self.models[0].numel() == self.numel
 
     def deltas(self) -> Iterator[Tensor]:
         """Task vectors, model minus base, one at a time."""
@@ -121,7 +146,7 @@ class Stack:
             bits = np.random.Philox(key=key)
             bits.advance(self.start // 8)
             drawn = np.random.Generator(bits).random(shape.numel(), dtype=np.float32)
-            yield torch.from_numpy(drawn).reshape(shape).to(device)  # pyright: ignore[reportUnknownMemberType]
+            yield from_numpy(drawn).reshape(shape).to(device)
 
 
 class Method(ABC):
@@ -138,9 +163,9 @@ class Method(ABC):
     def needs(self) -> Needs:
         """What the engine must supply; may depend on the fields."""
 
-    def reduce(self, stack: Stack, hint: Settled | None) -> Facts:  # noqa: ARG002
+    def survey(self, stack: Stack, hint: Settled | None) -> Facts:  # noqa: ARG002
         """Facts of one block. Only for a reach beyond ELEMENT."""
-        raise TypeError(f"{kebab_name(type(self))} reaches beyond the element but does not reduce")
+        raise TypeError(f"{kebab_name(type(self))} reaches beyond the element but does not survey")
 
     def settle(self, facts: Facts, hint: Settled | None) -> Settled:  # noqa: ARG002
         """Turn the joined facts into what the map needs. Only for a reach beyond ELEMENT."""
@@ -153,24 +178,3 @@ class Method(ABC):
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:  # noqa: ARG002
         """Warnings about a legal but doubtful use, in sentences."""
         return ()
-
-
-def join(left: Facts | None, right: Facts) -> Facts:
-    """Facts of two disjoint sets of blocks."""
-    if left is None:
-        return right
-    return {
-        key: torch.cat([left[key], value]) if value.dtype == torch.float64 else left[key] + value
-        for key, value in right.items()
-    }
-
-
-def close(facts: Facts) -> Facts:
-    """Sum the segments of float64 facts exactly (math.fsum) to one segment, [1, ...]."""
-    closed = dict(facts)
-    for key, value in facts.items():
-        if value.dtype == torch.float64:
-            columns = value.flatten(1).T.tolist()
-            closed[key] = torch.tensor([math.fsum(column) for column in columns], dtype=value.dtype)
-            closed[key] = closed[key].reshape(1, *value.shape[1:])
-    return closed

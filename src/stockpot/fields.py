@@ -1,4 +1,4 @@
-"""The fields of a method: one check of type, bounds and finiteness for Python, YAML and flags alike.
+"""The fields of a method: one check of type and bounds for Python, YAML and flags alike.
 
 A field is annotated with what it may be: `Fraction`, `Annotated[float, Gt(0)]`, `bool`, a `Literal`
 of words, or `PerModel[...]` of one of them for one number or one per model.
@@ -130,9 +130,11 @@ def check_fields(method: object) -> None:
         FieldError: naming the method, the field, what it may be and what it got.
     """
     for spec in field_specs(type(method)):
-        value = getattr(method, spec.name)
+        value: object = getattr(method, spec.name)
         many = spec.per_model and isinstance(value, list | tuple)
-        values = tuple(cast(Sequence[object], value)) if many else (value,)
+        values: tuple[object, ...] = (
+            tuple(cast(Sequence[object], value)) if many else (cast(object, value),)
+        )
         if not values or not all(spec.admits(one) for one in values):
             either = ", one number or one per model" if spec.per_model else ""
             raise FieldError(

@@ -1,0 +1,173 @@
+"""A checkpoint as the engine sees it: named tensors, each at an offset of a source of bytes.
+
+Every reader (safetensors, torch files, directories, state dicts) ends here, so that the engine
+knows one thing only: which bytes to read. Nothing of a tensor is read before the engine asks.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..typed import to_numpy
+
+
+class Source(Protocol):
+    """Bytes that can be read by position, from many threads at once."""
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill `buffer` from `offset`, or raise CheckpointError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One tensor: what it is, and where its contiguous little-endian bytes lie.
+
+    `alias_of` names the first tensor of the same checkpoint that shares exactly these bytes
+    (tied weights of a torch file or a state dict).
+    """
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    source: Source
+    offset: int
+    alias_of: str | None = None
+
+    @property
+    def numel(self) -> int:
+        """Number of elements; 1 for a 0-d tensor."""
+        return torch.Size(self.shape).numel()
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.numel * self.dtype.itemsize
+
+    def load(self) -> Tensor:
+        """The whole tensor, in memory of its own."""
+        raw = bytearray(self.nbytes)
+        self.source.read_into(memoryview(raw), self.offset)
+        if not raw:
+            return torch.empty(self.shape, dtype=self.dtype)
+        return torch.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells a file from a later one at the same path."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class FileSource:
+    """A file read by position with a descriptor of its own; remembers what it was when opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CheckpointError(f"cannot open {path}: {error.strerror}.") from None
+        self.identity = self._identify()
+
+    def _identify(self) -> FileIdentity:
+        status = os.fstat(self._fd)
+        return FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill `buffer` from `offset`; an early end or a disk error is a CheckpointError."""
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(self._fd, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise CheckpointError(
+                    f"reading {self.path} failed at byte {offset + done}: {error.strerror}."
+                ) from None
+            if count == 0:
+                raise CheckpointError(
+                    f"{self.path} ended at byte {offset + done}: it was cut while being read."
+                )
+            done += count
+
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset`; the caller has checked both against the size."""
+        buffer = bytearray(count)
+        self.read_into(memoryview(buffer), offset)
+        return bytes(buffer)
+
+    def changed(self) -> bool:
+        """Whether the file, or what now stands at its path, differs from what was opened."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return True
+        now = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
+        return now != self.identity or self._identify() != self.identity
+
+    def __del__(self) -> None:
+        if fd := getattr(self, "_fd", None):
+            os.close(fd)
+
+
+class MemorySource:
+    """A tensor's own memory as a source; no copy is made."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        flat = tensor.detach().contiguous().cpu().reshape(-1)
+        self._bytes = to_numpy(flat.view(torch.uint8)).data
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Copy from the tensor's memory."""
+        buffer[:] = self._bytes[offset : offset + len(buffer)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Named tensors in the order in which they lie in their files, and what was noticed.
+
+    Attributes:
+        label: how messages call it: the path as the user gave it.
+        entries: name -> entry.
+        files: every weight file behind it; empty for a state dict in memory.
+        directory: where its configuration and tokenizer files lie, if it is a directory.
+        metadata: the strings stored in its header.
+        headers: BLAKE3 of each file's header (safetensors) by file name, for the manifest.
+        notes: what a user should know: stripped prefixes, the nested dict that was taken.
+    """
+
+    label: str
+    entries: Mapping[str, TensorEntry]
+    files: tuple[FileSource, ...] = ()
+    directory: Path | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, aliases counted once."""
+        return sum(e.nbytes for e in self.entries.values() if e.alias_of is None)
+
+
+def from_state_dict(state: Mapping[str, Tensor], label: str) -> Checkpoint:
+    """A checkpoint over a state dict in memory; tensors that share all their memory are aliases."""
+    entries: dict[str, TensorEntry] = {}
+    first: dict[tuple[object, ...], str] = {}
+    for name, tensor in state.items():
+        key = (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        alias = first.setdefault(key, name) if tensor.numel() else name
+        source = MemorySource(tensor) if alias == name else entries[alias].source
+        entries[name] = TensorEntry(
+            name, tensor.dtype, tuple(tensor.shape), source, 0, None if alias == name else alias
+        )
+    return Checkpoint(label, entries)

@@ -1,0 +1,85 @@
+"""What of an unfinished output is finished: one JSON line per tensor, appended as it is written.
+
+The first line says what is being made (a fingerprint of recipe, inputs and layout) and in which
+boot of the machine: within one boot everything written before a kill is in the page cache; after
+a power cut the tensors' digests decide.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished tensor: the digest of its bytes and of each input's bytes (None without)."""
+
+    name: str
+    digest: str | None
+    inputs: tuple[str | None, ...] = ()
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an earlier run left: its fingerprint, whether it was this boot, its records."""
+
+    fingerprint: str
+    same_boot: bool
+    records: Mapping[str, Record]
+
+
+def boot_id() -> str:
+    """An identity of this boot of the machine; empty where the system has none."""
+    return _BOOT.read_text().strip() if _BOOT.exists() else ""
+
+
+def read_journal(path: Path) -> Past | None:
+    """The journal at `path`, without a last line that was cut; None where there is none."""
+    if not path.exists():
+        return None
+    lines = path.read_text(encoding="utf8", errors="replace").split("\n")[:-1]
+    parsed = [entry for line in lines if (entry := _parse(line)) is not None]
+    if not parsed or "fingerprint" not in parsed[0]:
+        return None
+    boot = parsed[0].get("boot")
+    records = [
+        Record(r["name"], r["digest"], tuple(r["inputs"]), r["report"])
+        for r in parsed[1:]
+        if r.keys() == {"name", "digest", "inputs", "report"}
+    ]
+    same = bool(boot) and boot == boot_id()
+    return Past(parsed[0]["fingerprint"], same, {r.name: r for r in records})
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+class Journal:
+    """Appends records; safe to call from many threads, for each call is one write."""
+
+    def __init__(self, path: Path, fingerprint: str, past: Iterable[Record]) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o644)
+        head = json.dumps({"fingerprint": fingerprint, "boot": boot_id()}) + "\n"
+        os.write(self._fd, head.encode())
+        self.append(past)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add a line per record."""
+        text = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        os.write(self._fd, text.encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)

@@ -1,0 +1,119 @@
+"""Where every tensor of the output will lie, decided before the first byte is written.
+
+One shard is one safetensors file: 8 bytes of header length, the JSON header padded with spaces to
+a multiple of 8, then the tensors without gaps, ordered by item size (largest first) and name as
+safetensors' own writer orders them, so that a file of ours is the file that it would have written.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+DTYPE_NAMES: Mapping[torch.dtype, str] = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+}
+"""The dtypes that the safetensors format knows, by torch's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTensor:
+    """A tensor to be written."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of the output: its bytes before the tensors, and each tensor's (start, stop)."""
+
+    filename: str
+    header: bytes
+    spans: Mapping[str, tuple[int, int]]
+    size: int
+
+
+def single_file(
+    tensors: Iterable[OutputTensor], filename: str, metadata: Mapping[str, str]
+) -> tuple[Shard, ...]:
+    """All tensors in one file."""
+    return (_shard(filename, list(tensors), metadata),)
+
+
+def hub_shards(
+    tensors: Iterable[OutputTensor], shard_size: int, metadata: Mapping[str, str]
+) -> tuple[Shard, ...]:
+    """Files of at most `shard_size` bytes of tensors, named as the hubs name them.
+
+    Tensors keep their order, so that a layer's tensors stay together; a tensor larger than
+    `shard_size` has a shard of its own.
+    """
+    groups: list[list[OutputTensor]] = [[]]
+    filled = 0
+    for tensor in tensors:
+        if groups[-1] and filled + tensor.nbytes > shard_size:
+            groups.append([])
+            filled = 0
+        groups[-1].append(tensor)
+        filled += tensor.nbytes
+    if len(groups) == 1:
+        return (_shard("model.safetensors", groups[0], metadata),)
+    count = len(groups)
+    return tuple(
+        _shard(f"model-{i:05d}-of-{count:05d}.safetensors", group, metadata)
+        for i, group in enumerate(groups, start=1)
+    )
+
+
+def index_json(shards: Sequence[Shard]) -> str | None:
+    """The hub's index of a sharded output; None where there is one file."""
+    if len(shards) == 1:
+        return None
+    where = {name: shard.filename for shard in shards for name in shard.spans}
+    total = sum(shard.size - len(shard.header) for shard in shards)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
+    return json.dumps(index, indent=2) + "\n"
+
+
+def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, str]) -> Shard:
+    ordered = sorted(tensors, key=lambda t: (-t.dtype.itemsize, t.name))
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset, spans = 0, dict[str, tuple[int, int]]()
+    for tensor in ordered:
+        stop = offset + tensor.nbytes
+        spans[tensor.name] = (offset, stop)
+        header[tensor.name] = {
+            "dtype": DTYPE_NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, stop],
+        }
+        offset = stop
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    raw = len(text).to_bytes(8, "little") + text
+    absolute = {n: (start + len(raw), stop + len(raw)) for n, (start, stop) in spans.items()}
+    return Shard(filename, raw, absolute, len(raw) + offset)

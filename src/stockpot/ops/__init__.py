@@ -1,0 +1,1 @@
+"""Pure tensor steps that methods are made of; each is public here and tested alone."""

@@ -1,0 +1,79 @@
+"""Affine combinations of models, exact where the models agree.
+
+Shapes: K models, S elements of a block.
+"""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+_ROUNDING = 1e-12
+"""Sums of K numbers such as 1/K miss 1 by less than this."""
+
+
+def affine(
+    rows: Sequence[Tensor], coefficients: Sequence[float], base: Tensor | None = None
+) -> Tensor:
+    """`base + Σ_k c_k (row_k - base)`; without a base the coefficients must sum to 1.
+
+    Computed as the heaviest point minus weighted differences from it, `p - Σ c_i (p - p_i)`, one
+    row at a time in a fixed order. So copies of one point give it back to the last bit, a point
+    of coefficient 1 among zeros is returned exactly, and nothing cancels between close models.
+
+    Args:
+        rows: K tensors of one shape [S] and dtype.
+        coefficients: K finite numbers.
+        base: takes the coefficient `1 - Σ c`.
+
+    Returns:
+        A new tensor [S].
+    """
+    rest = 1.0 - math.fsum(coefficients)
+    heaviest = max(range(len(rows)), key=coefficients.__getitem__)
+    if base is None or abs(rest) < _ROUNDING:
+        anchored_on_base, anchor = False, rows[heaviest]
+    else:
+        anchored_on_base = rest >= coefficients[heaviest]
+        anchor = base if anchored_on_base else rows[heaviest]
+    out = anchor.clone()
+    for k, coefficient in enumerate(coefficients):
+        if coefficient != 0 and (anchored_on_base or k != heaviest):
+            _subtract(out, anchor - rows[k], coefficient)
+    if base is not None and not anchored_on_base and abs(rest) >= _ROUNDING:
+        _subtract(out, anchor - base, rest)
+    return out
+
+
+def _subtract(out: Tensor, difference: Tensor, coefficient: float) -> None:
+    # Multiply, then subtract: a fused alpha rounds differently in a vector's tail.
+    if coefficient != 1:
+        difference.mul_(coefficient)
+    out.sub_(difference)
+
+
+def weighted_sum(rows: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:
+    """`Σ_k c_k row_k`, [S], added one row at a time in order."""
+    out = rows[0] * coefficients[0]
+    for k in range(1, len(rows)):
+        out.add_(rows[k] * coefficients[k])
+    return out
+
+
+def median(rows: Sequence[Tensor]) -> Tensor:
+    """Element-wise median, [S]; for an even number of rows the mean of the middle two.
+
+    An odd-even transposition network of minima and maxima: K(K-1)/2 exchanges, all vectorised, the
+    same bits for any slicing.
+    """
+    ordered = [row.clone() for row in rows]
+    count = len(ordered)
+    for step in range(count):
+        for i in range(step % 2, count - 1, 2):
+            low = ordered[i].minimum(ordered[i + 1])
+            ordered[i + 1] = ordered[i].maximum(ordered[i + 1])
+            ordered[i] = low
+    if count % 2:
+        return ordered[count // 2]
+    low, high = ordered[count // 2 - 1], ordered[count // 2]
+    return affine([low, high], [0.5, 0.5])

@@ -1,0 +1,48 @@
+"""Sign election and the mean of those that agree, without a boolean tensor (three times slower)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def elect_sign(total: Tensor) -> Tensor:
+    """+1 where `total >= 0`, else -1; a new tensor of the same shape [S]."""
+    return total.sign().add_(0.5).sign_()
+
+
+def agreeing(delta: Tensor, sign: Tensor) -> Tensor:
+    """`|delta|` where delta has this sign, else 0."""
+    return (delta * sign).relu_()
+
+
+def disjoint_merge(
+    deltas: Sequence[Tensor], sign: Tensor, weights: Sequence[float], *, mean: bool
+) -> Tensor:
+    """Sum, or weighted mean, over the deltas whose sign is the elected one.
+
+        m_k = [sign(δ_k) = sign],    Σ_k m_k δ_k   or   Σ_k m_k δ_k / Σ_k m_k w_k
+
+    Args:
+        deltas: K tensors [S], already multiplied by their weights; zeros never agree.
+        sign: [S] of ±1.
+        weights: K numbers, what the mean divides by; where they sum to 0 it divides by 1.
+        mean: the weighted mean, else the sum.
+
+    Returns:
+        A new tensor [S].
+    """
+    merged = torch.zeros_like(sign)
+    share = torch.zeros_like(sign)
+    for delta, weight in zip(deltas, weights, strict=True):
+        part = agreeing(delta, sign)
+        merged.add_(part)
+        if mean:
+            part.sign_()
+            share.add_(part if weight == 1 else part.mul_(weight))
+    if mean:
+        if min(weights) > 0:
+            merged.div_(share.clamp_min_(min(weights)))
+        else:
+            merged.div_(share.add_(1 - share.sign().square_()))
+    return merged.mul_(sign)
