@@ -8,9 +8,10 @@ atomic exchange where PATH is being overwritten.
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +131,15 @@ class Output:
         with _explained(self._partial / "journal", resumable=True):
             self._journal.append(records)
 
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of each whole file, as hubs show it; reads what was written."""
+        with _explained(self._files, resumable=True):
+            found = dict[str, str]()
+            for name in self._shards:
+                with (self._files / name).open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            return found
+
     def commit(self, texts: Mapping[str, str], copies: Iterable[Path] = ()) -> None:
         """Add the small files, force everything to the disk, and put it at PATH in one step.
 
@@ -236,7 +246,7 @@ def _exchange(new: Path, old: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path, *, resumable: bool = False) -> Iterator[None]:
+def _explained(path: Path, *, resumable: bool = False) -> Generator[None]:
     """Turn an OSError about the output into an OutputError that says what to do."""
     try:
         yield

@@ -1,6 +1,6 @@
 """Methods by name: how YAML and the command line find a method and give it its fields."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
@@ -29,7 +29,7 @@ def nearest(word: str, choices: Iterable[str], most: int = 12) -> str:
     if close := get_close_matches(_plain(word[:200]), plain, 1):
         return f": did you mean '{plain[close[0]]}'?"
     listed = ", ".join(list(plain.values())[:most])
-    return f": choose from {listed}{', ...' if len(plain) > most else ''}."
+    return f": choose from {listed}, ..." if len(plain) > most else f": choose from {listed}."
 
 
 def _plain(word: str) -> str:
@@ -104,7 +104,9 @@ def method_fields(method: Method) -> dict[str, object]:
         >>> method_fields(make_method("interpolate", {}))
         {'t': 0.5}
     """
-    values = {spec.name: getattr(method, spec.name) for spec in field_specs(type(method))}
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
-    }
+    plain: dict[str, object] = {}
+    for spec in field_specs(type(method)):
+        value = getattr(method, spec.name)
+        many = isinstance(value, tuple)
+        plain[spec.name] = list(cast(Sequence[object], value)) if many else value
+    return plain

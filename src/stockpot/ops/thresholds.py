@@ -8,7 +8,7 @@ Shapes: K models.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,17 @@ _PENDING = 2**21
 """How many unsorted values a multiset may hold; 8 to 16 MiB."""
 
 
+def _no_bits() -> Bits:
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Multiset:
     """Integers with multiplicity: chunks still to be sorted, and a sorted table of what was."""
 
     pending: tuple[Bits, ...] = ()
-    values: Bits = np.empty(0, np.int64)  # noqa: RUF009 - never changed in place
-    counts: Bits = np.empty(0, np.int64)  # noqa: RUF009
+    values: Bits = field(default_factory=_no_bits)
+    counts: Bits = field(default_factory=_no_bits)
 
     def join(self, other: "Multiset") -> "Multiset":
         """Both; sorted into the table once enough is pending."""
@@ -141,7 +145,7 @@ def settle_threshold(
 ) -> Settled:
     """The exact threshold per model, or brackets for one more survey.
 
-    The threshold is the k-th largest magnitude, `k = max(1, floor(density * total))`; every
+    The threshold is the k-th largest magnitude, `k = max(1, floor(density · total))`; every
     magnitude at least as large is kept, so ties at the threshold are all kept.
 
     Args:
@@ -155,14 +159,17 @@ def settle_threshold(
     """
     lows, highs, kept = list[int](), list[int](), list[int]()
     for k, density in enumerate(density_K):
-        rank = max(1, int(density * facts.total))
+        rank = min(max(1, int(density * facts.total)), facts.total)
         low, high = (
             (-1, 2**63 - 1)
             if hint is None
             else (int(hint.values["low"][k]), int(hint.values["high"][k]))
         )
         inside, above = facts.inside[k], facts.above[k]
-        if facts.runs:
+        if not facts.total:
+            low, high = -1, 0
+            kept.append(0)
+        elif facts.runs:
             low, high = _bracket(inside, facts.total, facts.runs, rank)
         elif above >= rank:  # the threshold lies above the bracket
             low, high = high, high + 8 * (high - low)

@@ -1,0 +1,7 @@
+"""stockpot: merge neural networks by their weights, and see what it bought."""
+
+from .engine.merge import Merged as Merged
+from .engine.merge import merge as merge
+from .engine.merge import merge_to as merge_to
+from .engine.merge import run_recipe as run_recipe
+from .errors import StockpotError as StockpotError

@@ -1,0 +1,1 @@
+"""Weights on disk: readers, roles, the writer and its manifest."""

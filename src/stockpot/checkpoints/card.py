@@ -1,0 +1,68 @@
+"""The small files beside merged weights: configuration and tokenizer, and the model card."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+CONFIG_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".yaml", ".yml"}
+"""What configurations and tokenizers are made of; weights and pictures are not among them."""
+_NEVER = {"merge.json", "adapter_config.json", "trainer_state.json", "README.md"}
+_LARGEST = 2**28
+
+
+def config_files(directory: Path | None) -> Iterator[Path]:
+    """Configuration and tokenizer files of a model directory, to be copied to the output."""
+    if directory is None:
+        return
+    for path in sorted(directory.iterdir()):
+        wanted = path.suffix in CONFIG_SUFFIXES and path.name not in _NEVER
+        if (
+            wanted
+            and path.is_file()
+            and not path.name.startswith(".")
+            and not path.name.endswith(".index.json")
+            and path.stat().st_size <= _LARGEST
+        ):
+            yield path
+
+
+def config_with_dtype(path: Path, dtype: torch.dtype) -> str | None:
+    """A config.json whose dtype says what is written; None where it says nothing or cannot."""
+    try:
+        config = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
+    keys = [key for key in ("torch_dtype", "dtype") if isinstance(config, dict) and key in config]
+    if not keys:
+        return None
+    return (
+        json.dumps(config | dict.fromkeys(keys, str(dtype).removeprefix("torch.")), indent=2) + "\n"
+    )
+
+
+def model_card(
+    title: str, parents: Sequence[str], method: str, recipe_yaml: str, config: Mapping[str, object]
+) -> str:
+    """A model card with the hub's own metadata for merges.
+
+    Args:
+        title: the output's name.
+        parents: the models and the base, as the user named them.
+        method: how they were merged, as a value.
+        recipe_yaml: the resolved recipe.
+        config: the model's config.json, if any; transformers' are recognised by their keys.
+    """
+    front = ["---", "base_model:", *(f"- {json.dumps(p)}" for p in dict.fromkeys(parents))]
+    front += ["base_model_relation: merge"]
+    if "architectures" in config or "model_type" in config:
+        front += ["library_name: transformers"]
+    front += ["tags:", "- merge", "- stockpot", "---"]
+    listed = "\n".join(f"- `{parent}`" for parent in dict.fromkeys(parents))
+    return "\n".join(front) + (
+        f"\n# {title}\n\nA merge made with stockpot: `{method}` of\n\n{listed}\n\n"
+        f"The recipe, as resolved:\n\n```yaml\n{recipe_yaml}```\n\n"
+        "`merge.json` holds the digests of every input and output tensor; "
+        "`stockpot verify` checks them.\n"
+    )

@@ -1,0 +1,42 @@
+"""merge.json: what was merged with what, and what came out, so that it can be verified."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import OutputError
+
+FORMAT = 1
+
+
+def manifest_path(output: Path) -> Path:
+    """Where an output's manifest lies: in the directory, or beside the file."""
+    if output.suffix == ".safetensors":
+        return output.with_name(output.name + ".merge.json")
+    return output / "merge.json"
+
+
+def manifest_text(manifest: Mapping[str, object]) -> str:
+    """The manifest as it is written: keys in the order of the mapping, so runs repeat exactly."""
+    return json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(output: Path) -> dict[str, Any]:
+    """The manifest of an output.
+
+    Raises:
+        OutputError: there is none, or it is not one that this version reads.
+    """
+    path = manifest_path(output)
+    try:
+        manifest = json.loads(path.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise OutputError(
+            f"{output} has no {path.name}: it is not an output of stockpot."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise OutputError(f"{path} cannot be read: {str(error)[:200]}.") from None
+    if not isinstance(manifest, dict) or cast(dict[str, Any], manifest).get("format") != FORMAT:
+        raise OutputError(f"{path} is not a merge.json of this version of stockpot.")
+    return cast(dict[str, Any], manifest)

@@ -1,0 +1,73 @@
+"""Where the state dict lies in what a training script saved: at the top, or beside an optimizer."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .untrusted import listed, shown
+
+USUAL = ("state_dict", "model_state_dict", "model.state_dict", "model")
+TOP = "."
+
+
+def find_state_dict(
+    content: object, key: str | None, where: str
+) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """The state dict in the content of a torch file, and notes on what was taken and left.
+
+    A dictionary with a tensor in it is a candidate, down to two levels. One of the usual names is
+    taken before others; without one, the only candidate is.
+
+    Raises:
+        CheckpointError: where there is none, or several, of which it lists the keys.
+    """
+    found = _candidates(content)
+    if key is None:
+        key = _choose(found, content, where)
+    elif key not in found:
+        raise CheckpointError(
+            f"{where} has no state dict under {shown(key)}; it has {listed(found) or 'none'}."
+        )
+    chosen = found[key]
+    state = {name: value for name, value in chosen.items() if isinstance(value, Tensor)}
+    notes: list[str] = []
+    if key != TOP:
+        left = listed(other for other in found if other != key)
+        notes.append(f"{where}: took the state dict under {shown(key)}{left and ', left ' + left}.")
+    if rest := [name for name in chosen if name not in state]:
+        notes.append(f"{where}: left {listed(rest)}, which is no tensor.")
+    return state, tuple(notes)
+
+
+def _candidates(content: object, path: str = "", depth: int = 2) -> dict[str, dict[str, object]]:
+    """Every dictionary that holds a tensor, by its keys joined by dots."""
+    if not isinstance(content, dict):
+        return {}
+    inside = cast(dict[str, object], content)
+    if not all(isinstance(name, str) for name in cast(dict[object, object], content)):
+        return {}  # as in an optimizer, which counts its parameters
+    found = {path or TOP: inside} if any(isinstance(v, Tensor) for v in inside.values()) else {}
+    if depth:
+        for name, value in inside.items():
+            found |= _candidates(value, f"{path}.{name}" if path else name, depth - 1)
+    return found
+
+
+def _choose(found: Mapping[str, object], content: object, where: str) -> str:
+    usual = [key for key in USUAL if key in found]
+    likely = usual or [key for key in found if "optim" not in key]
+    if len(likely) == 1:
+        return likely[0]
+    if likely:
+        raise CheckpointError(
+            f"{where} holds several state dicts: {listed(likely)}. Say which one "
+            f'with the key, such as {shown(likely[0])} ("." is the outermost).'
+        )
+    what = type(content).__name__
+    if isinstance(content, dict):
+        what += f" of {listed(map(str, cast(dict[object, object], content))) or 'nothing'}"
+    raise CheckpointError(
+        f"{where} holds no state dict, only a {what}. Save the model's state_dict()."
+    )

@@ -1,0 +1,172 @@
+"""One .safetensors file. Its header is data from a stranger: believed only where it adds up.
+
+The file is a u64 length, that many bytes of JSON, then the tensors' bytes without hole or overlap.
+Nothing of a size that the header claims is allocated before the claim is held against the file.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from operator import itemgetter
+from pathlib import Path
+from typing import TypeGuard, cast
+
+import torch
+from blake3 import blake3
+
+from ..errors import CheckpointError
+from .entry import Checkpoint, FileSource, TensorEntry
+from .untrusted import parse_json, shown
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""The format's dtypes that can be merged, by the name they have in a header."""
+
+FIELDS = ("dtype", "shape", "data_offsets")
+PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")
+MAX_HEADER = 100_000_000
+"""Bytes; the limit that the format's own library sets."""
+MAX_RANK = 64
+MAX_NUMEL = 2**63 - 1
+
+
+def read_safetensors(source: FileSource) -> Checkpoint:
+    """Every tensor of one file, in the order of their bytes.
+
+    Raises:
+        CheckpointError: naming the file, the tensor, what was expected and what was found.
+    """
+    path, raw = source.path, _read_header(source)
+    header = dict(parse_json(raw, f"the header of {path}"))
+    metadata = _metadata(header.pop("__metadata__", None), path)
+    start = 8 + len(raw)
+    spans = sorted((_span(name, info, path) for name, info in header.items()), key=itemgetter(0, 1))
+    end = 0
+    for begin, stop, name, _, _ in spans:
+        if begin != end:
+            what = "overlaps the tensor before it" if begin < end else "leaves a hole before it"
+            raise CheckpointError(
+                f"{shown(name)} in {path} {what}: its bytes begin at {begin}, expected {end}. "
+                "The file is damaged or was not written by a safetensors library."
+            )
+        end = stop
+    _check_length(path, source.identity.size, start + end)
+    entries = {
+        name: TensorEntry(name, dtype, shape, source, start + begin)
+        for begin, _, name, dtype, shape in spans
+    }
+    digest = blake3(raw).hexdigest()
+    return Checkpoint(str(path), entries, (source,), None, metadata, {path.name: digest})
+
+
+def _read_header(source: FileSource) -> bytes:
+    path, size = source.path, source.identity.size
+    if size < 8:
+        raise CheckpointError(
+            f"{path} has {size} bytes, too few for a safetensors file: download or save it again."
+        )
+    (length,) = struct.unpack("<Q", source.read(0, 8))
+    if length > MAX_HEADER:
+        raise CheckpointError(
+            f"{path} is not a safetensors file, or is damaged: its first 8 bytes claim a header "
+            f"of {length:,} bytes, the format allows {MAX_HEADER:,}. Download or save it again."
+        )
+    if 8 + length > size:
+        raise CheckpointError(
+            f"{path} is truncated: its header should end at byte {8 + length:,}, the file has "
+            f"{size:,}. Download or save it again."
+        )
+    raw = source.read(8, length)
+    if not raw.startswith(b"{"):
+        raise CheckpointError(
+            f"{path} is not a safetensors file: its header begins with {shown(raw[:12])}, "
+            "expected '{'."
+        )
+    return raw
+
+
+def _metadata(value: object, path: Path) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise CheckpointError(f"__metadata__ in {path} must be an object; got {shown(value)}.")
+    for key, text in cast(dict[str, object], value).items():
+        if not isinstance(text, str):
+            raise CheckpointError(
+                f"__metadata__ in {path} must hold strings; {shown(key)} is {shown(text)}."
+            )
+    return cast(dict[str, str], value)
+
+
+def _span(
+    name: str, info: object, path: Path
+) -> tuple[int, int, str, torch.dtype, tuple[int, ...]]:
+    """(begin, end, name, dtype, shape) of one tensor, which agree with one another."""
+    fields = cast(dict[str, object], info) if isinstance(info, dict) else {}
+    word, dims, offsets = (fields.get(key) for key in FIELDS)
+    if not (
+        len(fields) == 3
+        and isinstance(word, str)
+        and _naturals(dims)
+        and _naturals(offsets)
+        and len(offsets) == 2
+    ):
+        raise CheckpointError(
+            f"{shown(name)} in {path} must have exactly a dtype, a shape and two data_offsets, in "
+            f"whole numbers in [0, 2^63); got {shown(cast(object, info))}. The header is damaged."
+        )
+    if word not in DTYPES:
+        raise CheckpointError(f"{shown(name)} in {path} {_why_not(word)}")
+    dtype, shape, (begin, end) = DTYPES[word], tuple(dims), offsets
+    if len(shape) > MAX_RANK or math.prod(n or 1 for n in shape) > MAX_NUMEL:
+        raise CheckpointError(f"{shown(name)} in {path} has an impossible shape: {shown(dims)}.")
+    nbytes = math.prod(shape) * dtype.itemsize
+    if end - begin != nbytes:
+        raise CheckpointError(
+            f"{shown(name)} in {path} is {word} {shown(shape)}, which takes {nbytes} bytes; its "
+            f"data_offsets [{begin}, {end}] hold {end - begin}. The header is damaged."
+        )
+    return begin, end, name, dtype, shape
+
+
+def _naturals(value: object) -> TypeGuard[list[int]]:
+    """Whether it is a list of whole numbers that torch can hold; true and false are none."""
+    return isinstance(value, list) and all(
+        type(n) is int and 0 <= n <= MAX_NUMEL for n in cast(list[object], value)
+    )
+
+
+def _why_not(word: str) -> str:
+    if word in PACKED:
+        return f"is quantised ({word}): its numbers are not weights. Dequantise it first."
+    return f"has the dtype {shown(word)}; stockpot can merge {', '.join(DTYPES)}."
+
+
+def _check_length(path: Path, size: int, expected: int) -> None:
+    if size < expected:
+        raise CheckpointError(
+            f"{path} is truncated: its header describes {expected:,} bytes, the file has {size:,}. "
+            "Download or save it again."
+        )
+    if size > expected:
+        raise CheckpointError(
+            f"{path} has {size - expected:,} bytes after its last tensor, which ends at byte "
+            f"{expected:,}: the file is damaged or was written twice. Download or save it again."
+        )

@@ -1,0 +1,166 @@
+"""Files written by torch.save. A pickle is only ever read with weights_only=True.
+
+The storages of a zip file (torch >= 1.6) stay where they are: torch loads the file onto the meta
+device, which tells where each storage lies, and tensors are read by position from there. Older
+files load whole.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .entry import Checkpoint, FileSource, TensorEntry, from_state_dict
+from .nested import find_state_dict
+from .pickles import refusal
+from .safetensors import DTYPES
+from .strided import StridedSource
+from .untrusted import shown
+
+SKIPS_STORAGES = hasattr(torch.serialization, "_is_meta_location")
+"""Whether this torch reads no storages when it loads onto the meta device; otherwise
+FakeTensorMode is what makes it leave them, at five times the cost for each tensor."""
+
+
+def read_torch(source: FileSource, key: str | None) -> Checkpoint:
+    """Every tensor of the state dict in one file, in the order in which it names them.
+
+    Args:
+        source: the file, a zip file or a pickle by its first bytes.
+        key: which of several state dicts; see `find_state_dict`.
+
+    Raises:
+        CheckpointError: naming what the file is, the tensor or the global that was refused.
+    """
+    path = source.path
+    zipped = source.read(0, 2) == b"PK"
+    records = _records(source) if zipped else None
+    content = _load(path, zipped)
+    if source.changed():
+        raise CheckpointError(f"{path} changed while it was read: wait until it is complete.")
+    state, notes = find_state_dict(content, key, str(path))
+    for name, tensor in state.items():
+        if why := _why_not(name, tensor):
+            raise CheckpointError(f"{shown(name)} in {path} {why}.")
+    if records is not None:
+        entries = _entries(state, source, records)
+        return Checkpoint(str(path), entries, (source,), notes=notes)
+    storages = [tensor.untyped_storage() for tensor in state.values()]
+    held = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    if sum(held.values()) > source.identity.size:
+        raise CheckpointError(f"{path} claims more bytes than it has: download or save it again.")
+    return replace(from_state_dict(state, str(path)), files=(source,), notes=notes)
+
+
+def _records(source: FileSource) -> Mapping[int, int]:
+    """Where each record of a torch zip file begins -> its bytes."""
+    path = source.path
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            order = next((m for m in members if m.filename.endswith("/byteorder")), None)
+            big = order is not None and order.file_size < 16 and archive.read(order) == b"big"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or damaged, its zip directory cannot be read "
+            f"({str(error)[:80]}): download or save it again."
+        ) from None
+    names = {member.filename.partition("/")[2] for member in members}
+    if "constants.pkl" in names:
+        raise CheckpointError(
+            f"{path} is a TorchScript archive, which holds code: save the state_dict() of "
+            "torch.jit.load(...) instead."
+        )
+    if "data.pkl" not in names:
+        raise CheckpointError(
+            f"{path} is a zip file, but not one of torch.save; it holds "
+            f"{shown(members[0].filename) if members else 'nothing'}: unpack it first."
+        )
+    if big:
+        raise CheckpointError(
+            f"{path} was saved on a big-endian machine: load it and save it again on this one."
+        )
+    found: dict[int, int] = {}
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise CheckpointError(
+                f"{shown(member.filename)} in {path} is compressed or encrypted, which torch.save "
+                "never does: load it and save it again."
+            )
+        header = member.header_offset
+        if member.file_size != member.compress_size or header + 30 > source.identity.size:
+            raise CheckpointError(f"{path} is damaged at {shown(member.filename)}.")
+        local = source.read(header, 30)
+        sizes = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        begin = header + 30 + sizes
+        if begin + member.file_size > source.identity.size:
+            raise CheckpointError(f"{path} is truncated at {shown(member.filename)}.")
+        found[begin] = member.file_size
+    return found
+
+
+def _load(path: Path, zipped: bool) -> object:
+    """What the pickle says; the tensors of a zip file have no memory, only a place."""
+    lazy, location = nullcontext(), "meta" if zipped else "cpu"
+    if zipped and not SKIPS_STORAGES:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        lazy, location = FakeTensorMode(), "cpu"
+    try:
+        with path.open("rb") as file, lazy, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols and deprecations that are torch's own
+            return cast(Any, torch).load(file, map_location=location, weights_only=True)
+    except Exception as error:  # a hostile file makes torch raise anything
+        raise refusal(path, zipped, error) from None
+
+
+def _why_not(name: str, tensor: Tensor) -> str | None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has a name that is no text"
+    if tensor.is_quantized or str(tensor.dtype).startswith(("torch.q", "torch.float4")):
+        return f"is quantised ({tensor.dtype}): its numbers are not weights. Dequantise it first"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return f"is {tensor.layout}, not a dense tensor: call to_dense() and save it again"
+    if tensor.dtype not in DTYPES.values() or tensor.is_neg():
+        return f"is {tensor.dtype}; stockpot can merge {', '.join(map(str, DTYPES.values()))}"
+    return None
+
+
+def _entries(
+    state: Mapping[str, Tensor], source: FileSource, records: Mapping[int, int]
+) -> dict[str, TensorEntry]:
+    entries: dict[str, TensorEntry] = {}
+    first: dict[tuple[object, ...], str] = {}
+    for name, tensor in state.items():
+        shape, strides, dtype = tuple(tensor.shape), tensor.stride(), tensor.dtype
+        if not tensor.numel():
+            entries[name] = TensorEntry(name, dtype, shape, source, 0)
+            continue
+        storage = tensor.untyped_storage()
+        begin: int = getattr(storage, "_checkpoint_offset", None) or -1  # none: saved without data
+        start = begin + int(tensor.storage_offset()) * dtype.itemsize
+        steps = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+        limit = begin + min(records.get(begin, 0), storage.nbytes())
+        if start + (1 + steps) * dtype.itemsize > limit:
+            raise CheckpointError(
+                f"{shown(name)} in {source.path} is {dtype} {shown(shape)}, and the file does not "
+                "hold its bytes where it should: load it and save it again with torch.save."
+            )
+        same = first.setdefault((start, dtype, shape, strides), name)
+        if same != name:
+            entries[name] = replace(entries[same], name=name, alias_of=same)
+        elif tensor.is_contiguous():
+            entries[name] = TensorEntry(name, dtype, shape, source, start)
+        else:
+            strided = StridedSource(source, start, dtype.itemsize, shape, strides)
+            entries[name] = TensorEntry(name, dtype, shape, strided, 0)
+    return entries

@@ -1,0 +1,1 @@
+"""Running a plan: passes, bytes and memory first, then threads within a budget."""

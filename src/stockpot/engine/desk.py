@@ -1,0 +1,218 @@
+"""What one worker does with one piece: read its rows, survey them, map them, cast the result."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.entry import Checkpoint
+from ..core import Facts, Method, Reach, Settled, Stack
+from ..errors import NonFiniteError
+from ..fields import kebab_name
+from ..recipes.assignment import Assignment, Assignments
+from .plan import Piece
+from .rows import Arena, Rows, is_finite, raw_bytes, read_elements
+
+UNSAMPLED = 2**18
+"""A tensor up to this size is surveyed without a sample."""
+RUN, STRIDE = 128, 2**14
+"""A sample from files is runs of 128 elements, one in every 16,384."""
+_THIN = 64
+"""A sample of a tensor in memory is every 64th element."""
+
+
+class Desk:
+    """A worker's arena and the rows of the pieces that lie in it.
+
+    Args:
+        assignments: for naming models in messages.
+        arena: bytes of the worker's buffer.
+        block: elements computed at a time.
+        device: where blocks are computed.
+        seed: of methods that draw at random.
+        check: whether NaN and infinity are refused.
+    """
+
+    def __init__(
+        self,
+        assignments: Assignments,
+        *,
+        arena: int,
+        block: int,
+        device: torch.device,
+        seed: int,
+        check: bool,
+    ) -> None:
+        self._assignments, self._block = assignments, block
+        self._arena = Arena(arena, device)
+        self._device, self._seed, self._check = device, seed, check
+
+    def load(self, pieces: Sequence[Piece]) -> tuple[list[Tensor], Tensor]:
+        """Read the rows of one piece, or of several small tensors end to end.
+
+        Returns:
+            One flat tensor per row in the stored dtype, and an empty one for the result; all in
+            the arena, and gone with the next call.
+        """
+        self._arena.clear()
+        first = pieces[0].assignment
+        numel = sum(p.numel for p in pieces)
+        rows = [self._arena.take(numel, row.dtype) for row in first.entries]
+        at = 0
+        for piece in pieces:
+            for into, entry in zip(rows, piece.assignment.entries, strict=True):
+                read_elements(entry, into[at : at + piece.numel], piece.start)
+            at += piece.numel
+        return rows, self._arena.take(numel, first.dtype)
+
+    def sample(self, assignment: Assignment, skip: int) -> tuple[list[Tensor], int]:
+        """Read runs of a tensor, one in every STRIDE elements of the group it belongs to.
+
+        Args:
+            skip: elements until the first run that falls into this tensor.
+
+        Returns:
+            The rows, runs end to end, and the number of runs.
+        """
+        self._arena.clear()
+        numel = math.prod(assignment.shape)
+        starts = range(skip, numel, STRIDE)
+        sizes = [min(RUN, numel - start) for start in starts]
+        rows = [self._arena.take(sum(sizes), row.dtype) for row in assignment.entries]
+        at = 0
+        for start, size in zip(starts, sizes, strict=True):
+            for into, entry in zip(rows, assignment.entries, strict=True):
+                read_elements(entry, into[at : at + size], start)
+            at += size
+        return rows, len(starts)
+
+    def facts(
+        self, piece: Piece, method: Method, rows: Sequence[Tensor], hint: Settled | None
+    ) -> Facts:
+        """The joined facts of a loaded piece."""
+        joined: Facts | None = None
+        for start, stop in self._blocks(piece):
+            stack = self._stack(
+                piece.assignment, rows, start - piece.start, stop - piece.start, start
+            )
+            found = method.survey(stack, hint)
+            joined = found if joined is None else joined.join(found)
+        assert joined is not None
+        return joined
+
+    def sampled_facts(
+        self, assignment: Assignment, method: Method, rows: Sequence[Tensor], runs: int
+    ) -> Facts:
+        """The facts of a sample."""
+        return method.survey(self._stack(assignment, rows, 0, rows[0].numel(), 0, runs), None)
+
+    def settle(self, piece: Piece, method: Method, rows: Sequence[Tensor]) -> Settled:
+        """Everything that must be known of a whole loaded tensor, in as many rounds as it takes."""
+        hint: Settled | None = None
+        if method.needs.sample and piece.numel > UNSAMPLED:
+            thin = [row[::_THIN].contiguous() for row in rows]
+            facts = self.sampled_facts(piece.assignment, method, thin, thin[0].numel())
+            hint = method.settle(facts.close(), None)
+        while hint is None or not hint.final:
+            hint = method.settle(self.facts(piece, method, rows, hint).close(), hint)
+        return hint
+
+    def merge(
+        self, pieces: Sequence[Piece], rows: Sequence[Tensor], out: Tensor, settled: Settled | None
+    ) -> None:
+        """Map loaded rows into `out`, block by block, in the output's dtype."""
+        first = pieces[0]
+        method = first.assignment.method
+        if method is None:
+            out.copy_(rows[0])
+            return
+        whole = Piece(first.assignment, first.start, first.start + out.numel())
+        for start, stop in self._blocks(whole):
+            low, high = start - first.start, stop - first.start
+            part = out[low:high]
+            blamed = [p.assignment for p in pieces]
+            stack = self._stack(first.assignment, rows, low, high, start, among=blamed)
+            part.copy_(method(stack, settled).reshape(-1), non_blocking=True)
+            if self._device.type == "cuda":
+                torch.cuda.current_stream().synchronize()
+            if self._check and not is_finite(part):
+                self._refuse_result(pieces, out)
+
+    def _blocks(self, piece: Piece) -> Iterator[tuple[int, int]]:
+        method = piece.assignment.method
+        step = piece.numel if method is not None and method.needs.whole else self._block
+        for start in range(piece.start, piece.stop, max(step, 1)):
+            yield start, min(start + step, piece.stop)
+        if piece.numel == 0:
+            yield piece.start, piece.stop
+
+    def _stack(
+        self,
+        a: Assignment,
+        rows: Sequence[Tensor],
+        low: int,
+        high: int,
+        start: int,
+        runs: int = 0,
+        among: Sequence[Assignment] = (),
+    ) -> Stack:
+        assert a.method is not None
+        needs = a.method.needs
+        parts = [row[low:high] for row in rows]
+        wide = any(row.dtype == torch.float64 for row in rows)
+        dtype = torch.float64 if wide else torch.float32
+        shape = a.shape if needs.whole else (high - low,)
+
+        def blame(row: int) -> None:
+            self._refuse_input(among or [a], rows, row)
+
+        lazy = Rows(parts, dtype, self._device, shape, blame if self._check else None)
+        return Stack(
+            models=lazy[: len(a.sources)],
+            weights=a.weights,
+            base=lazy[len(a.sources)] if a.base is not None else None,
+            name=a.key,
+            start=start,
+            seed=self._seed,
+            runs=runs,
+        )
+
+    def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Tensor], row: int) -> None:
+        at = 0
+        for a in among:
+            numel = math.prod(a.shape) if len(among) > 1 else rows[row].numel()
+            if not is_finite(rows[row][at : at + numel]):
+                base = self._assignments.base
+                of = base if row >= len(a.sources) and base else self._model(a, row)
+                raise NonFiniteError(
+                    f"'{a.name}' in {of.label} holds NaN or infinity. Mend or leave out that "
+                    "model, or pass --allow-non-finite to merge it as it is."
+                )
+            at += numel
+
+    def _model(self, a: Assignment, row: int) -> Checkpoint:
+        return self._assignments.models[a.models[row]]
+
+    def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
+        at = 0
+        for piece in pieces:
+            a = piece.assignment
+            if not is_finite(out[at : at + piece.numel]):
+                assert a.method is not None
+                raise NonFiniteError(
+                    f"{kebab_name(type(a.method))} gives NaN or infinity in '{a.name}' from finite "
+                    f"inputs: it may exceed the range of {str(a.dtype).removeprefix('torch.')}. "
+                    "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
+                )
+            at += piece.numel
+
+
+def bytes_of(rows: Sequence[Tensor]) -> list[memoryview]:
+    """The memory of loaded rows, as it was read."""
+    return [raw_bytes(row) for row in rows]
+
+
+def fits_tensor(assignment: Assignment) -> bool:
+    """Whether what must be known is known from this tensor alone."""
+    return assignment.method is not None and assignment.method.needs.reach is Reach.TENSOR

@@ -1,0 +1,131 @@
+"""What is written beside merged weights: the manifest, the index, the model card."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import blake3
+import torch
+
+from ..checkpoints.card import config_with_dtype, model_card
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.layout import index_json
+from ..core import Method
+from ..recipes.assignment import Assignment
+from ..recipes.yaml import dump_yaml
+from .local import Run
+from .prepare import Prepared
+
+
+def manifest_of(
+    prepared: Prepared, fingerprint: str, run: Run, sha256: Mapping[str, str]
+) -> dict[str, object]:
+    """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
+    recipe, assignments = prepared.recipe, prepared.assignments
+    methods = list(dict.fromkeys(a.method for a in assignments.tensors if a.method is not None))
+    return {
+        "stockpot": version("stockpot"),
+        "fingerprint": fingerprint,
+        "recipe": recipe.resolved(),
+        "seed": recipe.seed,
+        "methods": [repr(method) for method in methods],
+        "settled": run.reports,
+        "notes": list(assignments.notes),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "safetensors": version("safetensors"),
+        },
+        "digest": prepared.options.digest,
+        "inputs": [_input(c) for c in prepared.inputs],
+        "output": {
+            "bytes": prepared.size,
+            "files": [
+                {
+                    "name": shard.filename,
+                    "bytes": shard.size,
+                    "header": blake3.blake3(shard.header).hexdigest(),
+                    **({"sha256": sha256[shard.filename]} if sha256 else {}),
+                }
+                for shard in prepared.shards
+            ],
+        },
+        "tensors": {
+            a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors
+        },
+    }
+
+
+def _input(checkpoint: Checkpoint) -> dict[str, object]:
+    return {
+        "path": checkpoint.label,
+        "bytes": checkpoint.nbytes,
+        "files": [
+            {
+                "name": source.path.name,
+                "bytes": source.identity.size,
+                "header": checkpoint.headers.get(source.path.name),
+            }
+            for source in checkpoint.files
+        ],
+        "notes": list(checkpoint.notes),
+    }
+
+
+def _tensor(
+    a: Assignment, run: Run, methods: Sequence[Method], inputs: Sequence[Checkpoint]
+) -> dict[str, object]:
+    record = run.records[a.name]
+    entry: dict[str, object] = {"role": str(a.role), "rule": a.rule}
+    if a.method is not None:
+        entry |= {"method": methods.index(a.method), "weights": list(a.weights)}
+    origins = [_owner(entry, inputs) for entry in a.entries]
+    entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
+    entry["digest"] = record.digest
+    if record.report:
+        entry["settled"] = record.report
+    return entry
+
+
+def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
+    return next(i for i, c in enumerate(inputs) if c.entries.get(entry.name) is entry)
+
+
+def donor(prepared: Prepared) -> Checkpoint:
+    """Whose configuration and tokenizer the output gets: the base's, else the first model's."""
+    assignments = prepared.assignments
+    return assignments.base if assignments.base is not None else assignments.models[0]
+
+
+def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:
+    """The index, the model card, and a config.json whose dtype says what was written."""
+    texts: dict[str, str] = {}
+    index = index_json(prepared.shards)
+    if index is not None:
+        texts["model.safetensors.index.json"] = index
+    directory = donor(prepared).directory
+    config: Mapping[str, object] = {}
+    if directory is not None and (directory / "config.json").is_file():
+        path = directory / "config.json"
+        wanted = prepared.recipe.output.dtype
+        if wanted != "same":
+            changed = config_with_dtype(path, getattr(torch, wanted))
+            texts |= {"config.json": changed} if changed is not None else {}
+        config = _read_config(path)
+    recipe = prepared.recipe.resolved()
+    parents = [c.label for c in prepared.inputs]
+    texts["README.md"] = model_card(
+        out.name, parents, repr(prepared.recipe.method), dump_yaml(recipe), config
+    )
+    return texts
+
+
+def _read_config(path: Path) -> Mapping[str, object]:
+    try:
+        config = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return cast(Mapping[str, object], config) if isinstance(config, dict) else {}

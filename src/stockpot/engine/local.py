@@ -1,0 +1,242 @@
+"""Running a plan with threads on one machine, on the CPU or one GPU.
+
+Each worker owns an arena and takes tasks in file order: it reads, computes and writes a piece
+while the others do the same with theirs, so that reading, computing and writing overlap. Torch
+runs single-threaded within a worker, so that no result depends on the number of threads.
+"""
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from typing import TypeVar
+
+import blake3
+import torch
+
+from ..checkpoints.journal import Record
+from ..core import Facts, Settled
+from ..recipes.assignment import Assignment
+from .desk import RUN, STRIDE, UNSAMPLED, Desk, bytes_of, fits_tensor
+from .digests import TensorDigests
+from .plan import Piece, Plan, Survey, Task
+from .sinks import Sink
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Called with the bytes moved so far and in all; from any thread, often."""
+
+
+class Run:
+    """One execution of a plan into a sink.
+
+    Args:
+        plan: what to do.
+        sink: where the bytes go.
+        seed: of methods that draw at random.
+        digests: whether to take BLAKE3 of every input and output tensor.
+        device: where blocks are computed.
+        allow_non_finite: let NaN and infinity through.
+        progress: called as bytes are moved.
+
+    Attributes:
+        records: a record per finished tensor, those of an earlier run included.
+        reports: what methods settled over several tensors.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        sink: Sink,
+        *,
+        seed: int = 0,
+        digests: bool = True,
+        device: torch.device | None = None,
+        allow_non_finite: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self._plan, self._sink, self._seed, self._hash = plan, sink, seed, digests
+        self._device = device or torch.device("cpu")
+        self._check = not allow_non_finite
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._moved = 0
+        self._settled: dict[str, Settled] = {}
+        self._digests: dict[str, TensorDigests] = {}
+        self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
+        self.records: dict[str, Record] = dict(sink.done)
+        self.reports: list[Mapping[str, object]] = []
+
+    def execute(self) -> None:
+        """Survey what must be known, then map everything that is not done yet."""
+        for survey in self._plan.surveys:
+            if any(a.name not in self.records for a in survey.assignments):
+                self._survey(survey)
+        todo = list[Task]()
+        for task in self._plan.tasks:
+            pieces = tuple(p for p in task.pieces if p.assignment.name not in self.records)
+            self._count([p for p in task.pieces if p not in pieces])
+            if pieces:
+                todo.append(Task(pieces, task.packed))
+        self._in_parallel(self._map, todo)
+
+    def _in_parallel(self, work: Callable[[T, Desk], None], items: Sequence[T]) -> None:
+        queue = iter(items)
+        on_gpu = self._device.type == "cuda"
+
+        def worker() -> None:
+            torch.set_num_threads(1)
+            desk = Desk(
+                self._plan.assignments,
+                arena=self._plan.arena,
+                block=self._plan.block,
+                device=self._device,
+                seed=self._seed,
+                check=self._check,
+            )
+            try:
+                with torch.cuda.stream(torch.cuda.Stream()) if on_gpu else nullcontext():
+                    while not self._stop.is_set():
+                        with self._lock:
+                            item = next(queue, None)
+                        if item is None:
+                            return
+                        work(item, desk)
+            except BaseException:
+                self._stop.set()
+                raise
+
+        threads = torch.get_num_threads()
+        count = min(self._plan.workers, len(items))
+        try:
+            with ThreadPoolExecutor(max(count, 1)) as pool:
+                futures = [pool.submit(worker) for _ in range(count)]
+                try:
+                    wait(futures)
+                except BaseException:  # Ctrl-C: the workers leave before their next task
+                    self._stop.set()
+                    raise
+            for future in futures:
+                future.result()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _survey(self, survey: Survey) -> None:
+        """Rounds over all tensors of the survey until its method has settled."""
+        hint: Settled | None = None
+        if survey.method.needs.sample and survey.numel > 16 * UNSAMPLED:
+            hint = survey.method.settle(self._sampled(survey).close(), None)
+        while hint is None or not hint.final:
+            hint = survey.method.settle(self._surveyed(survey, hint).close(), hint)
+        for a in survey.assignments:
+            self._settled[a.name] = hint
+        if hint.report and not fits_tensor(survey.assignments[0]):
+            self.reports.append(
+                {
+                    "method": repr(survey.method),
+                    "tensors": len(survey.assignments),
+                    "models": list(survey.assignments[0].models),
+                    **hint.report,
+                }
+            )
+
+    def _sampled(self, survey: Survey) -> Facts:
+        skips, position = list[tuple[Assignment, int]](), 0
+        for a in survey.assignments:
+            skip = -position % STRIDE
+            numel = math.prod(a.shape)
+            if skip + RUN <= numel:
+                skips.append((a, skip))
+            position += numel
+
+        def work(item: tuple[Assignment, int], desk: Desk) -> Facts:
+            rows, runs = desk.sample(*item)
+            return desk.sampled_facts(item[0], survey.method, rows, runs)
+
+        return self._joined(work, skips)
+
+    def _surveyed(self, survey: Survey, hint: Settled | None) -> Facts:
+        def work(task: Task, desk: Desk) -> Facts:
+            joined: Facts | None = None
+            for piece in task.pieces:
+                rows, _ = desk.load([piece])
+                found = desk.facts(piece, survey.method, rows, hint)
+                joined = found if joined is None else joined.join(found)
+                self._count([piece], written=False)
+            assert joined is not None
+            return joined
+
+        return self._joined(work, survey.tasks)
+
+    def _joined(self, work: Callable[[T, Desk], Facts], items: Sequence[T]) -> Facts:
+        total: list[Facts] = []
+
+        def and_join(item: T, desk: Desk) -> None:
+            found = work(item, desk)
+            with self._lock:
+                total[:] = [total[0].join(found)] if total else [found]
+
+        self._in_parallel(and_join, items)
+        return total[0]
+
+    def _map(self, task: Task, desk: Desk) -> None:
+        if task.packed:
+            self._map_pieces(task.pieces, desk)
+            return
+        for piece in task.pieces:
+            self._map_pieces([piece], desk)
+
+    def _map_pieces(self, pieces: Sequence[Piece], desk: Desk) -> None:
+        """Load, settle what one tensor tells, merge, hash, write and record."""
+        first = pieces[0]
+        rows, out = desk.load(pieces)
+        settled = self._settled.get(first.assignment.name)
+        if settled is None and first.assignment.method and fits_tensor(first.assignment):
+            settled = desk.settle(first, first.assignment.method, rows)
+        desk.merge(pieces, rows, out, settled)
+        finished: list[Record] = []
+        at = 0
+        for piece in pieces:
+            parts = bytes_of([row[at : at + piece.numel] for row in [*rows, out]])
+            digests = self._hashed(piece, parts)
+            self._sink.write(piece.assignment.name, piece.start * out.dtype.itemsize, parts[-1])
+            if self._is_complete(piece):
+                *inputs, output = digests() if digests else [None] * len(parts)
+                report = settled.report if settled and fits_tensor(piece.assignment) else None
+                finished.append(Record(piece.assignment.name, output, tuple(inputs), report))
+            at += piece.numel
+        if finished:
+            self._sink.finish(finished)
+            with self._lock:
+                self.records.update((record.name, record) for record in finished)
+        self._count(pieces)
+
+    def _hashed(
+        self, piece: Piece, parts: Sequence[memoryview]
+    ) -> Callable[[], Sequence[str]] | None:
+        """Add the piece's bytes to its tensor's hashes; what is returned gives the digests."""
+        if not self._hash:
+            return None
+        if piece.whole:
+            return lambda: [blake3.blake3(part).hexdigest() for part in parts]
+        with self._lock:
+            hashes = self._digests.setdefault(piece.assignment.name, TensorDigests(len(parts)))
+        hashes.update(piece.start, piece.stop, parts, self._stop.is_set)
+        return hashes.hex
+
+    def _is_complete(self, piece: Piece) -> bool:
+        with self._lock:
+            self._left[piece.assignment.name] -= piece.numel
+            return self._left[piece.assignment.name] == 0
+
+    def _count(self, pieces: Sequence[Piece], *, written: bool = True) -> None:
+        """Tell the progress callback of bytes moved."""
+        if self._progress is None:
+            return
+        total = self._plan.bytes_read + self._plan.bytes_written
+        moved = sum(p.read_bytes + (p.written_bytes if written else 0) for p in pieces)
+        with self._lock:
+            self._moved += moved
+            self._progress(self._moved, total)

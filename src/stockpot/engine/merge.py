@@ -1,0 +1,278 @@
+"""merge(): state dicts in, state dict out. merge_to(): files to files, streamed."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ..checkpoints.card import config_files
+from ..checkpoints.entry import from_state_dict
+from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
+from ..checkpoints.writer import Output
+from ..core import Method
+from ..errors import MergeError, OutputError
+from ..recipes.model import Recipe, parse_recipe
+from ..recipes.resolve import resolve
+from .evidence import donor, manifest_of, small_texts
+from .local import Progress, Run
+from .options import Options
+from .plan import make_plan
+from .prepare import Prepared, check_disk, prepare
+from .sinks import MemorySink
+
+_log = logging.getLogger("stockpot")
+OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge to files did.
+
+    Attributes:
+        path: where the result stands.
+        tensors: how many output tensors.
+        bytes_read, bytes_written: moved by this run.
+        seconds: wall time.
+        resumed: how many tensors an earlier run had finished.
+        notes: what the user should know, in sentences.
+    """
+
+    path: Path
+    tensors: int
+    bytes_read: int
+    bytes_written: int
+    seconds: float
+    resumed: int
+    notes: tuple[str, ...]
+
+
+def merge(
+    models: Sequence[Mapping[str, Tensor] | nn.Module],
+    method: Method,
+    *,
+    base: Mapping[str, Tensor] | nn.Module | None = None,
+    weights: Sequence[float] | None = None,
+    dtype: OutputDtype = "same",
+    seed: int = 0,
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+    allow_non_finite: bool = False,
+) -> dict[str, Tensor]:
+    """Merge state dicts or modules in memory; the same bits as `merge_to` gives for their files.
+
+    Args:
+        models: K state dicts or modules with the same tensors.
+        method: a method value, such as `Average()` or `Ties(density=0.2)`.
+        base: what the models were fine-tuned from, where the method needs it.
+        weights: K raw numbers, default 1 each.
+        dtype: of the merged float tensors; "same" is what the inputs promote to.
+        seed: of methods that draw at random.
+        memory: budget for buffers beyond the inputs and the result.
+        workers: threads.
+        allow_non_finite: let NaN and infinity through.
+
+    Returns:
+        A new state dict on the CPU, in the first model's order.
+
+    Raises:
+        StockpotError: what cannot be merged, and why.
+
+    Example:
+        >>> import torch
+        >>> from stockpot.methods import Average
+        >>> merge([{"w": torch.zeros(2)}, {"w": torch.ones(2)}], Average(), weights=[1, 3])
+        {'w': tensor([0.7500, 0.7500])}
+    """
+    labels = [f"models[{i}]" for i in range(len(models))]
+    recipe = _recipe(labels, method, None if base is None else "base", weights, dtype, seed)
+    options = Options(memory=memory, workers=workers, device="cpu")
+    opened = [from_state_dict(_state(m), label) for m, label in zip(models, labels, strict=True)]
+    of_base = None if base is None else from_state_dict(_state(base), "base")
+    assignments = resolve(recipe, opened, of_base)
+    _tell(assignments.notes)
+    plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
+    sink = MemorySink(assignments.tensors)
+    Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow_non_finite).execute()
+    return sink.state
+
+
+def _state(model: Mapping[str, Tensor] | nn.Module) -> Mapping[str, Tensor]:
+    return model.state_dict() if isinstance(model, nn.Module) else model
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        _log.warning(note)
+
+
+def _recipe(
+    paths: Sequence[str],
+    method: Method,
+    base: str | None,
+    weights: Sequence[float] | None,
+    dtype: str,
+    seed: int,
+    **more: object,
+) -> Recipe:
+    if not paths:
+        raise MergeError("no model to merge: give one or more.")
+    if weights is not None and len(weights) != len(paths):
+        raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
+    given = [None] * len(paths) if weights is None else [float(w) for w in weights]
+    models = [{"path": p, "weight": w} for p, w in zip(paths, given, strict=True)]
+    output = {"dtype": dtype, "shard_size": more.pop("shard_size", "5GB")}
+    data = {"method": method, "models": models, "base": base, "output": output, "seed": seed}
+    return parse_recipe(data | more)
+
+
+def merge_to(
+    out: str | Path,
+    models: Sequence[str | Path],
+    method: Method,
+    *,
+    base: str | Path | None = None,
+    weights: Sequence[float] | None = None,
+    dtype: OutputDtype = "same",
+    shard_size: int | str = "5GB",
+    seed: int = 0,
+    missing: Literal["error", "base", "present"] = "error",
+    only: Sequence[str] = (),
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    digest: Literal["blake3", "sha256", "none"] = "blake3",
+    resume: bool = False,
+    overwrite: bool = False,
+    allow_non_finite: bool = False,
+    key: str | None = None,
+    progress: Progress | None = None,
+) -> Merged:
+    """Merge checkpoints on disk into `out`, streamed within a memory budget.
+
+    Args:
+        out: a .safetensors file, or a directory in the hub's layout. Either is complete at the
+            end, or what was there before; `out.merge.json` or `out/merge.json` says what was done.
+        models: paths of K checkpoints.
+        method: a method value.
+        base: what the models were fine-tuned from, where the method needs it.
+        weights: K raw numbers, default 1 each.
+        dtype: of the merged float tensors; "same" is what the inputs promote to.
+        shard_size: of a directory's files, in bytes or such as "5GB".
+        seed: of methods that draw at random.
+        missing: what to do with a tensor that not every model has.
+        only: globs of tensors to merge; the rest is copied from the base, else the first model.
+        memory: budget for buffers above the interpreter and its libraries.
+        workers: threads; by default one per core, at most eight.
+        device: where blocks are computed.
+        digest: BLAKE3 per tensor, SHA-256 of whole files beside it, or none.
+        resume: continue an unfinished output; the bytes are those of an unbroken run.
+        overwrite: replace what stands at `out`.
+        allow_non_finite: let NaN and infinity through.
+        key: which nested dictionary of a torch file is the state dict.
+        progress: called with bytes moved and bytes in all.
+
+    Raises:
+        StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
+    """
+    recipe = _recipe(
+        [str(m) for m in models],
+        method,
+        None if base is None else str(base),
+        weights,
+        dtype,
+        seed,
+        shard_size=shard_size,
+        missing=missing,
+        only=tuple(only),
+    )
+    options = Options(
+        memory=memory,
+        workers=workers,
+        device=device,
+        digest=digest,
+        resume=resume,
+        overwrite=overwrite,
+        allow_non_finite=allow_non_finite,
+        key=key,
+        progress=progress,
+    )
+    return run_recipe(recipe, out, options)
+
+
+def run_recipe(recipe: Recipe, out: str | Path, options: Options | None = None) -> Merged:
+    """Carry out a recipe into `out`; `merge_to` with everything that a recipe can say.
+
+    Raises:
+        StockpotError: as `merge_to`.
+    """
+    return carry_out(prepare(recipe, options or Options(), Path(out)), Path(out))
+
+
+def carry_out(prepared: Prepared, out: Path) -> Merged:
+    """Run what was prepared, and commit it with its manifest and card."""
+    began = time.monotonic()
+    options, assignments = prepared.options, prepared.assignments
+    _tell(assignments.notes)
+    fingerprint = prepared.fingerprint()
+    if options.resume and _is_complete(out, fingerprint):
+        count = len(assignments.tensors)
+        return Merged(out, count, 0, 0, time.monotonic() - began, count, assignments.notes)
+    check_disk(prepared, out)
+    with Output(
+        out,
+        prepared.shards,
+        fingerprint,
+        resume=options.resume,
+        overwrite=options.overwrite,
+    ) as output:
+        run = Run(
+            prepared.plan,
+            output,
+            seed=prepared.recipe.seed,
+            digests=options.digest != "none",
+            device=options.torch_device,
+            allow_non_finite=options.allow_non_finite,
+            progress=options.progress,
+        )
+        resumed = len(output.done)
+        run.execute()
+        _refuse_changed(prepared)
+        files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
+        manifest = manifest_of(prepared, fingerprint, run, files)
+        texts = {manifest_path(out).name: manifest_text(manifest)}
+        copies: list[Path] = []
+        if not output.is_file:
+            texts |= small_texts(prepared, out)
+            copies = [f for f in config_files(donor(prepared).directory) if f.name not in texts]
+        output.commit(texts, copies)
+    plan = prepared.plan
+    return Merged(
+        path=out,
+        tensors=len(assignments.tensors),
+        bytes_read=plan.bytes_read,
+        bytes_written=plan.bytes_written,
+        seconds=time.monotonic() - began,
+        resumed=resumed,
+        notes=assignments.notes,
+    )
+
+
+def _is_complete(out: Path, fingerprint: str) -> bool:
+    try:
+        return read_manifest(out).get("fingerprint") == fingerprint
+    except OutputError:
+        return False
+
+
+def _refuse_changed(prepared: Prepared) -> None:
+    for checkpoint in prepared.inputs:
+        for source in checkpoint.files:
+            if source.changed():
+                raise MergeError(
+                    f"{source.path} changed while it was being merged: the result would mix two "
+                    "versions and is not kept. Run again with --overwrite."
+                )

@@ -1,0 +1,252 @@
+"""How a merge will run: slices that fit the memory, passes, bytes; made before a byte is read.
+
+An assignment is cut into pieces, runs of elements that start at a multiple of SEGMENT. Pieces are
+gathered into tasks, which workers take in file order. What must be known of a whole model, or of
+a tensor too large for a worker's arena, is surveyed first; everything else happens while mapping.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..core import SEGMENT, Method, Reach
+from ..errors import MergeError
+from ..fields import kebab_name
+from ..recipes.assignment import Assignment, Assignments
+
+BLOCK = 2**17
+"""Elements computed at a time: a float32 block of 512 KiB stays in a core's cache."""
+CHUNK = 2**19
+"""Elements read at a time where nothing asks for more."""
+SMALL = 2**15
+"""Tensors up to this many elements are packed, or batched into one task."""
+ARENA = 2**27
+"""A worker's buffer is never larger than this, whatever memory there is."""
+_MAX_PIECES = 1024
+_TEMPORARIES = 8
+"""Float32 blocks that a method and the casts around it hold at once, beyond one per model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Elements [start, stop) of one output tensor."""
+
+    assignment: Assignment
+    start: int
+    stop: int
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return self.stop - self.start
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole tensor."""
+        return self.numel == math.prod(self.assignment.shape)
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes that reading it once takes."""
+        return self.numel * sum(row.dtype.itemsize for row in self.assignment.entries)
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of its result."""
+        return self.numel * self.assignment.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker takes at once; packed pieces share one computation, element by element."""
+
+    pieces: tuple[Piece, ...]
+    packed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Tensors whose facts are joined before any of them can be mapped."""
+
+    method: Method
+    assignments: tuple[Assignment, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def numel(self) -> int:
+        """Number of elements surveyed."""
+        return sum(math.prod(a.shape) for a in self.assignments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A merge that can run.
+
+    Attributes:
+        assignments: what each output tensor is made of.
+        tasks: the maps and copies, in file order.
+        surveys: what must be known before, each over its own tensors.
+        workers: threads.
+        block: elements computed at a time.
+        arena: bytes of each worker's buffer.
+        bytes_read, bytes_written: over all passes, without samples.
+        peak_memory: bytes above the interpreter and its libraries, predicted.
+    """
+
+    assignments: Assignments
+    tasks: tuple[Task, ...]
+    surveys: tuple[Survey, ...]
+    workers: int
+    block: int
+    arena: int
+    bytes_read: int
+    bytes_written: int
+    peak_memory: int
+
+
+def element_bytes(assignment: Assignment) -> int:
+    """Bytes that one output element needs in the arena: its inputs and itself."""
+    return sum(row.dtype.itemsize for row in assignment.entries) + assignment.dtype.itemsize
+
+
+def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
+    """Cut a merge into tasks that keep within `memory` bytes.
+
+    Raises:
+        MergeError: a whole-matrix method needs more memory than there is.
+    """
+    widest = max((len(a.entries) for a in assignments.tensors), default=1)
+    workers, block = _shape_of_work(memory, workers, widest)
+    room = min(ARENA, int(0.5 * memory / workers))
+    least = max((SEGMENT * element_bytes(a) for a in assignments.tensors), default=1)
+    room = max(room, min(least, max(map(_tensor_bytes, assignments.tensors), default=1)))
+
+    surveyed = list(_surveys(assignments.tensors, room))
+    wide = {id(a) for survey in surveyed for a in survey.assignments}
+    tasks = tuple(_tasks(assignments.tensors, room, wide, memory // workers))
+    every = [p for t in tasks for p in t.pieces]
+    arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
+    read = sum(p.read_bytes for p in every)
+    read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
+    scratch = block * 4 * (widest + _TEMPORARIES)
+    books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
+    return Plan(
+        assignments=assignments,
+        tasks=tasks,
+        surveys=tuple(surveyed),
+        workers=workers,
+        block=block,
+        arena=arena,
+        bytes_read=read,
+        bytes_written=sum(p.written_bytes for p in every),
+        peak_memory=workers * (arena + scratch) + books,
+    )
+
+
+def _shape_of_work(memory: int, workers: int, rows: int) -> tuple[int, int]:
+    """Fewer workers, then smaller blocks, until the computing blocks take a third of memory."""
+    block = BLOCK
+    while workers * block * 4 * (rows + _TEMPORARIES) > memory / 3 and (
+        block > SEGMENT or workers > 1
+    ):
+        if workers > 1 and block <= BLOCK // 2:
+            workers -= 1
+        else:
+            block = max(block // 2, SEGMENT)
+    return workers, block
+
+
+def _surveys(tensors: Sequence[Assignment], room: int) -> Iterator[Survey]:
+    shared: dict[tuple[Method, tuple[int, ...], tuple[float, ...]], list[Assignment]] = {}
+    for a in tensors:
+        if a.method is None:
+            continue
+        match a.method.needs.reach:
+            case Reach.MODEL:
+                shared.setdefault((a.method, a.models, a.weights), []).append(a)
+            case Reach.TENSOR if not a.method.needs.whole and _tensor_bytes(a) > room:
+                yield _survey(a.method, [a], room)
+            case _:
+                pass
+    for (method, _, _), group in shared.items():
+        yield _survey(method, group, room)
+
+
+def _survey(method: Method, group: list[Assignment], room: int) -> Survey:
+    batches = _batched(p for a in group for p in _cut(a, min(room, CHUNK * element_bytes(a))))
+    return Survey(method, tuple(group), tuple(batches))
+
+
+def _tasks(tensors: Sequence[Assignment], room: int, wide: set[int], whole_room: int) -> list[Task]:
+    loose = list[Assignment]()
+    packable: dict[tuple[object, ...], list[Assignment]] = {}
+    for a in tensors:
+        signature = _packable(a) if math.prod(a.shape) <= SMALL else None
+        (loose if signature is None else packable.setdefault(signature, [])).append(a)
+    tasks = [*_batched(p for a in loose for p in _cut(a, _step(a, room, wide, whole_room)))]
+    for group in packable.values():
+        full = min(BLOCK, room // element_bytes(group[0]) - SMALL)
+        pieces = (p for a in group for p in _cut(a, room))
+        tasks.extend(Task(task.pieces, packed=True) for task in _batched(pieces, full))
+    position = {id(a): i for i, a in enumerate(tensors)}
+    return sorted(tasks, key=lambda task: position[id(task.pieces[0].assignment)])
+
+
+def _packable(a: Assignment) -> tuple[object, ...] | None:
+    """What tensors must have in common to be computed as one; None where they cannot be."""
+    if a.method is None:
+        assert a.copy_from is not None
+        return (None, a.copy_from.dtype, a.dtype)
+    needs = a.method.needs
+    if needs.reach is not Reach.ELEMENT or needs.random or needs.whole:
+        return None
+    return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
+
+
+def _step(a: Assignment, room: int, wide: set[int], whole_room: int) -> int:
+    """Bytes of arena that one piece of this assignment may take."""
+    if a.method is not None and a.method.needs.whole:
+        needed = _tensor_bytes(a) + 4 * math.prod(a.shape) * (len(a.entries) + _TEMPORARIES)
+        if needed > whole_room:
+            raise MergeError(
+                f"{kebab_name(type(a.method))} works on whole matrices: '{a.name}' "
+                f"{a.shape} needs {needed / 2**20:.0f} MiB per worker and has "
+                f"{whole_room / 2**20:.0f} MiB: raise --memory or lower --workers."
+            )
+        return _tensor_bytes(a)
+    fused = a.method is not None and a.method.needs.reach is Reach.TENSOR and id(a) not in wide
+    return room if fused else min(room, CHUNK * element_bytes(a))
+
+
+def _cut(a: Assignment, step_bytes: int) -> Iterator[Piece]:
+    numel = math.prod(a.shape)
+    step = step_bytes // max(element_bytes(a), 1)
+    if step < numel:
+        step = max(step - step % SEGMENT, SEGMENT)
+    for start in range(0, max(numel, 1), max(step, 1)):
+        yield Piece(a, start, min(start + step, numel))
+
+
+def _batched(pieces: Iterable[Piece], full: int = BLOCK) -> Iterator[Task]:
+    """Tasks of consecutive pieces, each ended by the piece that fills it."""
+    batch: list[Piece] = []
+    filled = 0
+    for piece in pieces:
+        batch.append(piece)
+        filled += piece.numel
+        if filled >= full or len(batch) == _MAX_PIECES:
+            yield Task(tuple(batch))
+            batch, filled = [], 0
+    if batch:
+        yield Task(tuple(batch))
+
+
+def room_of(task: Task) -> int:
+    """Bytes of arena that a task takes, with padding between rows."""
+    sizes = [p.numel * element_bytes(p.assignment) for p in task.pieces]
+    rows = max((len(p.assignment.entries) + 1 for p in task.pieces), default=0)
+    return (sum(sizes) if task.packed else max(sizes, default=0)) + 64 * rows
+
+
+def _tensor_bytes(a: Assignment) -> int:
+    return math.prod(a.shape) * element_bytes(a)

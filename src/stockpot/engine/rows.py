@@ -1,0 +1,95 @@
+"""A worker's buffer, and the rows of a block as methods see them.
+
+Raw bytes of all models lie in the arena; a row is turned to float32 (float64 where an input is)
+only when a method asks for it, and is checked for NaN and infinity on the way.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.entry import TensorEntry
+from ..typed import to_numpy
+
+ALIGN = 64
+
+
+class Arena:
+    """One worker's memory, handed out from the start for each piece and used again for the next."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        pinned = device.type == "cuda"
+        self._bytes = torch.empty(size + ALIGN, dtype=torch.uint8, pin_memory=pinned)
+        self._used = 0
+
+    def clear(self) -> None:
+        """Forget what was handed out."""
+        self._used = 0
+
+    def take(self, numel: int, dtype: torch.dtype) -> Tensor:
+        """A flat tensor over the next bytes; its contents are whatever was there."""
+        start = self._used
+        stop = start + numel * dtype.itemsize
+        self._used = stop + -stop % ALIGN
+        return self._bytes[start:stop].view(dtype)
+
+
+def raw_bytes(flat: Tensor) -> memoryview:
+    """The memory of a flat tensor on the CPU."""
+    return to_numpy(flat.view(torch.uint8)).data if flat.numel() else memoryview(bytearray())
+
+
+def read_elements(entry: TensorEntry, into: Tensor, start: int) -> None:
+    """Fill a flat tensor with the entry's elements from `start`."""
+    entry.source.read_into(raw_bytes(into), entry.offset + start * entry.dtype.itemsize)
+
+
+def is_finite(values: Tensor) -> bool:
+    """Whether every element is finite.
+
+    A sum is not finite if an element is not, and takes a thirtieth of the time of isfinite; one
+    that overflows by itself is looked at again.
+    """
+    sums = (
+        values if values.dtype in (torch.float32, torch.float64, torch.bfloat16) else values.float()
+    )
+    return math.isfinite(sums.sum().item()) or bool(torch.isfinite(sums).all())
+
+
+class Rows(Sequence[Tensor]):
+    """Lazy rows of one block: converted when asked for, never kept.
+
+    Args:
+        raw: one flat tensor per row, in the arena.
+        shape: the shape that a method sees.
+        blame: called with the row's index if it is not finite; None to let it through.
+    """
+
+    def __init__(
+        self,
+        raw: Sequence[Tensor],
+        dtype: torch.dtype,
+        device: torch.device,
+        shape: Sequence[int],
+        blame: Callable[[int], None] | None,
+    ) -> None:
+        self._raw, self._dtype, self._device = raw, dtype, device
+        self._shape, self._blame = shape, blame
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Rows": ...
+    def __getitem__(self, index: int | slice) -> "Tensor | Rows":
+        if isinstance(index, slice):
+            return Rows(self._raw[index], self._dtype, self._device, self._shape, self._blame)
+        row = self._raw[index].to(self._device, self._dtype, non_blocking=True).view(*self._shape)
+        if self._blame is not None and not is_finite(row):
+            self._blame(range(len(self))[index])
+        return row
