@@ -20,7 +20,7 @@ PACKED = {
 }
 """What packs weights into codes, and the tensors that tell of it."""
 
-SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales")
+SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales", "{}.SCB")
 """The names of the scale of a tensor of codes."""
 
 CONFIG_KEYS = ("quantization_config", "compression_config")

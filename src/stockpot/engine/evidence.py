@@ -53,9 +53,7 @@ def manifest_of(
                 for shard in prepared.shards
             ],
         },
-        "tensors": {
-            a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors
-        },
+        "tensors": {a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors},
     }
 
 

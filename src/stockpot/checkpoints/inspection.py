@@ -1,0 +1,115 @@
+"""What is in a checkpoint, and do several of them fit and come from one origin."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .entry import Checkpoint, TensorEntry
+from .roles import Role, classify
+
+_TENSORS, _ELEMENTS = 64, 4096
+_SHARED = 0.5
+"""Matrices of networks from different starts have a cosine near 0; fine-tunes of one, near 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTotal:
+    """All tensors of one role and dtype."""
+
+    role: Role
+    dtype: str
+    tensors: int
+    elements: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a model compares with the first one.
+
+    Attributes:
+        label: the model.
+        differences: tensors that only one has, or whose shapes differ, in sentences.
+        cosine: between samples of the matrices of both; None where none can be compared.
+        same_origin: whether the cosine says that both were trained from the same start.
+    """
+
+    label: str
+    differences: tuple[str, ...]
+    cosine: float | None
+    same_origin: bool
+
+
+def role_totals(checkpoint: Checkpoint) -> tuple[RoleTotal, ...]:
+    """Tensors, elements and bytes by role and dtype, largest first."""
+    totals: dict[tuple[Role, str], Counter[str]] = {}
+    for entry in checkpoint.entries.values():
+        role = classify(entry.name, entry.shape, entry.dtype, entry.alias_of)
+        total = totals.setdefault((role, dtype_text(entry)), Counter())
+        total.update(tensors=1, elements=entry.numel, bytes=entry.nbytes)
+    listed = [
+        RoleTotal(r, d, t["tensors"], t["elements"], t["bytes"]) for (r, d), t in totals.items()
+    ]
+    return tuple(sorted(listed, key=lambda total: -total.bytes))
+
+
+def dtype_text(entry: TensorEntry) -> str:
+    """The dtype's name without torch's prefix."""
+    return str(entry.dtype).removeprefix("torch.")
+
+
+def fit(first: Checkpoint, other: Checkpoint) -> Fit:
+    """Compare a model with the first: names, shapes, and the direction of sampled matrices."""
+    differences = tuple(_differences(first, other))
+    cosine = _cosine(first, other)
+    return Fit(other.label, differences, cosine, cosine is not None and cosine > _SHARED)
+
+
+def _differences(first: Checkpoint, other: Checkpoint) -> Iterator[str]:
+    for name, entry in first.entries.items():
+        there = other.entries.get(name)
+        if there is None:
+            yield f"'{name}' is missing in {other.label}."
+        elif there.shape != entry.shape:
+            yield f"'{name}' in {other.label} is {there.shape}; {first.label} has {entry.shape}."
+    for name in other.entries:
+        if name not in first.entries:
+            yield f"'{name}' is only in {other.label}."
+
+
+def _cosine(first: Checkpoint, other: Checkpoint) -> float | None:
+    shared = [
+        (entry, other.entries[name])
+        for name, entry in first.entries.items()
+        if name in other.entries
+        and other.entries[name].shape == entry.shape
+        and entry.dtype.is_floating_point
+        and classify(entry.name, entry.shape, entry.dtype) in (Role.MATRIX, Role.CONV)
+    ]
+    if not shared:
+        return None
+    chosen = shared[:: math.ceil(len(shared) / _TENSORS)]
+    found = [_cosine_of(_sample(a), _sample(b)) for a, b in chosen]
+    return math.fsum(found) / len(found)
+
+
+def _sample(entry: TensorEntry) -> Tensor:
+    count = min(entry.numel, _ELEMENTS)
+    raw = bytearray(count * entry.dtype.itemsize)
+    start = (entry.numel - count) // 2 * entry.dtype.itemsize
+    entry.source.read_into(memoryview(raw), entry.offset + start)
+    return torch.frombuffer(raw, dtype=entry.dtype).double() if raw else torch.zeros(0)
+
+
+def _cosine_of(a: Tensor, b: Tensor) -> float:
+    scale = math.sqrt((a @ a).item() * (b @ b).item())
+    return (a @ b).item() / scale if scale > 0 else 0.0
+
+
+def every_fit(checkpoints: Sequence[Checkpoint]) -> tuple[Fit, ...]:
+    """Each further model against the first."""
+    return tuple(fit(checkpoints[0], other) for other in checkpoints[1:])

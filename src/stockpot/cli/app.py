@@ -1,0 +1,67 @@
+"""The command line: parse, run, and turn every error into one line and an exit code.
+
+0 done; 2 when the command line alone shows what is wrong; 1 when reading shows it; 130 on Ctrl-C.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from ..errors import StockpotError
+from ..methods.catalogue import find_method
+from .console import complain
+from .inspect import inspect
+from .merge import merge_app
+from .methods import methods
+from .recipe import explain, run
+from .usage import UsageError, told_by_the_command_line
+from .verify import verify
+
+app = App(
+    name="stockpot",
+    help="Merge neural networks by their weights: any checkpoints in, a merge at disk speed, "
+    "evidence beside it.",
+    version=version("stockpot"),
+    suppress_keyboard_interrupt=False,
+)
+app.command(merge_app)
+for _function in (run, methods, inspect, explain, verify):
+    app.command(_function)
+app.register_install_completion_command(name="--install-completion")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(execute(tokens))
+
+
+def execute(tokens: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    as_json = "--json" in tokens
+    try:
+        if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
+            with told_by_the_command_line():
+                find_method(tokens[1])
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        complain(str(error).strip(), as_json=as_json)
+        return 2
+    except UsageError as error:
+        complain(str(error), as_json=as_json)
+        return 2
+    except StockpotError as error:
+        complain(str(error), as_json=as_json)
+        return 1
+    except KeyboardInterrupt:
+        complain("interrupted; what is finished is kept: run again with --resume.", as_json=as_json)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of a pipe left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,89 @@
+"""The one place that prints: results on stdout, everything about the run on stderr."""
+
+import json
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from ..engine.local import Progress as Callback
+
+_out = Console(soft_wrap=True, highlight=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line of the result."""
+    _out.print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """A line about the run."""
+    _err.print(f"note: {text}", markup=False)
+
+
+def complain(text: str, *, as_json: bool) -> None:
+    """An error: on stderr in words, and on stdout as the one JSON object where that was asked."""
+    if as_json:
+        print_json({"error": text})
+    _err.print(f"stockpot: {text}", markup=False)
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout; columns of numbers are right-aligned."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).replace("[", r"\[")
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def size_text(count: float) -> str:
+    """A number of bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
+    """Bytes, throughput and time left, on stderr, if that is a terminal."""
+    if quiet or not _err.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda moved, total: bar.update(task, completed=moved, total=total)

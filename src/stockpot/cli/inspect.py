@@ -1,0 +1,122 @@
+"""`stockpot inspect MODEL...`"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..checkpoints.entry import Checkpoint
+from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
+from ..checkpoints.read import read_checkpoint
+from ..checkpoints.roles import classify
+from .console import note, print_json, print_table, say, size_text
+from .flags import Flag
+from .usage import UsageError
+
+Model = Annotated[str, Parameter(help="Checkpoints: files or directories.")]
+_SHOWN = 20
+
+
+def inspect(
+    *models: Model, tensors: Flag = False, key: str | None = None, json: Flag = False
+) -> int:
+    """Show tensors, roles, dtypes and sizes; of several models, whether they fit.
+
+    Args:
+        tensors: List every tensor.
+        key: Which nested dictionary of a torch file is the state dict.
+        json: Print one JSON object on stdout and nothing else.
+    """
+    if not models:
+        raise UsageError("no model given: stockpot inspect MODEL...")
+    opened = [read_checkpoint(path, key=key) for path in models]
+    fits = every_fit(opened)
+    if json:
+        print_json(
+            {"models": [_facts(c, tensors) for c in opened], "fits": [_fit(f) for f in fits]}
+        )
+        return 0
+    for checkpoint in opened:
+        _show(checkpoint, tensors)
+    for found in fits:
+        _show_fit(opened[0].label, found)
+    return 0
+
+
+def _show(checkpoint: Checkpoint, tensors: bool) -> None:
+    elements = sum(e.numel for e in checkpoint.entries.values() if e.alias_of is None)
+    say(
+        f"{checkpoint.label}: {len(checkpoint.entries):,} tensors, {elements:,} parameters, "
+        f"{size_text(checkpoint.nbytes)} in {len(checkpoint.files)} file(s)"
+    )
+    for text in checkpoint.notes:
+        note(text)
+    rows = [
+        (t.role, t.dtype, t.tensors, t.elements, size_text(t.bytes))
+        for t in role_totals(checkpoint)
+    ]
+    print_table("", ("role", "dtype", "tensors", "elements", "size"), rows)
+    if tensors:
+        listed = [(t["name"], t["role"], t["dtype"], t["shape"]) for t in _tensors(checkpoint)]
+        print_table("", ("tensor", "role", "dtype", "shape"), listed)
+    say("")
+
+
+def _show_fit(first: str, found: Fit) -> None:
+    if not found.differences:
+        say(f"{found.label} has the same tensors as {first}.")
+    else:
+        say(f"{found.label} does not fit {first}: {len(found.differences)} differences.")
+        for text in found.differences[:_SHOWN]:
+            say(f"  {text}")
+        if len(found.differences) > _SHOWN:
+            say(f"  and {len(found.differences) - _SHOWN} more.")
+    if found.cosine is not None:
+        origin = (
+            "likely the same origin"
+            if found.same_origin
+            else ("likely different origins: an average would be a bad network")
+        )
+        say(f"  cosine of sampled matrices {found.cosine:.3f}: {origin}.")
+
+
+def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, object]:
+    totals = [
+        {
+            "role": t.role.value,
+            "dtype": t.dtype,
+            "tensors": t.tensors,
+            "elements": t.elements,
+            "bytes": t.bytes,
+        }
+        for t in role_totals(checkpoint)
+    ]
+    facts: dict[str, object] = {
+        "model": checkpoint.label,
+        "tensors": len(checkpoint.entries),
+        "bytes": checkpoint.nbytes,
+        "roles": totals,
+        "notes": list(checkpoint.notes),
+    }
+    return facts | ({"entries": _tensors(checkpoint)} if tensors else {})
+
+
+def _tensors(checkpoint: Checkpoint) -> Sequence[dict[str, object]]:
+    return [
+        {
+            "name": e.name,
+            "role": classify(e.name, e.shape, e.dtype, e.alias_of).value,
+            "dtype": dtype_text(e),
+            "shape": list(e.shape),
+        }
+        for e in checkpoint.entries.values()
+    ]
+
+
+def _fit(found: Fit) -> dict[str, object]:
+    return {
+        "model": found.label,
+        "differences": list(found.differences),
+        "cosine": found.cosine,
+        "same_origin": found.same_origin,
+    }

@@ -1,0 +1,114 @@
+"""`stockpot merge METHOD MODEL... --out PATH`: one command per method, its fields as flags."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Group, Parameter
+from docstring_parser import parse
+
+from ..core import Method
+from ..fields import FieldSpec, field_specs, kebab_name
+from ..methods import METHODS
+from ..methods.catalogue import make_method
+from ..recipes.model import parse_recipe
+from .flags import Out, Run, RunFlags
+from .perform import perform
+from .usage import UsageError, told_by_the_command_line
+
+_FIELDS = Group("Fields of the method", sort_key=1)
+_MERGE = Group("What is merged", sort_key=0)
+
+Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
+Weights = Annotated[
+    str | None,
+    Parameter(help="One number per model, such as 0.7,0.3.", allow_leading_hyphen=True),
+]
+
+merge_app = App(name="merge", help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH.")
+
+
+def _command(cls: type[Method]) -> Callable[..., int]:
+    """A function whose signature is the method's fields, for cyclopts to turn into flags."""
+    specs = field_specs(cls)
+
+    def command(*models: str, **given: Any) -> int:
+        fields = {s.name: given.pop(s.name) for s in specs if s.name in given}
+        flags, out = given.get("flags") or RunFlags(), given["out"]
+        with told_by_the_command_line():
+            if not models:
+                raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
+            data = {
+                "method": make_method(kebab_name(cls), fields),
+                "models": _ingredients(models, given.get("weights")),
+                "base": given.get("base"),
+            }
+            recipe = parse_recipe(flags.onto(data))
+        return perform(recipe, out, flags)
+
+    described = {
+        p.arg_name: p.description for p in parse(inspect.cleandoc(cls.__doc__ or "")).params
+    }
+    kind = inspect.Parameter
+    parameters = [
+        kind("models", kind.VAR_POSITIONAL, annotation=Annotated[str, Parameter(group=_MERGE)]),
+        kind("out", kind.KEYWORD_ONLY, annotation=Annotated[Out, Parameter(group=_MERGE)]),
+        _optional("base", Annotated[Base, Parameter(group=_MERGE)], None),
+        _optional("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
+        *(_field(spec, getattr(cls(), spec.name), described.get(spec.name)) for spec in specs),
+        _optional("flags", Run, RunFlags()),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = (cls.__doc__ or "").split("\n")[0]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__name__ = kebab_name(cls)
+    return command
+
+
+def _optional(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _field(spec: FieldSpec, default: object, description: str | None) -> inspect.Parameter:
+    text = f"{' '.join((description or '').split())} Must be {spec.interval()}."
+    parameter = Parameter(
+        help=text, group=_FIELDS, allow_leading_hyphen=spec.kind in (int, float), n_tokens=None
+    )
+    kind: Any = spec.kind
+    if spec.choices:
+        kind = Literal[spec.choices]
+    elif spec.per_model:
+        kind = str
+        parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1)
+    return _optional(spec.name, Annotated[kind, parameter], default)
+
+
+def _numbers(_: object, tokens: Any) -> float | tuple[float, ...]:
+    numbers = parse_numbers(tokens[0].value)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"'{text[:80]}' is not a number, or numbers separated by commas") from None
+
+
+def _ingredients(models: tuple[str, ...], weights: str | None) -> list[dict[str, object]]:
+    if weights is None:
+        return [{"path": path} for path in models]
+    try:
+        numbers = parse_numbers(weights)
+    except ValueError as error:
+        raise UsageError(f"--weights: {error}.") from None
+    if len(numbers) != len(models):
+        raise UsageError(f"--weights has {len(numbers)} numbers for {len(models)} models.")
+    return [{"path": p, "weight": w} for p, w in zip(models, numbers, strict=True)]
+
+
+for _cls in METHODS:
+    merge_app.command(_command(_cls), name=kebab_name(_cls))

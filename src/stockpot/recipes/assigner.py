@@ -1,0 +1,178 @@
+"""Building the assignment of one tensor after the other, and gathering what stands in the way."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from ..checkpoints.entry import TensorEntry
+from ..checkpoints.roles import Role
+from ..core import Method, Needs
+from ..fields import kebab_name
+from .assignment import ONLY_IN, Assignment
+from .differences import Differences, dtype_name, is_mergeable
+from .fit import Ingredients, for_models, joint_dtype, mean_weights, statistics_weights
+from .model import Recipe
+from .rules import NORM_STATS, Decision
+
+
+class Assigner:
+    """Builds assignments one by one, and gathers every difference that forbids one."""
+
+    def __init__(self, recipe: Recipe, ingredients: Ingredients) -> None:
+        self.recipe = recipe
+        self.models = ingredients.models
+        self.base = ingredients.base
+        self.weights = ingredients.weights or (1.0,) * len(ingredients.models)
+        self.shift = int(ingredients.base_is_first)  # the recipe does not count the base
+        self.done: dict[str, Assignment] = {}
+        self.differences = Differences()
+        self._needs: dict[Method, Needs] = {}
+        self._shares: dict[tuple[object, ...], tuple[float, ...]] = {}
+
+    def add(self, name: str, role: Role, decision: Decision) -> None:
+        """Assign one tensor, or tell why that cannot be."""
+        if decision.method is None:
+            assignment = self._copy(name, role, decision)
+        else:
+            assignment = self._merge(name, role, decision, decision.method)
+        if assignment is not None:
+            self.done[name] = self._tie(assignment)
+
+    def finish(self) -> tuple[Assignment, ...]:
+        """All assignments, in the order in which they were added.
+
+        Raises:
+            MergeError: every difference that was found, the first twenty in words.
+        """
+        self.differences.raise_if_any()
+        return tuple(self.done.values())
+
+    def _merge(
+        self, name: str, role: Role, decision: Decision, method: Method
+    ) -> Assignment | None:
+        needs = self._needs.get(method) or self._needs.setdefault(method, method.needs)
+        taken = self._take(name)
+        if taken is None:
+            return None
+        low = needs.models[0]
+        if len(taken) == 1 < low:
+            ((index, entry),) = taken.items()
+            return self._copied(name, role, entry, f"{ONLY_IN} {self.models[index].label}")
+        if len(taken) < low:
+            return self.differences.add(
+                f"'{name}' is in {len(taken)} of {len(self.models)} models; "
+                f"{kebab_name(type(method))} takes at least {low}."
+            )
+        found = [(self.models[index].label, entry) for index, entry in taken.items()]
+        base = None
+        if needs.base and self.base is not None:
+            base = self.base.entries.get(name)
+            if base is None:
+                return self.differences.add(
+                    f"'{name}' is missing from the base {self.base.label}, which "
+                    f"{kebab_name(type(method))} needs: give it a rule with a method that needs "
+                    "none, such as average."
+                )
+            found.append((self.base.label, base))
+        if not self.differences.agree(name, found, "0" if self.base is None else "base"):
+            return None
+        indices = tuple(taken)
+        if len(indices) < len(self.models):
+            method = for_models(method, indices)
+        kind = "policy" if decision is NORM_STATS else needs.weights
+        return Assignment(
+            name=name,
+            role=role,
+            shape=found[0][1].shape,
+            dtype=self._dtype(name, [entry for _, entry in found]),
+            method=method,
+            weights=self._weights(name, indices, method, kind),
+            sources=tuple(taken.values()),
+            models=indices,
+            base=base,
+            key=name,
+            rule=decision.rule,
+        )
+
+    def _take(self, name: str) -> dict[int, TensorEntry] | None:
+        """By model the tensors that take part, under the policy for missing ones."""
+        taken = {k: m.entries[name] for k, m in enumerate(self.models) if name in m.entries}
+        if len(taken) == len(self.models) or self.recipe.missing == "present":
+            return taken
+        lent = None
+        if self.recipe.missing == "base" and self.base is not None:
+            lent = self.base.entries.get(name)
+        if lent is not None:
+            return {k: taken.get(k, lent) for k in range(len(self.models))}
+        having = self.models[next(iter(taken))].label
+        for k, model in enumerate(self.models):
+            if k not in taken:
+                self.differences.lacks(name, model.label, having, self.recipe.missing == "base")
+        return None
+
+    def _weights(
+        self, name: str, indices: tuple[int, ...], method: Method, kind: str
+    ) -> tuple[float, ...]:
+        if (kind, indices) not in self._shares:
+            weights = tuple(self.weights[index] for index in indices)
+            if kind == "policy":
+                weights = statistics_weights(self.recipe.method, weights)
+            elif kind == "mean":
+                weights = mean_weights(weights, f"{kebab_name(type(method))} of '{name}'")
+            elif kind == "unused":
+                weights = (1.0,) * len(weights)
+            self._shares[kind, indices] = weights
+        return self._shares[kind, indices]
+
+    def _copy(self, name: str, role: Role, decision: Decision) -> Assignment | None:
+        if decision.copy == "anchor":
+            order = self.models if self.base is None else (self.base, *self.models)
+            source = next(checkpoint for checkpoint in order if name in checkpoint.entries)
+        elif isinstance(decision.copy, int):
+            source = self.models[decision.copy + self.shift]
+        else:
+            source = self.base
+        assert source is not None
+        if name not in source.entries:
+            return self.differences.add(
+                f"'{name}' is to be copied from {source.label}, which does not have it."
+            )
+        return self._copied(name, role, source.entries[name], decision.rule)
+
+    def _copied(self, name: str, role: Role, entry: TensorEntry, rule: str) -> Assignment:
+        return Assignment(
+            name=name,
+            role=role,
+            shape=entry.shape,
+            dtype=self._dtype(name, [entry]),
+            copy_from=entry,
+            key=name,
+            rule=rule,
+        )
+
+    def _dtype(self, name: str, entries: Sequence[TensorEntry]) -> torch.dtype:
+        first = entries[0].dtype
+        if self.recipe.output.dtype != "same" and is_mergeable(first):
+            return getattr(torch, self.recipe.output.dtype)
+        dtypes = {entry.dtype for entry in entries}
+        if len(dtypes) == 1:
+            return first
+        joint = joint_dtype(dtypes)
+        if joint is None:
+            kinds = " and ".join(sorted(map(dtype_name, dtypes)))
+            self.differences.add(f"'{name}' is {kinds}, which no dtype joins: pass --dtype.")
+        return joint or first
+
+    def _tie(self, assignment: Assignment) -> Assignment:
+        """With the key of an earlier tensor that is made alike of the very same bytes."""
+        alias_of = assignment.entries[0].alias_of
+        twin = None if alias_of is None else self.done.get(alias_of)
+        if twin is None or _made(twin) != _made(assignment):
+            return assignment
+        return replace(assignment, key=twin.key, role=Role.TIED_ALIAS)
+
+
+def _made(assignment: Assignment) -> tuple[object, ...]:
+    read = [(id(entry.source), entry.offset) for entry in assignment.entries]
+    return assignment.method, assignment.weights, assignment.dtype, assignment.shape, read

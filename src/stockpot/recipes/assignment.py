@@ -1,0 +1,69 @@
+"""What resolving a recipe gives: for each output tensor, what it is made of and why."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.roles import Role
+from ..core import Method
+
+ONLY_IN = "missing: present, only in"
+"""How the rule of a tensor begins that was copied because one model only has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What one output tensor is made of: a merge, or a copy.
+
+    Attributes:
+        name: of the output tensor, as its role, shape and dtype are.
+        role: what kind of tensor it is.
+        shape: of the output tensor and of every source.
+        dtype: of the output tensor.
+        method: how it is merged; None for a copy.
+        weights: one per source; they sum to 1 where the method needs a mean.
+        sources: the tensors that take part, in the order of the models.
+        models: for each source, its index in `Assignments.models`.
+        base: the base's tensor, where the method needs it.
+        copy_from: the tensor that is copied; None for a merge.
+        key: names the randomness. Tensors with equal keys are tied: their results are equal.
+        rule: which line of the recipe said so, in words.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    method: Method | None = None
+    weights: tuple[float, ...] = ()
+    sources: tuple[TensorEntry, ...] = ()
+    models: tuple[int, ...] = ()
+    base: TensorEntry | None = None
+    copy_from: TensorEntry | None = None
+    key: str
+    rule: str
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """Every tensor that is read for it."""
+        rest = (entry for entry in (self.base, self.copy_from) if entry is not None)
+        return (*self.sources, *rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignments:
+    """Every output tensor, in the order of the first model's files.
+
+    Attributes:
+        tensors: one assignment for each.
+        models: the models that take part; the base stands first where it is one of the two that
+            an interpolation takes.
+        base: the base, if there is one.
+        notes: what the user should know, in sentences.
+    """
+
+    tensors: tuple[Assignment, ...]
+    models: tuple[Checkpoint, ...]
+    base: Checkpoint | None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,213 @@
+"""A recipe: what is merged with what, as its YAML writes it; checked and frozen.
+
+pydantic checks the recipe around the methods; the methods check their own fields. Whatever either
+finds reaches the user as a FieldError that says where in the recipe and what is wrong.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from ..core import Method
+from ..errors import FieldError
+from ..fields import kebab_name
+from ..methods.catalogue import method_fields, nearest
+from .layers import check_layers
+from .sizes import format_size
+from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
+from .words import in_plain_words
+
+Missing = Literal["error", "base", "present"]
+OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
+
+
+class _Part(BaseModel):
+    """A mapping of the recipe: frozen, and a key it does not have names the nearest it has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    short: ClassVar[str | None] = None  # the key that a bare string stands for
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: object) -> object:
+        if cls.short and isinstance(data, str):
+            return {cls.short: data}
+        if isinstance(data, Mapping):
+            keys = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in cast(Mapping[object, object], data):
+                if key not in keys:
+                    raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), keys)}")
+        return cast(object, data)
+
+
+class Ingredient(_Part):
+    """A model that goes into the merge: its path, and its raw weight (1 where it is not given)."""
+
+    short: ClassVar[str | None] = "path"
+
+    path: Text
+    weight: Number | None = None
+
+
+class Rule(_Part):
+    """What happens to some tensors: those whose name matches a glob, or those of a role."""
+
+    match: Text | None = None
+    role: RoleValue | None = None
+    method: MethodValue | None = None
+    copy_from: CopyValue | None = Field(None, alias="copy")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.match is None) == (self.role is None):
+            raise ValueError("needs exactly one of match and role.")
+        if (self.method is None) == (self.copy_from is None):
+            raise ValueError("needs exactly one of method and copy.")
+        return self
+
+    def __str__(self) -> str:
+        return f"match '{self.match}'" if self.role is None else f"role '{self.role}'"
+
+
+class Output(_Part):
+    """What is written: the dtype of float tensors, and the largest file of a directory."""
+
+    dtype: OutputDtype = "same"
+    shard_size: SizeValue = 5 * 10**9
+
+
+class Recipe(_Part):
+    """What is merged with what.
+
+    Attributes:
+        method: the method of every tensor that no rule and no fixed policy decides.
+        base: what the models were fine-tuned from.
+        models: the ingredients, in order.
+        rules: exceptions; the first that matches a tensor wins.
+        layers: fields of `method` that run over the depth of the network.
+        output: dtype and file size.
+        seed: of methods that draw at random.
+        missing: what to do with a tensor that not every model has: refuse, take the base's, or
+            merge those that are present.
+        only: globs; tensors that match none of them are copied from the base, else from the first
+            model. Empty for all.
+    """
+
+    method: MethodValue
+    models: tuple[Ingredient, ...]
+    base: Text | None = None
+    rules: tuple[Rule, ...] = ()
+    layers: dict[StrictStr, tuple[Number, ...]] = {}
+    output: Output = Output()
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
+    missing: Missing = "error"
+    only: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _refers_to_what_there_is(self) -> Self:
+        if not self.models:
+            raise ValueError("models needs at least one entry.")
+        if self.missing == "base" and self.base is None:
+            raise ValueError("missing: there is no base to take tensors from: pass --base.")
+        try:
+            check_layers(self.method, self.layers)
+            for index, rule in enumerate(self.rules):
+                if rule.copy_from is not None:
+                    self.copied_model(rule.copy_from, f"rules[{index}].copy")
+        except FieldError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """One raw weight per model, 1 where none is given; None where none is given at all."""
+        given = [model.weight for model in self.models]
+        if all(weight is None for weight in given):
+            return None
+        return tuple(1.0 if weight is None else weight for weight in given)
+
+    def copied_model(self, copy: str | int, where: str = "copy") -> int | Literal["base"]:
+        """The index of the model that `copy` means, or 'base'.
+
+        A path is looked up as it stands under `models`; a number, or a string of digits that is no
+        path, is an index from 0.
+
+        Raises:
+            FieldError: it means none of the models, or the base where there is none.
+        """
+        if copy == "base":
+            if self.base is None:
+                raise FieldError(f"{where}: there is no base to copy from: pass --base.")
+            return "base"
+        paths = [model.path for model in self.models]
+        if copy in paths:
+            return paths.index(str(copy))
+        if isinstance(copy, int) or (copy.isascii() and copy.isdigit() and len(copy) < 10):
+            if 0 <= int(copy) < len(paths):
+                return int(copy)
+            raise FieldError(
+                f"{where}: there is no model {copy}: indices run 0 to {len(paths) - 1}."
+            )
+        raise FieldError(
+            f"{where}: there is no model '{copy[:80]}'{nearest(copy, ['base', *paths])}"
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole recipe in plain values, defaults and all; `parse_recipe` reads it back."""
+        plain: dict[str, Any] = {"method": _plain_method(self.method)}
+        if self.base is not None:
+            plain["base"] = self.base
+        plain["models"] = [model.model_dump(exclude_none=True) for model in self.models]
+        if self.rules:
+            plain["rules"] = [_plain_rule(rule) for rule in self.rules]
+        if self.layers:
+            plain["layers"] = {name: list(values) for name, values in self.layers.items()}
+        size = format_size(self.output.shard_size)
+        plain["output"] = {"dtype": self.output.dtype, "shard_size": size}
+        plain |= {"seed": self.seed, "missing": self.missing}
+        if self.only:
+            plain["only"] = list(self.only)
+        return plain
+
+
+def _plain_method(method: Method) -> dict[str, object]:
+    return {"name": kebab_name(type(method)), **method_fields(method)}
+
+
+def _plain_rule(rule: Rule) -> dict[str, object]:
+    plain: dict[str, object] = (
+        {"match": rule.match} if rule.role is None else {"role": rule.role.value}
+    )
+    if rule.method is None:
+        return plain | {"copy": rule.copy_from}
+    return plain | {"method": _plain_method(rule.method)}
+
+
+def parse_recipe(data: object, origin: str = "") -> Recipe:
+    """The recipe in plain `data`, as YAML or JSON gives it.
+
+    Args:
+        data: a mapping with the keys of `Recipe`.
+        origin: where it comes from; messages start with it.
+
+    Raises:
+        FieldError: everything that is wrong, each with its place, such as `rules[1].method`.
+
+    Example:
+        >>> models = ["a", {"path": "b", "weight": 2}]
+        >>> parse_recipe({"method": "average", "models": models}).weights
+        (1.0, 2.0)
+    """
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise FieldError(in_plain_words(error, origin)) from None

@@ -1,0 +1,60 @@
+"""From a recipe and open checkpoints to an assignment for each output tensor, or one good error.
+
+Names, shapes and dtypes decide; no weight is read.
+"""
+
+from collections.abc import Sequence
+
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.roles import Role, classify
+from ..errors import MergeError
+from .assigner import Assigner
+from .assignment import Assignments
+from .fit import check_needs, gather
+from .model import Recipe
+from .notes import notes_on
+from .rules import NORM_STATS, decide
+
+
+def resolve(
+    recipe: Recipe, models: Sequence[Checkpoint], base: Checkpoint | None = None
+) -> Assignments:
+    """Decide each output tensor, and check before anything is read that all of it can be merged.
+
+    The output has the tensors of all models, in the order of the first one's files.
+
+    Args:
+        recipe: what is merged with what.
+        models: the open checkpoints of `recipe.models`, in their order.
+        base: the open checkpoint of `recipe.base`.
+
+    Raises:
+        MergeError: models, base or weights do not fit the methods; a rule matches no tensor; or
+            tensors that are missing or differ in shape, or that cannot be merged: every one of
+            them, the first twenty in words.
+    """
+    ingredients = gather(recipe, models, base)
+    entries: dict[str, TensorEntry] = {}
+    for checkpoint in ingredients.models:
+        for name, entry in checkpoint.entries.items():
+            entries.setdefault(name, entry)
+    if not entries:
+        raise MergeError("the models hold no tensors.")
+    roles: dict[str, Role] = {}
+    for name, entry in entries.items():
+        tied = entry if entry.alias_of is None else entries.get(entry.alias_of, entry)
+        roles[name] = classify(tied.name, tied.shape, tied.dtype)
+    decisions, rule_notes = decide(recipe, roles)
+    methods = {d.method: None for d in decisions.values() if d.method and d is not NORM_STATS}
+    check_needs(tuple(methods), ingredients)
+
+    assigner = Assigner(recipe, ingredients)
+    for name, decision in decisions.items():
+        assigner.add(name, roles[name], decision)
+    tensors = assigner.finish()
+    return Assignments(
+        tensors=tensors,
+        models=ingredients.models,
+        base=base,
+        notes=rule_notes + notes_on(recipe, ingredients, tensors),
+    )
