@@ -56,8 +56,19 @@ class Sums:
     def total(self) -> Tensor:
         """The sum over segments, correctly rounded (math.fsum), so that order cannot matter."""
         columns = self.partials.flatten(1).T
-        sums = torch.tensor([math.fsum(to_floats(c)) for c in columns], dtype=torch.float64)
+        sums = torch.tensor([_exact_sum(to_floats(c)) for c in columns], dtype=torch.float64)
         return sums.reshape(self.partials.shape[1:])
+
+
+def _exact_sum(numbers: Sequence[float]) -> float:
+    # fsum refuses infinities of both signs, which add up alike in any order, and sums that pass the
+    # range on their way.
+    if not all(map(math.isfinite, numbers)):
+        return sum(numbers)
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.fsum(math.ldexp(n, -64) for n in numbers) * 2.0**64
 
 
 class Reach(Enum):

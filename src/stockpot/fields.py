@@ -78,12 +78,15 @@ class FieldSpec:
     def admits(self, value: object) -> bool:
         """Whether one value, not a tuple of them, is legal."""
         if self.kind is str:
-            return value in self.choices
+            return isinstance(value, str) and value in self.choices
         if self.kind is bool or isinstance(value, bool):
             return self.kind is bool and isinstance(value, bool)
         if not isinstance(value, Real) or (self.kind is int and not isinstance(value, int)):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond the floats
+            return False
         if not math.isfinite(number):
             return False
         return all(_within(number, bound) for bound in self.bounds)
@@ -120,6 +123,10 @@ def _spec(name: str, hint: Any) -> FieldSpec:
     return FieldSpec(name, hint, (), (), False)
 
 
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
 def check_fields(method: object) -> None:
     """Enforce type, bounds and finiteness of every field; the one place that does.
 
@@ -131,10 +138,8 @@ def check_fields(method: object) -> None:
     """
     for spec in field_specs(type(method)):
         value: object = getattr(method, spec.name)
-        many = spec.per_model and isinstance(value, list | tuple)
-        values: tuple[object, ...] = (
-            tuple(cast(Sequence[object], value)) if many else (cast(object, value),)
-        )
+        many = spec.per_model and _is_sequence(value)
+        values = tuple(cast(Sequence[object], value)) if many else (value,)
         if not values or not all(spec.admits(one) for one in values):
             either = ", one number or one per model" if spec.per_model else ""
             raise FieldError(

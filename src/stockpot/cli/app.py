@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from cyclopts import App, CycloptsError
 
@@ -32,7 +32,7 @@ app = App(
 app.command(merge_app)
 for _function in (run, methods, inspect, explain, verify):
     app.command(_function)
-app.register_install_completion_command(name="--install-completion")
+cast(Any, app).register_install_completion_command(name="--install-completion")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

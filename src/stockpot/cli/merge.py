@@ -80,7 +80,7 @@ def _field(spec: FieldSpec, default: object, description: str | None) -> inspect
     if spec.choices:
         kind = Literal[spec.choices]
     elif spec.per_model:
-        kind = str
+        kind = float | tuple[float, ...]
         parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1)
     return _optional(spec.name, Annotated[kind, parameter], default)
 

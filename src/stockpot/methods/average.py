@@ -26,6 +26,7 @@ class Average(Method):
         >>> import torch, stockpot as sp
         >>> sp.merge([{"w": torch.tensor([0.0, 2.0])}, {"w": torch.tensor([2.0, 2.0])}], Average())
         {'w': tensor([1., 2.])}
+
     Source: Wortsman et al., Model soups, ICML 2022, arXiv 2203.05482.
     """
 

@@ -43,6 +43,7 @@ class Dare(Method):
         >>> base, model = {"w": torch.zeros(3)}, {"w": torch.ones(3)}
         >>> sp.merge([model], Dare(density=1.0), base=base)
         {'w': tensor([1., 1., 1.])}
+
     Source: Yu et al., ICML 2024, arXiv 2311.03099.
     """
 

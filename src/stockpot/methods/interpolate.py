@@ -26,6 +26,7 @@ class Interpolate(Method):
         >>> a, b = {"w": torch.tensor([0.0])}, {"w": torch.tensor([1.0])}
         >>> sp.merge([a, b], Interpolate(t=1.5))
         {'w': tensor([1.5000])}
+
     Source: Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, arXiv 2109.01903.
     """
 

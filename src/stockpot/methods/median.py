@@ -24,6 +24,7 @@ class Median(Method):
         >>> models = [{"w": torch.tensor([x])} for x in (1.0, 2.0, 100.0)]
         >>> sp.merge(models, Median())
         {'w': tensor([2.])}
+
     Source: Yin et al., Byzantine-robust distributed learning, ICML 2018, arXiv 1803.01498.
     """
 

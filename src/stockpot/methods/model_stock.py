@@ -34,6 +34,7 @@ class ModelStock(Method):
         >>> models = [{"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([0.0, 1.0])}]
         >>> sp.merge(models, ModelStock(), base=base)
         {'w': tensor([0., 0.])}
+
     Source: Jang et al., ECCV 2024, arXiv 2403.19522.
     """
 

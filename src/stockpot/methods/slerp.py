@@ -12,6 +12,9 @@ from ..ops.gram import gram
 from ..ops.means import affine, weighted_sum
 from ..ops.sphere import slerp_coefficients
 
+_ROUNDING = 1e-12
+"""Coefficients on the straight line miss a sum of 1 by less than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slerp(Method):
@@ -36,6 +39,7 @@ class Slerp(Method):
         >>> a, b = {"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([0.0, 1.0])}
         >>> sp.merge([a, b], Slerp(t=0.5))
         {'w': tensor([0.7071, 0.7071])}
+
     Source: Shoemake, SIGGRAPH 1985; the lerp above 0.9995 is everyone's default since.
     """
 
@@ -63,7 +67,7 @@ class Slerp(Method):
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """The combination; on the straight line exact at the ends and on copies."""
         assert settled is not None
-        coefficients = settled.values["coefficients"]
-        if sum(coefficients) == 1:
+        first, second = coefficients = settled.values["coefficients"]
+        if abs(first + second - 1) <= _ROUNDING * (abs(first) + abs(second)):
             return affine(stack.models, coefficients)
         return weighted_sum(stack.models, coefficients)

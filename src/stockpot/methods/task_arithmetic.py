@@ -33,6 +33,7 @@ class TaskArithmetic(Method):
         >>> models = [{"w": torch.tensor([3.0, 1.0])}, {"w": torch.tensor([1.0, 2.0])}]
         >>> sp.merge(models, TaskArithmetic(scale=0.5), base={"w": torch.tensor([1.0, 1.0])})
         {'w': tensor([2.0000, 1.5000])}
+
     Source: Ilharco et al., ICLR 2023, arXiv 2212.04089.
     """
 

@@ -42,6 +42,7 @@ class Ties(Method):
         >>> a, b = torch.tensor([4.0, 0.1, 2.0, 0.0]), torch.tensor([2.0, 0.2, -3.0, 0.1])
         >>> sp.merge([{"w": a}, {"w": b}], Ties(density=0.5), base=base)
         {'w': tensor([ 3.,  0., -3.,  0.])}
+
     Source: Yadav et al., NeurIPS 2023, arXiv 2306.01708.
     """
 

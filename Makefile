@@ -1,0 +1,69 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both create and reuse $(VENV).
+VENV ?= .venv
+PYTHON ?= python3
+OUT ?= demo
+WORK ?= build/bench
+
+bin := $(VENV)/bin
+key := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+sources := $(shell find src pyproject.toml -type f -not -name '*.pyc')
+pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+dev := basedpyright build hatchling hypothesis import-linter pytest pytest-xdist ruff
+extras := scikit-learn scipy torchmetrics matplotlib jinja2
+
+.PHONY: demo test test-full check bench docs format clean
+
+demo: $(VENV)/.package-$(key)
+	$(bin)/stockpot demo --out $(OUT)
+
+test: check
+	$(bin)/python -m pytest -m "not full" -n 2 --dist worksteal
+
+test-full: check $(VENV)/.docs-$(key)
+	$(bin)/python -m pytest -n 2 --dist worksteal
+	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
+
+# Everything that needs no test run: format, lint, types, layers.
+check: $(VENV)/.dev-$(key) $(VENV)/.package-$(key)
+	$(bin)/ruff format --check src tests bench docs
+	$(bin)/ruff check src tests bench docs
+	$(bin)/basedpyright --pythonpath $(bin)/python
+	$(bin)/lint-imports
+
+bench: $(VENV)/.package-$(key) $(VENV)/.mergekit-$(key)
+	$(bin)/python -m bench.against_mergekit --work $(WORK) --mergekit-python $(VENV)/mergekit/bin/python
+
+docs: $(VENV)/.docs-$(key) $(VENV)/.package-$(key)
+	$(bin)/python -m sphinx -W -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
+format: $(VENV)/.dev-$(key)
+	$(bin)/ruff check --fix src tests bench docs
+	$(bin)/ruff format src tests bench docs
+
+clean:
+	rm -rf $(VENV) build dist demo docs/_build
+
+# The environment is made once for each state of pyproject.toml and constraints.txt.
+$(VENV)/.libraries-$(key):
+	$(PYTHON) -m venv $(VENV)
+	$(pip) torch numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras) hatchling
+	touch $@
+
+$(VENV)/.dev-$(key): $(VENV)/.libraries-$(key)
+	$(pip) $(dev)
+	touch $@
+
+$(VENV)/.docs-$(key): $(VENV)/.libraries-$(key)
+	$(pip) sphinx myst-parser furo
+	touch $@
+
+$(VENV)/.mergekit-$(key): $(VENV)/.libraries-$(key)
+	$(PYTHON) -m venv $(VENV)/mergekit
+	$(VENV)/mergekit/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 mergekit==0.1.5
+	touch $@
+
+# The package is installed as the wheel that users get.
+$(VENV)/.package-$(key): $(VENV)/.libraries-$(key) $(sources)
+	$(pip) --no-build-isolation --no-deps --force-reinstall .
+	touch $@
