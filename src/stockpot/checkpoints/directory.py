@@ -30,7 +30,7 @@ STEMS = (
 
 BESIDES = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state\w*|adapter_model)\.\w+")
 INDEX = re.compile(r"(?P<file>.+)\.index(\.\w+)?\.json")
-SHARD = re.compile(r".+-\d+-of-\d+\.\w+")
+SHARD = re.compile(r"(?P<stem>.+)-\d+-of-(?P<total>\d+)\.\w+")
 MAX_INDEX = 100_000_000  # bytes
 
 
@@ -84,7 +84,9 @@ def locate(directory: Path) -> Weights:
             if chosen[0] not in indexes:
                 return Weights((chosen[0],), notes=notes)
             index = _read_index(directory / chosen[0])
-            return Weights(tuple(sorted(set(index.values()))), index, notes)
+            shards = sorted(set(index.values()))
+            _check_series(directory, chosen[0], shards, files)
+            return Weights(tuple(shards), index, notes)
         if files:
             raise CheckpointError(
                 f"{directory} holds shards without their index: {listed(files)}. Copy the "
@@ -148,6 +150,17 @@ def _check_files(index: Path, files: Sequence[str]) -> None:
         raise CheckpointError(
             f"{len(missing)} of the {len(files)} shards that {index} names are missing: "
             f"{listed(missing)}. The download or copy is incomplete: fetch them."
+        )
+
+
+def _check_series(directory: Path, index: str, named: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse where the index leaves out a shard of the series that it names."""
+    series = {match.groups() for file in named if (match := SHARD.fullmatch(file))}
+    there = {file: match.groups() for file in files if (match := SHARD.fullmatch(file))}
+    if left := [file for file in there if there[file] in series and file not in named]:
+        raise CheckpointError(
+            f"{directory} holds {listed(left)}, which {index} does not name: the index is stale. "
+            "Copy or download index and shards together."
         )
 
 

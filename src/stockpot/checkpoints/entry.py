@@ -123,7 +123,9 @@ class MemorySource:
     """A tensor's own memory as a source; no copy is made."""
 
     def __init__(self, tensor: Tensor) -> None:
-        flat = tensor.detach().contiguous().cpu().reshape(-1)
+        dense = tensor.detach().contiguous().cpu()
+        # one element that was expanded has a stride of 0, and reshape would keep it
+        flat = torch.as_strided(dense, (dense.numel(),), (1,))
         self._bytes = to_numpy(flat.view(torch.uint8)).data
 
     def read_into(self, buffer: memoryview, offset: int) -> None:

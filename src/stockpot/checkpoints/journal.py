@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -62,7 +62,7 @@ def _parse(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) else None
+    return cast(dict[str, Any], entry) if isinstance(entry, dict) else None
 
 
 class Journal:

@@ -1,7 +1,7 @@
 """Where every tensor of the output will lie, decided before the first byte is written.
 
 One shard is one safetensors file: 8 bytes of header length, the JSON header padded with spaces to
-a multiple of 8, then the tensors without gaps, ordered by item size (largest first) and name as
+a multiple of 8, then the tensors without gaps, ordered by dtype (widest first) and name as
 safetensors' own writer orders them, so that a file of ours is the file that it would have written.
 """
 
@@ -13,24 +13,27 @@ from dataclasses import dataclass
 import torch
 
 DTYPE_NAMES: Mapping[torch.dtype, str] = {
+    torch.uint64: "U64",
+    torch.int64: "I64",
     torch.float64: "F64",
+    torch.complex64: "C64",
     torch.float32: "F32",
-    torch.float16: "F16",
+    torch.uint32: "U32",
+    torch.int32: "I32",
     torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint16: "U16",
+    torch.int16: "I16",
+    torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
     torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
     torch.int8: "I8",
-    torch.uint64: "U64",
-    torch.uint32: "U32",
-    torch.uint16: "U16",
     torch.uint8: "U8",
     torch.bool: "BOOL",
-    torch.complex64: "C64",
 }
-"""The dtypes that the safetensors format knows, by torch's names."""
+"""The dtypes that the safetensors format knows, by torch's names, in the order of their tensors."""
+_RANK = {dtype: rank for rank, dtype in enumerate(DTYPE_NAMES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def index_json(shards: Sequence[Shard]) -> str | None:
 
 
 def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, str]) -> Shard:
-    ordered = sorted(tensors, key=lambda t: (-t.dtype.itemsize, t.name))
+    ordered = sorted(tensors, key=lambda t: (_RANK[t.dtype], t.name))
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     offset, spans = 0, dict[str, tuple[int, int]]()
     for tensor in ordered:

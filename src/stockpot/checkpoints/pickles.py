@@ -1,4 +1,4 @@
-"""Why a pickle was refused: which global it names. Nothing of it is run to find out."""
+"""What stands in a pickle, such as the global for which it was refused. Nothing of it is run."""
 
 import pickletools
 import re
@@ -30,17 +30,26 @@ def refusal(path: Path, zipped: bool, error: Exception) -> CheckpointError:
     if "Unsupported operand" in str(error):
         return CheckpointError(
             f"{path} is pickled with a protocol that torch does not read with weights_only=True: "
-            "load it with torch yourself and save it with torch.save's own protocol, or as safetensors."
+            "load it with torch yourself and save it as safetensors."
         )
     if "quantize" in str(error).lower():
         return CheckpointError(
-            f"{path} holds quantised tensors: their numbers are codes, not weights. Call dequantize() "
-            "on them first."
+            f"{path} holds quantised tensors: their numbers are codes, not weights. Call "
+            "dequantize() on them first."
         )
     return CheckpointError(
         f"{path} cannot be read as weights: it is damaged, or torch.save did not write it "
         f"({type(error).__name__}: {shown(str(error), 120)}). Download or save it again."
     )
+
+
+def after_pickles(path: Path) -> int:
+    """The byte at which the storages of a legacy torch file begin."""
+    with path.open("rb") as file:
+        for _ in range(LEGACY_PICKLES):
+            for _ in pickletools.genops(file):
+                pass
+        return file.tell()
 
 
 def _globals(path: Path, zipped: bool) -> list[str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry, from_state_dict
 from .nested import find_state_dict
-from .pickles import refusal
+from .pickles import after_pickles, refusal
 from .safetensors import DTYPES
 from .strided import StridedSource
 from .untrusted import shown
@@ -27,6 +27,9 @@ from .untrusted import shown
 SKIPS_STORAGES = hasattr(torch.serialization, "_is_meta_location")
 """Whether this torch reads no storages when it loads onto the meta device; otherwise
 FakeTensorMode is what makes it leave them, at five times the cost for each tensor."""
+
+LENGTH = 8
+"""Bytes before each storage of a legacy file, which say how long it is."""
 
 
 def read_torch(source: FileSource, key: str | None) -> Checkpoint:
@@ -52,9 +55,7 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     if records is not None:
         entries = _entries(state, source, records)
         return Checkpoint(str(path), entries, (source,), notes=notes)
-    storages = [tensor.untyped_storage() for tensor in state.values()]
-    held = {storage.data_ptr(): storage.nbytes() for storage in storages}
-    if sum(held.values()) > source.identity.size:
+    if _held(state) > source.identity.size - after_pickles(path):
         raise CheckpointError(f"{path} claims more bytes than it has: download or save it again.")
     return replace(from_state_dict(state, str(path)), files=(source,), notes=notes)
 
@@ -133,6 +134,18 @@ def _why_not(name: str, tensor: Tensor) -> str | None:
     if tensor.dtype not in DTYPES.values() or tensor.is_neg():
         return f"is {tensor.dtype}; stockpot can merge {', '.join(map(str, DTYPES.values()))}"
     return None
+
+
+def _held(state: Mapping[str, Tensor]) -> int:
+    """Bytes that a legacy file needs for the storages; overlapping views of one count once."""
+    storages = (tensor.untyped_storage() for tensor in state.values())
+    total = end = 0
+    for begin, size in sorted({(storage.data_ptr(), storage.nbytes()) for storage in storages}):
+        if begin > end:
+            total += LENGTH
+        total += max(0, begin + size - max(begin, end))
+        end = max(end, begin + size)
+    return total
 
 
 def _entries(

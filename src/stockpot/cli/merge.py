@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Group, Parameter
 from docstring_parser import parse
 
+from ..checkpoints.entry import Checkpoint
 from ..core import Method
 from ..fields import FieldSpec, field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import make_method
-from ..recipes.model import parse_recipe
+from ..recipes.fit import check_needs, gather
+from ..recipes.model import Recipe, parse_recipe
 from .flags import Out, Run, RunFlags
 from .perform import perform
 from .usage import UsageError, told_by_the_command_line
@@ -44,6 +46,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
                 "base": given.get("base"),
             }
             recipe = parse_recipe(flags.onto(data))
+            _check_alone(recipe)
         return perform(recipe, out, flags)
 
     described = {
@@ -63,6 +66,13 @@ def _command(cls: type[Method]) -> Callable[..., int]:
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__name__ = kebab_name(cls)
     return command
+
+
+def _check_alone(recipe: Recipe) -> None:
+    """Refuse what names alone show: a missing base, too many models, weights that sum to zero."""
+    models = [Checkpoint(ingredient.path, {}) for ingredient in recipe.models]
+    base = None if recipe.base is None else Checkpoint(recipe.base, {})
+    check_needs([recipe.method], gather(recipe, models, base))
 
 
 def _optional(name: str, annotation: Any, default: object) -> inspect.Parameter:

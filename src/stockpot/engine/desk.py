@@ -15,9 +15,9 @@ from .plan import Piece
 from .rows import Arena, Rows, is_finite, raw_bytes, read_elements
 
 UNSAMPLED = 2**18
-"""A tensor up to this size is surveyed without a sample."""
-RUN, STRIDE = 128, 2**14
-"""A sample from files is runs of 128 elements, one in every 16,384."""
+"""Up to this many elements are surveyed without a sample."""
+RUN = 128
+"""A sample from files is runs of this many elements."""
 _THIN = 64
 """A sample of a tensor in memory is every 64th element."""
 
@@ -66,26 +66,14 @@ class Desk:
             at += piece.numel
         return rows, self._arena.take(numel, first.dtype)
 
-    def sample(self, assignment: Assignment, skip: int) -> tuple[list[Tensor], int]:
-        """Read runs of a tensor, one in every STRIDE elements of the group it belongs to.
-
-        Args:
-            skip: elements until the first run that falls into this tensor.
-
-        Returns:
-            The rows, runs end to end, and the number of runs.
-        """
+    def sample(self, assignment: Assignment, starts: Sequence[int]) -> list[Tensor]:
+        """Read RUN elements from each start, end to end; the arena must hold them."""
         self._arena.clear()
-        numel = math.prod(assignment.shape)
-        starts = range(skip, numel, STRIDE)
-        sizes = [min(RUN, numel - start) for start in starts]
-        rows = [self._arena.take(sum(sizes), row.dtype) for row in assignment.entries]
-        at = 0
-        for start, size in zip(starts, sizes, strict=True):
+        rows = [self._arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
+        for at, start in enumerate(starts):
             for into, entry in zip(rows, assignment.entries, strict=True):
-                read_elements(entry, into[at : at + size], start)
-            at += size
-        return rows, len(starts)
+                read_elements(entry, into[at * RUN : (at + 1) * RUN], start)
+        return rows
 
     def facts(
         self, piece: Piece, method: Method, rows: Sequence[Tensor], hint: Settled | None

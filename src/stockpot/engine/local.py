@@ -16,14 +16,24 @@ import blake3
 import torch
 
 from ..checkpoints.journal import Record
-from ..core import Facts, Settled
+from ..core import SEGMENT, Facts, Settled
 from ..recipes.assignment import Assignment
-from .desk import RUN, STRIDE, UNSAMPLED, Desk, bytes_of, fits_tensor
+from .desk import RUN, UNSAMPLED, Desk, bytes_of, fits_tensor
 from .digests import TensorDigests
 from .plan import Piece, Plan, Survey, Task
 from .sinks import Sink
 
+RUNS = 2**14
+"""A sample is about this many runs, however large the model: a few MiB and 2% of bracket."""
+THIN = 8
+"""At most one element in this many is sampled."""
+
+_BATCH = SEGMENT // RUN
+"""Runs sampled at a time; every arena holds as many of a tensor, or all of it."""
+
 T = TypeVar("T")
+Runs = tuple[Assignment, range]
+"""A tensor and where the sampled runs in it start."""
 Progress = Callable[[int, int], None]
 """Called with the bytes moved so far and in all; from any thread, often."""
 
@@ -77,7 +87,7 @@ class Run:
         todo = list[Task]()
         for task in self._plan.tasks:
             pieces = tuple(p for p in task.pieces if p.assignment.name not in self.records)
-            self._count([p for p in task.pieces if p not in pieces])
+            self._count([p for p in task.pieces if p.assignment.name in self.records])
             if pieces:
                 todo.append(Task(pieces, task.packed))
         self._in_parallel(self._map, todo)
@@ -126,8 +136,8 @@ class Run:
     def _survey(self, survey: Survey) -> None:
         """Rounds over all tensors of the survey until its method has settled."""
         hint: Settled | None = None
-        if survey.method.needs.sample and survey.numel > 16 * UNSAMPLED:
-            hint = survey.method.settle(self._sampled(survey).close(), None)
+        if survey.method.needs.sample and (batches := _sample_of(survey)):
+            hint = survey.method.settle(self._sampled(survey, batches).close(), None)
         while hint is None or not hint.final:
             hint = survey.method.settle(self._surveyed(survey, hint).close(), hint)
         for a in survey.assignments:
@@ -142,20 +152,17 @@ class Run:
                 }
             )
 
-    def _sampled(self, survey: Survey) -> Facts:
-        skips, position = list[tuple[Assignment, int]](), 0
-        for a in survey.assignments:
-            skip = -position % STRIDE
-            numel = math.prod(a.shape)
-            if skip + RUN <= numel:
-                skips.append((a, skip))
-            position += numel
+    def _sampled(self, survey: Survey, batches: Sequence[Sequence[Runs]]) -> Facts:
+        def work(batch: Sequence[Runs], desk: Desk) -> Facts:
+            joined: Facts | None = None
+            for assignment, starts in batch:
+                rows = desk.sample(assignment, starts)
+                found = desk.sampled_facts(assignment, survey.method, rows, len(starts))
+                joined = found if joined is None else joined.join(found)
+            assert joined is not None
+            return joined
 
-        def work(item: tuple[Assignment, int], desk: Desk) -> Facts:
-            rows, runs = desk.sample(*item)
-            return desk.sampled_facts(item[0], survey.method, rows, runs)
-
-        return self._joined(work, skips)
+        return self._joined(work, batches)
 
     def _surveyed(self, survey: Survey, hint: Settled | None) -> Facts:
         def work(task: Task, desk: Desk) -> Facts:
@@ -240,3 +247,23 @@ class Run:
         with self._lock:
             self._moved += moved
             self._progress(self._moved, total)
+
+
+def _sample_of(survey: Survey) -> list[list[Runs]]:
+    """Batches of evenly spaced runs; none where the survey is small or its tensors are tiny."""
+    if survey.numel <= UNSAMPLED:
+        return []
+    stride = max(survey.numel // RUNS, THIN * RUN)
+    batches, filled, position = list[list[Runs]](), _BATCH, 0
+    for a in survey.assignments:
+        numel = math.prod(a.shape)
+        starts = range(-position % stride, numel - RUN + 1, stride)
+        position += numel
+        for i in range(0, len(starts), _BATCH):
+            part = starts[i : i + _BATCH]
+            if filled >= _BATCH:
+                batches.append([])
+                filled = 0
+            batches[-1].append((a, part))
+            filled += len(part)
+    return batches

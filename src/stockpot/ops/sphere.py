@@ -6,6 +6,9 @@ from torch import Tensor
 
 from .gram import cosines
 
+_PARALLEL = 1e-7
+"""A cosine in float64 cannot tell a smaller angle from none; there the arc is the line."""
+
 
 def slerp_coefficients(gram_22: Tensor, t: float, lerp_above: float) -> tuple[float, float, float]:
     """Coefficients (c_a, c_b) of `slerp(a, b, t)` and the cosine between a and b.
@@ -13,7 +16,7 @@ def slerp_coefficients(gram_22: Tensor, t: float, lerp_above: float) -> tuple[fl
         ω = angle(a, b),   c_a = sin((1 - t) ω) / sin ω,   c_b = sin(t ω) / sin ω
 
     The angle is taken as 2 atan2(|â - b̂|, |â + b̂|), which is accurate where acos is not. Where
-    |cos| > lerp_above, or a vector is zero, or ω is 0, the coefficients are (1 - t, t).
+    |cos| > lerp_above, or a vector is zero, or sin ω is 0, the coefficients are (1 - t, t).
 
     Args:
         gram_22: float64 inner products of a and b.
@@ -22,7 +25,7 @@ def slerp_coefficients(gram_22: Tensor, t: float, lerp_above: float) -> tuple[fl
     """
     cosine = cosines(gram_22)[0, 1].item()
     omega = 2 * math.atan2(math.sqrt(max(1 - cosine, 0)), math.sqrt(max(1 + cosine, 0)))
-    parallel = math.sin(omega) < 1e-12
+    parallel = math.sin(omega) < _PARALLEL
     if abs(cosine) > lerp_above or parallel or not gram_22.diagonal().all():
         return 1 - t, t, cosine
     return (

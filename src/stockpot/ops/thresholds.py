@@ -22,6 +22,9 @@ from ..typed import to_numpy
 Bits = npt.NDArray[np.signedinteger]
 _PENDING = 2**21
 """How many unsorted values a multiset may hold; 8 to 16 MiB."""
+_CHUNKS = 256
+"""In how many arrays they may lie, so that joining thousands of small tensors stays linear."""
+_ABOVE_ALL = 2**63 - 1
 
 
 def _no_bits() -> Bits:
@@ -40,7 +43,10 @@ class Multiset:
         """Both; sorted into the table once enough is pending."""
         tables = other.values.size > 0
         left = self if not tables else _merge(self, other)
-        joined = Multiset((*left.pending, *other.pending), left.values, left.counts)
+        pending = (*left.pending, *other.pending)
+        if len(pending) > _CHUNKS:
+            pending = (np.concatenate(pending),)
+        joined = Multiset(pending, left.values, left.counts)
         return joined.compact() if sum(p.size for p in joined.pending) > _PENDING else joined
 
     def compact(self) -> "Multiset":
@@ -49,6 +55,10 @@ class Multiset:
             return self
         values, counts = _tabulate(np.concatenate(self.pending))
         return _merge(Multiset((), self.values, self.counts), Multiset((), values, counts))
+
+    def widened(self) -> "Multiset":
+        """Bits of float32 magnitudes as those of the same values in float64."""
+        return Multiset(tuple(map(_widened, self.pending)), _widened(self.values), self.counts)
 
     def __len__(self) -> int:
         return int(self.counts.sum()) + sum(p.size for p in self.pending)
@@ -90,14 +100,20 @@ class Magnitudes:
     inside: tuple[Multiset, ...]
 
     def join(self, other: "Magnitudes") -> "Magnitudes":
-        """Counts add, multisets join."""
+        """Counts add, multisets join; in float64 where one of the two is."""
+        dtype = torch.promote_types(self.dtype, other.dtype)
+        left, right = self._as(dtype), other._as(dtype)
         return Magnitudes(
             self.total + other.total,
             self.runs + other.runs,
-            self.dtype,
+            dtype,
             tuple(a + b for a, b in zip(self.above, other.above, strict=True)),
-            tuple(a.join(b) for a, b in zip(self.inside, other.inside, strict=True)),
+            tuple(a.join(b) for a, b in zip(left, right, strict=True)),
         )
+
+    def _as(self, dtype: torch.dtype) -> tuple[Multiset, ...]:
+        same = dtype == self.dtype
+        return self.inside if same else tuple(m.widened() for m in self.inside)
 
     def close(self) -> "Magnitudes":
         """The multisets as tables."""
@@ -116,13 +132,15 @@ def survey_magnitudes(deltas: Iterable[Tensor], hint: Settled | None, runs: int)
     total, above, inside = 0, list[int](), list[Multiset]()
     dtype = torch.float32
     for k, delta in enumerate(deltas):
+        if hint is not None and hint.values["wide"][0]:
+            delta = delta.double()
         bits = _magnitude_bits(delta)
         total, dtype = bits.size, delta.dtype
         if hint is None:
             above.append(0)
             inside.append(Multiset((bits,)))
             continue
-        low, high = int(hint.values["low"][k]), int(hint.values["high"][k])
+        low, high = _bracket_of(hint, k, dtype)
         above.append(int(np.count_nonzero(bits > high)))
         chosen = bits[(bits > low) & (bits <= high)]
         inside.append(Multiset((chosen,)))
@@ -133,6 +151,24 @@ def _magnitude_bits(delta: Tensor) -> npt.NDArray[np.signedinteger]:
     # NumPy on the CPU: its comparisons and selections are five times faster than torch's there.
     integer = torch.int64 if delta.dtype == torch.float64 else torch.int32
     return to_numpy(delta.abs().view(integer).reshape(-1).cpu())
+
+
+def _widened(bits: Bits) -> Bits:
+    return bits.astype(np.int32).view(np.float32).astype(np.float64).view(np.int64)
+
+
+def _bracket_of(hint: Settled | None, k: int, dtype: torch.dtype) -> tuple[int, int]:
+    """The bracket that a survey was given, in the bits of `dtype`."""
+    if hint is None:
+        return -1, _ABOVE_ALL
+    ends = int(hint.values["low"][k]), int(hint.values["high"][k])
+    if hint.values["wide"][0] or dtype != torch.float64:
+        return ends
+    wide = _widened(np.clip(np.array(ends), 0, 2**31 - 1))
+    return (
+        int(wide[0]) if ends[0] >= 0 else -1,
+        int(wide[1]) if ends[1] < 2**31 else _ABOVE_ALL,
+    )
 
 
 def _value(bits: int, dtype: torch.dtype) -> float:
@@ -155,16 +191,12 @@ def settle_threshold(
 
     Returns:
         Final: `threshold`, K numbers, and the report `kept` (counts) and `total`.
-        Else: `low` and `high`, K whole numbers.
+        Else: `low` and `high`, K whole numbers, and `wide`, whether they are float64's bits.
     """
     lows, highs, kept = list[int](), list[int](), list[int]()
     for k, density in enumerate(density_K):
         rank = min(max(1, int(density * facts.total)), facts.total)
-        low, high = (
-            (-1, 2**63 - 1)
-            if hint is None
-            else (int(hint.values["low"][k]), int(hint.values["high"][k]))
-        )
+        low, high = _bracket_of(hint, k, facts.dtype)
         inside, above = facts.inside[k], facts.above[k]
         if not facts.total:
             low, high = -1, 0
@@ -180,12 +212,13 @@ def settle_threshold(
             low, high = bits - 1, bits
             kept.append(above + count)
         lows.append(low)
-        highs.append(min(high, 2**63 - 1))
+        highs.append(min(high, _ABOVE_ALL))
     if len(kept) == len(density_K):
         threshold = tuple(_value(high, facts.dtype) for high in highs)
         report = {"kept": kept, "total": facts.total, "threshold": threshold}
         return Settled({"threshold": threshold}, report)
-    return Settled({"low": tuple(lows), "high": tuple(highs)}, final=False)
+    wide = (float(facts.dtype == torch.float64),)
+    return Settled({"low": tuple(lows), "high": tuple(highs), "wide": wide}, final=False)
 
 
 def _bracket(sample: Multiset, total: int, runs: int, rank: int) -> tuple[int, int]:
@@ -193,15 +226,15 @@ def _bracket(sample: Multiset, total: int, runs: int, rank: int) -> tuple[int, i
     q = rank / total
     margin = math.ceil(6 * math.sqrt(q * (1 - q) / min(runs, total)) * total) + 1
     low = sample.largest(min(rank + margin, total))[0] - 1 if rank + margin < total else -1
-    high = sample.largest(rank - margin)[0] if rank > margin else 2**63 - 1
+    high = sample.largest(rank - margin)[0] if rank > margin else _ABOVE_ALL
     return low, high
 
 
 def trim(delta: Tensor, threshold: float) -> Tensor:
-    """`delta` where `|delta| >= threshold`, else 0; a new tensor."""
+    """`delta` where `|delta| >= threshold`, else 0; delta itself where nothing is trimmed."""
     if threshold <= 0:
         return delta
-    below = torch.nextafter(
-        torch.tensor(threshold, dtype=delta.dtype), torch.tensor(0, dtype=delta.dtype)
-    )
+    below = torch.tensor(threshold, dtype=delta.dtype)
+    if below.item() >= threshold:  # a float64 threshold may lie above its float32
+        below = torch.nextafter(below, torch.tensor(0, dtype=delta.dtype))
     return F.hardshrink(delta, below.item())

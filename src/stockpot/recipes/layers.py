@@ -39,7 +39,8 @@ class Series:
         rank = {number: position for position, number in enumerate(self.numbers)}
         pattern = re.compile(re.escape(self.prefix) + r"([0-9]{1,9})(?:\.|$)")
         found = ((name, pattern.match(name)) for name in names)
-        return {name: rank[int(match[1])] for name, match in found if match}
+        numbered = ((name, int(match[1])) for name, match in found if match)
+        return {name: rank[number] for name, number in numbered if number in rank}
 
     def __str__(self) -> str:
         return f"'{self.prefix}{self.numbers[0]}' to '{self.prefix}{self.numbers[-1]}'"

@@ -10,18 +10,15 @@ from ..fields import kebab_name
 from .assignment import ONLY_IN, Assignment
 from .differences import dtype_name
 from .fit import Ingredients
-from .model import Recipe
 
 COMPARED = 2**16
 """Bytes up to which a counter's values are compared."""
 
 
-def notes_on(
-    recipe: Recipe, ingredients: Ingredients, tensors: Sequence[Assignment]
-) -> tuple[str, ...]:
+def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[str, ...]:
     """Notes on what was decided, in the order in which a reader would ask."""
     return (
-        *_base(recipe, ingredients.base, tensors),
+        *_base(ingredients.base, tensors),
         *_methods(ingredients, tensors),
         *_missing(ingredients.models, tensors),
         *_dtypes(tensors),
@@ -30,15 +27,16 @@ def notes_on(
     )
 
 
-def _base(recipe: Recipe, base: Checkpoint | None, tensors: Sequence[Assignment]) -> Iterator[str]:
+def _base(base: Checkpoint | None, tensors: Sequence[Assignment]) -> Iterator[str]:
     if base is None:
         return
     own = {id(entry) for entry in base.entries.values()}
     if not any(
         id(entry) in own and t.role is not Role.COUNTER for t in tensors for entry in t.entries
     ):
-        name = kebab_name(type(recipe.method))
-        yield f"{name} ignores the base: {base.label} does not change the result."
+        methods = dict.fromkeys(kebab_name(type(t.method)) for t in tensors if t.method)
+        unused = f": it is not used by {', '.join(methods)}" if methods else ""
+        yield f"the base {base.label} does not change the result{unused}."
     written = {t.name for t in tensors}
     if left_out := [name for name in base.entries if name not in written]:
         yield f"left out, as only the base has it: {_some(left_out)}."

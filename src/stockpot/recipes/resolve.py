@@ -56,5 +56,5 @@ def resolve(
         tensors=tensors,
         models=ingredients.models,
         base=base,
-        notes=rule_notes + notes_on(recipe, ingredients, tensors),
+        notes=rule_notes + notes_on(ingredients, tensors),
     )

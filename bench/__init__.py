@@ -1,0 +1,1 @@
+"""Measurements of stockpot against mergekit and against the disk itself."""

@@ -1,0 +1,32 @@
+"""Randomness and rounding that are the caller's to repeat and nobody else's to notice."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def seeded(seed: int) -> Generator[None]:
+    """Seed torch's CPU generator inside the block and restore its state after it."""
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Let torch compute with one thread inside the block.
+
+    The number of threads decides the order of sums, and so the last bits of trained weights. For
+    small networks one thread is also as fast as several, and not at the mercy of a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,63 @@
+"""Weights of a network on disk: any checkpoint in, a safetensors file out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints.layout import OutputTensor, single_file
+from ..checkpoints.read import read_checkpoint
+from ..errors import CheckpointError
+from ..typed import to_numpy
+
+SHOWN = 20
+"""Differences listed in one message."""
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write the state dict with text beside it; `path` holds all of it or what was there before.
+
+    Equal weights and text give equal bytes, which safetensors' own writer does not promise.
+    """
+    state: dict[str, Tensor] = network.state_dict()
+    tensors = (OutputTensor(name, one.dtype, tuple(one.shape)) for name, one in state.items())
+    (shard,) = single_file(tensors, path.name, {"format": "pt", **metadata})
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(shard.header)
+        for name in shard.spans:  # in the order of the file
+            flat = state[name].detach().cpu().contiguous().flatten()
+            file.write(to_numpy(flat.view(torch.uint8)).data)
+    partial.replace(path)
+
+
+def load_weights(network: Net, path: Path) -> Net:
+    """Put the weights of a checkpoint into `network` and give it back.
+
+    Values are cast to the network's dtypes. Nothing is changed unless everything fits.
+
+    Raises:
+        CheckpointError: where the checkpoint cannot be read, or its names, shapes or kinds of
+            numbers are not the network's; differences are named, up to twenty.
+    """
+    found, expected = read_checkpoint(path).entries, network.state_dict()
+    differences = [f"'{name}' is missing from the file" for name in expected if name not in found]
+    differences += [f"'{name}' is not in the network" for name in found if name not in expected]
+    for name in (name for name in expected if name in found):
+        want, got = expected[name], found[name]
+        if tuple(want.shape) != got.shape:
+            differences.append(f"'{name}' is {got.shape}, the network has {tuple(want.shape)}")
+        elif want.is_floating_point() != got.dtype.is_floating_point:
+            differences.append(f"'{name}' is {got.dtype}, the network has {want.dtype}")
+    if differences:
+        rest = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise CheckpointError(
+            f"{path} does not fit this {type(network).__name__}: "
+            f"{'; '.join(differences[:SHOWN])}{rest}."
+        )
+    network.load_state_dict({name: entry.load() for name, entry in found.items()})
+    return network

@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stockpot.checkpoints.read import read_checkpoint
+from stockpot.errors import CheckpointError
+
+CODES = torch.zeros(4, 4, dtype=torch.int32)
+BYTES = torch.zeros(4, 4, dtype=torch.uint8)
+FP8 = torch.ones(4, 4).to(torch.float8_e4m3fn)
+SCALE = torch.ones(1)
+
+REFUSED: dict[str, tuple[dict[str, Tensor], str, str]] = {
+    "gptq": ({"q.qweight": CODES, "q.scales": SCALE, "q.g_idx": CODES[0]}, "q.qweight", "GPTQ"),
+    "awq": ({"q.qzeros": CODES}, "q.qzeros", "AWQ"),
+    "bnb 8 bit": ({"q.weight": BYTES, "q.SCB": SCALE}, "q.", "SCB"),
+    "bnb 4 bit": ({"q.weight.absmax": SCALE, "q.a": SCALE}, "q.weight.absmax", "bitsandbytes"),
+    "bnb state": (
+        {"q.weight.quant_state.bitsandbytes__nf4": BYTES},
+        "q.weight.quant_state.bitsandbytes__nf4",
+        "bitsandbytes",
+    ),
+    "compressed": ({"q.weight_packed": CODES}, "q.weight_packed", "compressed-tensors"),
+    "hqq": ({"q.W_q": BYTES}, "q.W_q", "HQQ"),
+    "mxfp4": ({"e.up_blocks": BYTES, "e.up_scales": BYTES[0]}, "e.up_blocks", "MXFP4"),
+    "fp8": ({"q.weight": FP8, "q.weight_scale": SCALE}, "q.weight", "'q.weight_scale'"),
+    "fp8 blocks": ({"q.weight": FP8, "q.weight_scale_inv": SCALE}, "q.weight", "scale_inv"),
+    "fp8 fnuz": (
+        {"q.weight": FP8.float().to(torch.float8_e5m2fnuz), "q.weight.scale": SCALE},
+        "q.weight",
+        "'q.weight.scale'",
+    ),
+    "fp8 ComfyUI": ({"q.scale_weight": SCALE, "q.weight": FP8}, "q.", "fp8"),
+    "int8 scale": ({"q.weight": CODES.to(torch.int8), "q.scale": SCALE}, "q.weight", "'q.scale'"),
+    "int8 alone": ({"q.weight": CODES.to(torch.int8)}, "q.weight", "int8 weights"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("zipped", [True, False], ids=["torch", "safetensors"])
+def test_codes_are_refused_by_name(tmp_path: Path, case: str, zipped: bool) -> None:
+    state, name, how = REFUSED[case]
+    state = {"fine.weight": torch.ones(2, 2), **state}
+    path = tmp_path / "m"
+    if zipped:
+        torch.save(state, path)
+    else:
+        save_file({name: tensor.clone() for name, tensor in state.items()}, path)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path)
+    text = str(caught.value)
+    assert f"'{name}" in text
+    assert how in text
+    assert "quantised" in text
+    assert "Dequantise it first" in text
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"q.weight": FP8, "k.weight": FP8.float().to(torch.float8_e5m2)},
+        {"position_ids": torch.arange(5)[None], "n.scale": SCALE},
+        {"bn.num_batches_tracked": torch.tensor(3), "bn.weight": SCALE},
+        {"mask": torch.ones(3, 3, dtype=torch.bool), "mask_scale": SCALE},
+        {"norm.scale": SCALE, "norm.weight": torch.ones(3)},
+        {"up_blocks.0.weight": torch.ones(2, 2), "scales": SCALE},
+        {"logit_scale": SCALE, "logit": torch.ones(2)},
+    ],
+    ids=["fp8", "positions", "counter", "mask", "norm", "blocks", "logit"],
+)
+def test_what_only_looks_like_it_is_read(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    save_file(state, tmp_path / "m")
+    assert set(read_checkpoint(tmp_path / "m").entries) == set(state)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
+        ({"text_config": {"quantization_config": {"quant_method": "fp8"}}}, "fp8"),
+        ({"compression_config": {"format": "pack-quantized"}}, "compression_config"),
+        ({"quantization_config": "yes"}, "'yes'"),
+    ],
+)
+def test_a_configuration_that_tells_of_codes(tmp_path: Path, config: object, words: str) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path)
+    text = str(caught.value)
+    assert words in text
+    assert "config.json" in text
+    assert "Dequantise it first" in text
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"quantization_config": None}, {"text_config": {"a": 1}, "bits": 4}]
+)
+def test_other_configurations(tmp_path: Path, config: object) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert list(read_checkpoint(tmp_path).entries) == ["w"]
+
+
+def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{oops")
+    with pytest.raises(CheckpointError, match=r"config\.json is not valid JSON"):
+        read_checkpoint(tmp_path)
