@@ -83,6 +83,7 @@ def test_a_key_is_of_no_use_to_safetensors_and_noted(tmp_path: Path) -> None:
         (b"", ["is empty", "again"]),
         (b"<!DOCTYPE html><html><body>Sign in</body></html>", ["web page", "download"]),
         (b"\n  <html lang=en>", ["web page"]),
+        (b"\xef\xbb\xbf<!doctype HTML>", ["web page"]),
         (b'<?xml version="1.0"?><Error>AccessDenied</Error>', ["web page"]),
         (b"version https://git-lfs.github.com/spec/v1\noid x", ["git-lfs pointer", "git lfs pull"]),
         (b"GGUF\x03\x00\x00\x00", ["GGUF"]),
@@ -92,7 +93,20 @@ def test_a_key_is_of_no_use_to_safetensors_and_noted(tmp_path: Path) -> None:
         (b"x" * 257 + b"ustar" + b"\x00" * 300, ["tar archive", "unpack"]),
         (b'{"error": "not found"}', ["JSON text"]),
     ],
-    ids=["empty", "html", "html2", "xml", "lfs", "gguf", "hdf5", "gzip", "npy", "tar", "json"],
+    ids=[
+        "empty",
+        "html",
+        "html2",
+        "html3",
+        "xml",
+        "lfs",
+        "gguf",
+        "hdf5",
+        "gzip",
+        "npy",
+        "tar",
+        "json",
+    ],
 )
 def test_what_people_pass_by_mistake(
     tmp_path: Path, name: str, content: bytes, words: list[str]

@@ -112,6 +112,16 @@ REFUSED = {
     "lone surrogate": (packed(0, raw=b'{"\\ud800": 1}'), ["not valid JSON", "surrogates"]),
     "trailing": (packed(0, raw=b"{} x"), ["not valid JSON", "Extra data"]),
     "deep": (packed(0, raw=b'{"a":' + b"[" * 200_000), ["nests too deeply"]),
+    "deep info": (packed(0, raw=b'{"w":' + b"[" * 900 + b"]" * 900 + b"}"), ["'w'", "[[[...]]]"]),
+    "long info": (packed({"w": [[0] * 10**5] * 9}), ["'w'", "exactly a dtype"]),
+    "twice among many": (
+        packed(0, raw=b"{" + b",".join(b'"%d":0' % (i // 2) for i in range(2 * 10**5)) + b"}"),
+        ["'0' occurs twice"],
+    ),
+    "twice at the end": (
+        packed(0, raw=b"{" + b",".join(b'"%d":0' % i for i in range(10**5)) + b',"99999":0}'),
+        ["'99999' occurs twice"],
+    ),
     "twice": (packed(0, raw=b'{"a":{},"a":{}}'), ["'a' occurs twice"]),
     "field twice": (packed(0, raw=b'{"a":{"dtype":"F32","dtype":"F16"}}'), ["occurs twice"]),
     "NaN": (packed(0, raw=b'{"a": NaN}'), ["NaN is no number"]),

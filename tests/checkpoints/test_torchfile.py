@@ -114,6 +114,7 @@ def test_tensors_that_are_not_contiguous(tmp_path: Path, zipped: bool) -> None:
         assert strided == set(STRIDED) - {"view", "one"}
 
 
+@pytest.mark.full
 def test_a_torch_that_reads_storages_onto_the_meta_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

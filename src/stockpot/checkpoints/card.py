@@ -22,7 +22,7 @@ def config_files(directory: Path | None) -> Iterator[Path]:
             wanted
             and path.is_file()
             and not path.name.startswith(".")
-            and not path.name.endswith(".index.json")
+            and not path.name.endswith((".index.json", ".merge.json"))
             and path.stat().st_size <= _LARGEST
         ):
             yield path
@@ -32,7 +32,7 @@ def config_with_dtype(path: Path, dtype: torch.dtype) -> str | None:
     """A config.json whose dtype says what is written; None where it says nothing or cannot."""
     try:
         config = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     keys = [key for key in ("torch_dtype", "dtype") if isinstance(config, dict) and key in config]
     if not keys:
@@ -54,7 +54,11 @@ def model_card(
         recipe_yaml: the resolved recipe.
         config: the model's config.json, if any; transformers' are recognised by their keys.
     """
-    front = ["---", "base_model:", *(f"- {json.dumps(p)}" for p in dict.fromkeys(parents))]
+    front = [
+        "---",
+        "base_model:",
+        *(f"- {json.dumps(p, ensure_ascii=False)}" for p in dict.fromkeys(parents)),
+    ]
     front += ["base_model_relation: merge"]
     if "architectures" in config or "model_type" in config:
         front += ["library_name: transformers"]

@@ -101,9 +101,12 @@ def join(directory: Path, weights: Weights, parts: Sequence[Checkpoint]) -> Chec
     metadata: dict[str, str] = {}
     headers: dict[str, str] = {}
     notes = list(weights.notes)
+    expected: dict[str, list[str]] = {}
+    for name, file in weights.index.items():
+        expected.setdefault(file, []).append(name)
     for file, part in zip(weights.files, parts, strict=True):
         if weights.index:
-            _check_shard(file, part, weights.index)
+            _check_shard(part, expected[file], weights.index)
         entries |= part.entries
         metadata |= part.metadata
         for digest in part.headers.values():
@@ -164,14 +167,14 @@ def _check_series(directory: Path, index: str, named: Sequence[str], files: Sequ
         )
 
 
-def _check_shard(file: str, part: Checkpoint, index: Mapping[str, str]) -> None:
-    expected = {name for name, where in index.items() if where == file}
+def _check_shard(part: Checkpoint, expected: Sequence[str], index: Mapping[str, str]) -> None:
     if missing := [name for name in expected if name not in part.entries]:
         raise CheckpointError(
             f"the index says that {listed(missing)} lies in {part.label}, which does not have it: "
             "index and shards are not of one checkpoint. Copy or download them together."
         )
-    if extra := [name for name in part.entries if name not in expected]:
+    if extra := list(part.entries.keys() - expected):
+        extra.sort()
         elsewhere = index.get(extra[0])
         where = f"lies in {shown(elsewhere)}" if elsewhere else "is in no file"
         raise CheckpointError(

@@ -27,9 +27,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What an earlier run left: its fingerprint, whether it was this boot, its records."""
+    """What an earlier run left.
+
+    Attributes:
+        fingerprint: of what was being made.
+        place: inode of the directory that the files are in; an exchange puts another one there.
+        same_boot: whether the machine has not been started again since.
+        records: of finished tensors.
+    """
 
     fingerprint: str
+    place: int
     same_boot: bool
     records: Mapping[str, Record]
 
@@ -54,7 +62,8 @@ def read_journal(path: Path) -> Past | None:
         if r.keys() == {"name", "digest", "inputs", "report"}
     ]
     same = bool(boot) and boot == boot_id()
-    return Past(parsed[0]["fingerprint"], same, {r.name: r for r in records})
+    head = parsed[0]
+    return Past(head["fingerprint"], head.get("place", 0), same, {r.name: r for r in records})
 
 
 def _parse(line: str) -> dict[str, Any] | None:
@@ -68,11 +77,11 @@ def _parse(line: str) -> dict[str, Any] | None:
 class Journal:
     """Appends records; safe to call from many threads, for each call is one write."""
 
-    def __init__(self, path: Path, fingerprint: str, past: Iterable[Record]) -> None:
+    def __init__(self, path: Path, fingerprint: str, place: int, past: Iterable[Record]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o644)
-        head = json.dumps({"fingerprint": fingerprint, "boot": boot_id()}) + "\n"
-        os.write(self._fd, head.encode())
+        head = {"fingerprint": fingerprint, "place": place, "boot": boot_id()}
+        os.write(self._fd, (json.dumps(head) + "\n").encode())
         self.append(past)
 
     def append(self, records: Iterable[Record]) -> None:

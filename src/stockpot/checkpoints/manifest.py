@@ -8,6 +8,9 @@ from typing import Any, cast
 from ..errors import OutputError
 
 FORMAT = 1
+_OF_ALL = {"fingerprint", "recipe", "device", "key"}
+_OF_A_FILE = {"name", "bytes", "header"}
+_OF_A_TENSOR = {"role", "digest"}
 
 
 def manifest_path(output: Path) -> Path:
@@ -39,4 +42,19 @@ def read_manifest(output: Path) -> dict[str, Any]:
         raise OutputError(f"{path} cannot be read: {str(error)[:200]}.") from None
     if not isinstance(manifest, dict) or cast(dict[str, Any], manifest).get("format") != FORMAT:
         raise OutputError(f"{path} is not a merge.json of this version of stockpot.")
+    if not _is_complete(cast(dict[str, Any], manifest)):
+        raise OutputError(f"{path} is damaged: it lacks a part that every merge.json has.")
     return cast(dict[str, Any], manifest)
+
+
+def _is_complete(manifest: dict[str, Any]) -> bool:
+    """Whether it has what `verify` reads, of the types that it expects; it may be a stranger's."""
+    try:
+        files, tensors = manifest["output"]["files"], manifest["tensors"].values()
+        return (
+            all(f["name"] == Path(f["name"]).name and f.keys() >= _OF_A_FILE for f in files)
+            and all(t.keys() >= _OF_A_TENSOR for t in tensors)
+            and manifest.keys() >= _OF_ALL
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False

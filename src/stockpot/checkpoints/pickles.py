@@ -3,6 +3,7 @@
 import pickletools
 import re
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -45,11 +46,13 @@ def refusal(path: Path, zipped: bool, error: Exception) -> CheckpointError:
 
 def after_pickles(path: Path) -> int:
     """The byte at which the storages of a legacy torch file begin."""
-    with path.open("rb") as file:
-        for _ in range(LEGACY_PICKLES):
-            for _ in pickletools.genops(file):
-                pass
-        return file.tell()
+    try:
+        with path.open("rb") as file:
+            for _ in range(LEGACY_PICKLES):
+                deque(pickletools.genops(file), maxlen=0)
+            return file.tell()
+    except Exception as error:
+        raise refusal(path, False, error) from None
 
 
 def _globals(path: Path, zipped: bool) -> list[str]:

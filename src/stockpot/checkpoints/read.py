@@ -108,7 +108,7 @@ def _refuse_foreign(path: Path, head: bytes) -> None:
             raise CheckpointError(f"{path} {what}.")
     if head[257:262] == b"ustar":
         raise CheckpointError(f"{path} is a tar archive: unpack it first.")
-    if re.match(rb"\s*(<!doctype html|<html|<\?xml|<head|<!--)", head, re.IGNORECASE):
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml|!--)", head, re.IGNORECASE):
         raise CheckpointError(
             f"{path} is a web page, not weights: the download saved an error or login page. "
             "Open it in a browser to see which, then download the file itself."
@@ -122,14 +122,13 @@ def _missing(text: str, path: Path, error: Exception) -> CheckpointError:
     if not isinstance(error, FileNotFoundError):
         reason = error.strerror if isinstance(error, OSError) else error
         return CheckpointError(f"cannot read {shown(text, 300)}: {reason}.")
-    message = f"{text} does not exist."
-    if path.parent.is_dir():
-        names = sorted(child.name for child in path.parent.glob("*"))
-        if close := difflib.get_close_matches(path.name, names, 3):
-            message += f" Did you mean {' or '.join(str(path.parent / name) for name in close)}?"
-    if re.fullmatch(r"[\w-]+(/[\w.-]+)?|\w+://.*", text) and "?" not in message:
-        message += (
-            " If it is the name of a model on a hub: those are not supported yet. Download it "
-            "first, and name the directory."
+    names = sorted(child.name for child in path.parent.glob("*"))
+    if close := difflib.get_close_matches(path.name, names, 3):
+        there = " or ".join(str(path.parent / name) for name in close)
+        return CheckpointError(f"{text} does not exist. Did you mean {there}?")
+    if re.fullmatch(r"[\w-]+(/[\w.-]+)?|\w+://.*", text):
+        return CheckpointError(
+            f"{text} does not exist. If it is the name of a model on a hub: those are not "
+            "supported yet. Download it first, and name the directory."
         )
-    return CheckpointError(message)
+    return CheckpointError(f"{text} does not exist.")

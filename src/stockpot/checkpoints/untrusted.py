@@ -1,6 +1,7 @@
 """Data from strangers: JSON read as strictly as the standard has it, values shown with care."""
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import NoReturn, cast
 
@@ -8,9 +9,17 @@ from ..errors import CheckpointError
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value from a file as messages show it: control characters escaped, cut to a length."""
-    text = repr(value[: limit + 1] if isinstance(value, str) else value)
-    return text if len(text) <= limit else text[:limit] + "…"
+    """A value from a file as messages show it: control characters escaped, cut to a length.
+
+    Example:
+        >>> shown("a" * 99, 20)
+        "'aaaaaaa...aaaaaaaa'"
+    """
+    brief = reprlib.Repr()
+    brief.maxlevel, brief.maxlist, brief.maxdict = 3, 8, 4
+    brief.maxstring = brief.maxother = brief.maxlong = limit
+    text = brief.repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def listed(names: Iterable[str]) -> str:
@@ -39,11 +48,11 @@ def parse_json(raw: bytes, where: str) -> Mapping[str, object]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"{shown(twice)} occurs twice")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shown(name)} occurs twice")
+        found[name] = value
     return found
 
 

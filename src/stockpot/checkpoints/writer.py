@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,7 +59,7 @@ class Output:
     ) -> None:
         self.path = path
         self.is_file = path.suffix == ".safetensors"
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = _partial(path)
         self._files = self._partial / "out"
         self._shards = {shard.filename: shard for shard in shards}
         self._places = {n: (s.filename, *span) for s in shards for n, span in s.spans.items()}
@@ -93,9 +94,14 @@ class Output:
         return past if resume else None
 
     def _open(self, fingerprint: str, past: Past | None) -> None:
+        if past is not None and _inode(self._files) != past.place:
+            past = None  # killed after the exchange: what lies here is what was replaced
         if past is None:
             shutil.rmtree(self._files, ignore_errors=True)
-        self._files.mkdir(exist_ok=True)
+            self._files.mkdir()
+        for file in self._files.iterdir():
+            if file.name not in self._shards:  # small files of a commit that was not reached
+                file.unlink()
         for shard in self._shards.values():
             file = self._files / shard.filename
             fresh = not file.exists() or file.stat().st_size != shard.size
@@ -105,10 +111,11 @@ class Output:
             _write_all(fd, memoryview(shard.header), 0)
             if fresh and past is not None:
                 lost = {n: r for n, r in past.records.items() if n not in shard.spans}
-                past = Past(past.fingerprint, past.same_boot, lost)
+                past = replace(past, records=lost)
         trusted = [] if past is None else [r for r in past.records.values() if self._holds(r, past)]
         self.done: Mapping[str, Record] = {record.name: record for record in trusted}
-        self._journal = Journal(self._partial / "journal", fingerprint, trusted)
+        place = _inode(self._files)
+        self._journal = Journal(self._partial / "journal", fingerprint, place, trusted)
 
     def _holds(self, record: Record, past: Past) -> bool:
         if record.name not in self._places or record.digest is None:
@@ -192,6 +199,39 @@ class Output:
 def is_empty_directory(path: Path) -> bool:
     """Whether `path` is a directory with nothing in it, which counts as nothing there."""
     return path.is_dir() and not any(path.iterdir())
+
+
+def is_committed(path: Path) -> bool:
+    """Whether the weights at `path` are those of the manifest there.
+
+    A directory comes with its manifest; a file comes after its sidecar, and until then it lies in
+    PATH.partial.
+    """
+    in_waiting = _partial(path) / "out" / path.name
+    return path.exists() and not (path.suffix == ".safetensors" and in_waiting.exists())
+
+
+def clear_leftovers(path: Path, fingerprint: str) -> None:
+    """Delete what a kill between the commit of this very output and its clean-up left behind.
+
+    Raises:
+        OutputError: another merge is at work there.
+    """
+    partial = _partial(path)
+    past = read_journal(partial / "journal")
+    if partial.exists() and (past is None or past.fingerprint == fingerprint):
+        with _explained(partial):
+            lock = _lock(partial)
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0
 
 
 def _make_directory(path: Path) -> bool:

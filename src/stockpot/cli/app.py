@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,11 +17,14 @@ from ..errors import StockpotError
 from ..methods.catalogue import find_method
 from .console import complain
 from .inspect import inspect
+from .lab import demo
 from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
 from .usage import UsageError, told_by_the_command_line
 from .verify import verify
+
+_LONG = re.compile(r"\S{120,}")
 
 app = App(
     name="stockpot",
@@ -30,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
-for _function in (run, methods, inspect, explain, verify):
+for _function in (run, methods, inspect, explain, verify, demo):
     app.command(_function)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 
@@ -50,7 +54,7 @@ def execute(tokens: Sequence[str]) -> int:
                 find_method(tokens[1])
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        complain(str(error).strip(), as_json=as_json)
+        complain(_LONG.sub(lambda word: word[0][:80] + "…", str(error).strip()), as_json=as_json)
         return 2
     except UsageError as error:
         complain(str(error), as_json=as_json)
@@ -59,7 +63,8 @@ def execute(tokens: Sequence[str]) -> int:
         complain(str(error), as_json=as_json)
         return 1
     except KeyboardInterrupt:
-        complain("interrupted; what is finished is kept: run again with --resume.", as_json=as_json)
+        kept = "; what is finished is kept: run again with --resume."
+        complain("interrupted" + (kept if tokens[0] in ("merge", "run") else "."), as_json=as_json)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,13 +18,13 @@ from rich.table import Table
 
 from ..engine.local import Progress as Callback
 
-_out = Console(soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(text: str) -> None:
     """A line of the result."""
-    _out.print(text, markup=False)
+    out.print(text, markup=False)
 
 
 def note(text: str) -> None:
@@ -53,7 +53,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    _out.print(table)
+    out.print(table)
 
 
 def _cell(value: object) -> str:
@@ -87,3 +87,15 @@ def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
     with Progress(*columns, console=_err, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda moved, total: bar.update(task, completed=moved, total=total)
+
+
+@contextmanager
+def steps(*, quiet: bool) -> Generator[Callable[[str, float], None] | None]:
+    """What is being done and how much of the whole is behind, on stderr, if that is a terminal."""
+    if quiet or not _err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, done: bar.update(task, description=what, completed=done)

@@ -78,7 +78,7 @@ CANDIDATES: Mapping[str, Sequence[Method]] = {
     "ties": [
         Ties(density=density, scale=scale)
         for density in (0.2, 0.5, 1.0)
-        for scale in (1.0, 1.5, 2.0, 2.5)
+        for scale in (1.0, 2.0, 3.0)
     ],
     "model-stock": [ModelStock()],
 }

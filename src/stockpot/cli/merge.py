@@ -91,7 +91,7 @@ def _field(spec: FieldSpec, default: object, description: str | None) -> inspect
         kind = Literal[spec.choices]
     elif spec.per_model:
         kind = float | tuple[float, ...]
-        parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1)
+        parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1, negative="")
     return _optional(spec.name, Annotated[kind, parameter], default)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..engine.merge import Merged, carry_out
-from ..engine.prepare import check_output_path, prepare
+from ..engine.prepare import check_disk, check_output_path, prepare
 from ..recipes.model import Recipe
 from .console import note, print_json, progress_bar, say, size_text
 from .flags import RunFlags
@@ -17,7 +17,9 @@ def perform(recipe: Recipe, out: Path, flags: RunFlags) -> int:
         check_output_path(out)
         options = flags.options()
     if flags.dry_run:
-        show_plan(prepare(recipe, options, out), out, as_json=flags.json)
+        prepared = prepare(recipe, options, out)
+        check_disk(prepared, out)
+        show_plan(prepared, out, as_json=flags.json)
         return 0
     quiet = flags.quiet or flags.json
     with progress_bar("merging", quiet=quiet) as progress:

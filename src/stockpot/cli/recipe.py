@@ -37,7 +37,7 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
     Args:
         recipe: The recipe's file.
     """
-    prepared = prepare(read_recipe(recipe, flags), flags.options(), Path("explained"))
+    prepared = prepare(read_recipe(recipe, flags), flags.options(), None)
     models = [c.label for c in prepared.assignments.models]
     rows = [
         {

@@ -28,7 +28,8 @@ def verify(
         found = check(path, recompute=recompute, progress=progress)
     if json:
         facts = {"tensors": found.tensors, "bytes": found.bytes, "problems": list(found.problems)}
-        print_json({"path": str(path), "ok": not found.problems, **facts})
+        error = {"error": found.problems[0]} if found.problems else {}
+        print_json({"path": str(path), "ok": not found.problems, **facts, **error})
     elif found.problems:
         shown, more = found.problems[:20], len(found.problems) - 20
         for problem in shown:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
+from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
@@ -114,6 +115,8 @@ class Desk:
         method = first.assignment.method
         if method is None:
             out.copy_(rows[0])
+            if self._check and out.dtype.is_floating_point and not is_finite(out):
+                self._refuse_copy(pieces, rows[0], out)
             return
         whole = Piece(first.assignment, first.start, first.start + out.numel())
         for start, stop in self._blocks(whole):
@@ -173,11 +176,32 @@ class Desk:
             if not is_finite(rows[row][at : at + numel]):
                 base = self._assignments.base
                 of = base if row >= len(a.sources) and base else self._model(a, row)
-                raise NonFiniteError(
-                    f"'{a.name}' in {of.label} holds NaN or infinity. Mend or leave out that "
-                    "model, or pass --allow-non-finite to merge it as it is."
-                )
+                raise self._non_finite(a, of)
             at += numel
+
+    def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
+        """Name the first copied tensor that is not finite, but for masks, which may be so."""
+        at = 0
+        for piece in pieces:
+            a, part = piece.assignment, slice(at, at + piece.numel)
+            at += piece.numel
+            if a.role is Role.COUNTER or is_finite(out[part]):
+                continue
+            if is_finite(row[part]):
+                raise NonFiniteError(
+                    f"'{a.name}' is copied and exceeds the range of "
+                    f"{str(a.dtype).removeprefix('torch.')}: try --dtype float32, or pass "
+                    "--allow-non-finite."
+                )
+            known = [*self._assignments.models, self._assignments.base]
+            of = next(c for c in known if c and c.entries.get(a.name) is a.copy_from)
+            raise self._non_finite(a, of)
+
+    def _non_finite(self, a: Assignment, of: Checkpoint) -> NonFiniteError:
+        return NonFiniteError(
+            f"'{a.name}' in {of.label} holds NaN or infinity. Mend or leave out that model, or "
+            "pass --allow-non-finite to merge it as it is."
+        )
 
     def _model(self, a: Assignment, row: int) -> Checkpoint:
         return self._assignments.models[a.models[row]]

@@ -16,6 +16,7 @@ from ..checkpoints.layout import index_json
 from ..core import Method
 from ..recipes.assignment import Assignment
 from ..recipes.yaml import dump_yaml
+from .desk import fits_tensor
 from .local import Run
 from .prepare import Prepared
 
@@ -40,6 +41,8 @@ def manifest_of(
             "safetensors": version("safetensors"),
         },
         "digest": prepared.options.digest,
+        "device": prepared.options.torch_device.type,
+        "key": prepared.options.key,
         "inputs": [_input(c) for c in prepared.inputs],
         "output": {
             "bytes": prepared.size,
@@ -83,7 +86,7 @@ def _tensor(
     origins = [_owner(entry, inputs) for entry in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest
-    if record.report:
+    if record.report and fits_tensor(a):
         entry["settled"] = record.report
     return entry
 
@@ -124,6 +127,6 @@ def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:
 def _read_config(path: Path) -> Mapping[str, object]:
     try:
         config = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return cast(Mapping[str, object], config) if isinstance(config, dict) else {}

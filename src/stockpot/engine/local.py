@@ -52,7 +52,7 @@ class Run:
 
     Attributes:
         records: a record per finished tensor, those of an earlier run included.
-        reports: what methods settled over several tensors.
+        bytes_read, bytes_written: moved by this run, without samples.
     """
 
     def __init__(
@@ -72,25 +72,40 @@ class Run:
         self._progress = progress
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._moved = 0
+        self._moved, self._total = 0, plan.bytes_read + plan.bytes_written
         self._settled: dict[str, Settled] = {}
         self._digests: dict[str, TensorDigests] = {}
         self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
         self.records: dict[str, Record] = dict(sink.done)
-        self.reports: list[Mapping[str, object]] = []
+        self.bytes_read, self.bytes_written = 0, 0
 
     def execute(self) -> None:
         """Survey what must be known, then map everything that is not done yet."""
         for survey in self._plan.surveys:
             if any(a.name not in self.records for a in survey.assignments):
                 self._survey(survey)
+            else:
+                self._total -= _read_bytes(survey)
         todo = list[Task]()
         for task in self._plan.tasks:
             pieces = tuple(p for p in task.pieces if p.assignment.name not in self.records)
-            self._count([p for p in task.pieces if p.assignment.name in self.records])
+            done = [p for p in task.pieces if p.assignment.name in self.records]
+            self._total -= sum(p.read_bytes + p.written_bytes for p in done)
             if pieces:
                 todo.append(Task(pieces, task.packed))
         self._in_parallel(self._map, todo)
+
+    @property
+    def reports(self) -> list[Mapping[str, object]]:
+        """What methods settled over several tensors; from the records, which a resume has too."""
+        found = list[Mapping[str, object]]()
+        for survey in self._plan.surveys:
+            first = survey.assignments[0]
+            report = self.records[first.name].report
+            if report and not fits_tensor(first):
+                about = {"method": repr(survey.method), "tensors": len(survey.assignments)}
+                found.append(about | {"models": list(first.models), **report})
+        return found
 
     def _in_parallel(self, work: Callable[[T, Desk], None], items: Sequence[T]) -> None:
         queue = iter(items)
@@ -138,19 +153,12 @@ class Run:
         hint: Settled | None = None
         if survey.method.needs.sample and (batches := _sample_of(survey)):
             hint = survey.method.settle(self._sampled(survey, batches).close(), None)
+        self._total -= _read_bytes(survey)
         while hint is None or not hint.final:
+            self._total += _read_bytes(survey)
             hint = survey.method.settle(self._surveyed(survey, hint).close(), hint)
         for a in survey.assignments:
             self._settled[a.name] = hint
-        if hint.report and not fits_tensor(survey.assignments[0]):
-            self.reports.append(
-                {
-                    "method": repr(survey.method),
-                    "tensors": len(survey.assignments),
-                    "models": list(survey.assignments[0].models),
-                    **hint.report,
-                }
-            )
 
     def _sampled(self, survey: Survey, batches: Sequence[Sequence[Runs]]) -> Facts:
         def work(batch: Sequence[Runs], desk: Desk) -> Facts:
@@ -211,7 +219,7 @@ class Run:
             self._sink.write(piece.assignment.name, piece.start * out.dtype.itemsize, parts[-1])
             if self._is_complete(piece):
                 *inputs, output = digests() if digests else [None] * len(parts)
-                report = settled.report if settled and fits_tensor(piece.assignment) else None
+                report = settled.report if settled else None
                 finished.append(Record(piece.assignment.name, output, tuple(inputs), report))
             at += piece.numel
         if finished:
@@ -239,14 +247,20 @@ class Run:
             return self._left[piece.assignment.name] == 0
 
     def _count(self, pieces: Sequence[Piece], *, written: bool = True) -> None:
-        """Tell the progress callback of bytes moved."""
-        if self._progress is None:
-            return
-        total = self._plan.bytes_read + self._plan.bytes_written
-        moved = sum(p.read_bytes + (p.written_bytes if written else 0) for p in pieces)
+        """Count bytes moved, and tell the progress callback."""
+        read = sum(p.read_bytes for p in pieces)
+        wrote = sum(p.written_bytes for p in pieces) if written else 0
         with self._lock:
-            self._moved += moved
-            self._progress(self._moved, total)
+            self.bytes_read += read
+            self.bytes_written += wrote
+            self._moved += read + wrote
+            if self._progress is not None:
+                self._progress(self._moved, self._total)
+
+
+def _read_bytes(survey: Survey) -> int:
+    """Bytes that one round of a survey reads."""
+    return sum(piece.read_bytes for task in survey.tasks for piece in task.pieces)
 
 
 def _sample_of(survey: Survey) -> list[list[Runs]]:

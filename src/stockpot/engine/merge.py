@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..checkpoints.card import config_files
 from ..checkpoints.entry import from_state_dict
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
-from ..checkpoints.writer import Output
+from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, OutputError
 from ..recipes.model import Recipe, parse_recipe
@@ -35,7 +35,7 @@ class Merged:
     Attributes:
         path: where the result stands.
         tensors: how many output tensors.
-        bytes_read, bytes_written: moved by this run.
+        bytes_read, bytes_written: of tensors, moved by this run.
         seconds: wall time.
         resumed: how many tensors an earlier run had finished.
         notes: what the user should know, in sentences.
@@ -219,6 +219,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
     _tell(assignments.notes)
     fingerprint = prepared.fingerprint()
     if options.resume and _is_complete(out, fingerprint):
+        clear_leftovers(out, fingerprint)
         count = len(assignments.tensors)
         return Merged(out, count, 0, 0, time.monotonic() - began, count, assignments.notes)
     check_disk(prepared, out)
@@ -249,12 +250,11 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             texts |= small_texts(prepared, out)
             copies = [f for f in config_files(donor(prepared).directory) if f.name not in texts]
         output.commit(texts, copies)
-    plan = prepared.plan
     return Merged(
         path=out,
         tensors=len(assignments.tensors),
-        bytes_read=plan.bytes_read,
-        bytes_written=plan.bytes_written,
+        bytes_read=run.bytes_read,
+        bytes_written=run.bytes_written,
         seconds=time.monotonic() - began,
         resumed=resumed,
         notes=assignments.notes,
@@ -263,7 +263,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
 
 def _is_complete(out: Path, fingerprint: str) -> bool:
     try:
-        return read_manifest(out).get("fingerprint") == fingerprint
+        return is_committed(out) and read_manifest(out).get("fingerprint") == fingerprint
     except OutputError:
         return False
 

@@ -44,6 +44,8 @@ class Options:
             raise FieldError(f"memory must be at least 1MiB; got {self.memory}.")
         if self.workers is not None and self.workers < 1:
             raise FieldError(f"workers must be at least 1; got {self.workers}.")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise FieldError(f"device must be auto, cpu or cuda; got {str(self.device)[:40]}.")
         if self.digest not in ("blake3", "sha256", "none"):
             raise FieldError(f"digest must be blake3, sha256 or none; got {str(self.digest)[:40]}.")
 

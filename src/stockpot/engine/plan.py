@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
@@ -116,19 +118,20 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         MergeError: a whole-matrix method needs more memory than there is.
     """
     widest = max((len(a.entries) for a in assignments.tensors), default=1)
-    workers, block = _shape_of_work(memory, workers, widest)
+    is_wide = any(row.dtype == torch.float64 for a in assignments.tensors for row in a.entries)
+    row_bytes = (8 if is_wide else 4) * (widest + _TEMPORARIES)
+    workers, block = _shape_of_work(memory, workers, row_bytes)
     room = min(ARENA, int(0.5 * memory / workers))
     least = max((SEGMENT * element_bytes(a) for a in assignments.tensors), default=1)
     room = max(room, min(least, max(map(_tensor_bytes, assignments.tensors), default=1)))
 
-    surveyed = list(_surveys(assignments.tensors, room))
+    surveyed = list(_surveys(assignments.tensors, room, memory // workers))
     wide = {id(a) for survey in surveyed for a in survey.assignments}
     tasks = tuple(_tasks(assignments.tensors, room, wide, memory // workers))
     every = [p for t in tasks for p in t.pieces]
     arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
     read = sum(p.read_bytes for p in every)
     read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
-    scratch = block * 4 * (widest + _TEMPORARIES)
     books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
     return Plan(
         assignments=assignments,
@@ -139,16 +142,14 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         arena=arena,
         bytes_read=read,
         bytes_written=sum(p.written_bytes for p in every),
-        peak_memory=workers * (arena + scratch) + books,
+        peak_memory=workers * (arena + block * row_bytes) + books,
     )
 
 
-def _shape_of_work(memory: int, workers: int, rows: int) -> tuple[int, int]:
+def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
     """Fewer workers, then smaller blocks, until the computing blocks take a third of memory."""
     block = BLOCK
-    while workers * block * 4 * (rows + _TEMPORARIES) > memory / 3 and (
-        block > SEGMENT or workers > 1
-    ):
+    while workers * block * row_bytes > memory / 3 and (block > SEGMENT or workers > 1):
         if workers > 1 and block <= BLOCK // 2:
             workers -= 1
         else:
@@ -156,7 +157,7 @@ def _shape_of_work(memory: int, workers: int, rows: int) -> tuple[int, int]:
     return workers, block
 
 
-def _surveys(tensors: Sequence[Assignment], room: int) -> Iterator[Survey]:
+def _surveys(tensors: Sequence[Assignment], room: int, whole_room: int) -> Iterator[Survey]:
     shared: dict[tuple[Method, tuple[int, ...], tuple[float, ...]], list[Assignment]] = {}
     for a in tensors:
         if a.method is None:
@@ -165,15 +166,16 @@ def _surveys(tensors: Sequence[Assignment], room: int) -> Iterator[Survey]:
             case Reach.MODEL:
                 shared.setdefault((a.method, a.models, a.weights), []).append(a)
             case Reach.TENSOR if not a.method.needs.whole and _tensor_bytes(a) > room:
-                yield _survey(a.method, [a], room)
+                yield _survey(a.method, [a], room, whole_room)
             case _:
                 pass
     for (method, _, _), group in shared.items():
-        yield _survey(method, group, room)
+        yield _survey(method, group, room, whole_room)
 
 
-def _survey(method: Method, group: list[Assignment], room: int) -> Survey:
-    batches = _batched(p for a in group for p in _cut(a, min(room, CHUNK * element_bytes(a))))
+def _survey(method: Method, group: list[Assignment], room: int, whole_room: int) -> Survey:
+    wide = {id(a) for a in group}
+    batches = _batched(p for a in group for p in _cut(a, _step(a, room, wide, whole_room)))
     return Survey(method, tuple(group), tuple(batches))
 
 
@@ -198,7 +200,7 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
         assert a.copy_from is not None
         return (None, a.copy_from.dtype, a.dtype)
     needs = a.method.needs
-    if needs.reach is not Reach.ELEMENT or needs.random or needs.whole:
+    if needs.reach is Reach.TENSOR or needs.random or needs.whole:
         return None
     return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
 

@@ -57,6 +57,7 @@ class Prepared:
             "layout": [blake3.blake3(shard.header).hexdigest() for shard in self.shards],
             "device": self.options.torch_device.type,
             "digest": self.options.digest,
+            "key": self.options.key,
             "allow_non_finite": self.options.allow_non_finite,
         }
         return blake3.blake3(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -71,7 +72,20 @@ def _identity(checkpoint: Checkpoint) -> Mapping[str, object]:
 
 
 def check_output_path(out: Path) -> None:
-    """Refuse a path that cannot be an output, whatever the inputs are."""
+    """Refuse a path that cannot be an output, whatever the inputs are.
+
+    Raises:
+        OutputError: saying why not.
+    """
+    if out.name in ("", ".."):
+        raise OutputError(f"{out} cannot be an output: name a directory to be made, or a file.")
+    try:
+        str(out).encode()
+        out.with_name(out.name + ".partial").exists()
+    except UnicodeEncodeError:
+        raise OutputError(f"{str(out)[:80]!a} is not UTF-8: choose another --out.") from None
+    except OSError as error:
+        raise OutputError(f"{str(out)[:80]} cannot be an output: {error.strerror}.") from None
     if out.name.lower().endswith(_FOREIGN):
         raise OutputError(
             f"{out}: outputs are safetensors. Name a .safetensors file, or a directory."
@@ -82,13 +96,19 @@ def check_output_path(out: Path) -> None:
         raise OutputError(f"{out} is a file: name a .safetensors file, or a directory.")
 
 
-def prepare(recipe: Recipe, options: Options, out: Path) -> Prepared:
+def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     """Open, resolve and plan; nothing is written and no weight is read.
+
+    Args:
+        recipe: what is merged with what.
+        options: how it runs.
+        out: where it will be written; None where nothing will be.
 
     Raises:
         StockpotError: the models cannot be merged so, or the output cannot be written there.
     """
-    check_output_path(out)
+    if out is not None:
+        check_output_path(out)
     opened: dict[str, Checkpoint] = {}
 
     def opening(path: str) -> Checkpoint:
@@ -102,12 +122,13 @@ def prepare(recipe: Recipe, options: Options, out: Path) -> Prepared:
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
     metadata = {"format": "pt", "stockpot": json.dumps(recipe.resolved(), ensure_ascii=False)}
-    if out.suffix == ".safetensors":
+    if out is not None and out.suffix == ".safetensors":
         shards = single_file(tensors, out.name, metadata)
     else:
         shards = hub_shards(tensors, recipe.output.shard_size, metadata)
     prepared = Prepared(recipe, options, plan, shards)
-    _check_apart(prepared, out)
+    if out is not None:
+        _check_apart(prepared, out)
     return prepared
 
 
@@ -137,5 +158,5 @@ def check_disk(prepared: Prepared, out: Path) -> None:
     there = sum(f.stat().st_blocks * 512 for f in partial.rglob("*") if f.is_file())
     if prepared.size > free + there:
         raise OutputError(
-            f"{out} needs {prepared.size / 1e9:.2f} GB and {parent} has {free / 1e9:.2f} GB free."
+            f"{out} needs {prepared.size:,} bytes; the disk of {parent} has {free:,} free."
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import blake3
 import torch
@@ -12,6 +13,7 @@ import torch
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.manifest import read_manifest
 from ..checkpoints.read import read_checkpoint
+from ..checkpoints.roles import Role
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..recipes.model import parse_recipe
 from .local import Progress, Run
@@ -59,7 +61,7 @@ def verify(
     entries = written.entries
     problems += [f"'{n}' is missing." for n in tensors if n not in entries]
     problems += [f"'{n}' is there but not in the manifest." for n in entries if n not in tensors]
-    wanted = [(entries[n], t["digest"]) for n, t in tensors.items() if n in entries]
+    wanted = [(entries[n], t) for n, t in tensors.items() if n in entries]
     problems += _tensor_problems(wanted, progress)
     if recompute:
         problems += _recomputed(manifest, out, written, progress)
@@ -83,12 +85,12 @@ def _file_problems(folder: Path, file: dict[str, object]) -> list[str]:
 
 
 def _tensor_problems(
-    wanted: Sequence[tuple[TensorEntry, object]], progress: Progress | None
+    wanted: Sequence[tuple[TensorEntry, dict[str, object]]], progress: Progress | None
 ) -> list[str]:
     total = sum(entry.nbytes for entry, _ in wanted)
     moved = 0
 
-    def problem(item: tuple[TensorEntry, object]) -> str | None:
+    def problem(item: tuple[TensorEntry, dict[str, object]]) -> str | None:
         nonlocal moved
         found = _tensor_problem(*item)
         moved += item[0].nbytes
@@ -100,14 +102,15 @@ def _tensor_problems(
         return [found for found in pool.map(problem, wanted) if found]
 
 
-def _tensor_problem(entry: TensorEntry, digest: object) -> str | None:
-    hasher, finite = blake3.blake3(), True
+def _tensor_problem(entry: TensorEntry, told: dict[str, object]) -> str | None:
+    hasher, finite, digest = blake3.blake3(), True, told["digest"]
+    check = entry.dtype.is_floating_point and told["role"] != Role.COUNTER  # masks may be infinite
     buffer = bytearray(min(entry.nbytes, _CHUNK))
     for at in range(0, entry.nbytes, _CHUNK):
         part = memoryview(buffer)[: min(_CHUNK, entry.nbytes - at)]
         entry.source.read_into(part, entry.offset + at)
         hasher.update(part)
-        if entry.dtype.is_floating_point:
+        if check:
             finite = finite and is_finite(torch.frombuffer(part, dtype=entry.dtype))
     if digest is not None and hasher.hexdigest() != digest:
         return f"'{entry.name}' is not what was written: its digest differs."
@@ -115,12 +118,14 @@ def _tensor_problem(entry: TensorEntry, digest: object) -> str | None:
 
 
 def _recomputed(
-    manifest: dict[str, object], out: Path, written: Checkpoint, progress: Progress | None
+    manifest: dict[str, Any], out: Path, written: Checkpoint, progress: Progress | None
 ) -> list[str]:
-    recipe = parse_recipe(manifest["recipe"], f"the recipe of {out}")
     try:
-        # a name beside the output, for nothing is written there
-        prepared = prepare(recipe, Options(allow_non_finite=True), out.with_name("recomputed"))
+        recipe = parse_recipe(manifest["recipe"], f"the recipe of {out}")
+        options = Options(
+            allow_non_finite=True, device=manifest["device"], key=manifest["key"], digest="none"
+        )
+        prepared = prepare(recipe, options, None)
     except StockpotError as error:
         raise OutputError(f"the merge of {out} cannot be repeated: {error}") from None
     sink = CompareSink(written)
@@ -129,6 +134,7 @@ def _recomputed(
         sink,
         seed=recipe.seed,
         digests=False,
+        device=options.torch_device,
         allow_non_finite=True,
         progress=progress,
     ).execute()
