@@ -26,6 +26,7 @@ from bench.table import Table
 
 METHODS = tuple(case.method for case in CASES)
 SMALL_METHODS = ("average", "task-arithmetic", "ties")
+QUICK_NOTE = "Tiny families: that it works is shown, but the targets are not meant for these."
 BUSY = 0.5
 
 
@@ -152,7 +153,8 @@ def version(python: str, package: str) -> str:
 def keep(asked: argparse.Namespace, tables: Sequence[Table], about: Mapping[str, object]) -> str:
     """After every part, so that a later one cannot take its figures along."""
     facts = ", ".join(f"{name} {value}" for name, value in about.items())
-    text = "\n\n".join([f"{facts}; {asked.runs} runs.", *(table.markdown() for table in tables)])
+    head = f"{facts}; {asked.runs} runs." + (f" {QUICK_NOTE}" if asked.quick else "")
+    text = "\n\n".join([head, *(table.markdown() for table in tables)])
     (asked.work / "results.md").write_text(text + "\n")
     kept = {"machine": about, "runs": asked.runs, "tables": [table.plain() for table in tables]}
     (asked.work / "results.json").write_text(json.dumps(kept, indent=2) + "\n")

@@ -39,6 +39,7 @@ def launch(argv: list[str], timeout: float) -> dict[str, object]:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             stop()
+            process.wait()
             raise
         finally:
             late.cancel()
@@ -56,4 +57,5 @@ def launch(argv: list[str], timeout: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command ends with it
     json.dump(launch(sys.argv[2:], float(sys.argv[1])), sys.stdout)

@@ -1,6 +1,10 @@
+import os
+import subprocess
 import sys
+import time
 
-from bench.measure import Run, Summary, execute, interleave, read_plainly, write_plainly
+import pytest
+from bench.measure import LAUNCHER, Run, Summary, execute, interleave, read_plainly, write_plainly
 
 
 def python(code, **options):
@@ -26,6 +30,19 @@ def test_a_late_command_is_stopped():
     run = python("import time; time.sleep(60)", timeout=0.5)
     assert run.fault == "stopped after 0.5 s"
     assert run.seconds < 30
+
+
+def test_a_stopped_launcher_takes_its_command_along(tmp_path):
+    note = tmp_path / "pid"
+    code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    command = [sys.executable, LAUNCHER, "60", sys.executable, "-c", code]
+    launcher = subprocess.Popen(command)
+    while not (note.exists() and note.read_text()):
+        time.sleep(0.02)
+    launcher.terminate()
+    assert launcher.wait(timeout=30) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
 
 
 def test_contenders_take_turns_and_a_faulty_one_stops():

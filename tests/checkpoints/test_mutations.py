@@ -237,34 +237,40 @@ def change_bytes(draw: st.DrawFn, content: bytes) -> bytes:
     """A few bytes changed, most often without moving the others."""
     changed = bytearray(content)
     for _ in range(draw(st.integers(1, 2))):
-        at = draw(st.integers(0, len(changed) - 1))
+        at = draw(st.integers(0, max(0, len(changed) - 1)))
         changed[at : at + 1] = draw(st.binary(min_size=1, max_size=1) | st.binary(max_size=2))
     return bytes(changed)
 
 
-def with_changed_pickle(draw: st.DrawFn, content: bytes) -> bytes:
-    """The same zip file as torch would write it, checksums and all, around a changed pickle."""
+SETTINGS = (".format_version", ".storage_alignment", "byteorder")
+
+
+def with_changed_record(draw: st.DrawFn, content: bytes) -> bytes:
+    """The same zip file as torch would write it, checksums and all, around a changed record."""
+    chosen = draw(st.sampled_from(["data.pkl", "data.pkl", "data.pkl", *SETTINGS]))
     target = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(target)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():
             record = archive.read(name)
             name = name.partition("/")[2]
-            if name == "data.pkl":
-                record = change_bytes(draw, record)
+            if name == chosen:
+                digits = st.integers(-1, 130).map(lambda n: str(n).encode())
+                changed = change_bytes(draw, record)
+                record = draw(digits) if name in SETTINGS and draw(st.booleans()) else changed
             if name not in ("version", ".data/serialization_id"):  # the writer's own
                 writer.write_record(name, record, len(record))
     writer.write_end_of_file()
     return target.getvalue()
 
 
-@pytest.mark.parametrize("form", ["zip", "pickle", "legacy"])
+@pytest.mark.parametrize("form", ["zip", "record", "legacy"])
 @given(data=st.data())
 @settings(quick, max_examples=120)
 @pytest.mark.filterwarnings("ignore")  # those of torch.load, called here to compare
 def test_torch_files(tmp_path: Path, form: str, data: st.DataObject) -> None:
     content = torch_bytes(form != "legacy")
-    change = with_changed_pickle if form == "pickle" else change_bytes
+    change = with_changed_record if form == "record" else change_bytes
     content = change(data.draw, content)
     if data.draw(st.integers(0, 19)) == 0:
         content = content[: data.draw(st.integers(0, len(content)))]

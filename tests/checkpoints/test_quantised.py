@@ -66,11 +66,17 @@ def test_codes_are_refused_by_name(tmp_path: Path, case: str, zipped: bool) -> N
         {"position_ids": torch.arange(5)[None], "n.scale": SCALE},
         {"bn.num_batches_tracked": torch.tensor(3), "bn.weight": SCALE},
         {"mask": torch.ones(3, 3, dtype=torch.bool), "mask_scale": SCALE},
+        {
+            "steps": torch.tensor(3),
+            "steps_scale": SCALE,
+            "x": torch.arange(3),
+            "x_scale": SCALE.clone(),
+        },
         {"norm.scale": SCALE, "norm.weight": torch.ones(3)},
         {"up_blocks.0.weight": torch.ones(2, 2), "scales": SCALE},
         {"logit_scale": SCALE, "logit": torch.ones(2)},
     ],
-    ids=["fp8", "positions", "counter", "mask", "norm", "blocks", "logit"],
+    ids=["fp8", "positions", "counter", "mask", "steps", "norm", "blocks", "logit"],
 )
 def test_what_only_looks_like_it_is_read(tmp_path: Path, state: dict[str, Tensor]) -> None:
     save_file(state, tmp_path / "m")

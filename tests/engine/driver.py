@@ -5,6 +5,7 @@ be killed, held, or fail at its n-th operation on a file; operations are counted
 that touches the disk: reads of inputs, writes, journal lines, fsyncs, renames, deletions.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -82,6 +83,7 @@ class Watch:
 
 
 def perform(job):
+    faulthandler.dump_traceback_later(120, exit=True)  # a deadlock fails its test, and says where
     if "fsize" in job:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["fsize"], job["fsize"]))

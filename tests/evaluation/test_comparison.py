@@ -100,6 +100,13 @@ def test_a_mean_over_networks_needs_no_network():
     assert (mean.n, mean.forwards) == (2, 1)
 
 
+def test_differences_are_between_the_same_samples():
+    half = Predictions(torch.zeros(20, 4), LABELS[:20], torch.arange(20))
+    one, other = (contender("x", "single", seen, n=1) for seen in (guesses(40), half))
+    with pytest.raises(StockpotError, match="different samples"):
+        one.minus(other)
+
+
 def test_choose_takes_the_first_best_and_keeps_every_score():
     asked = []
 

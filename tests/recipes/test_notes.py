@@ -30,9 +30,7 @@ def test_a_base_that_is_ignored(checkpoint: Make, run: Run) -> None:
 def test_a_base_that_only_gives_counters_is_ignored(checkpoint: Make, run: Run) -> None:
     counted = [*NAMES, "bn.num_batches_tracked"]
     models, base = [checkpoint(label, counted) for label in "ab"], checkpoint("base", counted)
-    assert (
-        run(Average(), models, base).notes[0].startswith("the base base does not change")
-    )
+    assert run(Average(), models, base).notes[0].startswith("the base base does not change")
 
 
 def test_what_only_the_base_has(checkpoint: Make, run: Run) -> None:

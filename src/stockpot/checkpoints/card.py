@@ -57,7 +57,7 @@ def model_card(
     front = [
         "---",
         "base_model:",
-        *(f"- {json.dumps(p, ensure_ascii=False)}" for p in dict.fromkeys(parents)),
+        *(f"- {_quoted(p)}" for p in dict.fromkeys(parents)),
     ]
     front += ["base_model_relation: merge"]
     if "architectures" in config or "model_type" in config:
@@ -70,3 +70,9 @@ def model_card(
         "`merge.json` holds the digests of every input and output tensor; "
         "`stockpot verify` checks them.\n"
     )
+
+
+def _quoted(text: str) -> str:
+    """A double-quoted YAML scalar; what a YAML stream may not hold as it is becomes an escape."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in plain)

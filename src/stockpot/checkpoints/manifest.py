@@ -52,7 +52,8 @@ def _is_complete(manifest: dict[str, Any]) -> bool:
     try:
         files, tensors = manifest["output"]["files"], manifest["tensors"].values()
         return (
-            all(f["name"] == Path(f["name"]).name and f.keys() >= _OF_A_FILE for f in files)
+            all(f["name"] and f["name"] == Path(f["name"]).name for f in files)
+            and all(f.keys() >= _OF_A_FILE for f in files)
             and all(t.keys() >= _OF_A_TENSOR for t in tensors)
             and manifest.keys() >= _OF_ALL
         )

@@ -1,7 +1,6 @@
 """Read whatever stands at a path as a checkpoint: told by its first bytes, not by its name."""
 
 import difflib
-import os
 import re
 import stat
 from dataclasses import replace
@@ -46,7 +45,7 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     """
     where = Path(path)
     try:
-        mode = os.stat(where).st_mode  # noqa: PTH116 - Path.stat has the same errors
+        mode = where.stat().st_mode
     except (OSError, ValueError) as error:
         raise _missing(str(path), where, error) from None
     if stat.S_ISDIR(mode):

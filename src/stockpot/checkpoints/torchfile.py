@@ -5,6 +5,7 @@ device, which tells where each storage lies, and tensors are read by position fr
 files load whole.
 """
 
+import re
 import struct
 import warnings
 import zipfile
@@ -100,12 +101,33 @@ def _records(source: FileSource) -> Mapping[int, int]:
             raise CheckpointError(
                 f"{path} is damaged at {shown(member.filename)}: download or save it again."
             )
-        if member.filename.endswith("/byteorder") and source.read(begin, 3) == b"big":
-            raise CheckpointError(
-                f"{path} was saved on a big-endian machine: load it and save it again on this one."
-            )
         found[begin] = member.file_size
+    _check_settings(path)
     return found
+
+
+def _check_settings(path: Path) -> None:
+    """Refuse what makes torch crash: an alignment of 0, and bytes to swap that it has not read.
+
+    Torch's own reader is asked, as it sees other records than zipfile does, such as in capitals.
+    """
+    try:
+        with path.open("rb") as file:
+            reader = cast(Any, torch)._C.PyTorchFileReader(file)
+            order, alignment = (
+                reader.get_record(name) if reader.has_record(name) else usual
+                for name, usual in (("byteorder", b"little"), (".storage_alignment", b"64"))
+            )
+    except RuntimeError as error:
+        raise refusal(path, True, error) from None
+    if order != b"little":
+        raise CheckpointError(
+            f"{path} was saved on a big-endian machine: load it and save it again on this one."
+        )
+    if not re.fullmatch(rb"[1-9]\d{0,9}", alignment):
+        raise CheckpointError(
+            f"{path} is damaged: its .storage_alignment is {shown(alignment)}. Save it again."
+        )
 
 
 def _load(path: Path, zipped: bool) -> object:

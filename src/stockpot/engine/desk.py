@@ -71,9 +71,11 @@ class Desk:
         """Read RUN elements from each start, end to end; the arena must hold them."""
         self._arena.clear()
         rows = [self._arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
-        for at, start in enumerate(starts):
-            for into, entry in zip(rows, assignment.entries, strict=True):
-                read_elements(entry, into[at * RUN : (at + 1) * RUN], start)
+        for into, entry in zip(rows, assignment.entries, strict=True):
+            read, whole, size = entry.source.read_into, raw_bytes(into), RUN * entry.dtype.itemsize
+            for at, start in enumerate(starts):
+                run = whole[at * size : (at + 1) * size]
+                read(run, entry.offset + start * entry.dtype.itemsize)
         return rows
 
     def facts(
@@ -122,7 +124,7 @@ class Desk:
         for start, stop in self._blocks(whole):
             low, high = start - first.start, stop - first.start
             part = out[low:high]
-            blamed = [p.assignment for p in pieces]
+            blamed = [p.assignment for p in pieces] if settled is None else []
             stack = self._stack(first.assignment, rows, low, high, start, among=blamed)
             part.copy_(method(stack, settled).reshape(-1), non_blocking=True)
             if self._device.type == "cuda":
@@ -146,7 +148,7 @@ class Desk:
         high: int,
         start: int,
         runs: int = 0,
-        among: Sequence[Assignment] = (),
+        among: Sequence[Assignment] | None = None,
     ) -> Stack:
         assert a.method is not None
         needs = a.method.needs
@@ -158,7 +160,9 @@ class Desk:
         def blame(row: int) -> None:
             self._refuse_input(among or [a], rows, row)
 
-        lazy = Rows(parts, dtype, self._device, shape, blame if self._check else None)
+        # what was surveyed was checked then: the map of it passes an empty `among`
+        checked = self._check and (among is None or len(among) > 0)
+        lazy = Rows(parts, dtype, self._device, shape, blame if checked else None)
         return Stack(
             models=lazy[: len(a.sources)],
             weights=a.weights,

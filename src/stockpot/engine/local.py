@@ -18,12 +18,13 @@ import torch
 from ..checkpoints.journal import Record
 from ..core import SEGMENT, Facts, Settled
 from ..recipes.assignment import Assignment
+from .allocator import keep_freed_blocks
 from .desk import RUN, UNSAMPLED, Desk, bytes_of, fits_tensor
 from .digests import TensorDigests
 from .plan import Piece, Plan, Survey, Task
 from .sinks import Sink
 
-RUNS = 2**14
+RUNS = 2**12
 """A sample is about this many runs, however large the model: a few MiB and 2% of bracket."""
 THIN = 8
 """At most one element in this many is sampled."""
@@ -133,6 +134,7 @@ class Run:
                 self._stop.set()
                 raise
 
+        keep_freed_blocks()
         threads = torch.get_num_threads()
         count = min(self._plan.workers, len(items))
         try:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..errors import StockpotError
 from .ensembles import logits_ensemble
 from .intervals import Difference, paired_difference
 from .predictions import Predictions
@@ -39,7 +40,13 @@ class Contender:
     forwards: int
 
     def minus(self, other: "Contender") -> Difference:
-        """How far this one is above another on the same samples."""
+        """How far this one is above another on the same samples.
+
+        Raises:
+            StockpotError: where the samples are not the same.
+        """
+        if not torch.equal(self.originals, other.originals):
+            raise StockpotError(f"{self.method} and {other.method} have seen different samples.")
         interval = paired_difference(self.correct, other.correct, self.originals)
         return Difference(self.method, other.method, interval)
 

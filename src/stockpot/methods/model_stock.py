@@ -9,6 +9,9 @@ from ..fields import check_fields
 from ..ops.gram import cosines, gram
 from ..ops.means import affine
 
+_SINGULAR = 1e-12
+"""Nearer to its pole t is made of rounding errors only; there it is 0, the base."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelStock(Method):
@@ -65,7 +68,7 @@ class ModelStock(Method):
         if self.clip:
             cosine = min(max(cosine, 0.0), 1.0)
         bottom = 1 + (count - 1) * cosine
-        return _position(count * cosine / bottom if bottom else 0.0, cosine)
+        return _position(count * cosine / bottom if abs(bottom) > _SINGULAR else 0.0, cosine)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """t · average + (1 - t) · base."""

@@ -21,16 +21,12 @@ def gram(rows: Sequence[Tensor]) -> Sums:
         pieces.append((whole, numel))
     partials: list[Tensor] = []
     for start, stop in pieces:
-        wide = [
-            row[start:stop].double().view(max((stop - start) // SEGMENT, 1), -1) for row in flat
-        ]
-        part = torch.empty(
-            wide[0].shape[0], count, count, dtype=torch.float64, device=wide[0].device
-        )
-        for i in range(count):
-            for j in range(i + 1):
-                part[:, i, j] = part[:, j, i] = (wide[i] * wide[j]).sum(-1)
-        partials.append(part)
+        segments = max((stop - start) // SEGMENT, 1)
+        shape = (segments, count, (stop - start) // segments)
+        wide = torch.empty(shape, dtype=torch.float64, device=flat[0].device)
+        for k, row in enumerate(flat):
+            wide[:, k] = row[start:stop].view(segments, -1)
+        partials.append(torch.bmm(wide, wide.transpose(1, 2)))
     return Sums(torch.cat(partials).cpu())
 
 

@@ -141,9 +141,9 @@ def survey_magnitudes(deltas: Iterable[Tensor], hint: Settled | None, runs: int)
             inside.append(Multiset((bits,)))
             continue
         low, high = _bracket_of(hint, k, dtype)
-        above.append(int(np.count_nonzero(bits > high)))
-        chosen = bits[(bits > low) & (bits <= high)]
-        inside.append(Multiset((chosen,)))
+        over_high, over_low = bits > high, bits > low
+        above.append(int(np.count_nonzero(over_high)))
+        inside.append(Multiset((bits[np.not_equal(over_low, over_high, out=over_low)],)))
     return Magnitudes(total, runs, dtype, tuple(above), tuple(inside))
 
 
@@ -222,9 +222,9 @@ def settle_threshold(
 
 
 def _bracket(sample: Multiset, total: int, runs: int, rank: int) -> tuple[int, int]:
-    # Six standard errors of a quantile, counting each run of neighbours as one observation.
+    # Six standard errors of a quantile, a run of neighbours counting as four observations.
     q = rank / total
-    margin = math.ceil(6 * math.sqrt(q * (1 - q) / min(runs, total)) * total) + 1
+    margin = math.ceil(6 * math.sqrt(q * (1 - q) / min(4 * runs, total)) * total) + 1
     low = sample.largest(min(rank + margin, total))[0] - 1 if rank + margin < total else -1
     high = sample.largest(rank - margin)[0] if rank > margin else _ABOVE_ALL
     return low, high

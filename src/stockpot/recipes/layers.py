@@ -148,9 +148,7 @@ def at(values: Sequence[float], position: float) -> float:
     place = position * (len(values) - 1)
     below = min(int(place), len(values) - 1)
     above = min(below + 1, len(values) - 1)
-    ends = values[below], values[above]
-    between = ends[0] + (place - below) * (ends[1] - ends[0])
-    return min(max(between, min(ends)), max(ends))  # rounding must not leave the bounds
+    return values[below] + (place - below) * (values[above] - values[below])
 
 
 def _cast(spec: FieldSpec, value: float) -> float | int:

@@ -36,7 +36,8 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
     Raises:
         ExtraError: without matplotlib.
     """
-    rows = [row for row in result.overall() if row.split == "test"]
+    wanted = ("test", "accuracy")
+    rows = [row for row in result.overall() if (row.split, row.metric) == wanted]
     kinds = list(COLOURS)
     rows.sort(key=lambda row: (-kinds.index(row.kind), row.value))
     if ax is None:

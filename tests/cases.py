@@ -1,0 +1,175 @@
+"""What methods are tried on: fields drawn from their declared bounds, and models to merge.
+
+Everything is read off a method's class, so that a new method is tried without a new line here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from hypothesis import strategies as st
+from torch import Tensor
+
+import stockpot as sp
+from stockpot.core import Method
+from stockpot.fields import FieldSpec, field_specs
+
+State = dict[str, Tensor]
+
+WINDOW = 4.0
+"""Where a field has no bound it is drawn from [-4, 4]; an excluded bound is kept off by 1/64."""
+NEUTRAL: Mapping[str, object] = {"scale": 1.0, "density": 1.0, "rank": 1.0}
+"""The shared fields at which a task vector is taken as it is."""
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+SHAPES: tuple[tuple[int, ...], ...] = ((33,), (3, 5), (), (1,), (0, 3), (2, 3, 4), (130,))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of merge."""
+
+    method: Method
+    models: list[State]
+    base: State | None = None
+    weights: list[float] | None = None
+
+    def merge(self, **options: Any) -> State:
+        return sp.merge(self.models, self.method, base=self.base, weights=self.weights, **options)
+
+
+def number_of(spec: FieldSpec) -> st.SearchStrategy[Any]:
+    """One legal value of a field."""
+    if spec.choices:
+        return st.sampled_from(spec.choices)
+    if spec.kind is bool:
+        return st.booleans()
+    low, high = -WINDOW, WINDOW
+    for bound in spec.bounds:
+        match bound:
+            case Gt(x):
+                low = max(low, float(x) + 1 / 64)
+            case Ge(x):
+                low = max(low, float(x))
+            case Lt(x):
+                high = min(high, float(x) - 1 / 64)
+            case Le(x):
+                high = min(high, float(x))
+    return st.integers(int(low), int(high)) if spec.kind is int else st.floats(low, high)
+
+
+@st.composite
+def methods(
+    draw: st.DrawFn, cls: type[Method], count: int, pinned: Mapping[str, object] | None = None
+) -> Method:
+    """A method value for `count` models; what is pinned keeps its value where it is a field."""
+    values: dict[str, object] = {}
+    for spec in field_specs(cls):
+        if pinned and spec.name in pinned:
+            values[spec.name] = pinned[spec.name]
+            continue
+        one = number_of(spec)
+        many = st.tuples(*[one] * count)
+        values[spec.name] = draw(st.one_of(one, many) if spec.per_model else one)
+    return cls(**values)
+
+
+def example(cls: type[Method]) -> Method:
+    """The method with its defaults, and the middle of the bounds where there is none."""
+    required = {f.name for f in fields(cls) if f.default is MISSING}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for spec in field_specs(cls):
+        if spec.name in required:
+            values[spec.name] = spec.choices[0] if spec.choices else spec.kind(0.5)
+    return cls(**values)
+
+
+def counts(cls: type[Method], most: int = 4) -> st.SearchStrategy[int]:
+    """How many models."""
+    low, high = example(cls).needs.models
+    return st.integers(low, max(low, most if high is None else min(high, most)))
+
+
+def weights_for(method: Method, count: int) -> st.SearchStrategy[list[float] | None]:
+    """Raw weights, few bits each, so that sums of weighted grid values are exact."""
+    match method.needs.weights:
+        case "unused":
+            return st.none()
+        case "mean":
+            one = st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0, 3.0])
+            return st.none() | st.lists(one, min_size=count, max_size=count).filter(any)
+        case "sum":
+            one = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0])
+            return st.none() | st.lists(one, min_size=count, max_size=count)
+
+
+def on_grid(
+    shapes: Sequence[tuple[int, ...]], count: int, seed: int, dtype: torch.dtype = torch.float32
+) -> tuple[State, list[State]]:
+    """A base and models on multiples of 1/32 with at most 8 bits: exact in every float dtype.
+
+    So are differences and sums of few, and equal magnitudes and cancelling votes are common.
+    """
+    rng = np.random.default_rng(seed)
+
+    def state(low: int, high: int) -> State:
+        return {
+            f"layers.{i}.weight": torch.from_numpy(rng.integers(low, high + 1, shape) / 32.0).to(
+                dtype
+            )
+            if shape
+            else torch.tensor(int(rng.integers(low, high + 1)) / 32.0, dtype=dtype)
+            for i, shape in enumerate(shapes)
+        }
+
+    base = state(-64, 64)
+    deltas = [state(-24, 24) for _ in range(count)]
+    return base, [{n: base[n] + d[n] for n in base} for d in deltas]
+
+
+def smooth(
+    shapes: Sequence[tuple[int, ...]], count: int, seed: int, dtype: torch.dtype = torch.float32
+) -> tuple[State, list[State]]:
+    """A base, and models at a tenth of its spread from it, normally distributed."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def state() -> State:
+        return {
+            f"layers.{i}.weight": torch.randn(shape, generator=generator, dtype=torch.float64)
+            for i, shape in enumerate(shapes)
+        }
+
+    base = state()
+    models = [
+        {n: (base[n] + 0.1 * d[n]).to(dtype) for n in base} for d in [state() for _ in range(count)]
+    ]
+    return {n: t.to(dtype) for n, t in base.items()}, models
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    cls: type[Method],
+    *,
+    pinned: Mapping[str, object] | None = None,
+    values: Sequence[Any] = (on_grid, smooth),
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
+) -> Case:
+    """A method, as many models as it takes, weights and a base where it wants them."""
+    count = draw(counts(cls))
+    method = draw(methods(cls, count, pinned))
+    weights = draw(weights_for(method, count))
+    some = draw(st.lists(st.sampled_from(shapes), min_size=1, max_size=4))
+    make = draw(st.sampled_from(values))
+    base, models = make(some, count, draw(st.integers(0, 999)), draw(st.sampled_from(dtypes)))
+    return Case(method, models, base if method.needs.base else None, weights)
+
+
+def bits(state: State) -> dict[str, bytes]:
+    """The bytes of each tensor: equality of results means to the last bit."""
+    return {
+        n: t.contiguous().view(-1).view(torch.uint8).numpy().tobytes() for n, t in state.items()
+    }

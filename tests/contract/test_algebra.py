@@ -1,0 +1,121 @@
+"""What a merge is, whatever the method: copies, permutations, a common shift."""
+
+import pytest
+import torch
+from hypothesis import Phase, assume, event, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stockpot.core import Method
+from stockpot.fields import field_specs, kebab_name
+
+from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, on_grid, smooth
+from .laws import FLOAT32_DELTAS, LAWS, OPT_OUTS, under
+
+
+def test_excuses_are_for_methods_and_laws_that_exist() -> None:
+    names = {param.id for param in under("copies")}
+    assert {name for name, _ in OPT_OUTS} | set(FLOAT32_DELTAS) <= names
+    assert {law for _, law in OPT_OUTS} <= set(LAWS)
+
+
+@pytest.mark.parametrize("cls", under("copies"))
+@given(data=st.data())
+@settings(max_examples=40)
+def test_copies_give_the_model_back(cls: type[Method], data: st.DataObject) -> None:
+    """K copies at weights 1/K, with the task vectors taken as they are (scale, density, rank 1).
+
+    To the last bit of the stored dtype; but for the methods of FLOAT32_DELTAS, which form
+    θ - θ_0 in float32 (float64 for float64 models) and add it to θ_0: they are held to two
+    roundings of max(|θ_0|, |θ|) there. Where that is less than half a step of the stored dtype,
+    as it is in bf16 and fp16 for all but cancelled elements, this is the model itself.
+    """
+    case = data.draw(cases(cls, pinned=NEUTRAL))
+    count, model = len(case.models), case.models[0]
+    weights = None if case.method.needs.weights == "unused" else [1 / count] * count
+    merged = Case(case.method, [model] * count, case.base, weights).merge()
+    if kebab_name(cls) not in FLOAT32_DELTAS:
+        assert bits(merged) == bits(model)
+        return
+    assert case.base is not None
+    for name, found in merged.items():
+        _within_roundings(found, model[name], case.base[name])
+
+
+def _within_roundings(found: Tensor, model: Tensor, base: Tensor) -> None:
+    stored = torch.finfo(found.dtype).eps
+    working = torch.finfo(torch.promote_types(found.dtype, torch.float32)).eps
+    found, model, base = found.double(), model.double(), base.double()
+    bound = 2 * working * torch.maximum(model.abs(), base.abs())
+    assert ((found - model).abs() <= bound + stored / 2 * bound).all()
+    clear = bound < stored / 4 * model.abs()
+    assert torch.equal(found[clear], model[clear])
+
+
+@pytest.mark.parametrize("cls", under("permutation", lambda needs: needs.symmetric))
+@given(data=st.data())
+@settings(max_examples=30)
+def test_the_order_of_models_matters_to_rounding_only(
+    cls: type[Method], data: st.DataObject
+) -> None:
+    """Pairs of model and weight in any order, with their values of fields per model.
+
+    On grid values, where no vote and no threshold hangs on a rounding.
+    """
+    case = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
+    assume(case.method.needs.symmetric)
+    order = data.draw(st.permutations(range(len(case.models))))
+    event(f"moved: {order != sorted(order)}")
+    fields = {
+        spec.name: tuple(value[i] for i in order)
+        if isinstance(value := getattr(case.method, spec.name), tuple)
+        else value
+        for spec in field_specs(cls)
+    }
+    weights = None if case.weights is None else [case.weights[i] for i in order]
+    permuted = Case(cls(**fields), [case.models[i] for i in order], case.base, weights)
+    _close(case.merge(), permuted.merge(), case)
+
+
+@pytest.mark.parametrize("cls", under("translation"))
+@given(data=st.data(), shift=st.integers(-96, 96).filter(bool))
+@settings(max_examples=30, phases=[Phase.generate])  # an excuse needs no smallest example
+def test_a_common_shift_shifts_the_merge(
+    cls: type[Method], data: st.DataObject, shift: int
+) -> None:
+    """c added to all models and to the base adds c, to rounding.
+
+    On grid values, where the shift itself is exact and so are the task vectors.
+    """
+    case = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
+    by = shift / 32
+    base = None if case.base is None else _plus(case.base, by)
+    moved = Case(case.method, [_plus(m, by) for m in case.models], base, case.weights)
+    _close(_plus(case.merge(), by), moved.merge(), moved)
+
+
+def _plus(state: State, by: float) -> State:
+    return {name: tensor + by for name, tensor in state.items()}
+
+
+def _close(one: State, other: State, case: Case) -> None:
+    """Equal to 64 roundings of the largest value at hand, float32's or float64's."""
+    given = [*case.models, *([case.base] if case.base else []), one, other]
+    for name, found in one.items():
+        assert found.dtype == other[name].dtype
+        if found.numel():
+            largest = max(float(state[name].abs().max()) for state in given)
+            bound = 64 * torch.finfo(found.dtype).eps * max(1.0, largest)
+            assert float((found - other[name]).abs().max()) <= bound
+
+
+def test_the_grid_is_what_the_laws_take_it_for() -> None:
+    for dtype in DTYPES:
+        base, models = on_grid([(500,)], 3, 0, dtype)
+        for state in (base, *models):
+            (values,) = state.values()
+            scaled = values.double() * 32
+            assert torch.equal(scaled, scaled.round())
+            assert float(scaled.abs().max()) < 128
+    _, (model,) = smooth([(500,)], 1, 0)
+    assert len(set(next(iter(model.values())).tolist())) > 490

@@ -1,0 +1,95 @@
+"""Small merges with fixed inputs, and the BLAKE3 digests of their results.
+
+A refactoring proves itself by leaving the digests alone. A change that is meant to change numbers
+writes them anew, and shows the difference in its commit message:
+
+    python tests/golden/merges.py
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import blake3
+import numpy as np
+import torch
+from torch import Tensor
+
+import stockpot as sp
+from stockpot.core import Method
+from stockpot.methods import (
+    Average,
+    Dare,
+    Interpolate,
+    Median,
+    ModelStock,
+    Slerp,
+    TaskArithmetic,
+    Ties,
+)
+
+DIGESTS = Path(__file__).with_name("digests.json")
+SHAPES = {"embed.weight": (50, 24), "h.0.weight": (32, 33), "apart.weight": (9, 3), "scale": ()}
+MERGES: tuple[tuple[Method, list[float] | None], ...] = (
+    (Average(), None),
+    (Average(), [0.7, 0.2, 0.4]),
+    (Interpolate(t=0.3), None),
+    (Interpolate(t=1.5), None),
+    (Slerp(t=0.3), None),
+    (Slerp(t=-0.4, lerp_above=1.0), None),
+    (Median(), None),
+    (TaskArithmetic(scale=0.4), None),
+    (TaskArithmetic(scale=0.7), [1.0, -0.5, 0.3]),
+    (Ties(), None),
+    (Ties(density=(0.1, 0.3, 0.5), trim="tensor", vote="count", scale=0.8), [1.0, 0.5, 0.7]),
+    (Ties(density=0.6, reduce="sum"), None),
+    (Dare(), None),
+    (Dare(density=0.3, rescale="norm", merge="ties"), [1.0, 0.5, 0.7]),
+    (Dare(density=(0.2, 0.5, 0.9), rescale="none", scale=0.5), None),
+    (ModelStock(), None),
+    (ModelStock(clip=False), None),
+)
+
+
+def values(what: str, shape: tuple[int, ...]) -> Tensor:
+    """Multiples of 2^-12 in [-8, 8), from SHAKE-128: the same on any machine and version.
+
+    With 16 bits each, sums of their products are exact in float64, whatever the order.
+    """
+    count = int(np.prod(shape))
+    drawn = np.frombuffer(hashlib.shake_128(what.encode()).digest(2 * count), "<u2")
+    return torch.from_numpy((drawn.astype(np.float32) - 2**15) / 2**12).reshape(shape)
+
+
+def family(dtype: torch.dtype) -> list[dict[str, Tensor]]:
+    """The base, and three models near it that agree in part, but for a tensor where they do not."""
+    base = {name: values(f"base {name}", shape) for name, shape in SHAPES.items()}
+    states = [base]
+    for k in range(3):
+        shared = {n: values(f"shared {n}", s) for n, s in SHAPES.items()}
+        shared["apart.weight"] = -shared["apart.weight"] if k else shared["apart.weight"]
+        own = {n: values(f"{k} {n}", s) for n, s in SHAPES.items()}
+        states.append({n: t + shared[n] / 8 + own[n] / 16 for n, t in base.items()})
+    return [{n: t.to(dtype) for n, t in state.items()} for state in states]
+
+
+def merges() -> Iterator[tuple[str, str]]:
+    """Each merge's name and the digest of its result's bytes, tensor after tensor."""
+    for dtype in (torch.float32, torch.bfloat16):
+        base, *models = family(dtype)
+        for method, weights in MERGES:
+            given = models[: method.needs.models[1]]
+            merged = sp.merge(
+                given, method, base=base if method.needs.base else None, weights=weights, seed=1
+            )
+            hasher = blake3.blake3()
+            for tensor in merged.values():
+                hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+            weighted = "" if weights is None else f" weights {weights}"
+            kind = str(dtype).removeprefix("torch.")
+            yield f"{kind} {method}{weighted}", hasher.hexdigest()
+
+
+if __name__ == "__main__":
+    DIGESTS.write_text(json.dumps(dict(merges()), indent=1) + "\n")

@@ -1,0 +1,159 @@
+"""Gram partials, L1 partials, and the exact total that no order can change."""
+
+import math
+import threading
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stockpot.core import SEGMENT, Sums
+from stockpot.ops.gram import cosines, gram
+from stockpot.ops.l1 import l1_norms
+
+NUMEL = 5 * SEGMENT + 131
+
+
+def rough_rows(count: int, numel: int = NUMEL, seed: int = 0) -> list[torch.Tensor]:
+    """Rows whose magnitudes span twelve decades, so that an order of summing would show."""
+    rng = np.random.default_rng(seed)
+    spread = 10.0 ** rng.integers(-6, 6, (count, numel))
+    return list(torch.from_numpy((rng.standard_normal((count, numel)) * spread).astype(np.float32)))
+
+
+def cut(rows: list[torch.Tensor], edges: list[int]) -> list[list[torch.Tensor]]:
+    return [[row[a:b] for row in rows] for a, b in pairwise(edges)]
+
+
+def test_gram_is_the_inner_products() -> None:
+    rows = rough_rows(3, 1000)
+    stacked = torch.stack(rows).double()
+    assert torch.allclose(gram(rows).total(), stacked @ stacked.T, rtol=1e-12)
+    assert gram(rows).partials.shape == (1, 3, 3)
+    assert gram(rough_rows(2)).partials.shape == (6, 2, 2)
+
+
+def test_gram_is_float64_from_the_start() -> None:
+    row = torch.full((SEGMENT,), 1 + 2**-23)
+    assert gram([row]).total().item() == SEGMENT * (1 + 2**-23) ** 2
+
+
+@pytest.mark.parametrize("step", [gram, l1_norms])
+@given(inner=st.sets(st.integers(1, 5)), order=st.randoms(use_true_random=False))
+@settings(max_examples=15)
+def test_partials_do_not_depend_on_cuts_at_segments(step, inner, order) -> None:
+    rows = rough_rows(2)
+    edges = [0, *[SEGMENT * i for i in sorted(inner)], NUMEL]
+    found = [Sums(_tensor(step(part))) for part in cut(rows, edges)]
+    whole = _tensor(step(rows))
+    assert torch.equal(torch.cat([f.partials for f in found]), whole)
+    order.shuffle(found)
+    joined = found[0]
+    for other in found[1:]:
+        joined = joined.join(other)
+    assert torch.equal(joined.total(), Sums(whole).total())
+
+
+def _tensor(found: Sums | torch.Tensor) -> torch.Tensor:
+    return found.partials if isinstance(found, Sums) else found
+
+
+def test_a_row_alone_has_the_partials_it_has_among_others() -> None:
+    rows = rough_rows(4)
+    together = gram(rows).partials
+    assert torch.equal(gram(rows[1:2]).partials[:, 0, 0], together[:, 1, 1])
+    assert torch.equal(together, together.transpose(1, 2))
+
+
+def test_two_workers_that_join_in_any_order_agree() -> None:
+    rows = rough_rows(2)
+    parts = cut(rows, [0, SEGMENT, 3 * SEGMENT, NUMEL])
+    expected = gram(rows).total()
+    for order in permutations(parts):
+        queue, total, lock = list(order), list[Sums](), threading.Lock()
+
+        def worker(queue=queue, total=total, lock=lock) -> None:
+            while True:
+                with lock:
+                    if not queue:
+                        return
+                    part = queue.pop()
+                found = gram(part)
+                with lock:
+                    total[:] = [total[0].join(found)] if total else [found]
+
+        threads = [threading.Thread(target=worker) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert torch.equal(total[0].total(), expected)
+
+
+def test_empty_rows_have_one_partial_of_zero() -> None:
+    empty = [torch.empty(0), torch.empty(0)]
+    assert torch.equal(gram(empty).partials, torch.zeros(1, 2, 2, dtype=torch.float64))
+    assert torch.equal(l1_norms(empty), torch.zeros(1, 2, dtype=torch.float64))
+
+
+def test_l1_norms() -> None:
+    rows = rough_rows(3)
+    found = l1_norms(iter(rows))
+    assert found.shape == (6, 3)
+    assert torch.allclose(found.sum(0), torch.stack(rows).double().abs().sum(1), rtol=1e-12)
+
+
+@given(
+    st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=30), st.randoms(use_true_random=False)
+)
+@settings(max_examples=60)
+def test_totals_are_correctly_rounded_in_any_order(numbers: list[float], order) -> None:
+    expected = math.fsum(numbers)
+    assert Sums(torch.tensor(numbers, dtype=torch.float64)[:, None]).total().tolist() == [expected]
+    order.shuffle(numbers)
+    shuffled = Sums(torch.tensor(numbers, dtype=torch.float64)[:, None])
+    assert shuffled.total().tolist() == [expected]
+    assert shuffled.close().total().tolist() == [expected]
+
+
+def test_totals_that_a_plain_sum_misses() -> None:
+    numbers = [1e16, 1.0, -1e16, 1e-8, 3.0] * 3
+    partials = torch.tensor([numbers, numbers[::-1]], dtype=torch.float64).T.reshape(15, 2, 1)
+    total = Sums(partials).total()
+    assert total.shape == (2, 1)
+    assert total.flatten().tolist() == [math.fsum(numbers)] * 2 == [12.00000003] * 2
+    assert partials.sum(0)[0].item() != total[0].item()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_totals_beyond_the_range_and_of_infinities(order: int) -> None:
+    def total(*numbers: float) -> float:
+        return Sums(torch.tensor(numbers[::order], dtype=torch.float64)[:, None]).total().item()
+
+    assert total(1e308, 1e308, -1e308) == 1e308
+    assert total(1.7e308, 1.7e308) == math.inf
+    assert total(-1.7e308, -1.7e308, 1.0) == -math.inf
+    assert total(math.inf, 1.0) == math.inf
+    assert math.isnan(total(math.inf, -math.inf, 1.0))
+    assert math.isnan(total(math.nan, 1.0))
+
+
+def test_closing_keeps_one_partial() -> None:
+    found = gram(rough_rows(2))
+    assert found.close().partials.shape == (1, 2, 2)
+    assert torch.equal(found.close().total(), found.total())
+
+
+def test_cosines_are_in_their_range() -> None:
+    rows = rough_rows(3, 500)
+    rows[1] = 3 * rows[0]
+    rows[2] = -rows[0]
+    found = cosines(gram(rows).total())
+    assert found.abs().max() <= 1
+    assert torch.allclose(found, torch.tensor([[1, 1, -1], [1, 1, -1], [-1, -1, 1]]).double())
+    zero = cosines(gram([rows[0], torch.zeros(500)]).total())
+    assert torch.allclose(zero, torch.tensor([[1.0, 0.0], [0.0, 0.0]]).double())
+    assert zero[1, 1] == 0
