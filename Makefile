@@ -9,7 +9,7 @@ key := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 sources := $(shell find src pyproject.toml -type f -not -name '*.pyc')
 pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 dev := basedpyright build hatchling hypothesis import-linter pytest pytest-xdist ruff
-extras := scikit-learn scipy torchmetrics matplotlib jinja2
+extras := scikit-learn scipy matplotlib
 
 .PHONY: demo test test-full check bench docs format clean
 
@@ -17,10 +17,10 @@ demo: $(VENV)/.package-$(key)
 	$(bin)/stockpot demo --out $(OUT)
 
 test: check
-	$(bin)/python -m pytest -m "not full" -n 2 --dist worksteal
+	$(bin)/python -m pytest -m "not full" -n 2 --dist loadscope
 
 test-full: check $(VENV)/.docs-$(key)
-	$(bin)/python -m pytest -n 2 --dist worksteal
+	$(bin)/python -m pytest -n 2 --dist loadscope
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
 
 # Everything that needs no test run: format, lint, types, layers.
