@@ -171,10 +171,19 @@ def test_a_directory_is_exchanged(fallback: bool, tmp_path: Path, monkeypatch: A
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_overwrite_spares_a_directory_without_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "home"
+    path.mkdir()
+    (path / "letters.txt").write_text("dear")
+    with pytest.raises(OutputError, match=r"without a model in it.*another --out"):
+        opened(path, overwrite=True)
+    assert [p.name for p in tmp_path.rglob("*")] == ["home", "letters.txt"]
+
+
 def test_a_failed_exchange_leaves_what_was_there(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "out"
     path.mkdir()
-    (path / "old").write_text("old")
+    (path / "old.safetensors").write_text("old")
 
     class Libc:
         @staticmethod
@@ -187,7 +196,7 @@ def test_a_failed_exchange_leaves_what_was_there(tmp_path: Path, monkeypatch: An
         put(output, *TENSORS)
         with pytest.raises(OutputError, match=r"busy.*--resume"):
             output.commit(sidecar(path))
-    assert (path / "old").read_text() == "old"
+    assert (path / "old.safetensors").read_text() == "old"
     monkeypatch.undo()
     with opened(path, overwrite=True, resume=True) as output:
         assert set(output.done) == set(TENSORS)

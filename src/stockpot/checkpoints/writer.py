@@ -25,6 +25,7 @@ from .journal import Journal, Past, Record, read_journal
 from .layout import Shard
 
 _EXCHANGE, _AT_FDCWD = 2, -100
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", "merge.json")
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -67,6 +68,11 @@ class Output:
         self._journal: Journal | None = None
         if path.exists() and not overwrite and not is_empty_directory(path):
             raise OutputError(f"{path} exists: pass --overwrite to replace it, or another --out.")
+        if path.is_dir() and not is_empty_directory(path) and not _holds_a_model(path):
+            raise OutputError(
+                f"{path} is a directory without a model in it, and --overwrite would delete all "
+                "that it holds: name another --out, or empty it yourself."
+            )
         with _explained(self._partial):
             self._partial.parent.mkdir(parents=True, exist_ok=True)
             created = _make_directory(self._partial)
@@ -194,6 +200,11 @@ class Output:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _holds_a_model(directory: Path) -> bool:
+    names = [path.name for path in directory.iterdir()]
+    return any(name == "config.json" or name.endswith(_WEIGHTS) for name in names)
 
 
 def is_empty_directory(path: Path) -> bool:

@@ -96,9 +96,13 @@ def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
 
 
 def donor(prepared: Prepared) -> Checkpoint:
-    """Whose configuration and tokenizer the output gets: the base's, else the first model's."""
-    assignments = prepared.assignments
-    return assignments.base if assignments.base is not None else assignments.models[0]
+    """Whose configuration and tokenizer the output gets: the base's, else the first model's.
+
+    The first of them that is a directory, for a single file has neither.
+    """
+    base = [] if prepared.assignments.base is None else [prepared.assignments.base]
+    candidates = [*base, *prepared.assignments.models]
+    return next((c for c in candidates if c.directory is not None), candidates[0])
 
 
 def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:

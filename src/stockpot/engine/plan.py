@@ -121,7 +121,9 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     is_wide = any(row.dtype == torch.float64 for a in assignments.tensors for row in a.entries)
     row_bytes = (8 if is_wide else 4) * (widest + _TEMPORARIES)
     workers, block = _shape_of_work(memory, workers, row_bytes)
-    room = min(ARENA, int(0.5 * memory / workers))
+    books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
+    spare = (memory - books) // workers - block * row_bytes - 64 * (widest + 1)
+    room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
     least = max((SEGMENT * element_bytes(a) for a in assignments.tensors), default=1)
     room = max(room, min(least, max(map(_tensor_bytes, assignments.tensors), default=1)))
 
@@ -132,7 +134,6 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
     read = sum(p.read_bytes for p in every)
     read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
-    books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
     return Plan(
         assignments=assignments,
         tasks=tasks,
