@@ -16,8 +16,8 @@ from ..errors import MergeError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments
 
-BLOCK = 2**18
-"""Elements computed at a time: a float32 block of 1 MiB stays in a core's cache."""
+BLOCK = 2**19
+"""Elements computed at a time: larger ones leave the cache, smaller ones wait for each other."""
 CHUNK = 2**19
 """Elements read at a time where nothing asks for more."""
 SMALL = 2**15
