@@ -112,7 +112,7 @@ class TwiceFirst(Method):
     def needs(self) -> Needs:
         return Needs()
 
-    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:  # noqa: ARG002
+    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         return stack.models[0] * 2
 
 

@@ -119,7 +119,10 @@ class RowSoftmax(Method):
 
 @dataclass(frozen=True, slots=True)
 class Polar(Method):
-    """The orthogonal factor of the summed task vectors, times the largest norm anywhere."""
+    """The orthogonal factor of the summed task vectors, times the largest of the models' norms.
+
+    A model's norm is the spectral norm of its task vector, summed over what is settled together.
+    """
 
     reach: int = 2
 

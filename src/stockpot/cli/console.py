@@ -18,7 +18,8 @@ from rich.table import Table
 
 from ..engine.local import Progress as Callback
 
-out = Console(soft_wrap=True, highlight=False)
+# Where no terminal sets a width, tables are as wide as they need to be: what reads them is grep.
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 1000)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

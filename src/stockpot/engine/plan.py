@@ -151,7 +151,7 @@ def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]
     """Fewer workers, then smaller blocks, until the computing blocks take a third of memory."""
     block = BLOCK
     while workers * block * row_bytes > memory / 3 and (block > SEGMENT or workers > 1):
-        if workers > 1 and block <= BLOCK // 2:
+        if workers > 1 and block <= max(BLOCK // 2, SEGMENT):
             workers -= 1
         else:
             block = max(block // 2, SEGMENT)
@@ -176,7 +176,8 @@ def _surveys(tensors: Sequence[Assignment], room: int, whole_room: int) -> Itera
 
 def _survey(method: Method, group: list[Assignment], room: int, whole_room: int) -> Survey:
     wide = {id(a) for a in group}
-    batches = _batched(p for a in group for p in _cut(a, _step(a, room, wide, whole_room)))
+    pieces = (p for a in group for p in _cut(a, _step(a, room, wide, whole_room)))
+    batches = _batched(pieces, BLOCK)
     return Survey(method, tuple(group), tuple(batches))
 
 
@@ -186,7 +187,8 @@ def _tasks(tensors: Sequence[Assignment], room: int, wide: set[int], whole_room:
     for a in tensors:
         signature = _packable(a) if math.prod(a.shape) <= SMALL else None
         (loose if signature is None else packable.setdefault(signature, [])).append(a)
-    tasks = [*_batched(p for a in loose for p in _cut(a, _step(a, room, wide, whole_room)))]
+    uncut = (p for a in loose for p in _cut(a, _step(a, room, wide, whole_room)))
+    tasks = [*_batched(uncut, BLOCK)]
     for group in packable.values():
         full = min(BLOCK, room // element_bytes(group[0]) - SMALL)
         pieces = (p for a in group for p in _cut(a, room))
@@ -213,8 +215,8 @@ def _step(a: Assignment, room: int, wide: set[int], whole_room: int) -> int:
         if needed > whole_room:
             raise MergeError(
                 f"{kebab_name(type(a.method))} works on whole matrices: '{a.name}' "
-                f"{a.shape} needs {needed / 2**20:.0f} MiB per worker and has "
-                f"{whole_room / 2**20:.0f} MiB: raise --memory or lower --workers."
+                f"{a.shape} needs {math.ceil(needed / 2**20)} MiB per worker and has "
+                f"{whole_room // 2**20} MiB: raise --memory or lower --workers."
             )
         return _tensor_bytes(a)
     fused = a.method is not None and a.method.needs.reach is Reach.TENSOR and id(a) not in wide
@@ -230,7 +232,7 @@ def _cut(a: Assignment, step_bytes: int) -> Iterator[Piece]:
         yield Piece(a, start, min(start + step, numel))
 
 
-def _batched(pieces: Iterable[Piece], full: int = BLOCK) -> Iterator[Task]:
+def _batched(pieces: Iterable[Piece], full: int) -> Iterator[Task]:
     """Tasks of consecutive pieces, each ended by the piece that fills it."""
     batch: list[Piece] = []
     filled = 0

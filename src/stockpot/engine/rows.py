@@ -89,7 +89,7 @@ class Rows(Sequence[Tensor]):
     def __getitem__(self, index: int | slice) -> "Tensor | Rows":
         if isinstance(index, slice):
             return Rows(self._raw[index], self._dtype, self._device, self._shape, self._blame)
-        row = self._raw[index].to(self._device, self._dtype, non_blocking=True).view(*self._shape)
+        row = self._raw[index].to(self._device, self._dtype, non_blocking=True).view(self._shape)
         if self._blame is not None and not is_finite(row):
             self._blame(range(len(self))[index])
         return row

@@ -22,11 +22,12 @@ def gram(rows: Sequence[Tensor]) -> Sums:
     partials: list[Tensor] = []
     for start, stop in pieces:
         segments = max((stop - start) // SEGMENT, 1)
-        shape = (segments, count, (stop - start) // segments)
-        wide = torch.empty(shape, dtype=torch.float64, device=flat[0].device)
-        for k, row in enumerate(flat):
-            wide[:, k] = row[start:stop].view(segments, -1)
-        partials.append(torch.bmm(wide, wide.transpose(1, 2)))
+        wide = [row[start:stop].double().view(segments, -1) for row in flat]
+        part = wide[0].new_empty(segments, count, count)
+        for i in range(count):
+            for j in range(i + 1):  # not a matrix product: its bits depend on what it is part of
+                part[:, i, j] = part[:, j, i] = (wide[i] * wide[j]).sum(-1)
+        partials.append(part)
     return Sums(torch.cat(partials).cpu())
 
 

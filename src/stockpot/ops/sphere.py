@@ -6,8 +6,8 @@ from torch import Tensor
 
 from .gram import cosines
 
-_PARALLEL = 1e-7
-"""A cosine in float64 cannot tell a smaller angle from none; there the arc is the line."""
+_PARALLEL = 1e-6
+"""A cosine in float64 hardly tells a smaller angle from none; there the arc is the line."""
 
 
 def slerp_coefficients(gram_22: Tensor, t: float, lerp_above: float) -> tuple[float, float, float]:
