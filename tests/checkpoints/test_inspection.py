@@ -100,7 +100,7 @@ def test_many_large_matrices_are_sampled() -> None:
     class Counted:
         read = 0
 
-        def read_into(self, buffer: memoryview, offset: int) -> None:  # noqa: ARG002
+        def read_into(self, buffer: memoryview, offset: int) -> None:
             Counted.read += len(buffer)
             buffer[:] = bytes([60]) * len(buffer)
 
