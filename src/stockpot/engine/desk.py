@@ -13,7 +13,7 @@ from ..errors import NonFiniteError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments
 from .plan import Piece
-from .rows import Arena, Rows, is_finite, raw_bytes, read_elements
+from .rows import Arena, ElementBytes, Rows, is_finite
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -60,10 +60,12 @@ class Desk:
         first = pieces[0].assignment
         numel = sum(p.numel for p in pieces)
         rows = [self._arena.take(numel, row.dtype) for row in first.entries]
+        buffers = [ElementBytes(row) for row in rows]
         at = 0
         for piece in pieces:
-            for into, entry in zip(rows, piece.assignment.entries, strict=True):
-                read_elements(entry, into[at : at + piece.numel], piece.start)
+            for into, entry in zip(buffers, piece.assignment.entries, strict=True):
+                offset = entry.offset + piece.start * entry.dtype.itemsize
+                entry.source.read_into(into[at : at + piece.numel], offset)
             at += piece.numel
         return rows, self._arena.take(numel, first.dtype)
 
@@ -72,10 +74,10 @@ class Desk:
         self._arena.clear()
         rows = [self._arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
         for into, entry in zip(rows, assignment.entries, strict=True):
-            read, whole, size = entry.source.read_into, raw_bytes(into), RUN * entry.dtype.itemsize
+            buffer = ElementBytes(into)
             for at, start in enumerate(starts):
-                run = whole[at * size : (at + 1) * size]
-                read(run, entry.offset + start * entry.dtype.itemsize)
+                run = buffer[at * RUN : (at + 1) * RUN]
+                entry.source.read_into(run, entry.offset + start * entry.dtype.itemsize)
         return rows
 
     def facts(
@@ -222,11 +224,6 @@ class Desk:
                     "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
                 )
             at += piece.numel
-
-
-def bytes_of(rows: Sequence[Tensor]) -> list[memoryview]:
-    """The memory of loaded rows, as it was read."""
-    return [raw_bytes(row) for row in rows]
 
 
 def fits_tensor(assignment: Assignment) -> bool:

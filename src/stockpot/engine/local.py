@@ -19,9 +19,10 @@ from ..checkpoints.journal import Record
 from ..core import SEGMENT, Facts, Settled
 from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks
-from .desk import RUN, UNSAMPLED, Desk, bytes_of, fits_tensor
+from .desk import RUN, UNSAMPLED, Desk, fits_tensor
 from .digests import TensorDigests
 from .plan import Piece, Plan, Survey, Task
+from .rows import ElementBytes
 from .sinks import Sink
 
 RUNS = 2**12
@@ -214,9 +215,10 @@ class Run:
             settled = desk.settle(first, first.assignment.method, rows)
         desk.merge(pieces, rows, out, settled)
         finished: list[Record] = []
+        loaded = [ElementBytes(row) for row in (*rows, out)]
         at = 0
         for piece in pieces:
-            parts = bytes_of([row[at : at + piece.numel] for row in [*rows, out]])
+            parts = [row[at : at + piece.numel] for row in loaded]
             digests = self._hashed(piece, parts)
             self._sink.write(piece.assignment.name, piece.start * out.dtype.itemsize, parts[-1])
             if self._is_complete(piece):

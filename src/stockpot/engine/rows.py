@@ -11,7 +11,6 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import TensorEntry
 from ..typed import to_numpy
 
 ALIGN = 64
@@ -42,9 +41,14 @@ def raw_bytes(flat: Tensor) -> memoryview:
     return to_numpy(flat.view(torch.uint8)).data if flat.numel() else memoryview(bytearray())
 
 
-def read_elements(entry: TensorEntry, into: Tensor, start: int) -> None:
-    """Fill a flat tensor with the entry's elements from `start`."""
-    entry.source.read_into(raw_bytes(into), entry.offset + start * entry.dtype.itemsize)
+class ElementBytes:
+    """The memory of a flat tensor, sliced by elements; made once, for making it is what costs."""
+
+    def __init__(self, flat: Tensor) -> None:
+        self._bytes, self._size = raw_bytes(flat), flat.dtype.itemsize
+
+    def __getitem__(self, elements: slice) -> memoryview:
+        return self._bytes[elements.start * self._size : elements.stop * self._size]
 
 
 def is_finite(values: Tensor) -> bool:
