@@ -111,13 +111,15 @@ class Stack:
 
     Attributes:
         models: K lazy rows, float32 (float64 where an input is); a row may be a view of an input
-            and must not be changed in place. Iterating holds one row, `stacked()` holds K.
+            and must not be changed in place, but where they are `fresh`. Iterating holds one row,
+            `stacked()` holds K.
         weights: one raw number per model; their sum is 1 where `needs.weights` is "mean".
         base: the same block of the base model, where the method needs one.
         name: the tensor's name, the key of its randomness.
         start: position of the block's first element in the flattened tensor.
         seed: the run's seed.
         runs: 0, or in how many separate runs these elements were sampled from the tensor.
+        fresh: whether a row is new memory each time that it is asked for.
     """
 
     models: Sequence[Tensor]
@@ -127,6 +129,7 @@ class Stack:
     start: int = 0
     seed: int = 0
     runs: int = 0
+    fresh: bool = False
 
     @property
     def anchor(self) -> Tensor:
@@ -136,9 +139,9 @@ class Stack:
         return self.base
 
     def deltas(self) -> Iterator[Tensor]:
-        """Task vectors, model minus base, one at a time."""
+        """Task vectors, model minus base, one at a time; new memory."""
         base = self.anchor
-        return (row - base for row in self.models)
+        return (row.sub_(base) if self.fresh else row - base for row in self.models)
 
     def stacked(self) -> Tensor:
         """All rows at once, [K, ...]."""

@@ -42,7 +42,7 @@ CUTS: Mapping[str, tuple[dict[str, Any], dict[str, int]]] = {
     "least memory": ({"memory": "1MiB", "workers": 1}, {}),
     "three workers on slices of one segment": ({"memory": "64MiB", "workers": 3}, TINY),
     "nothing packed": ({"workers": 2}, {"SMALL": -1, "BLOCK": 2 * SEGMENT}),
-    "thresholds by sample": ({"workers": 2}, TINY | {"UNSAMPLED": 2**14, "_THIN": 7}),
+    "thresholds by sample": ({"workers": 2}, TINY | {"UNSAMPLED": 2**14, "_SAMPLE": 2**12}),
 }
 
 

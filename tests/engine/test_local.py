@@ -404,7 +404,7 @@ def test_a_sample_larger_than_an_arena_is_taken_in_parts(surveys: Surveys) -> No
     """An eighth of twenty segments, where an arena holds one."""
     base, models = smooth([(20 * SEGMENT,), (9,)], 2, 1)
     expected = run(Ties(), models, base).state
-    with engine(**TINY):
+    with engine(**TINY, SPACING=8 * local.RUN):
         ran = run(Ties(), models, base, memory=8 * MIB)
     assert ran.plan.arena < 20 * SEGMENT // 8 * 3 * 4
     assert surveys.sampled > 2 * SEGMENT
@@ -412,7 +412,7 @@ def test_a_sample_larger_than_an_arena_is_taken_in_parts(surveys: Surveys) -> No
 
 
 def test_a_sample_is_bounded_and_evenly_spread() -> None:
-    """However large the model: at most about RUNS runs, no two closer than THIN runs."""
+    """However large the model: at most about RUNS runs, none closer than SPACING."""
     for size in (2**19, 2**24, 2**32):
         specs = {"a": ((size,), torch.float32), "b": ((64,), torch.float32)}
         specs["c"] = ((size // 3,), torch.float32)
@@ -432,7 +432,7 @@ def test_a_sample_is_bounded_and_evenly_spread() -> None:
         gaps = {after - before for before, after in pairwise(first)}
         assert len(gaps) == 1
         assert gaps == {after - before for before, after in pairwise(last)}
-        assert min(gaps) >= local.THIN * local.RUN
+        assert min(gaps) >= local.SPACING
         assert (size + 64 + last[0] - first[-1]) % min(gaps) == 0
         assert len(first) + len(last) <= 2 * local.RUNS
         assert all(sum(len(starts) for _, starts in batch) <= 2 * local._BATCH for batch in batches)

@@ -21,6 +21,7 @@ from typing import Self
 import blake3
 
 from ..errors import OutputError
+from .flusher import Flusher
 from .journal import Journal, Past, Record, read_journal
 from .layout import Shard
 
@@ -66,6 +67,7 @@ class Output:
         self._places = {n: (s.filename, *span) for s in shards for n, span in s.spans.items()}
         self._fds: dict[str, int] = {}
         self._journal: Journal | None = None
+        self._flusher: Flusher | None = None
         if path.exists() and not overwrite and not is_empty_directory(path):
             raise OutputError(f"{path} exists: pass --overwrite to replace it, or another --out.")
         if path.is_dir() and not is_empty_directory(path) and not _holds_a_model(path):
@@ -122,6 +124,7 @@ class Output:
         self.done: Mapping[str, Record] = {record.name: record for record in trusted}
         place = _inode(self._files)
         self._journal = Journal(self._partial / "journal", fingerprint, place, trusted)
+        self._flusher = Flusher(list(self._fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
         if record.name not in self._places or record.digest is None:
@@ -160,7 +163,9 @@ class Output:
             texts: file name -> content. For a file, exactly its sidecar.
             copies: configuration and tokenizer files to copy beside the weights.
         """
+        assert self._flusher is not None
         with _explained(self._files, resumable=True):
+            self._flusher.finish()
             for name, text in texts.items():
                 (self._files / name).write_text(text, encoding="utf8")
             for source in copies:
@@ -180,6 +185,9 @@ class Output:
 
     def close(self) -> None:
         """Close every descriptor and let go of the lock."""
+        if self._flusher is not None:
+            self._flusher.stop()
+            self._flusher = None
         for fd in self._fds.values():
             os.close(fd)
         self._fds = {}

@@ -19,8 +19,8 @@ UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
 RUN = 128
 """A sample from files is runs of this many elements."""
-_THIN = 64
-"""A sample of a tensor in memory is every 64th element."""
+_SAMPLE = 2**15
+"""A sample of a tensor in memory is at least this many evenly spaced elements."""
 
 
 class Desk:
@@ -104,11 +104,11 @@ class Desk:
         """Everything that must be known of a whole loaded tensor, in as many rounds as it takes."""
         hint: Settled | None = None
         if method.needs.sample and piece.numel > UNSAMPLED:
-            thin = [row[::_THIN].contiguous() for row in rows]
+            thin = [row[:: max(piece.numel // _SAMPLE, 1)].contiguous() for row in rows]
             facts = self.sampled_facts(piece.assignment, method, thin, thin[0].numel())
-            hint = method.settle(facts.close(), None)
+            hint = method.settle(facts, None)
         while hint is None or not hint.final:
-            hint = method.settle(self.facts(piece, method, rows, hint).close(), hint)
+            hint = method.settle(self.facts(piece, method, rows, hint), hint)
         return hint
 
     def merge(
@@ -165,14 +165,16 @@ class Desk:
         # what was surveyed was checked then: the map of it passes an empty `among`
         checked = self._check and (among is None or len(among) > 0)
         lazy = Rows(parts, dtype, self._device, shape, blame if checked else None)
+        models = lazy[: len(a.sources)]
         return Stack(
-            models=lazy[: len(a.sources)],
+            models=models,
             weights=a.weights,
             base=lazy[len(a.sources)] if a.base is not None else None,
             name=a.key,
             start=start,
             seed=self._seed,
             runs=runs,
+            fresh=models.fresh,
         )
 
     def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Tensor], row: int) -> None:

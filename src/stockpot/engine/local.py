@@ -27,8 +27,8 @@ from .sinks import Sink
 
 RUNS = 2**12
 """A sample is about this many runs, however large the model: a few MiB and 2% of bracket."""
-THIN = 8
-"""At most one element in this many is sampled."""
+SPACING = 2**13
+"""Fewer where they would lie closer than this many elements: each is a read of its own."""
 
 _BATCH = SEGMENT // RUN
 """Runs sampled at a time; every arena holds as many of a tensor, or all of it."""
@@ -243,6 +243,9 @@ class Run:
         with self._lock:
             hashes = self._digests.setdefault(piece.assignment.name, TensorDigests(len(parts)))
         hashes.update(piece.start, piece.stop, parts, self._stop.is_set)
+        if piece.stop == math.prod(piece.assignment.shape):  # the last, for they come in order
+            with self._lock:
+                del self._digests[piece.assignment.name]
         return hashes.hex
 
     def _is_complete(self, piece: Piece) -> bool:
@@ -271,7 +274,7 @@ def _sample_of(survey: Survey) -> list[list[Runs]]:
     """Batches of evenly spaced runs; none where the survey is small or its tensors are tiny."""
     if survey.numel <= UNSAMPLED:
         return []
-    stride = max(survey.numel // RUNS, THIN * RUN)
+    stride = max(survey.numel // RUNS, SPACING)
     batches, filled, position = list[list[Runs]](), _BATCH, 0
     for a in survey.assignments:
         numel = math.prod(a.shape)

@@ -86,6 +86,11 @@ class Rows(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self._raw)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether every row is new memory each time that it is asked for."""
+        return all(row.dtype != self._dtype or row.device != self._device for row in self._raw)
+
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
     @overload

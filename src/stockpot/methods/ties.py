@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack
@@ -81,7 +80,7 @@ class Ties(Method):
             )
         ]
         merged = vote_and_merge(deltas, stack.weights, self.vote, self.reduce)
-        return merged.mul_(self.scale).add_(stack.anchor)
+        return _weighted(merged, self.scale).add_(stack.anchor)
 
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:
         """Warn where the sum overshoots every model."""
@@ -95,9 +94,10 @@ def vote_and_merge(
     reduce: Literal["mean", "sum"],
 ) -> Tensor:
     """TIES' second and third step on weighted deltas [S]: elect a sign, merge those that agree."""
-    total = torch.zeros_like(deltas[0])
-    for delta in deltas:
-        total.add_(delta if vote == "mass" else delta.sign())
+    ballots = deltas if vote == "mass" else [delta.sign() for delta in deltas]
+    total = ballots[0].clone()
+    for ballot in ballots[1:]:
+        total.add_(ballot)
     return disjoint_merge(deltas, elect_sign(total), weights, mean=reduce == "mean")
 
 

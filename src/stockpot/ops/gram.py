@@ -11,24 +11,24 @@ from ..core import SEGMENT, Sums
 def gram(rows: Sequence[Tensor]) -> Sums:
     """Partials of the Gram matrix `G_ij = <row_i, row_j>`, float64 [segments, K, K].
 
-    Each aligned run of 2^15 elements is one segment; products and sums are float64.
+    Each aligned run of 2^15 elements is one segment; products and sums are float64. A segment is
+    one matrix product of its own, over memory that starts at a multiple of 64 bytes: of a batched
+    product, or of one over more elements, the bits would depend on what else is in it.
     """
-    count, numel = len(rows), rows[0].numel()
     flat = [row.reshape(-1) for row in rows]
-    whole = numel - numel % SEGMENT
-    pieces = [(0, whole)] if whole else []
-    if numel % SEGMENT or not numel:
-        pieces.append((whole, numel))
-    partials: list[Tensor] = []
-    for start, stop in pieces:
-        segments = max((stop - start) // SEGMENT, 1)
-        wide = [row[start:stop].double().view(segments, -1) for row in flat]
-        part = wide[0].new_empty(segments, count, count)
-        for i in range(count):
-            for j in range(i + 1):  # not a matrix product: its bits depend on what it is part of
-                part[:, i, j] = part[:, j, i] = (wide[i] * wide[j]).sum(-1)
-        partials.append(part)
-    return Sums(torch.cat(partials).cpu())
+    numel = flat[0].numel()
+    partials = [
+        _segment([row[start : start + SEGMENT] for row in flat])
+        for start in range(0, max(numel, 1), SEGMENT)
+    ]
+    return Sums(torch.stack(partials).cpu())
+
+
+def _segment(parts: Sequence[Tensor]) -> Tensor:
+    wide_KS = parts[0].new_empty((len(parts), parts[0].numel()), dtype=torch.float64)
+    for row_S, part in zip(wide_KS, parts, strict=True):
+        row_S.copy_(part)
+    return wide_KS @ wide_KS.T
 
 
 def cosines(gram_KK: Tensor) -> Tensor:

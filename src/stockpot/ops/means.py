@@ -6,6 +6,7 @@ Shapes: K models, S elements of a block.
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 _ROUNDING = 1e-12
@@ -36,20 +37,22 @@ def affine(
     else:
         anchored_on_base = rest >= coefficients[heaviest]
         anchor = base if anchored_on_base else rows[heaviest]
-    out = anchor.clone()
-    for k, coefficient in enumerate(coefficients):
-        if coefficient != 0 and (anchored_on_base or k != heaviest):
-            _subtract(out, anchor - rows[k], coefficient)
+    shares = [
+        (rows, k, coefficient)
+        for k, coefficient in enumerate(coefficients)
+        if coefficient != 0 and (anchored_on_base or k != heaviest)
+    ]
     if base is not None and not anchored_on_base and abs(rest) >= _ROUNDING:
-        _subtract(out, anchor - base, rest)
-    return out
-
-
-def _subtract(out: Tensor, difference: Tensor, coefficient: float) -> None:
-    # Multiply, then subtract: a fused alpha rounds differently in a vector's tail.
-    if coefficient != 1:
-        difference.mul_(coefficient)
-    out.sub_(difference)
+        shares.append(([base], 0, rest))
+    out: Tensor | None = None
+    difference = torch.empty_like(anchor)
+    for points, k, coefficient in shares:
+        torch.sub(anchor, points[k], out=difference)
+        # Multiply, then subtract: a fused alpha rounds differently in a vector's tail.
+        if coefficient != 1:
+            difference.mul_(coefficient)
+        out = anchor - difference if out is None else out.sub_(difference)
+    return anchor.clone() if out is None else out
 
 
 def weighted_sum(rows: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:

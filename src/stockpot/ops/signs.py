@@ -32,17 +32,23 @@ def disjoint_merge(
     Returns:
         A new tensor [S].
     """
-    merged = torch.zeros_like(sign)
-    share = torch.zeros_like(sign)
-    for delta, weight in zip(deltas, weights, strict=True):
-        part = agreeing(delta, sign)
+    merged = agreeing(deltas[0], sign)
+    share = _share(merged.clone(), weights[0]) if mean else None
+    part = torch.empty_like(sign)
+    for delta, weight in zip(deltas[1:], weights[1:], strict=True):
+        torch.mul(delta, sign, out=part).relu_()
         merged.add_(part)
-        if mean:
-            part.sign_()
-            share.add_(part if weight == 1 else part.mul_(weight))
-    if mean:
+        if share is not None:
+            share.add_(_share(part, weight))
+    if share is not None:
         if min(weights) > 0:
             merged.div_(share.clamp_min_(min(weights)))
         else:
             merged.div_(share.add_(1 - share.sign().square_()))
     return merged.mul_(sign)
+
+
+def _share(part: Tensor, weight: float) -> Tensor:
+    """`weight` where part is not 0, else 0; in place."""
+    part.sign_()
+    return part if weight == 1 else part.mul_(weight)

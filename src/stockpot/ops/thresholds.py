@@ -65,6 +65,11 @@ class Multiset:
 
     def largest(self, k: int) -> tuple[int, int]:
         """The k-th largest value (k from 1), and how many values are at least as large."""
+        if not self.values.size:  # one order statistic does not need a sort
+            bits = np.concatenate(self.pending)
+            at = bits.size - k
+            value = int(np.partition(bits, at)[at])
+            return value, int(np.count_nonzero(bits >= value))
         table = self.compact()
         from_top = np.cumsum(table.counts[::-1])
         at = int(np.searchsorted(from_top, k))
@@ -143,7 +148,8 @@ def survey_magnitudes(deltas: Iterable[Tensor], hint: Settled | None, runs: int)
         low, high = _bracket_of(hint, k, dtype)
         over_high, over_low = bits > high, bits > low
         above.append(int(np.count_nonzero(over_high)))
-        inside.append(Multiset((bits[np.not_equal(over_low, over_high, out=over_low)],)))
+        where = np.flatnonzero(np.not_equal(over_low, over_high, out=over_low))
+        inside.append(Multiset((bits.take(where),)))
     return Magnitudes(total, runs, dtype, tuple(above), tuple(inside))
 
 
