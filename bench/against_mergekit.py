@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.contenders import CASES
 from bench.equality import equality
 from bench.family import FAMILIES, Checkpoint, checkpoints, present, write
+from bench.measure import provide_ballast
 from bench.small_tensors import Trial, small_tensors
 from bench.speed import floor_contenders, speed, start_of_mergekit
 from bench.table import Table
@@ -103,11 +104,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="of each contender (3; 1 with --quick)")
     parser.add_argument("--mergekit-python", type=Path, help="an interpreter that has mergekit")
     parser.add_argument("--quick", action="store_true", help="tiny families: does it all work?")
+    parser.add_argument(
+        "--full-cache", action="store_true", help="fill the page cache before every run"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--methods", nargs="+", choices=METHODS)
     asked = parser.parse_args(argv)
     asked.runs = asked.runs or (1 if asked.quick else 3)
     asked.work.mkdir(parents=True, exist_ok=True)
+    provide_ballast(asked.work, wanted=asked.full_cache)
     return asked
 
 

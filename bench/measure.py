@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 BUFFER_BYTES = 8 << 20
+BALLAST = "ballast"
 DAY = 86_400.0
 LAUNCHER = Path(__file__).with_name("launch.py")
 
@@ -126,12 +127,32 @@ def write_plainly(file: Path, size: int, *, durable: bool) -> None:
 
 
 def clean_slate(outputs: Path, inputs: Sequence[Path]) -> Callable[[], None]:
-    """Before each run: no output, nothing waiting for the disk, the inputs in the page cache."""
+    """Before each run: no output, nothing waiting for the disk, the inputs in the page cache.
+
+    The rest of the memory is filled with the ballast beside the outputs, where there is one.
+    """
 
     def before() -> None:
         shutil.rmtree(outputs, ignore_errors=True)
         outputs.mkdir(parents=True)
         os.sync()
-        read_plainly(inputs)
+        read_plainly([*inputs, *outputs.parent.glob(BALLAST), *inputs])
 
     return before
+
+
+def provide_ballast(work: Path, *, wanted: bool) -> None:
+    """A file as large as most of the memory, to fill the page cache with before every run.
+
+    So it is on a machine that has been up for a while: new pages come from old ones. On an idle
+    virtual machine that hands its free memory back to the host they come from the host, at one to
+    three seconds for a GiB, and it is the host that is measured.
+    """
+    ballast = work / BALLAST
+    if not wanted:
+        ballast.unlink(missing_ok=True)
+        return
+    size = int(0.85 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if not ballast.is_file() or ballast.stat().st_size != size:
+        print(f"writing {size:,} bytes of ballast", file=sys.stderr)
+        write_plainly(ballast, size, durable=True)

@@ -55,7 +55,7 @@ def test_one_image_under_two_labels_is_refused():
     images = data.images.clone()
     images[1] = images[0]
     with pytest.raises(StockpotError, match=r"labels \[0, 1\] at positions \[0, 1\]"):
-        three_way(replace(data, images=images), selection=0.2, test=0.2)
+        three_way(replace(data, inputs=images), selection=0.2, test=0.2)
 
 
 def test_views_of_one_original_are_not_split():

@@ -1,6 +1,6 @@
-"""Labelled images in memory: what networks are trained and judged on.
+"""Labelled samples in memory: what networks are trained and judged on.
 
-Shapes: N samples, C channels, H x W pixels, K chosen samples.
+Shapes: N samples, C channels, H x W pixels, T tokens, L classes, K chosen samples.
 """
 
 import hashlib
@@ -14,75 +14,120 @@ from ..errors import StockpotError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """N labelled images, and which of them are views of one original.
+    """N labelled samples, and which of them are views of one original.
 
     Attributes:
         name: what a table or a file calls it.
-        images: float32 [N, C, H, W], finite, usually in [0, 1].
-        labels: int64 [N], classes in [0, num_classes).
+        inputs: images [N, C, H, W], float32 and finite, or uint8 to be divided by 255; or text
+            as int64 [N, 2, T], token ids over their attention mask.
+        labels: int64 [N], classes in [0, num_classes); or, where a sample may have several, bool
+            [N, L].
         num_classes: how many classes there are, also where a subset does not hold them all.
-        originals: int64 [N]; samples with the same number are views of one original. Intervals
-            resample originals, because two views of one image do not err independently.
+        originals: int64 [N]; samples with the same number are views of one original (or of one
+            patient). Intervals resample originals, because two views of one image do not err
+            independently.
+        classes: their names, or none.
 
     Raises:
         StockpotError: where shapes, types or labels do not fit together.
     """
 
     name: str
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     num_classes: int
     originals: Tensor
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        images, count = self.images, len(self.labels)
-        if images.ndim != 4 or len(images) != count or len(self.originals) != count:
+        self._check_inputs()
+        self._check_labels()
+        if self.classes and len(self.classes) != self.num_classes:
             raise StockpotError(
-                f"data '{self.name}': images must be [N, C, H, W] with one label and one original "
-                f"each; got {tuple(images.shape)}, {count} labels, {len(self.originals)} "
-                "originals."
+                f"data '{self.name}': {len(self.classes)} names for {self.num_classes} classes."
             )
-        if images.dtype != torch.float32 or not bool(images.isfinite().all()):
+
+    def _check_inputs(self) -> None:
+        inputs, count = self.inputs, len(self.labels)
+        shaped = inputs.shape[1:2] == (2,) if self.is_text else inputs.ndim == 4
+        if not shaped or len(inputs) != count or len(self.originals) != count:
             raise StockpotError(
-                f"data '{self.name}': images must be finite float32; got {images.dtype}."
+                f"data '{self.name}': inputs must be images [N, C, H, W] or text [N, 2, T], with "
+                f"one label and one original each; got {tuple(inputs.shape)}, {count} labels, "
+                f"{len(self.originals)} originals."
             )
-        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < (self.num_classes):
+        known = inputs.dtype in (torch.float32, torch.uint8, torch.int64)
+        if not known or not bool(inputs.isfinite().all()):
+            raise StockpotError(
+                f"data '{self.name}': images must be finite float32 or uint8, text int64; got "
+                f"{inputs.dtype}."
+            )
+
+    def _check_labels(self) -> None:
+        labels = self.labels
+        if self.is_multilabel:
+            if labels.dtype != torch.bool or labels.shape[1] != self.num_classes:
+                raise StockpotError(
+                    f"data '{self.name}': labels of several classes must be bool "
+                    f"[N, {self.num_classes}]; got {labels.dtype} {tuple(labels.shape)}."
+                )
+        elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
             raise StockpotError(
                 f"data '{self.name}': labels must lie in [0, {self.num_classes}); got "
-                f"{int(self.labels.min())} to {int(self.labels.max())}."
+                f"{int(labels.min())} to {int(labels.max())}."
             )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
+    def is_text(self) -> bool:
+        """Whether the inputs are tokens."""
+        return self.inputs.dtype == torch.int64
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a sample may have several classes."""
+        return self.labels.ndim == 2
+
+    @property
     def in_channels(self) -> int:
         """Channels of an image."""
-        return self.images.shape[1]
+        return self.inputs.shape[1]
 
     @property
     def image_size(self) -> int:
         """Pixels along the shorter side."""
-        return min(self.images.shape[2:])
+        return min(self.inputs.shape[2:])
+
+    @property
+    def images(self) -> Tensor:
+        """All images as float32 [N, C, H, W]."""
+        return self.batch(slice(None))
+
+    def batch(self, index: Tensor | slice) -> Tensor:
+        """Some samples as networks take them: images float32, in [0, 1] where they were bytes."""
+        chosen = self.inputs[index]
+        return chosen.float().div_(255) if chosen.dtype == torch.uint8 else chosen
 
     def take(self, index_K: Tensor) -> "Dataset":
         """The samples at these positions, in this order."""
         return replace(
             self,
-            images=self.images[index_K],
+            inputs=self.inputs[index_K],
             labels=self.labels[index_K],
             originals=self.originals[index_K],
         )
 
     def with_images(self, images_NCHW: Tensor) -> "Dataset":
         """The same samples seen differently: new images, labels and originals kept."""
-        return replace(self, images=images_NCHW)
+        return replace(self, inputs=images_NCHW)
 
 
 def content_hashes(data: Dataset) -> list[str]:
-    """One digest per image, of its shape and pixels; labels do not count."""
-    shape = str(tuple(data.images.shape[1:])).encode()
+    """One digest per sample, of its shape and contents; labels do not count."""
+    shape = str(tuple(data.inputs.shape[1:])).encode()
     return [
-        hashlib.sha256(shape + image.contiguous().numpy().tobytes()).hexdigest()
-        for image in data.images
+        hashlib.sha256(shape + one.contiguous().numpy().tobytes()).hexdigest()
+        for one in data.inputs
     ]

@@ -35,7 +35,7 @@ def mixture(data: Dataset, views: Mapping[str, Transform | None]) -> Mixture:
         start += len(part)
     joined = replace(
         data,
-        images=torch.cat([part.images for part in seen]),
+        inputs=torch.cat([part.inputs for part in seen]),
         labels=torch.cat([part.labels for part in seen]),
         originals=torch.cat([part.originals for part in seen]),
     )

@@ -12,7 +12,18 @@ from .intervals import Difference, accuracy_interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One result: a metric of a method on a part of a split, with its 95% interval."""
+    """One result: a metric of a method on a part of a split, with its 95% interval.
+
+    Attributes:
+        n: how many ingredients the method was given.
+        subset: which N of the pool they were; -1 where several subsets were averaged.
+        seed: which pool; -1 where several pools were averaged, and the interval is over them.
+        method: its name; a colon parts it from what it was applied to.
+        part: of the split; "all" is the whole of it.
+        metric: accuracy, auroc, nll or ece.
+        forwards: network evaluations that one sample costs.
+        network, data: what it was measured on, where a sweep has several.
+    """
 
     n: int
     subset: int
@@ -26,6 +37,71 @@ class Row:
     low: float
     high: float
     forwards: int
+    network: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one method takes beside what it gives, for N ingredients.
+
+    Attributes:
+        method, n: which.
+        parameters: numbers that are kept.
+        macs: multiply-adds of one sample at the actual input; a FLOP count is twice as many.
+        seconds: wall time of 1,000 samples on the machine of the run.
+        nbytes: of the files that are kept.
+    """
+
+    method: str
+    n: int
+    parameters: int
+    macs: int
+    seconds: float
+    nbytes: int
+    network: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One step of a greedy soup: the candidate, the score with it, and whether it stayed."""
+
+    seed: int
+    subset: int
+    n: int
+    step: int
+    candidate: str
+    score: float
+    accepted: bool
+    network: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """Counts [true class][said class] of one method on the test split."""
+
+    method: str
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to do, chosen on the selection split and confirmed once on the test split.
+
+    Attributes:
+        choice: "keep-best", "uniform-soup", "greedy-soup", "ensemble", or "undecided".
+        sentence: it and its evidence in words.
+        evidence: the differences on the test split, with their p-values after Holm's correction.
+        margin: what counts as no difference, in the metric's units.
+    """
+
+    choice: str
+    sentence: str
+    evidence: tuple[tuple[Difference, float], ...]
+    margin: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +114,11 @@ class Comparison:
         differences: pairs of methods, compared on the same samples.
         choices: what was chosen on the selection split, in words.
         conclusion: one sentence, computed from the differences.
+        costs: what each method takes.
+        decisions: how the greedy soups came about.
+        confusion: of the winner.
+        verdict: what to do.
+        facts: about the run, for a reader: networks, data, splits, seeds, machine.
     """
 
     title: str
@@ -45,6 +126,11 @@ class Comparison:
     differences: tuple[Difference, ...]
     choices: tuple[str, ...]
     conclusion: str
+    costs: tuple[Cost, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    confusion: Confusion | None = None
+    verdict: Verdict | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
     def overall(self) -> tuple[Row, ...]:
         """The rows of the whole split."""

@@ -56,5 +56,5 @@ def predict(network: nn.Module, data: Dataset, *, batch_size: int = 512) -> Pred
             f"'{training[0]}' first: call .eval() before it is evaluated."
         )
     starts = range(0, len(data), batch_size)
-    logits_NL = torch.cat([network(data.images[i : i + batch_size]) for i in starts])
+    logits_NL = torch.cat([network(data.batch(slice(i, i + batch_size))) for i in starts])
     return Predictions(logits_NL, data.labels, data.originals)

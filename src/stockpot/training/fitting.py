@@ -72,7 +72,7 @@ def fit(start: Net, data: Dataset, how: Fit, *, progress: Progress | None = None
             order_N = torch.randperm(len(data), generator=generator)
             for first in range(0, len(data), how.batch_size):
                 index_B = order_N[first : first + how.batch_size]
-                loss = F.cross_entropy(network(data.images[index_B]), data.labels[index_B])
+                loss = F.cross_entropy(network(data.batch(index_B)), data.labels[index_B])
                 _refuse_divergence(loss, epoch, how)
                 optimiser.zero_grad()
                 loss.backward()  # pyright: ignore[reportUnknownMemberType]
