@@ -66,3 +66,9 @@ def test_a_config_that_says_nothing_of_it_stays(content: str, tmp_path: Path) ->
     (tmp_path / "config.json").write_text(content)
     assert config_with_dtype(tmp_path / "config.json", torch.bfloat16) is None
     assert config_with_dtype(tmp_path / "none.json", torch.bfloat16) is None
+
+
+def test_a_config_that_says_it_already_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"torch_dtype": "bfloat16"}')
+    assert config_with_dtype(tmp_path / "config.json", torch.bfloat16) is None
+    assert config_with_dtype(tmp_path / "config.json", None) is None

@@ -117,3 +117,12 @@ def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{oops")
     with pytest.raises(CheckpointError, match=r"config\.json is not valid JSON"):
         read_checkpoint(tmp_path)
+
+
+def test_the_configuration_beside_a_single_file_of_the_hub_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"quantization_config": {"bits": 4}}')
+    for name in ("model.safetensors", "other.safetensors"):
+        save_file({"q.weight": torch.ones(4, 4)}, tmp_path / name)
+    with pytest.raises(CheckpointError, match="says that the weights are quantised"):
+        read_checkpoint(tmp_path / "model.safetensors")
+    assert "q.weight" in read_checkpoint(tmp_path / "other.safetensors").entries

@@ -306,6 +306,18 @@ def test_config_says_the_dtype_that_was_written(recipe: Make, tmp_path: Path) ->
     assert json.loads((tmp_path / "same" / "config.json").read_text())["torch_dtype"] == "float32"
 
 
+def test_config_says_the_dtype_of_models_wider_than_the_base_claims(
+    family: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(family, models)
+    (models / "base" / "config.json").write_text('{"torch_dtype": "bfloat16", "b": 1}')
+    plain = {"method": "average", "models": [str(models / "a")], "base": str(models / "base")}
+    merge(plain, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config == {"torch_dtype": "float32", "b": 1}
+
+
 def test_the_model_card(recipe: Make, family: Path, tmp_path: Path) -> None:
     merge(recipe({"name": "ties", "density": 0.3}), tmp_path / "my-merge")
     text = (tmp_path / "my-merge" / "README.md").read_text()

@@ -28,18 +28,19 @@ def config_files(directory: Path | None) -> Iterator[Path]:
             yield path
 
 
-def config_with_dtype(path: Path, dtype: torch.dtype) -> str | None:
-    """A config.json whose dtype says what is written; None where it says nothing or cannot."""
+def config_with_dtype(path: Path, dtype: torch.dtype | None) -> str | None:
+    """A config.json whose dtype says what is written; None where it says so, nothing, or cannot."""
+    if dtype is None:
+        return None
     try:
         config = json.loads(path.read_text(encoding="utf8"))
     except (OSError, ValueError, RecursionError):
         return None
+    name = str(dtype).removeprefix("torch.")
     keys = [key for key in ("torch_dtype", "dtype") if isinstance(config, dict) and key in config]
-    if not keys:
+    if all(config[key] == name for key in keys):
         return None
-    return (
-        json.dumps(config | dict.fromkeys(keys, str(dtype).removeprefix("torch.")), indent=2) + "\n"
-    )
+    return json.dumps(config | dict.fromkeys(keys, name), indent=2) + "\n"
 
 
 def model_card(

@@ -23,6 +23,7 @@ PACKED = {
 SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales", "{}.SCB")
 """The names of the scale of a tensor of codes."""
 
+_HUB_NAMES = ("model.", "model-", "pytorch_model", "diffusion_pytorch_model")
 CONFIG_KEYS = ("quantization_config", "compression_config")
 MAX_CONFIG = 10_000_000  # bytes
 REMEDY = "its numbers are codes, not weights. Dequantise it first, such as with"
@@ -33,14 +34,21 @@ def refuse_quantised(checkpoint: Checkpoint) -> None:
 
     fp8 without scales is a dtype like any other, and allowed.
     """
-    if checkpoint.directory is not None:
-        _check_config(checkpoint.directory / "config.json")
+    homes = {checkpoint.directory, *map(_home_of, checkpoint.files)}
+    for home in homes:
+        if home is not None:
+            _check_config(home / "config.json")
     for name, entry in checkpoint.entries.items():
         if how := _how(entry, checkpoint.entries):
             raise CheckpointError(
                 f"{shown(name)} in {checkpoint.label} is quantised ({how}): {REMEDY} transformers' "
                 "model.dequantize(), and save that."
             )
+
+
+def _home_of(file: FileSource) -> Path | None:
+    """The folder whose config.json speaks of this file; other names may lie beside any config."""
+    return file.path.parent if file.path.name.startswith(_HUB_NAMES) else None
 
 
 def _how(entry: TensorEntry, names: Container[str]) -> str | None:

@@ -16,26 +16,11 @@ from blake3 import blake3
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
+from .layout import DTYPE_NAMES
 from .untrusted import parse_json, shown
 
 DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
-    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U64": torch.uint64,
-    "U32": torch.uint32,
-    "U16": torch.uint16,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
+    name: dtype for dtype, name in DTYPE_NAMES.items() if not dtype.is_complex
 }
 """The format's dtypes that can be merged, by the name they have in a header."""
 

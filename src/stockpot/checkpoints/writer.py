@@ -183,6 +183,11 @@ class Output:
             _sync(self.path.parent)
         shutil.rmtree(self._partial, ignore_errors=True)
 
+    def discard(self) -> None:
+        """Delete what was written: what went wrong is in the inputs, and no resume would mend it."""
+        self.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
     def close(self) -> None:
         """Close every descriptor and let go of the lock."""
         if self._flusher is not None:

@@ -1,7 +1,9 @@
 """What is written beside merged weights: the manifest, the index, the model card."""
 
 import json
+import math
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -115,10 +117,8 @@ def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:
     config: Mapping[str, object] = {}
     if directory is not None and (directory / "config.json").is_file():
         path = directory / "config.json"
-        wanted = prepared.recipe.output.dtype
-        if wanted != "same":
-            changed = config_with_dtype(path, getattr(torch, wanted))
-            texts |= {"config.json": changed} if changed is not None else {}
+        changed = config_with_dtype(path, _prevailing_dtype(prepared.assignments.tensors))
+        texts |= {"config.json": changed} if changed is not None else {}
         config = _read_config(path)
     recipe = prepared.recipe.resolved()
     parents = [c.label for c in prepared.inputs]
@@ -126,6 +126,15 @@ def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:
         out.name, parents, repr(prepared.recipe.method), dump_yaml(recipe), config
     )
     return texts
+
+
+def _prevailing_dtype(tensors: Sequence[Assignment]) -> torch.dtype | None:
+    """The floating dtype of most of the output's elements; None where it has none."""
+    elements = Counter[torch.dtype]()
+    for a in tensors:
+        if a.dtype.is_floating_point:
+            elements[a.dtype] += math.prod(a.shape)
+    return max(elements, key=elements.__getitem__, default=None)
 
 
 def _read_config(path: Path) -> Mapping[str, object]:

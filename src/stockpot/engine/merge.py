@@ -14,7 +14,7 @@ from ..checkpoints.entry import from_state_dict
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
-from ..errors import MergeError, OutputError
+from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
 from .evidence import donor, manifest_of, small_texts
@@ -240,8 +240,12 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             progress=options.progress,
         )
         resumed = len(output.done)
-        run.execute()
-        _refuse_changed(prepared)
+        try:
+            run.execute()
+            _refuse_changed(prepared)
+        except (NonFiniteError, MergeError):
+            output.discard()
+            raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         manifest = manifest_of(prepared, fingerprint, run, files)
         texts = {manifest_path(out).name: manifest_text(manifest)}
@@ -274,5 +278,5 @@ def _refuse_changed(prepared: Prepared) -> None:
             if source.changed():
                 raise MergeError(
                     f"{source.path} changed while it was being merged: the result would mix two "
-                    "versions and is not kept. Run again with --overwrite."
+                    "versions and is not kept. Run again."
                 )
