@@ -148,9 +148,9 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
-    """Fewer workers, then smaller blocks, until the computing blocks take a third of memory."""
+    """Fewer workers, then smaller blocks, until the computing blocks take a sixth of memory."""
     block = BLOCK
-    while workers * block * row_bytes > memory / 3 and (block > SEGMENT or workers > 1):
+    while workers * block * row_bytes > memory / 6 and (block > SEGMENT or workers > 1):
         if workers > 1 and block <= max(BLOCK // 2, SEGMENT):
             workers -= 1
         else:
