@@ -184,7 +184,7 @@ class Output:
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def discard(self) -> None:
-        """Delete what was written: what went wrong is in the inputs, and no resume would mend it."""
+        """Delete what was written, where the inputs are at fault and no resume would mend it."""
         self.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
