@@ -1,4 +1,4 @@
-"""What a network is here: features, then a head.
+"""What a built-in network is: features, then a head.
 
 Shapes: N samples, C channels, H x W pixels, F features, L classes.
 """
@@ -6,6 +6,8 @@ Shapes: N samples, C channels, H x W pixels, F features, L classes.
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
+
+from ..errors import StockpotError
 
 
 class Network(nn.Module, ABC):
@@ -24,3 +26,17 @@ class Network(nn.Module, ABC):
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Logits, [N, L]."""
         return self.head(self.features(images_NCHW))
+
+
+def require_evaluation_mode(network: nn.Module, what: str) -> None:
+    """Dropout and batch statistics must not take part in what is measured.
+
+    Raises:
+        StockpotError: naming the first module that is in training mode.
+    """
+    for name, module in network.named_modules():
+        if module.training:
+            raise StockpotError(
+                f"{what}: '{name or type(network).__name__}' is in training mode, where dropout "
+                "and batch statistics change the result: call network.eval() first."
+            )
