@@ -45,7 +45,7 @@ def test_every_parameter_takes_part(name):
     ("name", "change", "words"),
     [
         ("cnnn", {}, "Did you mean 'cnn'"),
-        ("resnet-21", {}, "Did you mean 'resnet-2"),
+        ("resnet20", {}, "Did you mean 'resnet-20'"),
         ("mlp", {"widht": 4}, "widht"),
         ("mlp", {"depth": 0}, "depth must be a whole number of at least 1; got 0"),
         ("mlp", {"width": "wide"}, "width must be a whole number of at least 1; got 'wide'"),

@@ -92,7 +92,7 @@ def test_a_declared_head_goes_before_the_last_layer_called():
     assert headed(network, IMAGES).head is network.fc
     network.fc, network.late = network.late, nn.Identity()
     network.get_classifier = lambda: network.late  # what timm gives where there is no head
-    assert headed(network, IMAGES).head is network.fc
+    assert headed(network.eval(), IMAGES).head is network.fc
 
 
 @pytest.mark.parametrize(

@@ -51,15 +51,45 @@ def test_the_head_is_found_and_the_state_dict_is_the_checkpoints(bert, vit):
         logits, features = split.run(batch)
         assert split.name == "classifier"
         assert torch.equal(split.head(features), logits)
-        assert network.state_dict().keys() == load_file(path / "model.safetensors").keys()
-        assert load_weights(network, path) is network
+        stored = load_file(path / "model.safetensors")
+        state = network.state_dict()
+        assert state.keys() == stored.keys()
+        assert all(torch.equal(state[name], tensor) for name, tensor in stored.items())
+
+
+@pytest.mark.parametrize("copied", ["no", "deepcopy", "pickle"])
+def test_what_it_saves_it_and_the_library_load(vit, transformers, tmp_path, copied):
+    network = open_network({"name": f"hf:{vit}", "start": "random"}, **IMAGES)
+    if copied != "no":
+        network = copy.deepcopy(network) if copied == "deepcopy" else repickled(network)
+    images = torch.rand(2, 3, 8, 8)
+    expected = network(images)
+    save_weights(network, tmp_path / "model.safetensors", {})
+    (tmp_path / "config.json").write_bytes((vit / "config.json").read_bytes())
+    theirs = transformers.ViTForImageClassification.from_pretrained(tmp_path).eval()
+    assert torch.equal(theirs(images).logits, expected)
+    other = open_network(f"hf:{vit}", **IMAGES)
+    assert torch.equal(load_weights(other, tmp_path)(images), expected)
+    other.load_state_dict(dict(open_network(f"hf:{vit}", **IMAGES).state_dict()))
+    assert not torch.equal(other(images), expected)
+
+
+def test_names_are_the_checkpoints_also_within_another_module(vit):
+    outer = torch.nn.ModuleDict({"part": open_network(f"hf:{vit}", **IMAGES)})
+    stored = load_file(vit / "model.safetensors")
+    assert outer.state_dict().keys() == {f"part.{name}" for name in stored}
+    assert list(outer.load_state_dict(outer.state_dict())) == [[], []]
+
+
+def repickled(network):
+    return pickle.loads(pickle.dumps(network))
 
 
 def test_a_copy_and_a_pickle_are_networks_of_their_own(vit):
     network = open_network(f"hf:{vit}", **IMAGES)
     images = torch.rand(2, 3, 8, 8)
     expected = network(images)
-    others = copy.deepcopy(network), pickle.loads(pickle.dumps(network))
+    others = copy.deepcopy(network), repickled(network)
     torch.nn.init.zeros_(network.classifier.weight)
     for other in others:
         assert torch.equal(other(images), expected)
@@ -67,7 +97,7 @@ def test_a_copy_and_a_pickle_are_networks_of_their_own(vit):
 
 def test_it_works_with_weights_from_outside(vit):
     network = open_network(f"hf:{vit}", **IMAGES)
-    zeros = {name: torch.zeros_like(one) for name, one in network.state_dict().items()}
+    zeros = {name: torch.zeros_like(one) for name, one in network.named_parameters()}
     images = torch.rand(2, 3, 8, 8)
     assert torch.equal(torch.func.functional_call(network, zeros, (images,)), torch.zeros(2, 3))
 

@@ -18,6 +18,7 @@ from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, FieldError
 from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
 from .libraries import library
+from .names import keep_file_names
 from .task import Task, require_logits
 
 TEXT_TOWER = ("text_model.", "text_projection.", "logit_scale")
@@ -68,6 +69,7 @@ def open_clip(path: str, task: Task, own: Mapping[str, object]) -> nn.Module:
             f"images have {network.config.projection_dim}."
         )
     network = network.eval()
+    keep_file_names(network)
     network.head = head.eval()
     network.register_forward_pre_hook(take_images, with_kwargs=True)
     network.register_forward_hook(_give_logits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import cast
 
 from torch import nn
 
@@ -30,7 +31,7 @@ def open_timm(name: str, task: Task, own: Mapping[str, object]) -> nn.Module:
     """
     timm, label = library("timm", "vision"), f"timm:{name}"
     if not timm.is_model(name):
-        near = get_close_matches(name, timm.list_models(), n=1)
+        near = get_close_matches(name, cast(list[str], timm.list_models()), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise FieldError(f"timm has no network '{name[:80]}'.{hint}")
     if settled := [key for key in own if key in SETTLED]:

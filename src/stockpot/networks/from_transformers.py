@@ -1,7 +1,7 @@
 """Classifiers of transformers from a local directory: images or text in, logits out.
 
-The network stays the library's own module: hooks translate its inputs and its output. So its state
-dict keeps the names of the checkpoint, and copies and pickles of it work.
+The network stays the library's own module: hooks translate its inputs, its output and the names of
+its state dict, which are the checkpoint's. So copies and pickles of it work.
 
 Shapes: N samples, C channels, H x W pixels, T tokens, L classes.
 """
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, StockpotError
 from .libraries import library
+from .names import keep_file_names
 from .task import Task, choices, require_logits
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,11 @@ def open_transformers(path: str, task: Task, own: Mapping[str, object]) -> nn.Mo
         config.num_labels = task.num_classes
         auto, takes, sample = _kind(transformers, config, task, label)
         fresh = how["start"] == "random" or how["head"] == "new"
-        network = auto.from_config(config, dtype=torch.float32) if fresh else None
+        network: Any = auto.from_config(config, dtype=torch.float32) if fresh else None
         if how["start"] == "weights":
             network = _load(auto, path, config, network)
     network = network.eval()
+    keep_file_names(network)
     network.register_forward_pre_hook(takes, with_kwargs=True)
     network.register_forward_hook(_give_logits)
     require_logits(network, sample, task, label)

@@ -4,6 +4,8 @@ Shapes: N samples, C channels, H x W pixels, F features, L classes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -28,13 +30,18 @@ class Network(nn.Module, ABC):
         return self.head(self.features(images_NCHW))
 
 
+def parts(network: nn.Module) -> dict[str, nn.Module]:
+    """Each module within a network, itself under the empty name, in order."""
+    return dict(cast(Iterable[tuple[str, nn.Module]], cast(Any, network).named_modules()))
+
+
 def require_evaluation_mode(network: nn.Module, what: str) -> None:
     """Dropout and batch statistics must not take part in what is measured.
 
     Raises:
         StockpotError: naming the first module that is in training mode.
     """
-    for name, module in network.named_modules():
+    for name, module in parts(network).items():
         if module.training:
             raise StockpotError(
                 f"{what}: '{name or type(network).__name__}' is in training mode, where dropout "

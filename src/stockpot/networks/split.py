@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StockpotError
-from .network import require_evaluation_mode
+from .network import parts, require_evaluation_mode
 
 DECLARED = ("head", "classifier", "score")
 """Attributes under which networks keep their head: the built-in ones, then transformers'."""
@@ -34,7 +34,7 @@ class Headed:
     @property
     def name(self) -> str:
         """The head's name within the network."""
-        return next(name for name, one in self.network.named_modules() if one is self.head)
+        return next(name for name, one in parts(self.network).items() if one is self.head)
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [N, L] and features [N, F], from one forward pass.
@@ -65,7 +65,7 @@ class Headed:
         Raises:
             StockpotError: where that network has no linear layer of the head's name.
         """
-        head = dict(network.named_modules()).get(self.name)
+        head = parts(network).get(self.name)
         if not isinstance(head, nn.Linear):
             raise StockpotError(
                 f"{type(network).__name__} has no linear layer '{self.name}', which is the head of "
@@ -101,8 +101,8 @@ def _declared(network: nn.Module) -> nn.Linear | None:
     getter = cast(Any, getattr(network, "get_classifier", None))
     found = [getattr(network, name, None) for name in DECLARED]
     found.insert(1, getter() if callable(getter) else None)
-    parts = set(network.modules())
-    return next((one for one in found if isinstance(one, nn.Linear) and one in parts), None)
+    own = set(network.modules())
+    return next((one for one in found if isinstance(one, nn.Linear) and one in own), None)
 
 
 def _last_called(network: nn.Module, inputs: Tensor) -> nn.Linear:

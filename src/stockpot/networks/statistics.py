@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StockpotError
+from .network import parts
 
 Layer = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
@@ -67,8 +68,11 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
 
 
 def _layers(network: nn.Module) -> dict[str, Layer]:
-    modules = network.named_modules()
-    return {n: one for n, one in modules if isinstance(one, Layer) and one.running_mean is not None}
+    return {
+        name: one
+        for name, one in parts(network).items()
+        if isinstance(one, Layer) and one.running_mean is not None
+    }
 
 
 @contextmanager
