@@ -35,14 +35,26 @@ def test_a_new_network_is_in_evaluation_mode(name):
     assert not any(module.training for module in network.modules())
 
 
+def test_every_parameter_takes_part(name):
+    network = build(name, num_classes=3, in_channels=1, image_size=8)
+    network(torch.rand(4, 1, 8, 8)).square().sum().backward()
+    assert all(bool(one.grad.abs().sum() > 0) for one in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
         ("cnnn", {}, "Did you mean 'cnn'"),
+        ("resnet20", {}, "Did you mean 'resnet-20'"),
         ("mlp", {"widht": 4}, "widht"),
         ("mlp", {"depth": 0}, "depth must be a whole number of at least 1; got 0"),
+        ("mlp", {"width": "wide"}, "width must be a whole number of at least 1; got 'wide'"),
+        ("mlp", {"norm": "group"}, "norm"),
         ("cnn", {"width": 2.5}, "width must be a whole number"),
         ("cnn", {"num_classes": True}, "num_classes must be a whole number"),
+        ("resnet-8", {"norm": "layer"}, "norm must be batch or group; got 'layer'"),
+        ("resnet-8", {"norm": 1}, "norm must be batch or group; got 1"),
+        ("resnet-8", {"depth": 20}, "depth"),
     ],
 )
 def test_bad_options_are_refused_by_name(name, change, words):
@@ -50,12 +62,28 @@ def test_bad_options_are_refused_by_name(name, change, words):
         build(name, **{"num_classes": 3, "in_channels": 1, "image_size": 8, **change})
 
 
+def test_what_a_name_has_settled_is_not_offered():
+    with pytest.raises(FieldError) as caught:
+        build("resnet-8", num_classes=3, in_channels=1, image_size=8, depth=8)
+    assert "takes num_classes, in_channels, image_size, width, norm." in str(caught.value)
+
+
 def test_a_missing_option_is_named():
     with pytest.raises(FieldError, match="image_size"):
         build("mlp", num_classes=3, in_channels=1)
 
 
-@pytest.mark.parametrize("change", [{"image_size": 3}, {"width": 6}])
-def test_the_cnn_refuses_what_it_cannot_be_built_for(change):
-    with pytest.raises(StockpotError, match="cnn: image_size"):
-        build("cnn", **{"num_classes": 3, "in_channels": 1, "image_size": 8, **change})
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("cnn", {"image_size": 3}, "cnn: image_size"),
+        ("cnn", {"width": 6}, "cnn: image_size"),
+        ("resnet-8", {"image_size": 2}, "resnet: image_size"),
+        ("resnet-8", {"width": 18}, "resnet: image_size"),
+        ("vit-tiny", {"heads": 5}, "vit-tiny: width must be a multiple of heads"),
+        ("vit-tiny", {"patch": 9}, "patch at most image_size"),
+    ],
+)
+def test_a_network_refuses_what_it_cannot_be_built_for(name, change, words):
+    with pytest.raises(StockpotError, match=words):
+        build(name, **{"num_classes": 3, "in_channels": 1, "image_size": 8, **change})

@@ -5,7 +5,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stockpot.errors import CheckpointError
-from stockpot.networks import build, load_weights, save_weights
+from stockpot.networks import build, headed, load_body, load_weights, save_weights
 
 
 def network(seed=0, **options):
@@ -88,3 +88,30 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         load_weights(network(), tmp_path / "no.safetensors")
     with pytest.raises(CheckpointError):
         load_weights(network(), tmp_path / "absent.safetensors")
+
+
+def test_a_body_is_loaded_and_the_head_kept(tmp_path):
+    source = build("mlp", num_classes=9, in_channels=1, image_size=4, width=8, seed=5)
+    save_weights(source, tmp_path / "nine.safetensors", {})
+    target = network(seed=1)
+    head = target.head.weight.clone()
+    split = headed(target, torch.rand(2, 1, 4, 4))
+    assert load_body(split, tmp_path / "nine.safetensors") == ("head.weight", "head.bias")
+    assert torch.equal(target.head.weight, head)
+    assert torch.equal(target.body[1].weight, source.body[1].weight)
+
+
+def test_a_body_that_does_not_fit_is_refused_and_nothing_is_changed(path):
+    target = network(seed=1, depth=3)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"'body\.5\.weight' is missing from the file"):
+        load_body(headed(target, torch.rand(2, 1, 4, 4)), path)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+
+
+def test_a_body_does_not_need_a_head_in_the_file(path, tmp_path):
+    state = {name: one for name, one in load_file(path).items() if not name.startswith("head.")}
+    save_file(state, tmp_path / "body.safetensors")
+    target = network(seed=1)
+    load_body(headed(target, torch.rand(2, 1, 4, 4)), tmp_path / "body.safetensors")
+    assert torch.equal(target.body[1].weight, state["body.1.weight"])

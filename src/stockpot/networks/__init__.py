@@ -1,7 +1,16 @@
-"""Networks by name, each a feature extractor followed by a head, and their weights on disk."""
+"""Networks from any source, split into features and a head; their weights, statistics and cost."""
 
 from .builtin import NETWORKS as NETWORKS
 from .builtin import build as build
+from .cost import NetworkCost as NetworkCost
+from .cost import cost_of as cost_of
 from .network import Network as Network
+from .sources import NetworkSpec as NetworkSpec
+from .sources import open_network as open_network
+from .split import Headed as Headed
+from .split import headed as headed
+from .statistics import has_batch_norm as has_batch_norm
+from .statistics import reestimate_batch_norm as reestimate_batch_norm
+from .weights import load_body as load_body
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

@@ -7,10 +7,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.entry import TensorEntry
 from ..checkpoints.layout import OutputTensor, single_file
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError
 from ..typed import to_numpy
+from .split import Headed
 
 SHOWN = 20
 """Differences listed in one message."""
@@ -40,11 +42,54 @@ def load_weights(network: Net, path: Path) -> Net:
 
     Values are cast to the network's dtypes. Nothing is changed unless everything fits.
 
+    Args:
+        network: changed in place.
+        path: any checkpoint that stockpot reads.
+
     Raises:
         CheckpointError: where the checkpoint cannot be read, or its names, shapes or kinds of
             numbers are not the network's; differences are named, up to twenty.
     """
-    found, expected = read_checkpoint(path).entries, network.state_dict()
+    found = read_checkpoint(path).entries
+    _require_fit(network, network.state_dict(), found, path)
+    network.load_state_dict({name: entry.load() for name, entry in found.items()})
+    return network
+
+
+def load_body(split: Headed, path: Path) -> tuple[str, ...]:
+    """Put the weights of a checkpoint into all of a network but its head, which stays as it is.
+
+    For a start from weights that were trained for other classes. Whatever the checkpoint has under
+    the head's name is not looked at; all the rest must fit, as in `load_weights`.
+
+    Args:
+        split: the network, changed in place, and its head.
+        path: any checkpoint that stockpot reads.
+
+    Returns:
+        The names of the tensors that stayed as they were.
+
+    Raises:
+        CheckpointError: as `load_weights`.
+    """
+    state: dict[str, Tensor] = split.network.state_dict()
+    head = f"{split.name}."
+    entries = read_checkpoint(path).entries
+    found = {name: entry for name, entry in entries.items() if not name.startswith(head)}
+    body = {name: one for name, one in state.items() if not name.startswith(head)}
+    _require_fit(split.network, body, found, path)
+    split.network.load_state_dict(
+        {name: entry.load() for name, entry in found.items()}, strict=False
+    )
+    return tuple(name for name in state if name not in body)
+
+
+def _require_fit(
+    network: nn.Module,
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, TensorEntry],
+    path: Path,
+) -> None:
     differences = [f"'{name}' is missing from the file" for name in expected if name not in found]
     differences += [f"'{name}' is not in the network" for name in found if name not in expected]
     for name in (name for name in expected if name in found):
@@ -59,5 +104,3 @@ def load_weights(network: Net, path: Path) -> Net:
             f"{path} does not fit this {type(network).__name__}: "
             f"{'; '.join(differences[:SHOWN])}{rest}."
         )
-    network.load_state_dict({name: entry.load() for name, entry in found.items()})
-    return network
