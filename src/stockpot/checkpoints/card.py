@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -37,10 +38,11 @@ def config_with_dtype(path: Path, dtype: torch.dtype | None) -> str | None:
     except (OSError, ValueError, RecursionError):
         return None
     name = str(dtype).removeprefix("torch.")
-    keys = [key for key in ("torch_dtype", "dtype") if isinstance(config, dict) and key in config]
-    if all(config[key] == name for key in keys):
+    if not isinstance(config, dict):
         return None
-    return json.dumps(config | dict.fromkeys(keys, name), indent=2) + "\n"
+    known = cast(dict[str, object], config)
+    said = {key: name for key in ("torch_dtype", "dtype") if known.get(key, name) != name}
+    return json.dumps(known | said, indent=2) + "\n" if said else None
 
 
 def model_card(
