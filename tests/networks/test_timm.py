@@ -34,6 +34,9 @@ PUBLISHED = {
     "vit_base_patch16_224": ("17.6", "86.4"),
 }
 
+# Table 8 says 14.3; torchvision gives this number for the same network.
+PARAMETERS = {"densenet169": 14_149_480}
+
 # Rows whose published figure counts more than convolutions and products, and not in one way: with
 # normalisation DenseNet-121 would fit and DenseNet-169 would not. Here are torchvision's figures.
 COUNTS_MORE = {
@@ -68,7 +71,10 @@ def test_cost_at_224_pixels_is_the_published_one(timm, name):
     network = open_network(f"timm:{name}", num_classes=1000, in_channels=3, image_size=224)
     cost = cost_of(network, torch.rand(1, 3, 224, 224))
     macs, parameters = PUBLISHED[name]
-    assert within(cost.parameters / 1e6, parameters, 0.01)
+    if name in PARAMETERS:
+        assert cost.parameters == PARAMETERS[name]
+    else:
+        assert within(cost.parameters / 1e6, parameters, 0.01)
     if name in COUNTS_MORE:
         assert within(cost.macs / 1e9, COUNTS_MORE[name], 0.001)
         assert within(cost.macs / 1e9, macs, 0.02)

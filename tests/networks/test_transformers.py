@@ -231,3 +231,20 @@ def test_opening_says_nothing_and_leaves_the_librarys_settings(vit, transformers
     open_network({"name": f"hf:{vit}", "head": "new"}, **IMAGES)
     assert (words.get_verbosity(), words.is_progress_bar_enabled()) == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_where_files_are_cut_otherwise_the_modules_names_stay_and_it_is_said(
+    transformers, tmp_path, caplog
+):
+    config = transformers.MixtralConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, num_local_experts=2, num_labels=3,
+        pad_token_id=0,
+    )  # fmt: skip
+    transformers.MixtralForSequenceClassification(config).save_pretrained(tmp_path)
+    network = open_network(f"hf:{tmp_path}", **TEXT)
+    assert "files and modules differ in more than names" in caplog.text
+    assert "model.layers.0.mlp.experts.down_proj" in network.state_dict()
+    assert network(texts()).shape == (4, 3)
+    with pytest.raises(CheckpointError, match="experts"):
+        load_weights(network, tmp_path)

@@ -46,6 +46,8 @@ class _Renaming:
     def __call__(
         self, _network: nn.Module, state: dict[str, Tensor], prefix: str, *_more: object
     ) -> None:
-        for name in list(state):  # each taken out and put back, so that the order stays
-            tensor, short = state.pop(name), name.removeprefix(prefix)
+        before = dict(state)
+        state.clear()  # all first: a new name may be another tensor's old one
+        for name, tensor in before.items():
+            short = name.removeprefix(prefix)
             state[prefix + self.names[short] if short in self.names else name] = tensor
