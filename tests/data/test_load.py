@@ -98,7 +98,7 @@ def test_the_users_function_gives_arrays_a_data_set_or_a_collection():
     [
         ("package.module:nothing", "got NoneType"),
         ("package.module:floats", "whole numbers"),
-        ("package.module:lists", "must be arrays or tensors"),
+        ("package.module:lists", "must be arrays of numbers"),
         ("package.module:value", "has no function 'value'"),
         ("package.module:none", "has no function 'none'"),
         ("package.other:x", "no module 'package.other'"),

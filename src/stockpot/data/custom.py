@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any, cast
@@ -79,9 +79,10 @@ def _tensor(place: str, value: object) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray):
-        return torch.tensor(cast(Any, value))
+        with suppress(TypeError):  # words, objects: said below
+            return torch.tensor(cast(Any, value))
     raise StockpotError(
-        f"data '{place}': inputs and labels must be arrays or tensors; got {type(value).__name__}."
+        f"data '{place}': inputs and labels must be arrays of numbers; got {type(value).__name__}."
     )
 
 

@@ -24,6 +24,9 @@ from .sources import damaged
 WHOLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa", "CMYK", "YCbCr", "HSV"}
 """pillow's modes of 8 bits a channel. Others (16 bits, floats) have no meaning as bytes."""
 
+BATCH = 64
+"""Images that a worker decodes in a row."""
+
 
 def read_images(
     name: str, sources: Sequence[Path | bytes], *, size: int | None, channels: int
@@ -46,40 +49,45 @@ def read_images(
     pillow = optional("PIL.Image")
     if not sources:
         raise StockpotError(f"data '{name}' holds no image.")
-
-    def read(index: int) -> npt.NDArray[np.uint8]:
-        source = sources[index]
-        what = str(source) if isinstance(source, Path) else f"image {index}"
-        try:
-            with pillow.open(source if isinstance(source, Path) else BytesIO(source)) as image:
-                if image.mode not in WHOLE:
-                    raise ValueError(f"has pixels of mode {image.mode}, not of 8 bits a channel")
-                return _array(_fitted(_flat(image, channels), size))
-        except FileNotFoundError:
-            raise StockpotError(f"data '{name}': the image {what} is not there.") from None
-        except (OSError, ValueError, SyntaxError, Warning, pillow.DecompressionBombError) as error:
-            raise damaged(name, what, f"is no image to read ({str(error)[:120]})") from None
-
     with warnings.catch_warnings():
         warnings.simplefilter("error", pillow.DecompressionBombWarning)
-        first = read(0)
+        first = _read(name, sources, 0, size, channels)
         images_NCHW = torch.empty((len(sources), *first.shape), dtype=torch.uint8)
         rows = to_numpy(images_NCHW)
 
-        def fill(index: int) -> None:
-            image = read(index)
-            if image.shape != first.shape:
-                raise StockpotError(
-                    f"data '{name}': image {index} has {image.shape[1:]} pixels, the first has "
-                    f"{first.shape[1:]}: give a size to bring them to, such as size: 64."
-                )
-            rows[index] = image
+        def fill(start: int) -> None:
+            for index in range(start, min(start + BATCH, len(sources))):
+                image = _read(name, sources, index, size, channels)
+                if image.shape != first.shape:
+                    raise StockpotError(
+                        f"data '{name}': image {index} has {image.shape[1:]} pixels, the first has "
+                        f"{first.shape[1:]}: give a size to bring them to, such as size: 64."
+                    )
+                rows[index] = image
 
         # pillow decodes outside the interpreter's lock
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(fill, range(len(sources)), chunksize=1):
+            for _ in pool.map(fill, range(0, len(sources), BATCH)):
                 pass
     return images_NCHW
+
+
+def _read(
+    name: str, sources: Sequence[Path | bytes], index: int, size: int | None, channels: int
+) -> npt.NDArray[np.uint8]:
+    """One image, [C, H, W]."""
+    pillow = optional("PIL.Image")
+    source = sources[index]
+    what = str(source) if isinstance(source, Path) else f"image {index}"
+    try:
+        with pillow.open(source if isinstance(source, Path) else BytesIO(source)) as image:
+            if image.mode not in WHOLE:
+                raise ValueError(f"has pixels of mode {image.mode}, not of 8 bits a channel")
+            return _array(_fitted(_flat(image, channels), size))
+    except FileNotFoundError:
+        raise StockpotError(f"data '{name}': the image {what} is not there.") from None
+    except (OSError, ValueError, SyntaxError, Warning, pillow.DecompressionBombError) as error:
+        raise damaged(name, what, f"is no image to read ({str(error)[:120]})") from None
 
 
 def _flat(image: Any, channels: int) -> Any:

@@ -83,11 +83,11 @@ def split(
     if collection.selection is None:
         wanted["selection"] = selection
     _check_fractions(wanted)
-    cut = stratified(collection.train, list(wanted.values()), seed)
-    parts = {
-        name: collection.train.take(torch.tensor(positions, dtype=torch.int64))
-        for name, positions in zip([*wanted, "train"], cut, strict=True)
-    }
+    parts = {"train": collection.train}
+    if wanted:
+        cut = stratified(collection.train, list(wanted.values()), seed)
+        for name, positions in zip([*wanted, "train"], cut, strict=True):
+            parts[name] = collection.train.take(torch.tensor(positions, dtype=torch.int64))
     if collection.test is not None:
         parts["test"] = collection.test
     if collection.selection is not None:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 from ..checkpoints.untrusted import listed, shown
@@ -17,7 +18,7 @@ def lines_of(name: str, path: Path) -> list[str]:
     Raises:
         StockpotError: where it is not there, not text, or a line is too long.
     """
-    lines = _text(name, path).splitlines()
+    lines = _text(name, path).split("\n")
     if any(len(line) > LONGEST for line in lines):
         raise damaged(name, path, f"has a line of more than {LONGEST} characters")
     return [line.strip() for line in lines if line.strip()]
@@ -30,7 +31,7 @@ def columns_of(name: str, path: Path, columns: Sequence[str]) -> Mapping[str, li
         StockpotError: where it is not there, not csv, a column is missing, or a row has more or
             fewer cells than the header.
     """
-    rows = csv.reader(_text(name, path).splitlines(keepends=True), strict=True)
+    rows = csv.reader(StringIO(_text(name, path), newline=""), strict=True)
     found: dict[str, list[str]] = {one: [] for one in columns}
     try:
         header = next(rows, [])

@@ -37,8 +37,10 @@ def tokenise(name: str, texts: Sequence[str], tokenizer: str, max_length: int) -
             "model that is to read the texts."
         )
     try:
-        encoder = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
+        encoder = transformers.AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # the library raises whatever the folder's files make of it
         raise StockpotError(
             f"data '{name}': {folder} holds no tokenizer that transformers reads "
             f"({str(error)[:160]})."

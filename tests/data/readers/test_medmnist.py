@@ -47,7 +47,7 @@ def test_grey_images_and_several_labels(tmp_path, rng):
         ({"train_images": np.zeros((12, 28, 28, 28), np.uint8)}, r"not uint8 \[N, H, W\]"),
         ({"train_images": np.zeros((12, 28, 28), np.float32)}, "not uint8"),
         ({"test_labels": np.zeros((6, 2), np.uint8)}, "unlike shapes"),
-        ({"train_labels": np.zeros((12, 1))}, "not whole"),
+        ({"train_labels": np.full((12, 1), np.nan)}, "not whole"),
         ({"train_labels": np.zeros((11, 1), np.uint8)}, "one label"),
     ],
 )
@@ -59,7 +59,7 @@ def test_other_arrays_are_refused(tmp_path, rng, change, words):
 def test_labels_of_several_classes_are_0_or_1(tmp_path, rng):
     given = arrays(rng, width=3)
     given["val_labels"][0, 0] = 2
-    with pytest.raises(StockpotError, match="not 0, 1"):
+    with pytest.raises(StockpotError, match="not 0 or 1"):
         load(save(tmp_path / "x.npz", given))
 
 
