@@ -87,7 +87,7 @@ def test_blur_keeps_a_flat_image_and_the_sum_of_a_point():
     torch.testing.assert_close(seen[1].sum(), torch.tensor(1.0))
     rows = torch.arange(40.0) - 20
     spread = (seen[1, 0].sum(1) * rows.square()).sum().sqrt()
-    assert abs(spread - 0.045 * 40) < 0.05
+    assert abs(spread - 0.2 * 40**0.5) < 0.05
 
 
 def test_contrast_keeps_the_mean(data):

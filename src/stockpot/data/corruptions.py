@@ -1,8 +1,8 @@
 """Images made worse on purpose, in five severities: what robustness is measured with.
 
 A corruption is a frozen value called with a Dataset, as transforms are; labels and originals are
-kept. Sizes in pixels are fractions of the shorter side, so a severity means much the same at any
-size; they and the other parameters are of this package, in the spirit of the source, whose own fit
+kept. Sizes in pixels grow with the image, so that a severity means something at 8 pixels and at
+224; they and the other parameters are of this package, in the spirit of the source, whose own fit
 one size each.
 
 Shapes: N samples, C channels, H x W pixels, K taps.
@@ -76,8 +76,9 @@ class Noise:
 class Blur:
     """Blur with a Gaussian; beyond the edge, the edge's pixels repeat.
 
-    Its deviation is 0.02, 0.03, 0.045, 0.06 or 0.08 of the shorter side; taps reach three
-    deviations.
+    Its deviation in pixels is 0.1, 0.15, 0.2, 0.27 or 0.35 times the square root of the shorter
+    side: 1.5 to 5.2 at 224, about as the source has it there, 0.57 to 2 at 32, 0.28 to 1 at 8. Taps
+    reach three deviations.
 
     Attributes:
         severity: which of them.
@@ -90,7 +91,7 @@ class Blur:
 
     def __call__(self, data: Dataset) -> Dataset:
         """The same samples, blurred."""
-        sigma = (0.02, 0.03, 0.045, 0.06, 0.08)[self.severity - 1] * data.image_size
+        sigma = (0.1, 0.15, 0.2, 0.27, 0.35)[self.severity - 1] * math.sqrt(data.image_size)
         reach = max(1, math.ceil(3 * sigma))
         taps_K = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
         taps_K = taps_K / taps_K.sum()

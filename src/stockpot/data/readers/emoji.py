@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.untrusted import shown
-from ...errors import StockpotError
 from ..collection import Collection
 from ..dataset import Dataset
 from ..labels import classes_of, flags, numbered
@@ -68,6 +67,8 @@ def emoji(
     packages = list(_packages((path,) if isinstance(path, str) else path))
     homes = {one: _home(one, packages) for one in vendors}
     known = list(_emoji(homes[vendors[0]]))
+    if not known:
+        raise damaged("emoji", homes[vendors[0]] / "emoji.json", "lists no emoji of a category")
     drawn = [
         (number, place, homes[one] / "img" / one / "64" / item.image)
         for place, one in enumerate(vendors)
@@ -119,8 +120,6 @@ def _emoji(package: Path) -> Iterator[_Emoji]:
 
 
 def _labels(known: Sequence[_Emoji], labels: str) -> tuple[tuple[str, ...], Tensor]:
-    if not known:
-        raise StockpotError("data 'emoji': its emoji.json lists no emoji of a category.")
     categories = classes_of(item.category for item in known)
     if labels == "category":
         return categories, numbered("emoji", [item.category for item in known], categories)

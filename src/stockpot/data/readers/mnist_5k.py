@@ -41,7 +41,7 @@ def mnist_5k(path: str | None = None) -> Collection:
         raise damaged("mnist-5k", where, f"is no table of numbers ({error})") from None
     if table.ndim != 2 or table.shape[1] != SIDE * SIDE + 1:
         raise damaged("mnist-5k", where, f"has the shape {table.shape}, not [N, {SIDE * SIDE + 1}]")
-    if not np.array_equal(table, table.astype(np.uint8)):
+    if not ((table >= 0) & (table <= 255) & (table == np.floor(table))).all():
         raise damaged("mnist-5k", where, "holds numbers that are not whole or not in [0, 255]")
     images_NCHW = torch.tensor(table[:, :-1], dtype=torch.uint8).reshape(-1, 1, SIDE, SIDE)
     labels_N = torch.tensor(table[:, -1], dtype=torch.int64)
