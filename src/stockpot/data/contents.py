@@ -3,6 +3,8 @@
 Shapes: N samples.
 """
 
+from typing import Any, cast
+
 from blake3 import blake3
 
 from ..typed import to_numpy
@@ -15,7 +17,7 @@ def content_hashes(data: Dataset) -> list[str]:
     head = f"{data.inputs.dtype}{tuple(inputs.shape[1:])}:"
     if not inputs.numel():
         return [head] * len(data)
-    raw = memoryview(to_numpy(inputs)).cast("B")
+    raw = memoryview(cast(Any, to_numpy(inputs))).cast("B")
     size = len(raw) // len(data)
     return [
         head + blake3(raw[start : start + size]).hexdigest() for start in range(0, len(raw), size)

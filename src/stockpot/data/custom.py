@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
@@ -37,12 +37,12 @@ def from_function(place: str, options: Mapping[str, object]) -> Collection:
         return made
     if isinstance(made, Dataset):
         return Collection(made)
-    if isinstance(made, tuple) and len(cast(tuple[object, ...], made)) == 2:
-        inputs, labels = cast(tuple[object, object], made)
-        return Collection(_dataset(place, _tensor(place, inputs), _tensor(place, labels)))
+    kind, several = type(made).__name__, cast(Sequence[object], made)
+    if kind == "tuple" and len(several) == 2:
+        return Collection(_dataset(place, *(_tensor(place, one) for one in several)))
     raise StockpotError(
         f"data '{place}' must return a stockpot.data.Dataset, a Collection, or (inputs, labels); "
-        f"got {type(made).__name__}."
+        f"got {kind}."
     )
 
 
@@ -62,11 +62,11 @@ def _function(place: str) -> Callable[..., object]:
             ) from None
     if not callable(found):
         raise StockpotError(f"data '{place}': {module} has no function '{name}'.")
-    return cast(Callable[..., object], found)
+    return found
 
 
 @contextmanager
-def _current_directory() -> Iterator[None]:
+def _current_directory() -> Generator[None]:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
@@ -78,11 +78,12 @@ def _current_directory() -> Iterator[None]:
 def _tensor(place: str, value: object) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, np.ndarray):
+    kind = type(value)
+    if kind is np.ndarray:
         with suppress(TypeError):  # words, objects: said below
             return torch.tensor(cast(Any, value))
     raise StockpotError(
-        f"data '{place}': inputs and labels must be arrays of numbers; got {type(value).__name__}."
+        f"data '{place}': inputs and labels must be arrays of numbers; got {kind.__name__}."
     )
 
 

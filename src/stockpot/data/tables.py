@@ -33,8 +33,9 @@ def columns_of(name: str, path: Path, columns: Sequence[str]) -> Mapping[str, li
     """
     rows = csv.reader(StringIO(_text(name, path), newline=""), strict=True)
     found: dict[str, list[str]] = {one: [] for one in columns}
+    nothing: list[str] = []
     try:
-        header = next(rows, [])
+        header = next(rows, nothing)
         missing = [one for one in columns if one not in header]
         if missing:
             raise damaged(name, path, f"has no column {listed(missing)}; it has {listed(header)}")

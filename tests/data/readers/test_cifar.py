@@ -128,7 +128,7 @@ def array_pickle(shape: tuple, raw: bytes, dtype: str = "u1") -> bytes:
         ((1, 3072), bytes(3071), "u1", "3071 bytes in an array"),
         ((1 << 40, 1 << 40), b"x", "u1", "1 bytes in an array"),
         ((-1, 3072), bytes(3072), "u1", "shape"),
-        ((1, 3072), bytes(4 * 3072), "f4", "no array of bytes"),
+        ((1, 3072), bytes(4 * 3072), "f4", "no matrix of bytes"),
         ((1, 3072), [object], "O", "refused"),
         ((1, 3071), bytes(3071), "u1", r"1 labels for an array \(1, 3071\)"),
     ],

@@ -53,7 +53,7 @@ def celeba(path: str, attribute: str = "all", size: Size = 64) -> Collection:
 
 def _dataset(images: Tensor, flags_NL: Tensor, chosen: tuple[str, ...]) -> Dataset:
     originals = torch.arange(len(images))
-    if len(chosen) > 1:
+    if len(chosen) != 1:
         return Dataset(NAME, images, flags_NL, len(chosen), originals, chosen)
     classes = (f"not {chosen[0]}", chosen[0])
     return Dataset(NAME, images, flags_NL[:, 0].long(), 2, originals, classes)
@@ -87,9 +87,10 @@ def _partition(folder: Path, signs: dict[str, Tensor]) -> dict[str, list[str]]:
     for cells in map(_cells, lines_of(NAME, path)):
         if cells == ["image_id", "partition"]:
             continue
-        if len(cells) != 2 or cells[1] not in PARTS or cells[0] not in signs:
+        file, part = cells if len(cells) == 2 else ("", "")
+        if part not in PARTS or file not in signs:
             raise damaged(NAME, path, f"has the line {cells[:3]}, not a listed image and 0, 1 or 2")
-        parts[PARTS[cells[1]]].append(cells[0])
+        parts[PARTS[part]].append(file)
     empty = [part for part, files in parts.items() if not files]
     if empty:
         raise absent(NAME, f"any image of the {empty[0]} part in {path}")

@@ -5,7 +5,10 @@ Shapes: N images, L findings.
 
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import StockpotError
+from ...typed import to_numpy
 from ..collection import Collection
 from ..dataset import Dataset
 from ..labels import classes_of, flags, numbered
@@ -66,10 +69,11 @@ def chestx_ray14(path: str, size: Size = 224, channels: Channels = 3) -> Collect
         originals = numbered(NAME, [patient for _, patient in rows], patients)
         labels_NL = flags(NAME, found, FINDINGS)
         parts.append(Dataset(NAME, images, labels_NL, len(FINDINGS), originals, FINDINGS))
-    shared = set(parts[0].originals.tolist()) & set(parts[1].originals.tolist())
+    first, second = (to_numpy(part.originals) for part in parts)
+    shared = len(np.intersect1d(first, second))
     if shared:
         raise StockpotError(
-            f"data '{NAME}': {len(shared)} patient(s) are in both lists of {folder}, which the "
+            f"data '{NAME}': {shared} patient(s) are in both lists of {folder}, which the "
             "official ones keep apart: download the lists again."
         )
     return Collection(*parts)

@@ -90,19 +90,17 @@ def read_pickle(name: str, path: Path) -> Mapping[str, object]:
 
 
 def array_of(name: str, path: Path, value: object) -> npt.NDArray[np.uint8]:
-    """An array of bytes out of such a mapping.
+    """An array of bytes in two dimensions out of such a mapping.
 
     Raises:
         StockpotError: where it is none, or its bytes are not as many as its shape says.
     """
-    match value:
-        case _Array(state=(_, tuple(shape), _Dtype(code="u1" | b"u1"), False | 0, bytes(raw))):
-            sizes = cast(tuple[object, ...], shape)
+    state = value.state if isinstance(value, _Array) else None
+    match state:
+        case (int(), (int(rows), int(columns)), _Dtype(code="u1" | b"u1"), False | 0, bytes(raw)):
+            shape = (rows, columns)
         case _:
-            raise damaged(name, path, "holds no array of bytes where its images should be")
-    if not all(type(size) is int and size >= 0 for size in sizes):
-        raise damaged(name, path, f"has an array of the shape {shown(sizes)}")
-    whole = cast(tuple[int, ...], sizes)
-    if math.prod(whole) != len(raw):
-        raise damaged(name, path, f"has {len(raw)} bytes in an array of the shape {shown(whole)}")
-    return np.frombuffer(bytearray(raw), np.uint8).reshape(whole)
+            raise damaged(name, path, "holds no matrix of bytes where its images should be")
+    if min(shape) < 0 or math.prod(shape) != len(raw):
+        raise damaged(name, path, f"has {len(raw)} bytes in an array of the shape {shown(shape)}")
+    return np.frombuffer(bytearray(raw), np.uint8).reshape(shape)

@@ -89,7 +89,8 @@ def _tables(path: Path) -> Mapping[str, Any]:
         raise absent(NAME, f"a data set in {path}") from None
     except Exception as error:  # the library raises whatever its files make of it
         raise damaged(NAME, path, f"is no data set to read ({str(error)[:120]})") from None
-    return _known(path, found) if isinstance(found, dict) else {"train": found}
+    several = isinstance(found, datasets.DatasetDict)
+    return _known(path, found) if several else {"train": found}
 
 
 def _known(path: Path, found: Mapping[str, Any]) -> Mapping[str, Any]:
