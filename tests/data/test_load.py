@@ -19,7 +19,7 @@ def test_digits_is_built_in_and_takes_no_option():
         ("digit", "Did you mean 'digits'"),
         ({"path": "x"}, "data needs a name"),
         ({"name": 3}, "data needs a name"),
-        ({"name": "cifar-10"}, "needs path: text"),
+        ({"name": "cifar-10"}, r"needs path: text\. Download https://www\.cs\.toronto\.edu"),
         ({"name": "cifar-10", "pathh": "x"}, "got 'pathh'. Did you mean 'path'"),
         ({"name": "cifar-10", "path": 3}, "path must be text; got 3"),
         ({"name": "emoji", "path": [3]}, "path must be text, or a list, each text"),

@@ -39,6 +39,11 @@ def test_only_classes_keeps_the_number_of_classes(data, several):
     assert torch.equal(Skew(classes=(9,), keep=0)(several).originals, zero_or_nine.originals)
 
 
+def test_a_list_of_classes_is_a_tuple():
+    assert OnlyClasses(classes=[1, 2]) == OnlyClasses(classes=(1, 2))
+    assert len({Skew(classes=[1]), Skew(classes=(1,))}) == 1
+
+
 def test_only_domain_keeps_one_domain_through_other_views(data):
     domain = torch.arange(200) % 2
     named = replace(data, domains=("even", "odd"), domain=domain)
@@ -65,7 +70,9 @@ def test_domains_must_fit_the_samples(data):
     [
         (lambda: Skew(classes=(), keep=0.5), "skew"),
         (lambda: Skew(classes=(1,), keep=1.5), "skew"),
-        (lambda: OnlyClasses(classes=()), "only-classes"),
+        (lambda: OnlyClasses(classes=()), "only-classes: classes must be a list"),
+        (lambda: OnlyClasses(classes=(1.0,)), "whole number"),
+        (lambda: OnlyClasses(classes=3), "must be a list .* got 3"),
         (lambda: Skew(classes=(9, 10)), r"classes 0 to 9; got \[10\]"),
         (lambda: OnlyClasses(classes=(-1,)), r"classes 0 to 9; got \[-1\]"),
         (lambda: OnlyDomain(domain="google"), "domains: none; got 'google'"),

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 
 from ..checkpoints.untrusted import shown
 from ..errors import FieldError
+from .sources import SOURCES
 
 Size = Annotated[int, Ge(1), Le(4096)]
 """Pixels along a side."""
@@ -35,7 +36,10 @@ def checked(
             )
     for key, parameter in parameters.items():
         if key not in options and parameter.default is Parameter.empty:
-            raise FieldError(f"data '{name}' needs {key}: {in_words(parameter.annotation)}.")
+            where = SOURCES.get(name, "")
+            raise FieldError(
+                f"data '{name}' needs {key}: {in_words(parameter.annotation)}. {where}".rstrip()
+            )
     for key, value in options.items():
         hint = parameters[key].annotation
         if not _admits(value, hint):

@@ -6,7 +6,9 @@ networks trained on different subsets have heads of one shape.
 Shapes: N samples.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,11 +32,9 @@ class Skew:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.classes or not 0 <= self.keep <= 1:
-            raise FieldError(
-                "skew: classes must name at least one class and keep must be in [0, 1]; got "
-                f"classes={self.classes}, keep={self.keep}."
-            )
+        object.__setattr__(self, "classes", _whole(self.classes, "skew"))
+        if not 0 <= self.keep <= 1:
+            raise FieldError(f"skew: keep must be in [0, 1]; got {self.keep}.")
 
     def __call__(self, data: Dataset) -> Dataset:
         """Fewer samples, unchanged."""
@@ -54,8 +54,7 @@ class OnlyClasses:
     classes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not self.classes:
-            raise FieldError("only-classes: classes must name at least one class; got none.")
+        object.__setattr__(self, "classes", _whole(self.classes, "only-classes"))
 
     def __call__(self, data: Dataset) -> Dataset:
         """Fewer samples, unchanged."""
@@ -80,6 +79,16 @@ class OnlyDomain:
                 f"only-domain: '{data.name}' has the domains: {there}; got '{self.domain[:80]}'."
             )
         return _kept(data, data.domain == data.domains.index(self.domain))
+
+
+def _whole(classes: Iterable[object], who: str) -> tuple[int, ...]:
+    """Classes as a recipe may list them."""
+    found = tuple(classes) if isinstance(classes, list | tuple) else ()
+    if not found or any(type(one) is not int for one in found):
+        raise FieldError(
+            f"{who}: classes must be a list of at least one whole number; got {str(classes)[:80]}."
+        )
+    return cast(tuple[int, ...], found)
 
 
 def _have(data: Dataset, classes: tuple[int, ...], who: str) -> Tensor:

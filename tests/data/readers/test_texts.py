@@ -1,12 +1,13 @@
 """Texts from csv files and from Hugging Face data sets."""
 
 import json
+import sys
 
 import pytest
 import torch
 
 from stockpot.data import load, split
-from stockpot.errors import StockpotError
+from stockpot.errors import ExtraError, StockpotError
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "fair", "very")
 
@@ -88,6 +89,13 @@ def test_what_is_not_there_is_named(tmp_path, tokenizer):
     (tmp_path / "empty").mkdir()
     with pytest.raises(StockpotError, match="holds no tokenizer"):
         load({"name": "csv-text", "path": path, "tokenizer": str(tmp_path / "empty")})
+
+
+def test_without_transformers_the_message_names_the_install_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    path = write(tmp_path / "a.csv", ["good,a"])
+    with pytest.raises(ExtraError, match=r"pip install 'stockpot\[hf\]'"):
+        load({"name": "csv-text", "path": path, "tokenizer": str(tmp_path)})
 
 
 def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path, tokenizer):

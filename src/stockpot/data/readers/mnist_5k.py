@@ -34,12 +34,14 @@ def mnist_5k(path: str | None = None) -> Collection:
     where = Path(path).expanduser() if path is not None else _installed()
     if not where.is_file():
         raise absent("mnist-5k", where)
-    rows = [line for line in _text(where).splitlines() if line]
+    rows = _text(where).split()
+    if not rows:
+        raise damaged("mnist-5k", where, "is empty")
     try:
-        table = np.array([[float(cell) for cell in row.split(",")] for row in rows])
+        table = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
         raise damaged("mnist-5k", where, f"is no table of numbers ({error})") from None
-    if table.ndim != 2 or table.shape[1] != SIDE * SIDE + 1:
+    if table.shape[1] != SIDE * SIDE + 1:
         raise damaged("mnist-5k", where, f"has the shape {table.shape}, not [N, {SIDE * SIDE + 1}]")
     if not ((table >= 0) & (table <= 255) & (table == np.floor(table))).all():
         raise damaged("mnist-5k", where, "holds numbers that are not whole or not in [0, 255]")
