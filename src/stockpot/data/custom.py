@@ -37,12 +37,12 @@ def from_function(place: str, options: Mapping[str, object]) -> Collection:
         return made
     if isinstance(made, Dataset):
         return Collection(made)
-    kind, several = type(made).__name__, cast(Sequence[object], made)
-    if kind == "tuple" and len(several) == 2:
-        return Collection(_dataset(place, *(_tensor(place, one) for one in several)))
+    pair = cast(Sequence[object], made if isinstance(made, tuple) else ())
+    if len(pair) == 2:
+        return Collection(_dataset(place, *(_tensor(place, one) for one in pair)))
     raise StockpotError(
         f"data '{place}' must return a stockpot.data.Dataset, a Collection, or (inputs, labels); "
-        f"got {kind}."
+        f"got {cast(object, made).__class__.__name__}."
     )
 
 

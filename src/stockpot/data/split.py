@@ -143,7 +143,7 @@ def _two_labels(data: Dataset) -> tuple[str, ...]:
     """A note where one content stands under several labels."""
     labels: defaultdict[str, set[bytes]] = defaultdict(set)
     for digest, label in zip(content_hashes(data), to_numpy(data.labels), strict=True):
-        labels[digest].add(label.tobytes())
+        labels[digest].add(label.tobytes())  # one number, or a row of flags
     torn = sum(len(found) > 1 for found in labels.values())
     if not torn:
         return ()

@@ -151,6 +151,9 @@ def test_what_is_no_mapping_is_refused(ten, content):
 def test_labels_and_names_must_be_lists(ten, rng):
     folder, _ = ten
     dump(folder / "data_batch_1", batch(rng, 4) | {b"labels": ["0", 1, 2, 3]})
+    with pytest.raises(StockpotError, match="labels that are not whole"):
+        load({"name": "cifar-10", "path": str(folder)})
+    dump(folder / "data_batch_1", batch(rng, 4) | {b"labels": None})
     with pytest.raises(StockpotError, match="no list labels"):
         load({"name": "cifar-10", "path": str(folder)})
     dump(folder / "batches.meta", {b"label_names": 3})

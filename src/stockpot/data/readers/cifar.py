@@ -3,7 +3,8 @@
 Shapes: N images, 3 x 32 x 32 pixels each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -27,8 +28,7 @@ def cifar_10(path: str) -> Collection:
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    train = [f"data_batch_{number}" for number in range(1, 6)]
-    return _read("cifar-10", path, "cifar-10-batches-py", train, "test_batch", "batches.meta")
+    return CIFAR_10.read(path)
 
 
 def cifar_100(path: str) -> Collection:
@@ -39,58 +39,78 @@ def cifar_100(path: str) -> Collection:
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    return _read("cifar-100", path, "cifar-100-python", ["train"], "test", "meta")
+    return CIFAR_100.read(path)
 
 
-def _read(
-    name: str, path: str, usual: str, train: Sequence[str], test: str, meta: str
-) -> Collection:
-    folder = folder_at(name, path)
-    folder = folder / usual if (folder / usual).is_dir() else folder
-    fine = name == "cifar-100"
-    classes = _classes(
-        name, file_in(name, folder, meta), "fine_label_names" if fine else "label_names"
-    )
-    key = "fine_labels" if fine else "labels"
-    return Collection(
-        *(
-            _part(name, [file_in(name, folder, one) for one in files], key, classes)
-            for files in (train, [test])
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The names of a set's folder, files and keys."""
+
+    name: str
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    meta: str
+    names: str
+    labels: str
+
+    def read(self, path: str) -> Collection:
+        """Both official parts."""
+        folder = folder_at(self.name, path)
+        folder = folder / self.folder if (folder / self.folder).is_dir() else folder
+        meta = file_in(self.name, folder, self.meta)
+        names = _listed(self.name, meta, read_pickle(self.name, meta), self.names)
+        classes = tuple(
+            one.decode("latin1") if isinstance(one, bytes) else str(one) for one in names
         )
-    )
+        return Collection(
+            self._part([file_in(self.name, folder, one) for one in self.train], classes),
+            self._part([file_in(self.name, folder, self.test)], classes),
+        )
+
+    def _part(self, paths: Sequence[Path], classes: tuple[str, ...]) -> Dataset:
+        images: list[np.ndarray] = []
+        labels: list[int] = []
+        for path in paths:
+            content = read_pickle(self.name, path)
+            rows = array_of(self.name, path, content.get("data"))
+            found = _listed(self.name, path, content, self.labels)
+            whole = [one for one in found if type(one) is int]
+            if len(whole) < len(found):
+                raise damaged(self.name, path, f"has {self.labels} that are not whole numbers")
+            if rows.shape != (len(whole), 3 * 32 * 32):
+                why = f"has {len(whole)} labels for an array {rows.shape}"
+                raise damaged(self.name, path, why)
+            images.append(rows.reshape(-1, *SHAPE))
+            labels += whole
+        labels_N = torch.tensor(labels, dtype=torch.int64)
+        inputs, originals_N = from_numpy(np.concatenate(images)), torch.arange(len(labels))
+        return Dataset(self.name, inputs, labels_N, len(classes), originals_N, classes)
 
 
-def _classes(name: str, path: Path, key: str) -> tuple[str, ...]:
-    names = read_pickle(name, path).get(key)
-    if not isinstance(names, list):
+def _listed(name: str, path: Path, content: Mapping[str, object], key: str) -> list[object]:
+    found = content.get(key)
+    if not isinstance(found, list):
         raise damaged(name, path, f"has no list {key}")
-    return tuple(
-        one.decode("latin1") if isinstance(one, bytes) else str(one)
-        for one in cast(list[object], names)
-    )
+    return cast(list[object], found)
 
 
-def _part(name: str, paths: Sequence[Path], key: str, classes: tuple[str, ...]) -> Dataset:
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    for path in paths:
-        content = read_pickle(name, path)
-        rows, found = array_of(name, path, content.get("data")), content.get(key)
-        if not isinstance(found, list) or not all(
-            type(one) is int for one in cast(list[object], found)
-        ):
-            raise damaged(name, path, f"has no list {key} of whole numbers")
-        if rows.shape != (len(cast(list[int], found)), 3 * 32 * 32):
-            raise damaged(
-                name, path, f"has {len(cast(list[int], found))} labels for an array {rows.shape}"
-            )
-        images.append(rows.reshape(-1, *SHAPE))
-        labels += cast(list[int], found)
-    return Dataset(
-        name,
-        from_numpy(np.concatenate(images)),
-        torch.tensor(labels, dtype=torch.int64),
-        len(classes),
-        torch.arange(len(labels)),
-        classes,
-    )
+CIFAR_10 = _Layout(
+    name="cifar-10",
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test="test_batch",
+    meta="batches.meta",
+    names="label_names",
+    labels="labels",
+)
+
+CIFAR_100 = _Layout(
+    name="cifar-100",
+    folder="cifar-100-python",
+    train=("train",),
+    test="test",
+    meta="meta",
+    names="fine_label_names",
+    labels="fine_labels",
+)
