@@ -39,16 +39,6 @@ def test_inverting_twice_gives_the_image_back(data):
     assert Invert()(data).images[data.images == 0].unique().tolist() == [1.0]
 
 
-def test_skew_keeps_some_classes_whole_and_a_fraction_of_the_others(data):
-    kept = Skew(classes=(0, 1), keep=0.25, seed=3)(data)
-    whole, left = torch.bincount(data.labels), torch.bincount(kept.labels, minlength=10)
-    assert torch.equal(left[:2], whole[:2])
-    assert 0.1 < left[2:].sum() / whole[2:].sum() < 0.4
-    assert len(Skew(classes=(0, 1), keep=0)(data)) == whole[:2].sum()
-    assert len(Skew(classes=(0,), keep=1)(data)) == len(data)
-    assert torch.equal(kept.images, Skew(classes=(0, 1), keep=0.25, seed=3)(data).images)
-
-
 def test_a_transform_is_a_value():
     assert Rotate(degrees=30) == Rotate(degrees=30.0)
     assert repr(Shift(right=2)) == "Shift(right=2, down=0)"
@@ -61,18 +51,11 @@ def test_a_transform_is_a_value():
         (lambda: Rotate(degrees=400), "rotate: degrees"),
         (lambda: Rotate(degrees=float("nan")), "rotate: degrees"),
         (lambda: Shift(right=1.5), "shift: right"),
-        (lambda: Skew(classes=(), keep=0.5), "skew"),
-        (lambda: Skew(classes=(1,), keep=1.5), "skew"),
     ],
 )
 def test_bad_fields_are_refused_by_name(make, words):
     with pytest.raises(FieldError, match=words):
         make()
-
-
-def test_skew_refuses_a_class_that_is_not_there(data):
-    with pytest.raises(FieldError, match=r"classes 0 to 9; got \[10\]"):
-        Skew(classes=(9, 10))(data)
 
 
 def test_a_mixture_lays_views_side_by_side(data):

@@ -3,7 +3,6 @@
 Shapes: N samples, C channels, H x W pixels, T tokens, L classes, K chosen samples.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +26,8 @@ class Dataset:
             patient). Intervals resample originals, because two views of one image do not err
             independently.
         classes: their names, or none.
+        domains: the names of the domains that samples come from, or none.
+        domain: int64 [N], an index into `domains` for each sample; none without domains.
 
     Raises:
         StockpotError: where shapes, types or labels do not fit together.
@@ -38,10 +39,13 @@ class Dataset:
     num_classes: int
     originals: Tensor
     classes: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    domain: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._check_inputs()
         self._check_labels()
+        self._check_domains()
         if self.classes and len(self.classes) != self.num_classes:
             raise StockpotError(
                 f"data '{self.name}': {len(self.classes)} names for {self.num_classes} classes."
@@ -75,6 +79,21 @@ class Dataset:
             raise StockpotError(
                 f"data '{self.name}': labels must lie in [0, {self.num_classes}); got "
                 f"{int(labels.min())} to {int(labels.max())}."
+            )
+
+    def _check_domains(self) -> None:
+        domain, count = self.domain, len(self.domains)
+        if domain is None and not count:
+            return
+        if domain is None or domain.shape != self.labels.shape[:1]:
+            raise StockpotError(
+                f"data '{self.name}': {count} domains need one index for each of "
+                f"{len(self.labels)} samples; got {None if domain is None else len(domain)}."
+            )
+        if len(domain) and not 0 <= int(domain.min()) <= int(domain.max()) < count:
+            raise StockpotError(
+                f"data '{self.name}': domains must lie in [0, {count}); got "
+                f"{int(domain.min())} to {int(domain.max())}."
             )
 
     def __len__(self) -> int:
@@ -117,17 +136,9 @@ class Dataset:
             inputs=self.inputs[index_K],
             labels=self.labels[index_K],
             originals=self.originals[index_K],
+            domain=None if self.domain is None else self.domain[index_K],
         )
 
     def with_images(self, images_NCHW: Tensor) -> "Dataset":
-        """The same samples seen differently: new images, labels and originals kept."""
+        """The same samples seen differently: new images, all else kept."""
         return replace(self, inputs=images_NCHW)
-
-
-def content_hashes(data: Dataset) -> list[str]:
-    """One digest per sample, of its shape and contents; labels do not count."""
-    shape = str(tuple(data.inputs.shape[1:])).encode()
-    return [
-        hashlib.sha256(shape + one.contiguous().numpy().tobytes()).hexdigest()
-        for one in data.inputs
-    ]

@@ -3,103 +3,168 @@
 Shapes: N samples.
 """
 
-import random
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import torch
 
 from ..errors import StockpotError
-from .dataset import Dataset, content_hashes
+from ..typed import to_numpy
+from .collection import Collection
+from .contents import content_hashes
+from .dataset import Dataset
+from .stratify import stratified
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
-    """Train, selection and test parts; that no image is in two of them is checked, not trusted.
+    """Train, selection and test parts; that no sample is in two of them is checked, not trusted.
 
     Attributes:
         train: what weights are fitted to.
         selection: what greedy choices and searches of hyper-parameters may look at.
         test: what the reported numbers come from.
+        notes: sentences on what a reader should know, such as copies left out.
 
     Raises:
-        StockpotError: where two parts share an image.
+        StockpotError: where two parts share a sample of the same content.
     """
 
     train: Dataset
     selection: Dataset
     test: Dataset
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "selection": self.selection, "test": self.test}
         contents = {name: set(content_hashes(data)) for name, data in parts.items()}
-        for (name, images), (other, others) in combinations(contents.items(), 2):
-            shared = len(images & others)
+        for (name, samples), (other, others) in combinations(contents.items(), 2):
+            shared = len(samples & others)
             if shared:
                 raise StockpotError(
                     f"The {name} and {other} splits of '{self.train.name}' share {shared} "
-                    "image(s), so a score on one would leak into the other: split by content, "
-                    "for example with three_way."
+                    "sample(s), so a score on one would leak into the other: split by content, "
+                    "for example with stockpot.data.split."
                 )
 
 
-def three_way(data: Dataset, *, selection: float, test: float, seed: int = 0) -> Splits:
-    """Split into train, selection and test, class by class, identical images kept together.
+def split(
+    collection: Collection,
+    *,
+    selection: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    limit: int | None = None,
+    fraction: float | None = None,
+) -> Splits:
+    """Split into train, selection and test; parts that the set's makers gave are used as they are.
 
-    Each class is shuffled by `seed` and cut at the fractions `selection` and `test`, rounded to
-    whole images, so that every part has the classes in the proportions of the whole.
+    What is cut is cut by class, identical samples and views of one original kept together; see
+    `stratified`. A training sample whose content is also in an official selection or test part is
+    left out of training, with a note.
 
     Args:
-        data: what to split.
-        selection: fraction of each class for the selection split, in (0, 1).
-        test: fraction of each class for the test split, in (0, 1); the rest is for training.
+        collection: what to split.
+        selection: fraction of `collection.train` for the selection split, in (0, 1); not used where
+            the collection has an official one.
+        test: fraction of `collection.train` for the test split, in (0, 1); not used where the
+            collection has an official one.
         seed: the same seed gives the same split.
+        limit: train on about this many samples, by class, instead of all that are left.
+        fraction: train on this fraction of what is left, by class; not together with `limit`.
 
     Raises:
-        StockpotError: where the fractions leave a part empty, one image has two labels, or the data
-            holds several views of one original.
+        StockpotError: where the fractions are out of bounds or leave a part empty.
     """
-    if not (0 < selection < 1 and 0 < test < 1 and selection + test < 1):
+    wanted: dict[str, float] = {}
+    if collection.test is None:
+        wanted["test"] = test
+    if collection.selection is None:
+        wanted["selection"] = selection
+    _check_fractions(wanted)
+    parts = {"train": collection.train}
+    if wanted:
+        cut = stratified(collection.train, list(wanted.values()), seed)
+        for name, positions in zip([*wanted, "train"], cut, strict=True):
+            parts[name] = collection.train.take(torch.tensor(positions, dtype=torch.int64))
+    if collection.test is not None:
+        parts["test"] = collection.test
+    if collection.selection is not None:
+        parts["selection"] = collection.selection
+    notes = _two_labels(collection.train)
+    for name, official in (
+        ("selection", [collection.test]),
+        ("train", [collection.selection, collection.test]),
+    ):
+        taken = [part for part in official if part is not None]
+        parts[name], said = _without(parts[name], taken, name)
+        notes += said
+    parts["train"] = _fewer(parts["train"], limit, fraction, seed)
+    if not all(map(len, parts.values())):
         raise StockpotError(
-            "three_way: selection and test must be fractions in (0, 1) with a sum below 1; got "
-            f"selection={selection}, test={test}."
+            f"split: {len(collection.train)} samples of '{collection.train.name}' are too few to "
+            "give every split one."
         )
-    if np.unique(data.originals.numpy()).size < len(data):
-        raise StockpotError(
-            f"three_way: '{data.name}' holds several views of one original, which would land in "
-            "different splits: split first, then derive the views."
-        )
-    shuffler = random.Random(seed)
-    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for images in _images_by_class(data):
-        shuffler.shuffle(images)
-        held = round(test * len(images))
-        chosen = held + round(selection * len(images))
-        for part, some in zip(
-            parts, (images[chosen:], images[held:chosen], images[:held]), strict=True
-        ):
-            part.extend(position for positions in some for position in positions)
-    if not all(parts):
-        raise StockpotError(
-            f"three_way: {len(data)} images of '{data.name}' are too few to give every split one."
-        )
-    return Splits(*(data.take(torch.tensor(sorted(part))) for part in parts))
+    return Splits(**parts, notes=notes)
 
 
-def _images_by_class(data: Dataset) -> list[list[list[int]]]:
-    """For each class, the positions of each distinct image."""
-    copies: defaultdict[str, list[int]] = defaultdict(list)
-    for position, digest in enumerate(content_hashes(data)):
-        copies[digest].append(position)
-    by_class: list[list[list[int]]] = [[] for _ in range(data.num_classes)]
-    for positions in copies.values():
-        labels = {int(data.labels[position]) for position in positions}
-        if len(labels) > 1:
-            raise StockpotError(
-                f"'{data.name}' has one image under the labels {sorted(labels)} at positions "
-                f"{positions}: mend or drop it first."
-            )
-        by_class[labels.pop()].append(positions)
-    return by_class
+def three_way(data: Dataset, *, selection: float, test: float, seed: int = 0) -> Splits:
+    """`split` of a data set without official parts."""
+    return split(Collection(data), selection=selection, test=test, seed=seed)
+
+
+def _check_fractions(wanted: dict[str, float]) -> None:
+    if not (all(0 < one < 1 for one in wanted.values()) and sum(wanted.values()) < 1):
+        said = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise StockpotError(
+            f"split: {' and '.join(wanted)} must be fractions in (0, 1) with a sum below 1; got "
+            f"{said}."
+        )
+
+
+def _without(data: Dataset, others: list[Dataset], name: str) -> tuple[Dataset, tuple[str, ...]]:
+    """The samples whose content is in none of the others, and a note where that is not all."""
+    if not others:
+        return data, ()
+    taken = {digest for other in others for digest in content_hashes(other)}
+    kept = [place for place, digest in enumerate(content_hashes(data)) if digest not in taken]
+    gone = len(data) - len(kept)
+    if not gone:
+        return data, ()
+    note = (
+        f"{gone} sample(s) of '{data.name}' were left out of {name}: an official part holds the "
+        "same content."
+    )
+    return data.take(torch.tensor(kept, dtype=torch.int64)), (note,)
+
+
+def _two_labels(data: Dataset) -> tuple[str, ...]:
+    """A note where one content stands under several labels."""
+    labels: defaultdict[str, set[bytes]] = defaultdict(set)
+    for digest, label in zip(content_hashes(data), to_numpy(data.labels), strict=True):
+        labels[digest].add(label.tobytes())  # one number, or a row of flags
+    torn = sum(len(found) > 1 for found in labels.values())
+    if not torn:
+        return ()
+    return (
+        f"{torn} sample(s) of '{data.name}' occur more than once with the same content and "
+        "different labels; their copies stay in one split.",
+    )
+
+
+def _fewer(data: Dataset, limit: int | None, fraction: float | None, seed: int) -> Dataset:
+    if limit is None and fraction is None:
+        return data
+    if limit is not None and fraction is not None:
+        raise StockpotError("split: give limit or fraction, not both.")
+    if limit is not None and not 0 < limit <= len(data):
+        raise StockpotError(
+            f"split: limit must be in [1, {len(data)}], the training samples of '{data.name}'; "
+            f"got {limit}."
+        )
+    share = limit / len(data) if limit is not None else fraction
+    if share is None or not 0 < share <= 1:
+        raise StockpotError(f"split: fraction must be in (0, 1]; got {fraction}.")
+    kept, _ = stratified(data, [share], seed)
+    return data.take(torch.tensor(kept, dtype=torch.int64))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from .dataset import Dataset
 from .transforms import Transform
@@ -38,5 +39,11 @@ def mixture(data: Dataset, views: Mapping[str, Transform | None]) -> Mixture:
         inputs=torch.cat([part.inputs for part in seen]),
         labels=torch.cat([part.labels for part in seen]),
         originals=torch.cat([part.originals for part in seen]),
+        domain=_joined([part.domain for part in seen]),
     )
     return Mixture(joined, parts)
+
+
+def _joined(domains: list[Tensor | None]) -> Tensor | None:
+    there = [one for one in domains if one is not None]
+    return torch.cat(there) if there else None

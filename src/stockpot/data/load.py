@@ -1,0 +1,81 @@
+"""A data set from its name: `load`."""
+
+from collections.abc import Callable, Mapping
+
+from ..checkpoints.untrusted import shown
+from ..errors import FieldError
+from .bundled import digits
+from .collection import Collection
+from .custom import from_function
+from .options import checked, nearest
+from .readers import (
+    celeba,
+    chestx_ray14,
+    cifar_10,
+    cifar_100,
+    csv_text,
+    emoji,
+    fashion_mnist,
+    hugging_face,
+    image_folder,
+    medmnist,
+    mnist,
+    mnist_5k,
+    tiny_imagenet,
+)
+
+Spec = str | Mapping[str, object]
+
+
+def _digits() -> Collection:
+    return Collection(digits())
+
+
+READERS: Mapping[str, Callable[..., Collection]] = {
+    "digits": _digits,
+    "fashion-mnist": fashion_mnist,
+    "mnist": mnist,
+    "mnist-5k": mnist_5k,
+    "emoji": emoji,
+    "cifar-10": cifar_10,
+    "cifar-100": cifar_100,
+    "tiny-imagenet": tiny_imagenet,
+    "celeba": celeba,
+    "chestx-ray14": chestx_ray14,
+    "medmnist": medmnist,
+    "image-folder": image_folder,
+    "hugging-face": hugging_face,
+    "csv-text": csv_text,
+}
+"""What `load` knows by name."""
+
+
+def load(spec: Spec) -> Collection:
+    """A data set with its official parts.
+
+    Args:
+        spec: a name of READERS, a mapping of `name` and the reader's own options (`path` first of
+            all), or "package.module:function" (as a name, its options are passed on).
+
+    Raises:
+        FieldError: for an unknown name or option.
+        StockpotError: where the set is not there or not what it should be; the text says where it
+            comes from.
+        ExtraError: where a package is missing; the text names the install line.
+
+    >>> load("digits").train.num_classes
+    10
+    """
+    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise FieldError(f"data needs a name, one of {', '.join(READERS)}; got {shown(name)}.")
+    if ":" in name:
+        return from_function(name, options)
+    if name not in READERS:
+        raise FieldError(
+            f"No data set '{name[:80]}'; there are {', '.join(READERS)}, and "
+            f"package.module:function.{nearest(name, READERS)}"
+        )
+    reader = READERS[name]
+    return reader(**checked(name, reader, options))

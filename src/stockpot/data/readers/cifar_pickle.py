@@ -1,0 +1,106 @@
+"""CIFAR's pickles, read without running anything that they name.
+
+A pickle may name any function and have it called. This reader admits the four names with which
+numpy's arrays are written, and puts its own plain records in their place: not even numpy runs.
+"""
+
+import math
+import pickle
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ...checkpoints.untrusted import shown
+from ..sources import damaged
+
+LARGEST = 1 << 28
+"""Bytes of one file; CIFAR's largest has 155 million."""
+
+
+class _Array:
+    """What numpy's pickled state says: (version, shape, dtype, whether Fortran's order, bytes)."""
+
+    state: object = None
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _Dtype:
+    """A dtype's code, such as u1."""
+
+    def __init__(self, code: object = None, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, _: object) -> None:
+        pass  # byte order and flags, which bytes do not have
+
+
+def _reconstruct(*_: object) -> _Array:
+    return _Array()
+
+
+def _encode(text: object, codec: object = "latin1") -> bytes:
+    """How protocol 2 writes bytes; any other codec could unpack without end."""
+    if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"bytes in the codec {shown(codec)}")
+    return text.encode("latin1")
+
+
+ADMITTED = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str, /) -> object:
+        if (module_name, global_name) not in ADMITTED:
+            raise pickle.UnpicklingError(f"it names {shown(f'{module_name}.{global_name}')}")
+        return ADMITTED[module_name, global_name]
+
+
+def read_pickle(name: str, path: Path) -> Mapping[str, object]:
+    """The mapping in one of CIFAR's files, its keys as text.
+
+    Raises:
+        StockpotError: where it is cut off, holds something else, or names anything to be called
+            beyond an array of numbers.
+    """
+    if path.stat().st_size > LARGEST:
+        raise damaged(name, path, f"has more than {LARGEST} bytes")
+    try:
+        content: object = _Unpickler(BytesIO(path.read_bytes()), encoding="bytes").load()
+    except Exception as error:  # a broken pickle raises whatever its bytes make of it
+        raise damaged(name, path, f"is refused as a pickle of arrays: {str(error)[:120]}") from None
+    if not isinstance(content, dict):
+        raise damaged(name, path, "holds no mapping")
+    items = cast(Mapping[object, object], content).items()
+    return {key.decode("latin1") if isinstance(key, bytes) else str(key): one for key, one in items}
+
+
+def array_of(name: str, path: Path, value: object) -> npt.NDArray[np.uint8]:
+    """An array of bytes in two dimensions out of such a mapping.
+
+    Raises:
+        StockpotError: where it is none, or its bytes are not as many as its shape says.
+    """
+    state = value.state if isinstance(value, _Array) else None
+    match state:
+        case (int(), (int(rows), int(columns)), _Dtype(code="u1" | b"u1"), False | 0, bytes(raw)):
+            shape = (rows, columns)
+        case _:
+            raise damaged(name, path, "holds no matrix of bytes where its images should be")
+    if min(shape) < 0 or math.prod(shape) != len(raw):
+        raise damaged(name, path, f"has {len(raw)} bytes in an array of the shape {shown(shape)}")
+    return np.frombuffer(bytearray(raw), np.uint8).reshape(shape)

