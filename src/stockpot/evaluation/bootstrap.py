@@ -18,7 +18,7 @@ from ..typed import to_numpy
 from .intervals import LEVEL, RESAMPLES, Floats, Interval
 
 _BLOCK = 2**20
-"""Counts that are drawn, or widened to float64, at once."""
+"""Counts that are drawn at once."""
 
 
 class Resampler:
@@ -29,7 +29,8 @@ class Resampler:
         resamples: R.
         seed: the same seed and originals give the same resamples.
 
-    Cost: R x G counts of two bytes, and a product of [R, G] with what is asked for.
+    Cost: R x G counts of four bytes, and a float32 product of [R, G] with what is asked for; the
+        counts and sums of right answers are whole numbers, which float32 holds exactly.
     """
 
     def __init__(self, originals_N: Tensor, *, resamples: int = RESAMPLES, seed: int = 0) -> None:
@@ -51,10 +52,7 @@ class Resampler:
     def sums(self, values_NB: Floats, resamples: int | None = None) -> Floats:
         """Sum of the values over each of the (first) resamples, [R, B]."""
         summed_GB = np.add.reduceat(values_NB[self._order_N], self._starts_G, axis=0)
-        counts_RG = self._counts_RG[:resamples]
-        step = max(1, _BLOCK // self.originals)
-        blocks = (counts_RG[i : i + step] for i in range(0, len(counts_RG), step))
-        return np.concatenate([block.astype(np.float64) @ summed_GB for block in blocks])
+        return (self._counts_RG[:resamples] @ summed_GB.astype(np.float32)).astype(np.float64)
 
     def means(self, values_N: Tensor) -> Floats:
         """Mean of a value over each resample, [R]."""
@@ -65,15 +63,15 @@ class Resampler:
         return self._counts_RG[:resamples][:, self._place_N].astype(np.float64)
 
 
-def _draw(originals: int, resamples: int, generator: np.random.Generator) -> NDArray[np.uint16]:
+def _draw(originals: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float32]:
     step = max(1, _BLOCK // originals)
-    drawn: list[NDArray[np.uint16]] = []
+    drawn: list[NDArray[np.float32]] = []
     for first in range(0, resamples, step):
         rows = min(step, resamples - first)
         cells = generator.integers(originals, size=(rows, originals))
         cells += np.arange(rows)[:, None] * originals
         counts = np.bincount(cells.ravel(), minlength=rows * originals)
-        drawn.append(counts.astype(np.uint16).reshape(rows, originals))
+        drawn.append(counts.astype(np.float32).reshape(rows, originals))
     return np.concatenate(drawn)
 
 

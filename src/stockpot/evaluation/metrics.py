@@ -74,10 +74,8 @@ def auroc(predictions: Predictions) -> float:
     Raises:
         StockpotError: where every class is left out.
     """
-    finite_N, truth_NL = predictions.finite(), _truth(predictions)
-    areas = [
-        _area(predictions.logits[:, c], truth_NL[:, c], finite_N) for c in _two_sided(predictions)
-    ]
+    finite_N, truth_NL, scores_NL = predictions.finite(), _truth(predictions), _ranks(predictions)
+    areas = [_area(scores_NL[:, c], truth_NL[:, c], finite_N) for c in _two_sided(predictions)]
     return float(np.mean(areas))
 
 
@@ -147,6 +145,13 @@ def _probabilities(predictions: Predictions) -> Tensor:
     return torch.where(predictions.finite()[:, None], said_NL, wrong_NL.float()).float()
 
 
+def _ranks(predictions: Predictions) -> Tensor:
+    """What orders samples by the probability of a class, without its saturation at 0 and 1."""
+    if predictions.is_multilabel:
+        return predictions.logits
+    return predictions.logits.double().log_softmax(dim=1)
+
+
 def _truth(predictions: Predictions) -> Tensor:
     """Bool [N, L]."""
     if predictions.is_multilabel:
@@ -203,9 +208,9 @@ def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
 
 def _auroc_draws(predictions: Predictions, resampler: Resampler) -> Floats:
     weights_RN = from_numpy(resampler.weights(CURVE_RESAMPLES))
-    finite_N, truth_NL = predictions.finite(), _truth(predictions)
+    finite_N, truth_NL, scores_NL = predictions.finite(), _truth(predictions), _ranks(predictions)
     areas = [
-        resampled_auroc(predictions.logits[:, c], truth_NL[:, c], finite_N, weights_RN)
+        resampled_auroc(scores_NL[:, c], truth_NL[:, c], finite_N, weights_RN)
         for c in _two_sided(predictions)
     ]
     # A resample without a class on either side has no area for it, and averages the others.

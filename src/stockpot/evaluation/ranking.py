@@ -1,6 +1,6 @@
 """The area under the ROC curve on many resamples at once; scikit-learn's takes one at a time.
 
-Shapes: R resamples, N samples, U distinct scores.
+Shapes: R resamples, N samples, F finite ones in order of their scores, P positives among them.
 """
 
 import torch
@@ -21,17 +21,18 @@ def resampled_auroc(
     Returns:
         float64 [R]; NaN where a resample has no pair.
     """
-    positive_RN, negative_RN = weights_RN * truth_N, weights_RN * ~truth_N
-    pairs_R = positive_RN.sum(dim=1) * negative_RN.sum(dim=1)
-    levels, level_F = scores_N[finite_N].unique(return_inverse=True)
-    positive_RU = _by_level(positive_RN[:, finite_N], level_F, len(levels))
-    negative_RU = _by_level(negative_RN[:, finite_N], level_F, len(levels))
-    below_RU = negative_RU.cumsum(dim=1) - negative_RU / 2
-    ranked_R = (positive_RU * below_RU).sum(dim=1)
-    compared_R = positive_RU.sum(dim=1) * negative_RU.sum(dim=1)
+    finite_F = finite_N.nonzero().flatten()
+    scores_F, order_F = scores_N[finite_F].sort()
+    order_F = finite_F[order_F]
+    positive_F = truth_N[order_F]
+    negatives_RF = weights_RN[:, order_F] * ~positive_F
+    before_RF = torch.nn.functional.pad(negatives_RF.cumsum(dim=1), (1, 0))
+    scores_P = scores_F[positive_F]
+    lower_RP = before_RF[:, torch.searchsorted(scores_F, scores_P)]
+    upper_RP = before_RF[:, torch.searchsorted(scores_F, scores_P, right=True)]
+    positives_RP = weights_RN[:, order_F[positive_F]]
+    ranked_R = (positives_RP * (lower_RP + upper_RP)).sum(dim=1) / 2
+    compared_R = positives_RP.sum(dim=1) * before_RF[:, -1]
+    positives_R = weights_RN @ truth_N.double()
+    pairs_R = positives_R * (weights_RN.sum(dim=1) - positives_R)
     return (ranked_R + (pairs_R - compared_R) / 2) / pairs_R
-
-
-def _by_level(values_RF: Tensor, level_F: Tensor, levels: int) -> Tensor:
-    summed = torch.zeros(len(values_RF), levels, dtype=values_RF.dtype)
-    return summed.index_add_(1, level_F, values_RF)

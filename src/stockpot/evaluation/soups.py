@@ -16,6 +16,7 @@ from ..engine.merge import merge, merge_to
 from ..methods import Average
 from ..networks import load_weights
 from .ingredients import Ingredients
+from .predictions import device_of
 
 Reestimate = Callable[[nn.Module, Iterable[Tensor]], int]
 """Re-estimates batch-norm statistics on training inputs; how many layers had any."""
@@ -63,10 +64,14 @@ def mend(network: nn.Module, train: Dataset, reestimate: Reestimate, *, seed: in
     A merge averages weights, but the statistics of the averaged network are not the averages of
     statistics. Only training inputs are looked at.
     """
-    return reestimate(network, _some_batches(train, seed)) > 0
+    return reestimate(network, _some_batches(train, seed, device_of(network))) > 0
 
 
-def _some_batches(train: Dataset, seed: int, size: int = 128) -> Iterator[Tensor]:
+def _some_batches(
+    train: Dataset, seed: int, device: torch.device, size: int = 128
+) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(train), generator=generator)[:MENDING]
-    return (train.batch(index_B) for index_B in chosen.split(size))
+    # One sample alone may have no variance.
+    parts = [index_B for index_B in chosen.split(size) if len(index_B) > 1]
+    return (train.batch(index_B).to(device) for index_B in parts)
