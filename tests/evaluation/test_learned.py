@@ -42,7 +42,8 @@ def test_the_gradient_by_inner_products_is_autograds():
 
     weights = alpha.softmax(0)
     theta = combine(names, states, weights.expand(len(names), -1))
-    gradients = torch.autograd.grad(loss(theta), list(theta.values()))
+    leaves = [one.requires_grad_() for one in theta.values()]
+    gradients = torch.autograd.grad(loss(theta), leaves)
     toward = inner_products(gradients, names, states).sum(0)
     (found,) = torch.autograd.grad(weights, alpha, toward)
     torch.testing.assert_close(found, expected)
@@ -67,7 +68,8 @@ def test_the_gradient_of_task_vectors_is_autograds_for_each_tensor():
     }
     (expected,) = torch.autograd.grad(loss(whole), lambdas)
     theta = combine(names, states, lambdas, base)
-    gradients = torch.autograd.grad(loss(theta), list(theta.values()))
+    leaves = [one.requires_grad_() for one in theta.values()]
+    gradients = torch.autograd.grad(loss(theta), leaves)
     torch.testing.assert_close(inner_products(gradients, names, states, base), expected)
 
 

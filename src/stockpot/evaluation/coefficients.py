@@ -14,15 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from ..ops.means import affine
+from ..typed import to_floats
 
 State = Mapping[str, Tensor]
 
 
 def learnable_names(network: nn.Module) -> tuple[str, ...]:
-    """Floating-point parameters and buffers, each once where several names are tied to it."""
-    both = (*network.named_parameters(), *network.named_buffers())
+    """Floating-point parameters, each once where several names are tied to it."""
+    return tuple(name for name, one in network.named_parameters() if one.is_floating_point())
+
+
+def averaged_names(network: nn.Module) -> tuple[str, ...]:
+    """Floating-point buffers that are saved, such as the statistics of batch normalisation.
+
+    They follow the coefficients too, but torch has no gradient of batch normalisation with respect
+    to its statistics, so that they say nothing of where to go.
+    """
     saved = network.state_dict().keys()
-    return tuple(name for name, one in both if one.is_floating_point() and name in saved)
+    buffers = network.named_buffers()
+    return tuple(name for name, one in buffers if one.is_floating_point() and name in saved)
 
 
 def combine(
@@ -31,12 +41,10 @@ def combine(
     coefficients_TK: Tensor,
     base: State | None = None,
 ) -> dict[str, Tensor]:
-    """θ of each name, as leaves that want a gradient; without a base the rows must sum to 1."""
-    rows = coefficients_TK.detach().double().tolist()
+    """θ of each name; without a base the rows of coefficients must sum to 1."""
+    rows = [to_floats(row_K) for row_K in coefficients_TK.detach().double()]
     return {
-        name: affine(
-            [state[name] for state in states], row, None if base is None else base[name]
-        ).requires_grad_()
+        name: affine([state[name] for state in states], row, None if base is None else base[name])
         for name, row in zip(names, rows, strict=True)
     }
 

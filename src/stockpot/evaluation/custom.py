@@ -76,7 +76,7 @@ def _find(spec: str) -> Callable[..., object]:
         raise FieldError(f"metric '{spec[:80]}': there is no module '{error.name}'.") from None
     if not callable(found):
         raise FieldError(f"metric '{spec[:80]}': module '{module}' has no function '{name}'.")
-    return cast(Callable[..., object], found)
+    return found
 
 
 def _number(found: object, name: str) -> float:

@@ -72,5 +72,5 @@ def _non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
     worst: dict[str, float] = {}
     for row in rows:
         worst[row.method] = max(worst.get(row.method, 0.0), row.non_finite)
-    broken = [f"{method} up to {100 * share:.2g}%" for method, share in worst.items() if share]
+    broken = [f"{method} up to {100 * share:.1f}%" for method, share in worst.items() if share]
     return [("outputs that are not finite, counted as wrong", "; ".join(broken))] if broken else []

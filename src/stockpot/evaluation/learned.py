@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from ..data import Dataset
 from ..fields import check_fields
-from .coefficients import State, combine, inner_products, learnable_names
+from .coefficients import State, averaged_names, combine, inner_products, learnable_names
 from .losses import loss_of
 from .predictions import device_of
 
@@ -61,20 +61,30 @@ def learn_weights(
     Source: Wortsman et al., Model soups, arXiv 2203.05482, section I; here one weight a model and
         no temperature.
     """
-    names, device = learnable_names(network), device_of(network)
     alpha_K = torch.zeros(len(states), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.Adam([alpha_K], lr=how.lr)
     generator = torch.Generator().manual_seed(how.seed)
     for _ in range(how.epochs):
         order_N = torch.randperm(len(selection), generator=generator)
-        for index_B in order_N.split(how.batch_size):
+        for first in range(0, len(selection), how.batch_size):
+            batch = selection.take(order_N[first : first + how.batch_size])
             weights_K = alpha_K.softmax(dim=0)
-            theta = combine(names, states, weights_K.expand(len(names), -1))
-            inputs, labels = selection.batch(index_B).to(device), selection.labels[index_B]
-            logits_BL = cast(Tensor, functional_call(network, theta, (inputs,)))
-            loss = loss_of(logits_BL, labels.to(device)).mean()
-            gradients = torch.autograd.grad(loss, list(theta.values()), allow_unused=True)
-            toward_K = inner_products(gradients, names, states).sum(dim=0)
+            toward_K = _gradient(network, states, weights_K.detach(), batch)
             (alpha_K.grad,) = torch.autograd.grad(weights_K, alpha_K, toward_K)
-            optimiser.step()
+            optimiser.step()  # pyright: ignore[reportUnknownMemberType]
     return tuple(float(weight) for weight in alpha_K.detach().softmax(dim=0))
+
+
+def _gradient(
+    network: nn.Module, states: Sequence[State], weights_K: Tensor, batch: Dataset
+) -> Tensor:
+    """dL/dw, [K], up to a number that all share."""
+    names, buffers, device = learnable_names(network), averaged_names(network), device_of(network)
+    theta = combine(names, states, weights_K.expand(len(names), -1))
+    leaves = [one.requires_grad_() for one in theta.values()]
+    theta |= combine(buffers, states, weights_K.expand(len(buffers), -1))
+    inputs, labels = batch.batch(slice(None)).to(device), batch.labels.to(device)
+    logits_BL = cast(Tensor, functional_call(network, theta, (inputs,)))
+    loss = loss_of(logits_BL, labels).mean()
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return inner_products(gradients, names, states).sum(dim=0)

@@ -72,6 +72,6 @@ def _some_batches(
 ) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(train), generator=generator)[:MENDING]
-    # One sample alone may have no variance.
-    parts = [index_B for index_B in chosen.split(size) if len(index_B) > 1]
-    return (train.batch(index_B).to(device) for index_B in parts)
+    # One sample alone may have no variance, so a last one is left out.
+    starts = range(0, max(len(chosen) - 1, 1), size)
+    return (train.batch(chosen[i : i + size]).to(device) for i in starts)

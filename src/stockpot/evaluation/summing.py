@@ -71,7 +71,7 @@ class Confusions:
             return None
         names = data.classes or tuple(str(one) for one in range(data.num_classes))
         rows: list[list[int]] = self.counts[method].tolist()
-        return Confusion(method, names, tuple(map(tuple, rows)))
+        return Confusion(method=method, classes=names, counts=tuple(map(tuple, rows)))
 
 
 def _seen(entrant: Entrant, singles: Singles) -> Predictions:
