@@ -278,7 +278,10 @@ class Normed(Network):
 
 
 def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
+    calls = []
+
     def reestimate(network, batches):
+        calls.append(network)
         norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
         for norm in norms:
             everything = torch.cat(list(batches))
@@ -289,6 +292,7 @@ def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
     pool = pool_of([Normed(), Normed()], splits, build=Normed)
     methods = ["uniform-soup", "greedy-soup", "logits-ensemble"]
     found = compare_pools([pool], methods=methods, reestimate=reestimate)
+    assert len(calls) == 4  # is there any; the uniform soup; greedy's one candidate and its soup
     names = list(dict.fromkeys(r.method for r in found.rows))
     assert names == [
         "uniform-soup",
@@ -365,8 +369,10 @@ def test_what_cannot_be_is_refused_before_anything_is_run(splits, pools):
 
 def test_two_values_of_one_method_are_told_apart(pools):
     values = [Ties(density=0.2), Ties(density=0.5)]
-    found = compare_pools(pools[:1], counts=(2,), methods=["single-best", *values])
-    assert {r.method for r in found.rows} == {"single-best", *map(repr, values)}
+    found = compare_pools(pools[:1], counts=(2,), methods=["single-mean", *values])
+    assert found.confusion is None
+    assert "Nothing to decide" in found.conclusion
+    assert {r.method for r in found.rows} == {"single-mean", *map(repr, values)}
 
 
 def test_a_network_whose_head_is_unknown_needs_one_found(splits):

@@ -20,7 +20,7 @@ from .singles import JUDGED, run_singles, split_of
 from .soups import Reestimate
 from .summing import Confusions, differences_at, options_at
 from .trial import Distil, Setting, Trial
-from .verdict import OPTIONS, judge
+from .verdict import judge
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""
@@ -177,6 +177,7 @@ class _Run:
         plan, ledger, metric = self.plan, self.ledger, self.setting.metric
         options = options_at(ledger, plan.most, metric)
         verdict = judge(options, metric, margin, covers=covers(len(plan.pools)))
+        preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
         test = plan.pools[0].splits.test
         rows = (*ledger.rows, *ledger.summaries())
         names = {"networks": network, "data": test.name}
@@ -191,7 +192,7 @@ class _Run:
             conclusion=verdict.sentence,
             costs=self._costs(),
             decisions=tuple(self.decisions),
-            confusion=self.confusions.of(OPTIONS[verdict.preferred], test),
+            confusion=self.confusions.of(preferred, test),
             verdict=verdict,
             facts=facts_of(plan, self.setting.tally, rows, names),
         )

@@ -26,12 +26,14 @@ class Option:
 
     Attributes:
         choice: as a verdict calls it.
+        method: what stands for it in the table.
         forwards: network evaluations that one sample costs.
         selection: its score on the selection split.
         test: its score on the test split, with draws that are paired with the others'.
     """
 
     choice: str
+    method: str
     forwards: float
     selection: float
     test: Estimate
@@ -46,7 +48,7 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
     Holm's correction. Otherwise the data do not decide.
 
     Args:
-        options: one or more.
+        options: what can be done; with none there is nothing to decide.
         metric: of the scores.
         margin: what counts as no difference, in the metric's units.
         covers: what the intervals cover, in words.
@@ -56,6 +58,9 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
     """
     if not margin >= 0:
         raise FieldError(f"margin must be at least 0; got {margin}.")
+    if not options:
+        sentence = f"Nothing to decide: none of {', '.join(OPTIONS.values())} was compared."
+        return Verdict(choice="undecided", sentence=sentence, evidence=(), margin=margin)
     chosen = _choose(options, metric, margin)
     rivals = [one for one in options if one is not chosen]
     differences = [
@@ -126,7 +131,7 @@ def _sentence(
     ]
     shown = "; ".join(parts) or "there is nothing to compare it with"
     dearest = max((one.forwards for one in rivals), default=chosen.forwards)
-    price = f"{chosen.forwards:g} network evaluation(s) a sample"
+    price = f"{_evaluations(chosen.forwards)} a sample"
     price += f" instead of up to {dearest:g}" if dearest > chosen.forwards else ""
     start = (
         f"Take {chosen.choice}: it was chosen on the selection split and the test split confirms it"
@@ -136,9 +141,13 @@ def _sentence(
     )
     return (
         f"{start}. On the test split its {metric.name} is {unit.score(chosen.test.value)}: "
-        f"{shown}, at {price}. {covers} p-values are Holm-corrected; {unit.amount(margin)} counts "
-        "as no difference."
+        f"{shown}, at {price}. {covers} p, after Holm's correction, is for being better than what "
+        f"costs less, and not worse by {unit.amount(margin)} than the others."
     )
+
+
+def _evaluations(count: float) -> str:
+    return "1 network evaluation" if count == 1 else f"{count:g} network evaluations"
 
 
 @dataclass(frozen=True, slots=True)
