@@ -36,8 +36,15 @@ def single_mean(trial: Trial) -> Iterator[Entrant]:
 
 
 def single_best(trial: Trial) -> Iterator[Entrant]:
-    """The member that is best on the selection split."""
+    """The member that is best on the selection split.
+
+    With batch normalisation there is a second one, re-estimated as the soups are: or a soup would
+    be praised for what new statistics do to any network.
+    """
     yield Entrant(method="single-best", kind="single", forwards=1, singles=(trial.best,))
+    if trial.mends:
+        network = trial.mended(trial.singles.pool.network(trial.best))
+        yield trial.of_network("single-best:bn", "single", network)
 
 
 def uniform_soup(trial: Trial) -> Iterator[Entrant]:

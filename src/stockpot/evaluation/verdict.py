@@ -1,5 +1,6 @@
 """What to do, chosen on one split and confirmed once on another, or said to be undecided."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,7 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
     Raises:
         FieldError: for a margin below 0.
     """
-    if not margin >= 0:
-        raise FieldError(f"margin must be at least 0; got {margin}.")
+    require_margin(margin)
     if not options:
         sentence = f"Nothing to decide: none of {', '.join(OPTIONS.values())} was compared."
         return Verdict(choice="undecided", sentence=sentence, evidence=(), margin=margin)
@@ -77,6 +77,16 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
         margin=margin,
         preferred=chosen.choice,
     )
+
+
+def require_margin(margin: float) -> None:
+    """A margin is a number from 0 up.
+
+    Raises:
+        FieldError: where it is not.
+    """
+    if not 0 <= margin < math.inf:
+        raise FieldError(f"margin must be a number of at least 0; got {margin}.")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -126,7 +136,7 @@ def _sentence(
 ) -> str:
     unit = _Unit(metric)
     parts = [
-        f"{unit.of(difference)} (p = {p:.2g})"
+        f"{unit.of(difference)}, p = {p:.2g}"
         for difference, p in sorted(evidence, key=lambda pair: pair[1])
     ]
     shown = "; ".join(parts) or "there is nothing to compare it with"
