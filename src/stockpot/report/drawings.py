@@ -57,9 +57,9 @@ _PLANNED = (
         "Quality against the number of networks",
         plot_quality,
         lambda _result, shown: shown.grows(),
-        f"{_BARS} What costs one network stands left, what runs every member right, single networks "
-        "in both. A soup that falls below the mean single network should not be used; where an "
-        "ensemble's line is flat, further members only cost.",
+        f"{_BARS} What costs one network stands left, what runs every member right, single "
+        "networks in both. A soup that falls below the mean single network should not be used; "
+        "where an ensemble's line is flat, further members only cost.",
     ),
     _Planned(
         "networks",
@@ -74,8 +74,8 @@ _PLANNED = (
         "Quality by data set",
         plot_data_sets,
         lambda _result, shown: len({cell.data for cell in shown.cells()}) > 1,
-        f"{_BARS} Each band is one data set. An order of the methods that changes from band to band "
-        "is a finding about the data, not about the methods.",
+        f"{_BARS} Each band is one data set. An order of the methods that changes from band to "
+        "band is a finding about the data, not about the methods.",
     ),
     _Planned(
         "cost",

@@ -92,18 +92,26 @@ def write_report(comparison: Comparison, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            partial = out / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-            partial.replace(out / name)
+            _write(out / name, text)
     except OSError as error:
         raise OutputError(f"cannot write the report into {out}: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside `path`, then rename; whatever fails, nothing half-written stays."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
     """What the numbers mean, in sentences, as far as the rows show it."""
     rows = comparison.overall()
     pools = {row.seed for row in rows if row.seed != AVERAGED}
-    splits = set(row.split for row in rows)
+    splits = {row.split for row in rows}
     said: list[str] = list(comparison.choices)
     if "selection" in splits or comparison.verdict:
         said.append(
