@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Decision
 from .axes import SMALL, dress, height_of, panels
-from .styles import FAMILIES, PAPER
+from .styles import FAMILIES, INK, PAPER
 from .units import Unit, plain
 from .view import Cell, view
 
@@ -87,7 +87,7 @@ def _steps(ax: Any, steps: Sequence[Decision], unit: Unit) -> None:
             GREEDY.marker,
             markersize=6,
             markerfacecolor=GREEDY.colour if one.accepted else PAPER,
-            markeredgecolor="#000000" if one.accepted else "#6b7280",
+            markeredgecolor=INK if one.accepted else FAMILIES["single"].colour,
             markeredgewidth=0.5 if one.accepted else 1.2,
         )
     words = [f"{plain(one.candidate, 24)}  {'+' if one.accepted else '–'}" for one in steps]

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.extras import optional
 from ..errors import OutputError
 from ..evaluation.comparison import Comparison
-from . import tables
+from . import tables as sheets
 from .drawings import drawings
 from .units import readable
 from .view import AVERAGED, view
@@ -30,8 +30,8 @@ class _Section:
 
     name: str
     heading: str
-    tables: tuple[tables.Table, ...] = ()
-    folded: tuple[tables.Table, ...] = ()
+    tables: tuple[sheets.Table, ...] = ()
+    folded: tuple[sheets.Table, ...] = ()
 
 
 def render_page(comparison: Comparison, *, title: str | None = None) -> str:
@@ -160,18 +160,18 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
         _Section(
             "results",
             "Results",
-            (tables.results(view(comparison)),),
-            _present(tables.parts(comparison), *tables.further_results(comparison)),
+            (sheets.results(view(comparison)),),
+            _present(sheets.parts(comparison), *sheets.further_results(comparison)),
         ),
-        _Section("differences", "Differences", _present(tables.differences(comparison))),
-        _Section("costs", "Costs", (tables.costs(comparison),)),
-        _Section("greedy", "Greedy decisions", folded=_present(tables.decisions(comparison))),
-        _Section("mistakes", "Mistakes", _present(tables.confusions(comparison))),
+        _Section("differences", "Differences", _present(sheets.differences(comparison))),
+        _Section("costs", "Costs", (sheets.costs(comparison),)),
+        _Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),
+        _Section("mistakes", "Mistakes", _present(sheets.confusions(comparison))),
     )
     return {one.name: one for one in found if one.tables or one.folded}
 
 
-def _present(*candidates: tables.Table | None) -> tuple[tables.Table, ...]:
+def _present(*candidates: sheets.Table | None) -> tuple[sheets.Table, ...]:
     return tuple(one for one in candidates if one is not None)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
 from .axes import SMALL, dodges, dress, interval_bar, legend, panels
-from .styles import TABLE_1, Style, in_order, styles
+from .styles import GRID, TABLE_1, Style, in_order, styles
 from .units import plain
 from .view import View, cell_of, view
 
@@ -69,7 +69,12 @@ def _plot(result: Comparison, ax: Any, *, down: Axis, across: Axis, question: st
     )
     for one, group in zip(axes, groups, strict=True):
         _dots(one, [row for row in rows if _of(row, across) == group], names, down, shown, drawn)
-        dress(one, title=group, x=f"{shown.split} {shown.unit.label()}", grid="x")
+        dress(
+            one,
+            title=group if ax is None else "",
+            x=f"{shown.split} {shown.unit.label()}",
+            grid="x",
+        )
         one.tick_params(axis="y", length=0)
     legend(ax, axes, methods, drawn)
     return axes[0]
@@ -113,6 +118,6 @@ def _dots(
             **drawn[row.method].marks(4.5),
         )
     for edge in range(1, len(names)):
-        ax.axhline(edge - 0.5, color="#e5e7eb", linewidth=0.8)
+        ax.axhline(edge - 0.5, color=GRID, linewidth=0.8)
     ax.set_yticks(range(len(names)), [plain(name, longest=26) for name in names], fontsize=SMALL)
     ax.set_ylim(len(names) - 0.5, -0.5)

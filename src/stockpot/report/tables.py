@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import Comparison, Cost, Row
 from ..evaluation.intervals import Difference, Interval
 from .confusions import mistakes
 from .decisions import greedy_runs
@@ -190,34 +190,34 @@ def costs(result: Comparison) -> Table:
     keys = dict.fromkeys(
         (cell_of(row), row.method, row.n, row.forwards) for row in in_order(shown.contenders())
     )
-    lines: list[tuple[Entry, ...]] = []
-    for cell, method, n, forwards in keys:
-        cost = known.get((cell, method, n))
-        lines.append(
-            (
-                *_named(cell, len(naming)),
-                Entry(readable(method)),
-                Entry(str(n), key=n),
-                Entry(str(forwards), key=forwards),
-                *(
-                    [
-                        Entry(show_count(cost.parameters), key=cost.parameters),
-                        Entry(show_count(cost.macs), key=cost.macs),
-                        Entry(show_seconds(cost.seconds), key=_key(cost.seconds)),
-                        Entry(show_bytes(cost.nbytes), key=cost.nbytes),
-                    ]
-                    if cost
-                    else [EMPTY] * 4 * bool(known)
-                ),
-            )
+    lines = tuple(
+        (
+            *_named(cell, len(naming)),
+            Entry(readable(method)),
+            Entry(str(n), key=n),
+            Entry(str(forwards), key=forwards),
+            *(_paid(known.get((cell, method, n))) if known else ()),
         )
+        for cell, method, n, forwards in keys
+    )
     words = ["parameters", "MAC per sample", "per 1,000 samples", "on disk"] if known else []
     headings = [*naming, Entry("method"), Entry("N"), Entry("evaluations"), *map(Entry, words)]
     caption = (
         "What one answer takes: network evaluations of one sample, and what is kept. A MAC is one "
         "multiply-add; counts of FLOP are twice as large. Times are of the machine of this run."
     )
-    return Table(caption, tuple(headings), tuple(lines), names=len(naming) + 1)
+    return Table(caption, tuple(headings), lines, names=len(naming) + 1)
+
+
+def _paid(cost: Cost | None) -> tuple[Entry, ...]:
+    if cost is None:
+        return (EMPTY,) * 4
+    return (
+        Entry(show_count(cost.parameters), key=cost.parameters),
+        Entry(show_count(cost.macs), key=cost.macs),
+        Entry(show_seconds(cost.seconds), key=_key(cost.seconds)),
+        Entry(show_bytes(cost.nbytes), key=cost.nbytes),
+    )
 
 
 def decisions(result: Comparison) -> Table | None:

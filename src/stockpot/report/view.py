@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import Comparison, Cost, Decision, Row
 from .units import Unit, readable, unit_of
 
 AVERAGED = -1
@@ -136,9 +136,8 @@ def only(result: Comparison, *, network: str | None = None, data: str | None = N
     Differences, the verdict and the confusion are of the whole comparison and are left out.
     """
 
-    def wanted(one: Row | object) -> bool:
-        here = (getattr(one, "network"), getattr(one, "data"))  # noqa: B009
-        return network in (None, here[0]) and data in (None, here[1])
+    def wanted(one: Row | Cost | Decision) -> bool:
+        return network in (None, one.network) and data in (None, one.data)
 
     return replace(
         result,
