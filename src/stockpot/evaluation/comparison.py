@@ -2,9 +2,10 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import get_args
+from typing import cast, get_args
 
 from .contenders import Contender, Kind
 from .intervals import Difference, accuracy_interval
@@ -23,6 +24,7 @@ class Row:
         metric: accuracy, auroc, nll or ece.
         forwards: network evaluations that one sample costs.
         network, data: what it was measured on, where a sweep has several.
+        non_finite: fraction of the samples whose output was not finite; they count as wrong.
     """
 
     n: int
@@ -39,6 +41,7 @@ class Row:
     forwards: int
     network: str = ""
     data: str = ""
+    non_finite: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +99,14 @@ class Verdict:
         sentence: it and its evidence in words.
         evidence: the differences on the test split, with their p-values after Holm's correction.
         margin: what counts as no difference, in the metric's units.
+        preferred: what the selection split prefers, also where the test split does not confirm it.
     """
 
     choice: str
     sentence: str
     evidence: tuple[tuple[Difference, float], ...]
     margin: float
+    preferred: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,19 @@ class Comparison:
     verdict: Verdict | None = None
     facts: tuple[tuple[str, str], ...] = ()
 
+    def summary(self) -> tuple[Row, ...]:
+        """Of the rows of the whole split, the one that sums up each N, method, split and metric.
+
+        It is the row over several pools or subsets where there is one, else the only row.
+        """
+        best: dict[tuple[object, ...], Row] = {}
+        for row in self.overall():
+            key = (row.network, row.data, row.n, row.method, row.split, row.metric)
+            held = best.get(key)
+            if held is None or (row.seed, row.subset) < (held.seed, held.subset):
+                best[key] = row
+        return tuple(best.values())
+
     def overall(self) -> tuple[Row, ...]:
         """The rows of the whole split."""
         return tuple(row for row in self.rows if row.part == "all")
@@ -145,8 +163,18 @@ class Comparison:
         return text.getvalue()
 
     def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        return asdict(self)
+        """Everything, as JSON has it: a bound that does not exist is null."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in cast(dict[str, object], value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in cast(Sequence[object], value)]
+    return value
 
 
 def tabulate(

@@ -32,11 +32,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far method `a` is above method `b` on the same samples, with the paired interval."""
+    """How far method `a` is above method `b` on the same samples, with the paired interval.
+
+    `n` is how many ingredients both were given, or 0 where that is not the question.
+    """
 
     a: str
     b: str
     interval: Interval
+    n: int = 0
 
     def decided(self) -> bool:
         """Whether the interval excludes zero."""

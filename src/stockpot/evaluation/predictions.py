@@ -1,10 +1,11 @@
 """What a network says about each sample of a split, computed once and kept.
 
-Shapes: N samples, L classes, B samples of a batch.
+Shapes: N samples, L classes, F features, B samples of a batch.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..errors import StockpotError
+from .heads import HasHead
+
+BATCH = 512
+"""Samples of one forward pass."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,35 +24,134 @@ class Predictions:
     """Logits beside the labels they are judged by; scores and ensembles need no further forward.
 
     Attributes:
-        logits: float32 [N, L].
-        labels: int64 [N].
+        logits: float32 [N, L] (float64 of a float64 network).
+        labels: int64 [N]; or, where a sample may have several classes, bool [N, L].
         originals: int64 [N]; samples with the same number are views of one original.
         forwards: network evaluations that each sample cost.
+        features: what the head saw, [N, F], or None where it was not asked for.
     """
 
     logits: Tensor
     labels: Tensor
     originals: Tensor
     forwards: int = 1
+    features: Tensor | None = None
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a sample may have several classes."""
+        return self.labels.ndim == 2
+
+    def finite(self) -> Tensor:
+        """Whether every logit of a sample is finite, bool [N]."""
+        return self.logits.isfinite().all(dim=1)
+
+    @property
+    def non_finite(self) -> int:
+        """How many samples have an output that is not finite; each counts as wrong."""
+        return int((~self.finite()).sum())
 
     def classes(self) -> Tensor:
-        """The largest logit's class, int64 [N]; -1, no class, where any logit is not finite."""
-        finite_N = self.logits.isfinite().all(dim=1)
-        return torch.where(finite_N, self.logits.argmax(dim=1), -1)
+        """The largest logit's class, int64 [N]; -1, no class, where any logit is not finite.
+
+        Where a sample may have several classes: int64 [N, L], 1 where the logit is positive, and
+        -1 throughout a sample with a logit that is not finite.
+        """
+        if self.is_multilabel:
+            return torch.where(self.finite()[:, None], (self.logits > 0).long(), -1)
+        return torch.where(self.finite(), self.logits.argmax(dim=1), -1)
 
     def correct(self) -> Tensor:
-        """1 where the class is the label and 0 elsewhere, float64 [N]."""
-        return (self.classes() == self.labels).double()
+        """How right each sample is, float64 [N]: 1 or 0; of several classes the fraction right."""
+        right = (self.classes() == self.labels).double()
+        return right.mean(dim=1) if self.is_multilabel else right
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many samples each network was run on; ensembles add nothing to it."""
+
+    samples: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, what: str, count: int) -> None:
+        """Note that `what` was run on `count` more samples."""
+        self.samples[what] += count
 
 
 @torch.no_grad()
-def predict(network: nn.Module, data: Dataset, *, batch_size: int = 512) -> Predictions:
-    """Run a network over a split, each sample once.
+def predict(
+    subject: nn.Module | HasHead,
+    data: Dataset,
+    *,
+    batch_size: int = BATCH,
+    tally: Tally | None = None,
+    called: str = "",
+) -> Predictions:
+    """Run a network over a split, each sample exactly once.
+
+    Args:
+        subject: a network; or one with a known head, whose features are then kept as well.
+        data: the split.
+        batch_size: samples of one forward pass.
+        tally: where the samples run are noted.
+        called: the network's name there.
 
     Raises:
-        StockpotError: where any module is in training mode: dropout would add noise, and batch
-            normalisation would look at the test batch.
+        StockpotError: where any module is in training mode (dropout would add noise, and batch
+            normalisation would look at the test batch), where the split is empty, or where the
+            output does not have a logit for each class.
     """
+    network = subject if isinstance(subject, nn.Module) else subject.network
+    _refuse_training_mode(network)
+    if not len(data):
+        raise StockpotError(f"'{data.name}': the split holds no samples to run a network on.")
+    logits: list[Tensor] = []
+    features: list[Tensor] = []
+    for inputs in _batches(network, data, batch_size):
+        if isinstance(subject, nn.Module):
+            logits.append(_kept(network(inputs)))
+        else:
+            logits_BL, features_BF = subject.run(inputs)
+            logits.append(_kept(logits_BL))
+            features.append(_kept(features_BF))
+    if tally:
+        tally.add(called or type(network).__name__, len(data))
+    return _checked(
+        Predictions(
+            logits=torch.cat(logits),
+            labels=data.labels,
+            originals=data.originals,
+            features=torch.cat(features) if features else None,
+        ),
+        network,
+        data,
+    )
+
+
+@torch.no_grad()
+def in_batches(module: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Apply a module to rows in the batches that `predict` uses, so that the bits agree with it."""
+    starts = range(0, len(values), BATCH)
+    return torch.cat([module(values[i : i + BATCH]) for i in starts])
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network's weights are."""
+    return next((one.device for one in network.parameters()), torch.device("cpu"))
+
+
+def _batches(network: nn.Module, data: Dataset, size: int) -> Iterator[Tensor]:
+    device = device_of(network)
+    for start in range(0, len(data), size):
+        yield data.batch(slice(start, start + size)).to(device)
+
+
+def _kept(output: Tensor) -> Tensor:
+    """On the CPU, and no narrower than float32."""
+    return output.to("cpu", torch.promote_types(output.dtype, torch.float32))
+
+
+def _refuse_training_mode(network: nn.Module) -> None:
     modules = cast(Iterable[tuple[str, nn.Module]], network.named_modules())
     training = [name or "the network" for name, module in modules if module.training]
     if training:
@@ -55,6 +159,13 @@ def predict(network: nn.Module, data: Dataset, *, batch_size: int = 512) -> Pred
             f"{len(training)} modules of {type(network).__name__} are in training mode, "
             f"'{training[0]}' first: call .eval() before it is evaluated."
         )
-    starts = range(0, len(data), batch_size)
-    logits_NL = torch.cat([network(data.batch(slice(i, i + batch_size))) for i in starts])
-    return Predictions(logits_NL, data.labels, data.originals)
+
+
+def _checked(predictions: Predictions, network: nn.Module, data: Dataset) -> Predictions:
+    want, got = (len(data), data.num_classes), tuple(predictions.logits.shape)
+    if got != want:
+        raise StockpotError(
+            f"{type(network).__name__} gives {got} for '{data.name}'; its {len(data)} samples of "
+            f"{data.num_classes} classes need {want}."
+        )
+    return predictions

@@ -1,0 +1,80 @@
+"""What is said of the whole pools: differences, options for the verdict, the winner's confusion.
+
+Shapes: L classes.
+"""
+
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from ..data import Dataset
+from ..data.extras import optional
+from .comparison import Confusion
+from .intervals import Difference
+from .metrics import Metric
+from .predictions import Predictions
+from .scoring import Ledger
+from .singles import Singles
+from .trial import Entrant
+from .verdict import OPTIONS, Option
+
+COMPARED = ("logits-ensemble", "greedy-soup", "uniform-soup", "distilled", "single-best")
+"""Every two of these are compared, the first less the second."""
+
+
+def differences_at(ledger: Ledger, n: int, metric: Metric) -> list[Difference]:
+    """Paired differences on the test split, of what there is for N ingredients."""
+    key = "test", metric.name
+    there = [method for method in COMPARED if ledger.has(n, method, key)]
+    return [
+        Difference(a, b, ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key)).interval(), n)
+        for a, b in combinations(there, 2)
+    ]
+
+
+def options_at(ledger: Ledger, n: int, metric: Metric) -> list[Option]:
+    """What can be done with N ingredients."""
+    return [
+        Option(
+            choice=choice,
+            forwards=ledger.networks(n, method),
+            selection=ledger.estimate(n, method, ("selection", metric.name)).value,
+            test=ledger.estimate(n, method, ("test", metric.name)),
+        )
+        for choice, method in OPTIONS.items()
+        if ledger.has(n, method, ("test", metric.name))
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confusions:
+    """Counts [true][said] on the test split of each option, over the pools."""
+
+    counts: dict[str, np.ndarray[tuple[int, int], np.dtype[np.int64]]] = field(
+        default_factory=dict[str, "np.ndarray[tuple[int, int], np.dtype[np.int64]]"]
+    )
+
+    def add(self, entrant: Entrant, singles: Singles) -> None:
+        """Count one entrant's classes, if it is an option and a sample has one class."""
+        seen = _seen(entrant, singles)
+        if entrant.method not in OPTIONS.values() or seen.is_multilabel:
+            return
+        found = optional("sklearn.metrics").confusion_matrix(
+            seen.labels, seen.classes(), labels=range(seen.logits.shape[1])
+        )
+        self.counts[entrant.method] = self.counts.get(entrant.method, 0) + found
+
+    def of(self, method: str, data: Dataset) -> Confusion | None:
+        """The table of one option, or None where a sample may have several classes."""
+        if method not in self.counts:
+            return None
+        names = data.classes or tuple(str(one) for one in range(data.num_classes))
+        rows: list[list[int]] = self.counts[method].tolist()
+        return Confusion(method=method, classes=names, counts=tuple(map(tuple, rows)))
+
+
+def _seen(entrant: Entrant, singles: Singles) -> Predictions:
+    if entrant.singles:
+        return singles.runs["test"][entrant.singles[0]]
+    return entrant.predictions["test"]

@@ -1,0 +1,158 @@
+"""Some ingredients of a pool, and what the columns of the table make of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Dataset
+from .contenders import Kind
+from .greedy import Greedy, greedy_members
+from .learned import Learning
+from .metrics import METRICS, Metric
+from .predictions import BATCH, Predictions, Tally, predict
+from .singles import JUDGED, Singles, network_scores, split_of
+from .soups import Reestimate, soup
+
+Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
+"""Trains a student: (start, training data, soft targets [N, L], seed) to a network in evaluation
+mode; the start is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all trials of a comparison share.
+
+    Attributes:
+        metric: what is chosen by, on the selection split.
+        metrics: all that are reported.
+        reestimate: of batch-norm statistics, for a second row of each soup.
+        distil: trains the distilled network.
+        learning: how the learned soup's weights are found.
+        seed: of what draws at random.
+        batch_size: samples of one forward pass.
+        tally: where the samples run are noted.
+    """
+
+    metric: Metric = METRICS["accuracy"]
+    metrics: tuple[Metric, ...] = (METRICS["accuracy"],)
+    reestimate: Reestimate | None = None
+    distil: Distil | None = None
+    learning: Learning = field(default_factory=Learning)
+    seed: int = 0
+    batch_size: int = BATCH
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Entrant:
+    """One column's result for one trial.
+
+    Attributes:
+        method, kind: as in the table.
+        forwards: network evaluations that one sample costs.
+        predictions: on each split; or
+        singles: the ingredients whose scores are averaged, which were predicted before.
+        own: scores of metrics that run a network themselves, by (split, metric).
+    """
+
+    method: str
+    kind: Kind
+    forwards: int
+    predictions: Mapping[str, Predictions] = field(default_factory=dict[str, Predictions])
+    singles: tuple[int, ...] = ()
+    own: Mapping[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trial:
+    """N ingredients of a pool: their predictions, and how soups of them are run and scored."""
+
+    singles: Singles
+    members: tuple[int, ...]
+    setting: Setting
+
+    def seen(self, split: str, members: Sequence[int] | None = None) -> list[Predictions]:
+        """Predictions of the (or some) members on a split."""
+        chosen = self.members if members is None else members
+        return [self.singles.runs[split][i] for i in chosen]
+
+    @cached_property
+    def scores(self) -> Mapping[int, float]:
+        """Of each member alone on the selection split; larger is better."""
+        scores = self.singles.scores(self.setting.metric)
+        return {i: _or_worst(scores[i]) for i in self.members}
+
+    @property
+    def best(self) -> int:
+        """The member that is best on the selection split; of equals the first."""
+        return max(self.members, key=self.scores.__getitem__)
+
+    @cached_property
+    def greedy(self) -> Greedy:
+        """The greedy soup's members; at most N - 1 soups are run on the selection split."""
+        return greedy_members(self.scores, self._score_of_soup)
+
+    def score(self, selection: Predictions) -> float:
+        """By the metric that chooses; larger is better, and no number is worst."""
+        metric = self.setting.metric
+        assert metric.value is not None
+        return _or_worst(metric.sign * metric.value(selection))
+
+    def _score_of_soup(self, members: tuple[int, ...]) -> float:
+        pool, metric = self.singles.pool, self.setting.metric
+        network = soup(pool, members)
+        if metric.of_network:
+            return _or_worst(metric.sign * metric.of_network(network, pool.splits.selection))
+        return self.score(self.run(network, "selection", "greedy-soup candidate"))
+
+    def run(self, network: nn.Module, split: str, called: str) -> Predictions:
+        """A new network's predictions on a split."""
+        return predict(
+            network,
+            split_of(self.singles.pool.splits, split),
+            batch_size=self.setting.batch_size,
+            tally=self.setting.tally,
+            called=called,
+        )
+
+    def of_network(self, method: str, kind: Kind, network: nn.Module) -> Entrant:
+        """A new network, run over each split once."""
+        return Entrant(
+            method=method,
+            kind=kind,
+            forwards=1,
+            predictions={split: self.run(network, split, method) for split in JUDGED},
+            own=network_scores(network, self.singles.pool.splits, self.setting.metrics),
+        )
+
+    def of_members(
+        self,
+        method: str,
+        join: Callable[[Sequence[Predictions]], Predictions],
+        members: Sequence[int] | None = None,
+    ) -> Entrant:
+        """An ensemble of the (or some) members' predictions; nothing is run."""
+        joined = {split: join(self.seen(split, members)) for split in JUDGED}
+        return Entrant(
+            method=method,
+            kind="ensemble",
+            forwards=joined["test"].forwards,
+            predictions=joined,
+        )
+
+    def soft_targets(self, split: str) -> Tensor:
+        """The members' mean probabilities, [N, L]."""
+        seen = self.seen(split)
+        spread = torch.sigmoid if seen[0].is_multilabel else _softmax
+        return torch.stack([spread(one.logits) for one in seen]).mean(dim=0)
+
+
+def _softmax(logits_NL: Tensor) -> Tensor:
+    return logits_NL.softmax(dim=1)
+
+
+def _or_worst(score: float) -> float:
+    return score if score == score else float("-inf")
