@@ -13,7 +13,7 @@ from stockpot.report import render_page, write_report
 from stockpot.report.page import how_it_was_measured
 from stockpot.report.styles import TABLE_1
 
-from .making import SCENARIOS, comparison, confusion, grid, row, single_count, sweep, verdict, whole
+from .making import SCENARIOS, comparison, confusion, grid, row, single_count, verdict, whole
 
 
 class Page(HTMLParser):
@@ -141,12 +141,12 @@ def test_pools_that_were_not_averaged_have_rows_of_their_own():
 
 def test_differences_have_the_p_values_of_the_verdict(pages):
     table = Page(pages["whole"]).tables
-    (found,) = [one for one in table if one[0][1] == "minus"]
-    assert found[0] == ["method", "minus", "difference, points", "p, corrected", "told apart"]
+    found = next(one for one in table if one[0][1] == "minus")
+    assert found[0] == ["method", "minus", "N", "difference, points", "p, corrected", "told apart"]
     assert found[1:] == [
-        ["greedy-soup", "single-best", "+1.2|0.4 to 2.0", "0.008", "yes"],
-        ["logits-ensemble", "greedy-soup", "+0.9|-0.1 to 1.8", "0.090", "no"],
-        ["uniform-soup", "single-mean", "+0.8|0.1 to 1.5", "—", "yes"],
+        ["greedy-soup", "single-best", "—", "+1.2|0.4 to 2.0", "0.008", "yes"],
+        ["logits-ensemble", "greedy-soup", "—", "+0.9|-0.1 to 1.8", "0.090", "no"],
+        ["uniform-soup", "single-mean", "10", "+0.8|0.1 to 1.5", "—", "yes"],
     ]
 
 
@@ -202,10 +202,20 @@ def test_names_are_escaped_wherever_they_stand():
     Page(page)
 
 
+def test_differences_of_smaller_counts_are_folded_away(pages):
+    folded = pages["whole"].partition("The same for every smaller N.")[2]
+    assert "<td>no</td>" in folded.partition("</details>")[0]
+
+
+def test_samples_that_were_not_finite_are_shown_beside_the_value():
+    page = Page(render_page(comparison([row(non_finite=0.25)])))
+    assert "; 25% not finite" in str(page.tables[0])
+
+
 def test_what_is_not_finite_is_said_and_not_drawn():
     rows = [row(n=2), row(n=3), row("ties", float("nan"), n=2), row("ties", float("inf"), n=3)]
     page = render_page(comparison(rows))
-    assert "not finite|not finite to not finite" in str(Page(page).tables[0])
+    assert "not finite|no interval" in str(Page(page).tables[0])
     assert "Not drawn, because not finite: ties." in page
 
 
@@ -225,7 +235,7 @@ def test_pools_and_margin_are_explained_as_they_are():
 
 
 def test_equal_comparisons_give_equal_pages(pages):
-    assert render_page(sweep()) == pages["sweep"]
+    assert render_page(whole()) == pages["whole"]
 
 
 def test_a_comparison_without_rows_is_refused(tmp_path):
@@ -261,7 +271,7 @@ def test_the_json_is_json_where_numbers_are_not_finite(tmp_path):
         raise AssertionError(name)
 
     read = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
-    assert [one["value"] for one in read["rows"]] == ["NaN", "Infinity", "-Infinity"]
+    assert [one["value"] for one in read["rows"]] == [None] * 3
 
 
 def test_what_cannot_be_written_is_said(tmp_path):

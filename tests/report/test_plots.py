@@ -22,7 +22,7 @@ from stockpot.report import (
 )
 from stockpot.report.axes import spread
 from stockpot.report.confusions import MOST, mistakes, shown_classes
-from stockpot.report.curves import gaps, pool_gaps
+from stockpot.report.curves import gaps, trial_gaps
 from stockpot.report.decisions import greedy_runs
 from stockpot.report.styles import styles
 from stockpot.report.view import Cell, view
@@ -125,14 +125,14 @@ def test_the_gap_is_ensemble_minus_soup():
     assert {20, 5, 0} <= heights
 
 
-def test_the_gap_of_each_pool_is_paired_within_the_pool():
+def test_the_gap_of_each_trial_is_paired_within_the_trial():
     rows = [
         row(method, value + seed / 10, seed=seed)
         for seed in (0, 1)
         for method, value in {"logits-ensemble": 0.6, "uniform-soup": 0.5}.items()
     ]
     means = [row("logits-ensemble", 0.65), row("uniform-soup", 0.55)]
-    found = pool_gaps(comparison([*rows, *means]))
+    found = trial_gaps(comparison([*rows, *means]))
     assert found[NONE, "uniform-soup"] == [(2, pytest.approx(0.1)), (2, pytest.approx(0.1))]
 
 

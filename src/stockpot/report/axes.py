@@ -1,5 +1,6 @@
 """What all figures share: panels, how axes look, labels that do not overlap."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,9 @@ def dress(ax: Any, *, title: str = "", x: str = "", y: str = "", grid: str = "y"
 
 
 def interval_bar(ax: Any, row: Row, unit: Unit, style: Style, place: float, *, flat: bool) -> None:
-    """The 95% interval of a row at `place`, lying down where `flat`."""
+    """The 95% interval of a row at `place`, if it has one, lying down where `flat`."""
+    if not (math.isfinite(row.low) and math.isfinite(row.high)):
+        return
     ends = [unit.factor * row.low, unit.factor * row.high]
     line = (ends, [place, place]) if flat else ([place, place], ends)
     ax.plot(*line, color=style.colour, linewidth=1.3, solid_capstyle="butt")

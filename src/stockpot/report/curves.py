@@ -1,5 +1,6 @@
 """Quality, and the gap between ensemble and soup, against the number of networks."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -84,8 +85,8 @@ def _methods(shown: View, cell: Cell, families: frozenset[str] = frozenset()) ->
 def _limits(shown: View, cell: Cell) -> tuple[float, float]:
     """A little more than the intervals of a cell reach."""
     rows = [row for row in shown.finite() if cell_of(row) == cell]
-    low = shown.unit.factor * min(min(row.low, row.value) for row in rows)
-    high = shown.unit.factor * max(max(row.high, row.value) for row in rows)
+    ends = [end for row in rows for end in (row.low, row.value, row.high) if math.isfinite(end)]
+    low, high = shown.unit.factor * min(ends), shown.unit.factor * max(ends)
     edge = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
     return low - edge, high + edge
 
@@ -159,8 +160,8 @@ def gaps(shown: View) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
     return {key: sorted(points) for key, points in found.items()}
 
 
-def pool_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
-    """The same for each pool by itself, where the comparison has them beside their mean."""
+def trial_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
+    """The same for each pool, and subset of it, where the comparison has them beside their mean."""
     shown = view(result)
     rows = tuple(
         row
@@ -174,7 +175,7 @@ def pool_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, floa
 
 
 def plot_gap(result: Comparison, ax: Any = None) -> Any:
-    """How far the logits ensemble is above each soup, against N; a small dot is one pool's gap.
+    """How far the logits ensemble is above each soup, against N; small dots are single trials.
 
     Args:
         result: what was compared.
@@ -188,7 +189,7 @@ def plot_gap(result: Comparison, ax: Any = None) -> Any:
         ExtraError: without matplotlib.
     """
     shown, drawn = view(result), styles(result)
-    lines, dots = gaps(shown), pool_gaps(result)
+    lines, dots = gaps(shown), trial_gaps(result)
     cells = tuple(dict.fromkeys(cell for cell, _ in lines))
     if not cells:
         raise StockpotError(f"there is no {ENSEMBLE} beside a soup of equal N: no gap to draw.")

@@ -90,8 +90,8 @@ _PLANNED = (
         "The gap between ensemble and soup",
         plot_gap,
         lambda _result, shown: any(n > 1 for points in gaps(shown).values() for n, _ in points),
-        "Above the dotted line the ensemble is ahead. Small dots are single pools of networks: "
-        "where they straddle the line, the sign of the gap is not certain.",
+        "Above the dotted line the ensemble is ahead. Small dots are single trials, one subset of "
+        "one pool: where they straddle the line, the sign of the gap is not certain.",
     ),
     _Planned(
         "decisions",

@@ -1,5 +1,6 @@
 """Every contender at a glance; a plot takes a result and an Axes, never a model."""
 
+import math
 from typing import Any
 
 from ..data.extras import optional
@@ -29,9 +30,10 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
     shown, drawn = view(result), styles(result)
     rows = [row for row in shown.rows if drawable(row)]
     rows.sort(key=lambda row: (-_KINDS.index(row.kind), row.value))
-    if ax is None:
+    callers = ax is not None
+    if not callers:
         figure = optional("matplotlib.figure").Figure(
-            figsize=(8, 1.4 + 0.32 * len(rows)), layout="constrained"
+            figsize=(8, 1.8 + 0.3 * len(rows)), layout="constrained"
         )
         ax = figure.subplots()
     for height, row in enumerate(rows):
@@ -43,7 +45,7 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
     ax.set_title(plain(result.title, longest=90), loc="left", fontsize=11)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    _families(ax, rows)
+    _families(ax, rows, callers=callers)
     return ax
 
 
@@ -54,7 +56,7 @@ def _dot(ax: Any, row: Row, shown: View, style: Style, height: int) -> None:
     cost = f", {row.forwards} evaluations" if row.forwards > 1 else ""
     ax.annotate(
         f"{shown.unit.show(row.value)}{cost}",
-        (max(shown.unit.factor * row.high, value), height),
+        (shown.unit.factor * row.high if math.isfinite(row.high) else value, height),
         xytext=(6, 0),
         textcoords="offset points",
         va="center",
@@ -62,8 +64,8 @@ def _dot(ax: Any, row: Row, shown: View, style: Style, height: int) -> None:
     )
 
 
-def _families(ax: Any, rows: list[Row]) -> None:
-    """What the colours and markers mean, under the axis."""
+def _families(ax: Any, rows: list[Row], *, callers: bool) -> None:
+    """What the colours and markers mean, under the axis; `callers`: the Axes is not our own."""
     present = [key for key in FAMILIES if any(family_of(row) == key for row in rows)]
     line = optional("matplotlib.lines").Line2D
     handles = [
@@ -71,11 +73,15 @@ def _families(ax: Any, rows: list[Row]) -> None:
         for key in present
         for styled in [Style(FAMILIES[key].colour, FAMILIES[key].marker, "solid", hollow=False)]
     ]
-    ax.legend(
-        handles=handles,
-        loc="upper center",
+    place: dict[str, Any] = {
+        "loc": "upper center",
         # A row and a half under the axis, however many rows there are.
-        bbox_to_anchor=(0.4, -1.5 / max(len(rows), 1)),
+        "bbox_to_anchor": (0.4, -1.5 / max(len(rows), 1)),
+    }
+    where = ax if callers else ax.figure
+    where.legend(
+        handles=handles,
+        **(place if callers else {"loc": "outside lower left"}),
         ncols=3,
         frameon=False,
         fontsize=SMALL,

@@ -1,8 +1,7 @@
 """The report: one HTML file that needs no network and no script, beside its numbers."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +70,8 @@ def write_report(comparison: Comparison, out: Path) -> None:
     """Write report.html, results.csv and results.json into `out`, replacing those of before.
 
     Each is written beside its place and renamed into it, so none is ever half there; all are
-    rendered before the first is written. In results.json a number that is not finite is the text
-    "NaN", "Infinity" or "-Infinity", because JSON has no such number.
+    rendered before the first is written. In results.json a number that is not finite is null,
+    because JSON has no such number; results.csv has it as it is.
 
     Args:
         comparison: what to write.
@@ -85,8 +84,7 @@ def write_report(comparison: Comparison, out: Path) -> None:
     """
     files = {
         "results.csv": comparison.to_csv(),
-        "results.json": json.dumps(_as_json(comparison.as_dict()), indent=1, allow_nan=False)
-        + "\n",
+        "results.json": json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n",
         "report.html": render_page(comparison),
     }
     try:
@@ -163,7 +161,12 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
             (sheets.results(view(comparison)),),
             _present(sheets.parts(comparison), *sheets.further_results(comparison)),
         ),
-        _Section("differences", "Differences", _present(sheets.differences(comparison))),
+        _Section(
+            "differences",
+            "Differences",
+            _present(sheets.differences(comparison)),
+            _present(sheets.further_differences(comparison)),
+        ),
         _Section("costs", "Costs", (sheets.costs(comparison),)),
         _Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),
         _Section("mistakes", "Mistakes", _present(sheets.confusions(comparison))),
@@ -173,14 +176,3 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
 
 def _present(*candidates: sheets.Table | None) -> tuple[sheets.Table, ...]:
     return tuple(one for one in candidates if one is not None)
-
-
-def _as_json(value: object) -> object:
-    """The value with numbers that JSON does not have as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, Mapping):
-        return {str(key): _as_json(one) for key, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_as_json(one) for one in value]
-    return value

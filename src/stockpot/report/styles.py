@@ -82,11 +82,11 @@ class Style:
 def family_of(row: Row) -> str:
     """The key in FAMILIES of the row's method."""
     name = row.method.partition(":")[0]
+    if name == "distilled":
+        return name
     if row.kind == "control":
         return "control"
-    if name in FAMILIES and row.kind != "single":
-        return name
-    if name == "distilled":
+    if name in FAMILIES and row.kind == "merge":
         return name
     if row.kind == "ensemble" and "features" in name:
         return "features"

@@ -1,7 +1,7 @@
 """The tables of the page, as values: what stands in each cell and by what it sorts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluation.comparison import Comparison, Cost, Row
@@ -148,38 +148,58 @@ def parts(result: Comparison) -> Table | None:
 
 
 def differences(result: Comparison) -> Table | None:
-    """Pairs of methods on the same samples, with p-values where the verdict has them."""
-    unit = view(result).unit
-    evidence = result.verdict.evidence if result.verdict else ()
-    tested = dict(evidence)
-    pairs = list(dict.fromkeys([*tested, *result.differences]))
-    if not pairs:
-        return None
-    lines = tuple(_pair(pair, tested.get(pair), unit) for pair in pairs)
-    headings = (
-        Entry("method"),
-        Entry("minus"),
-        Entry(f"difference, {unit.gap_label()}"),
-        Entry("p, corrected"),
-        Entry("told apart"),
-    )
+    """The verdict's evidence with its p-values, and the pairs of methods at the largest N."""
+    tested = dict(result.verdict.evidence) if result.verdict else {}
+    most = max((pair.n for pair in result.differences), default=0)
+    pairs = dict.fromkeys([*tested, *(pair for pair in result.differences if pair.n == most)])
     caption = (
         "Differences on the same test samples, with the paired 95% interval under each; p-values "
         "after Holm's correction, where the verdict rests on them."
     )
+    return _pairs(list(pairs), tested, view(result).unit, caption)
+
+
+def further_differences(result: Comparison) -> Table | None:
+    """The pairs of methods at every smaller N."""
+    most = max((pair.n for pair in result.differences), default=0)
+    pairs = [pair for pair in result.differences if pair.n < most]
+    return _pairs(pairs, {}, view(result).unit, "The same for every smaller N.")
+
+
+def _pairs(
+    pairs: Sequence[Difference], tested: Mapping[Difference, float], unit: Unit, caption: str
+) -> Table | None:
+    if not pairs:
+        return None
+    counted = any(pair.n for pair in pairs)
+    headings = (
+        Entry("method"),
+        Entry("minus"),
+        *([Entry("N")] if counted else []),
+        Entry(f"difference, {unit.gap_label()}"),
+        *([Entry("p, corrected")] if tested else []),
+        Entry("told apart"),
+    )
+    lines = tuple(
+        (
+            Entry(readable(pair.a)),
+            Entry(readable(pair.b)),
+            *([Entry(str(pair.n), key=pair.n) if pair.n else EMPTY] if counted else []),
+            Entry(
+                unit.show_difference(pair.interval.value),
+                interval_words(pair.interval, unit),
+                _key(pair.interval.value),
+            ),
+            *([_p_value(tested.get(pair))] if tested else []),
+            Entry("yes" if pair.decided() else "no"),
+        )
+        for pair in pairs
+    )
     return Table(caption, headings, lines, names=2)
 
 
-def _pair(pair: Difference, p: float | None, unit: Unit) -> tuple[Entry, ...]:
-    span = pair.interval
-    told = "yes" if pair.decided() else "no"
-    return (
-        Entry(readable(pair.a)),
-        Entry(readable(pair.b)),
-        Entry(unit.show_difference(span.value), interval_words(span, unit), _key(span.value)),
-        EMPTY if p is None else Entry(show_probability(p), key=_key(p)),
-        Entry(told),
-    )
+def _p_value(p: float | None) -> Entry:
+    return EMPTY if p is None else Entry(show_probability(p), key=_key(p))
 
 
 def costs(result: Comparison) -> Table:
@@ -266,14 +286,17 @@ def confusions(result: Comparison) -> Table | None:
 
 
 def interval_words(span: Interval | Row, unit: Unit) -> str:
-    """The interval's ends: "91.0 to 93.5"."""
+    """The interval's ends: "91.0 to 93.5"; nothing where there is none."""
+    if not (math.isfinite(span.low) and math.isfinite(span.high)):
+        return "no interval"
     return f"{unit.show(span.low)} to {unit.show(span.high)}"
 
 
 def _value(row: Row | None, unit: Unit) -> Entry:
     if row is None:
         return EMPTY
-    return Entry(unit.show(row.value), interval_words(row, unit), _key(row.value))
+    broken = f"; {100 * row.non_finite:.2g}% not finite" if row.non_finite else ""
+    return Entry(unit.show(row.value), interval_words(row, unit) + broken, _key(row.value))
 
 
 def _place(row: Row) -> tuple[Cell, int, int, int]:

@@ -58,7 +58,7 @@ class View:
         return tuple(row for row in self.rows if not row.method.startswith(MEMBER))
 
     def finite(self) -> tuple[Row, ...]:
-        """The contenders that can be drawn: value and interval are numbers."""
+        """The contenders that can be drawn."""
         return tuple(row for row in self.contenders() if drawable(row))
 
     def counts(self) -> tuple[int, ...]:
@@ -73,8 +73,8 @@ class View:
 
 
 def drawable(row: Row) -> bool:
-    """Whether the row's value and its interval are finite."""
-    return all(math.isfinite(part) for part in (row.value, row.low, row.high))
+    """Whether the row's value is finite; it may have no interval."""
+    return math.isfinite(row.value)
 
 
 def cell_of(row: Row) -> Cell:
