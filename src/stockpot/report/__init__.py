@@ -1,4 +1,14 @@
-"""Figures: one function a result, drawn on the caller's axes."""
+"""Figures, one function a result, drawn on the caller's axes; and the page that holds them all."""
 
+from .confusions import plot_confusion as plot_confusion
+from .costs import plot_cost as plot_cost
+from .curves import plot_gap as plot_gap
+from .curves import plot_quality as plot_quality
+from .decisions import plot_decisions as plot_decisions
 from .figures import plot_comparison as plot_comparison
-from .figures import save_figure as save_figure
+from .page import render_page as render_page
+from .page import write_report as write_report
+from .svg import save_figure as save_figure
+from .sweeps import plot_data_sets as plot_data_sets
+from .sweeps import plot_networks as plot_networks
+from .view import only as only

@@ -1,30 +1,20 @@
-"""What a comparison looks like; a plot takes a result and an Axes, never a model."""
+"""Every contender at a glance; a plot takes a result and an Axes, never a model."""
 
-from collections.abc import Mapping
-from pathlib import Path
+import math
 from typing import Any
 
 from ..data.extras import optional
-from ..evaluation import Comparison
+from ..evaluation.comparison import Comparison, Row
+from .axes import SMALL, dress, interval_bar
+from .styles import FAMILIES, Style, family_of, styles
+from .units import plain
+from .view import View, drawable, view
 
-COLOURS: Mapping[str, str] = {
-    "single": "#6b7280",
-    "merge": "#0072b2",
-    "ensemble": "#009e73",
-    "control": "#d55e00",
-}
-"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
-
-LEGEND: Mapping[str, str] = {
-    "single": "single networks",
-    "merge": "merges: one network",
-    "ensemble": "ensemble: every network runs",
-    "control": "controls",
-}
+_KINDS = ("single", "merge", "ensemble", "control")
 
 
 def plot_comparison(result: Comparison, ax: Any = None) -> Any:
-    """Accuracy of each contender as a dot with its 95% interval, best at the top of its kind.
+    """The metric of each contender as a dot with its 95% interval, best at the top of its kind.
 
     Args:
         result: what was compared.
@@ -34,62 +24,65 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
         The Axes.
 
     Raises:
+        StockpotError: without a row of the whole split.
         ExtraError: without matplotlib.
     """
-    wanted = ("test", "accuracy")
-    rows = [row for row in result.overall() if (row.split, row.metric) == wanted]
-    kinds = list(COLOURS)
-    rows.sort(key=lambda row: (-kinds.index(row.kind), row.value))
-    if ax is None:
+    shown, drawn = view(result), styles(result)
+    rows = [row for row in shown.rows if drawable(row)]
+    rows.sort(key=lambda row: (-_KINDS.index(row.kind), row.value))
+    callers = ax is not None
+    if not callers:
         figure = optional("matplotlib.figure").Figure(
-            figsize=(8, 1.4 + 0.32 * len(rows)), layout="constrained"
+            figsize=(8, 1.8 + 0.3 * len(rows)), layout="constrained"
         )
         ax = figure.subplots()
     for height, row in enumerate(rows):
-        value, low, high = (100 * part for part in (row.value, row.low, row.high))
-        colour = COLOURS[row.kind]
-        ax.plot([low, high], [height, height], color=colour, linewidth=2, solid_capstyle="butt")
-        ax.plot([value], [height], "o", color=colour, markersize=6)
-        cost = f", {row.forwards} evaluations" if row.forwards > 1 else ""
-        ax.annotate(
-            f"{value:.1f}{cost}",
-            (high, height),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=colour,
-        )
-    _dress(ax, result, [row.method for row in rows])
-    present = [kind for kind in kinds if any(row.kind == kind for row in rows)]
-    handles = [
-        ax.plot([], [], "o-", color=COLOURS[kind], label=LEGEND[kind])[0] for kind in present
-    ]
-    below = (0.4, -1.5 / len(rows))  # a row and a half under the axis, however many rows there are
-    ax.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=below,
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-    )
+        _dot(ax, row, shown, drawn[row.method], height)
+    ax.set_yticks(range(len(rows)), [plain(row.method) for row in rows])
+    if shown.unit.sign == "%":
+        ax.set_xlim(0, 100)
+    dress(ax, x=f"{shown.split} {shown.unit.label()} (bar: 95% interval)", grid="x")
+    ax.set_title(plain(result.title, longest=90), loc="left", fontsize=11)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    _families(ax, rows, callers=callers)
     return ax
 
 
-def _dress(ax: Any, result: Comparison, names: list[str]) -> None:
-    ax.set_yticks(range(len(names)), names)
-    ax.set_xlim(0, 100)
-    ax.set_xlabel("test accuracy, % (bar: 95% interval)")
-    ax.set_title(result.title, loc="left", fontsize=11)
-    ax.grid(axis="x", color="#e5e7eb")
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+def _dot(ax: Any, row: Row, shown: View, style: Style, height: int) -> None:
+    interval_bar(ax, row, shown.unit, style, height, flat=True)
+    value = shown.unit.factor * row.value
+    ax.plot([value], [height], linestyle="none", **style.marks(6))
+    cost = f", {row.forwards} evaluations" if row.forwards > 1 else ""
+    ax.annotate(
+        f"{shown.unit.show(row.value)}{cost}",
+        (shown.unit.factor * row.high if math.isfinite(row.high) else value, height),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+    )
 
 
-def save_figure(ax: Any, path: Path) -> None:
-    """Save the figure of `ax` as SVG: text stays text, equal results give equal bytes."""
-    settings = {"svg.hashsalt": "stockpot", "svg.fonttype": "none"}
-    with optional("matplotlib").rc_context(settings):
-        ax.figure.savefig(path, format="svg", metadata={"Date": None})
+def _families(ax: Any, rows: list[Row], *, callers: bool) -> None:
+    """What the colours and markers mean, under the axis; `callers`: the Axes is not our own."""
+    present = [key for key in FAMILIES if any(family_of(row) == key for row in rows)]
+    line = optional("matplotlib.lines").Line2D
+    handles = [
+        line([], [], linestyle="none", **styled.marks(6), label=FAMILIES[key].words)
+        for key in present
+        for styled in [Style(FAMILIES[key].colour, FAMILIES[key].marker, "solid", hollow=False)]
+    ]
+    place: dict[str, Any] = {
+        "loc": "upper center",
+        # A row and a half under the axis, however many rows there are.
+        "bbox_to_anchor": (0.4, -1.5 / max(len(rows), 1)),
+    }
+    where = ax if callers else ax.figure
+    where.legend(
+        handles=handles,
+        **(place if callers else {"loc": "outside lower left"}),
+        ncols=3,
+        frameon=False,
+        fontsize=SMALL,
+    )

@@ -1,0 +1,139 @@
+"""Which figures a page shows, with the words under them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluation.comparison import Comparison
+from .confusions import MOST, plot_confusion
+from .costs import plot_cost
+from .curves import gaps, plot_gap, plot_quality
+from .decisions import plot_decisions
+from .figures import plot_comparison
+from .svg import inline_svg
+from .sweeps import plot_data_sets, plot_networks
+from .view import View, view
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure in a page.
+
+    Attributes:
+        name: its id.
+        title: its question.
+        svg: the element.
+        caption: what to see.
+    """
+
+    name: str
+    title: str
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    name: str
+    title: str
+    plot: Callable[[Comparison], Any]
+    wanted: Callable[[Comparison, View], bool]
+    caption: str
+
+
+_BARS = "Bars are 95% intervals."
+
+_PLANNED = (
+    _Planned(
+        "contenders",
+        "Every contender at a glance",
+        plot_comparison,
+        lambda _result, shown: len(shown.cells()) == 1 and not shown.grows(),
+        f"{_BARS} Best at the top of each kind: how far are merges from the ensemble above them "
+        "and from the single networks below?",
+    ),
+    _Planned(
+        "quality",
+        "Quality against the number of networks",
+        plot_quality,
+        lambda _result, shown: shown.grows(),
+        f"{_BARS} What costs one network stands left, what runs every member right, single "
+        "networks in both. A soup that falls below the mean single network should not be used; "
+        "where an ensemble's line is flat, further members only cost.",
+    ),
+    _Planned(
+        "networks",
+        "Quality by architecture",
+        plot_networks,
+        lambda _result, shown: len({cell.network for cell in shown.cells()}) > 1,
+        f"{_BARS} Each band is one architecture. Soups that lie left of the single networks in one "
+        "band and right of them in another say that merging depends on the architecture.",
+    ),
+    _Planned(
+        "data-sets",
+        "Quality by data set",
+        plot_data_sets,
+        lambda _result, shown: len({cell.data for cell in shown.cells()}) > 1,
+        f"{_BARS} Each band is one data set. An order of the methods that changes from band to "
+        "band is a finding about the data, not about the methods.",
+    ),
+    _Planned(
+        "cost",
+        "Quality against cost",
+        plot_cost,
+        lambda _result, shown: any(row.forwards > 1 for row in shown.finite()),
+        f"{_BARS} Up is better, left is cheaper; what costs the same stands side by side. A point "
+        "with another above it and to its left is not worth its price.",
+    ),
+    _Planned(
+        "gap",
+        "The gap between ensemble and soup",
+        plot_gap,
+        lambda _result, shown: any(n > 1 for points in gaps(shown).values() for n, _ in points),
+        "Above the dotted line the ensemble is ahead. Small dots are single trials, one subset of "
+        "one pool: where they straddle the line, the sign of the gap is not certain.",
+    ),
+    _Planned(
+        "decisions",
+        "Greedy soup's decisions",
+        plot_decisions,
+        lambda result, _shown: bool(result.decisions),
+        "Top to bottom in the order of the single scores. Filled and + were accepted, hollow and – "
+        "were left out; the line is the score of the soup as it grew. A soup of one network is the "
+        "best single network.",
+    ),
+    _Planned(
+        "confusion",
+        "Confusion of the winner",
+        plot_confusion,
+        lambda result, _shown: result.confusion is not None and bool(result.confusion.classes),
+        "Rows are the true classes, columns what was said. The darker a cell, the larger its part "
+        f"of the row; mistakes are red. Of more than {MOST} classes those with the most mistakes "
+        "are shown.",
+    ),
+)
+
+
+def drawings(result: Comparison) -> tuple[Drawing, ...]:
+    """Every figure that the comparison has something for.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    shown = view(result)
+    if not shown.finite():
+        return ()
+    return tuple(_draw(one, result, shown) for one in _PLANNED if one.wanted(result, shown))
+
+
+def _draw(planned: _Planned, result: Comparison, shown: View) -> Drawing:
+    left_out = sorted({row.method for row in shown.contenders()} - _drawn(shown))
+    missing = f" Not drawn, because not finite: {', '.join(left_out)}." if left_out else ""
+    svg = inline_svg(
+        planned.plot(result), name=planned.name, title=planned.title, description=planned.caption
+    )
+    return Drawing(planned.name, planned.title, svg, planned.caption + missing)
+
+
+def _drawn(shown: View) -> set[str]:
+    return {row.method for row in shown.finite()}

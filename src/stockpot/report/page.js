@@ -1,0 +1,24 @@
+"use strict";
+for (const heading of document.querySelectorAll("table.sortable thead th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...heading.childNodes);
+  button.addEventListener("click", () => sortBy(heading));
+  heading.append(button);
+}
+function sortBy(heading) {
+  const upwards = heading.getAttribute("aria-sort") !== "ascending";
+  for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", upwards ? "ascending" : "descending");
+  const body = heading.closest("table").tBodies[0];
+  const key = (row) => {
+    const cell = row.cells[heading.cellIndex];
+    return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
+  };
+  const order = (a, b) => {
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // words after numbers
+    const apart = typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
+    return upwards ? apart : -apart;
+  };
+  body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
+}

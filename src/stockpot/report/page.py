@@ -1,0 +1,178 @@
+"""The report: one HTML file that needs no network and no script, beside its numbers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.extras import optional
+from ..errors import OutputError
+from ..evaluation.comparison import Comparison
+from . import tables as sheets
+from .drawings import drawings
+from .units import readable
+from .view import AVERAGED, view
+
+CHOICES: Mapping[str, str] = {
+    "keep-best": "Keep the best single network",
+    "uniform-soup": "Soup them all",
+    "greedy-soup": "Soup them greedily",
+    "ensemble": "Keep them all and run the ensemble",
+    "undecided": "The data do not decide",
+}
+"""A verdict's choice as advice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A heading, what stands under it, and tables that are folded away."""
+
+    name: str
+    heading: str
+    tables: tuple[sheets.Table, ...] = ()
+    folded: tuple[sheets.Table, ...] = ()
+
+
+def render_page(comparison: Comparison, *, title: str | None = None) -> str:
+    """The page of a comparison, as text: verdict, tables, figures, costs, facts.
+
+    Names are escaped; parts for which the comparison has nothing are left out. Equal comparisons
+    give equal text.
+
+    Args:
+        comparison: what to show.
+        title: of the page; the comparison's own without one.
+
+    Raises:
+        StockpotError: where the comparison has no row of a whole split.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    jinja2 = optional("jinja2")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        title=readable(comparison.title if title is None else title),
+        choice=_choice(comparison),
+        sentences=_sentences(comparison),
+        sections=_sections(comparison),
+        drawings=drawings(comparison),
+        facts=[(readable(name), readable(fact)) for name, fact in comparison.facts],
+        measured=how_it_was_measured(comparison),
+    )
+
+
+def write_report(comparison: Comparison, out: Path) -> None:
+    """Write report.html, results.csv and results.json into `out`, replacing those of before.
+
+    Each is written beside its place and renamed into it, so none is ever half there; all are
+    rendered before the first is written. In results.json a number that is not finite is null,
+    because JSON has no such number; results.csv has it as it is.
+
+    Args:
+        comparison: what to write.
+        out: folder; made where it is missing.
+
+    Raises:
+        OutputError: where a file cannot be written.
+        StockpotError: where the comparison has no row of a whole split.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    files = {
+        "results.csv": comparison.to_csv(),
+        "results.json": json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n",
+        "report.html": render_page(comparison),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            _write(out / name, text)
+    except OSError as error:
+        raise OutputError(f"cannot write the report into {out}: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside `path`, then rename; whatever fails, nothing half-written stays."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
+    """What the numbers mean, in sentences, as far as the rows show it."""
+    rows = comparison.overall()
+    pools = {row.seed for row in rows if row.seed != AVERAGED}
+    splits = {row.split for row in rows}
+    said: list[str] = list(comparison.choices)
+    if "selection" in splits or comparison.verdict:
+        said.append(
+            "Whatever was chosen was chosen on the selection split; the test split was looked at "
+            "once, for the numbers here."
+        )
+    if any(row.seed == AVERAGED for row in rows):
+        count = f"{len(pools)} pools" if len(pools) > 1 else "pools"
+        said.append(
+            f"Values are means over {count} of networks, each trained with a seed of its own. The "
+            "intervals resample whole pools, then test samples; subsets of one pool are averaged "
+            "and not counted as independent."
+        )
+    elif len(pools) == 1:
+        said.append(
+            "There is one pool of networks. The intervals are over test samples: they do not say "
+            "how networks trained with other seeds would do."
+        )
+    said.append(
+        "Differences are paired: both methods saw the same samples. An output that is not finite "
+        "counts as wrong."
+    )
+    if comparison.verdict:
+        unit = view(comparison).unit
+        margin = f"{unit.show(comparison.verdict.margin)} {unit.gap_label()}"
+        said.append(f"Differences of up to {margin} count as none (the margin of equivalence).")
+    return tuple(readable(one) for one in said)
+
+
+def _choice(comparison: Comparison) -> str:
+    if comparison.verdict is None:
+        return ""
+    choice = comparison.verdict.choice
+    return CHOICES.get(choice, readable(choice))
+
+
+def _sentences(comparison: Comparison) -> tuple[str, ...]:
+    """The verdict's sentence and the conclusion, without saying a thing twice."""
+    said = [comparison.verdict.sentence if comparison.verdict else "", comparison.conclusion]
+    return tuple(dict.fromkeys(readable(one) for one in said if one))
+
+
+def _sections(comparison: Comparison) -> Mapping[str, _Section]:
+    """The sections of tables that have any, by name."""
+    found = (
+        _Section(
+            "results",
+            "Results",
+            (sheets.results(view(comparison)),),
+            _present(sheets.parts(comparison), *sheets.further_results(comparison)),
+        ),
+        _Section(
+            "differences",
+            "Differences",
+            _present(sheets.differences(comparison)),
+            _present(sheets.further_differences(comparison)),
+        ),
+        _Section("costs", "Costs", (sheets.costs(comparison),)),
+        _Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),
+        _Section("mistakes", "Mistakes", _present(sheets.confusions(comparison))),
+    )
+    return {one.name: one for one in found if one.tables or one.folded}
+
+
+def _present(*candidates: sheets.Table | None) -> tuple[sheets.Table, ...]:
+    return tuple(one for one in candidates if one is not None)

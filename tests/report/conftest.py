@@ -1,0 +1,27 @@
+import os
+import shutil
+
+import pytest
+
+from stockpot.report import render_page
+
+from .browser import INSTALL, NAMES, Browser
+from .making import SCENARIOS
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium; without it the test fails in CI and is skipped elsewhere."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        message = f"no Chromium on this machine: {INSTALL}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return Browser(found, tmp_path_factory.mktemp("browser"))
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """The page of each scenario, rendered once."""
+    return {name: render_page(make()) for name, make in SCENARIOS.items()}
