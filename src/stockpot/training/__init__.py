@@ -2,6 +2,9 @@
 
 from .augment import Augment as Augment
 from .devices import pick_device as pick_device
+from .experiment import Pool as Pool
+from .experiment import Trained as Trained
+from .experiment import train_experiment as train_experiment
 from .fitting import fit as fit
 from .fitting import loss_of as loss_of
 from .how import Fit as Fit

@@ -47,7 +47,13 @@ def open_data(
     return three_way(digits(), selection=selection, test=test, seed=seed)
 
 
-def take_weights(network: nn.Module, path: Path, data: Dataset, *, new_head: bool) -> None:
+def take_weights(
+    network: nn.Module,
+    path: Path,
+    inputs: Tensor,  # noqa: ARG001 - a batch on which the head is found
+    *,
+    new_head: bool,
+) -> None:
     """Put the weights of a checkpoint into `network`, or into all of it but its head."""
     if new_head:
         body = {
@@ -72,7 +78,7 @@ def domains_of(data: Dataset) -> tuple[tuple[str, ...], Tensor | None]:
 
 
 def score(network: nn.Module, data: Dataset) -> tuple[str, float]:
-    """What ingredients are ranked by: accuracy, or mean AUROC where a sample has several classes."""
+    """What ingredients are ranked by: accuracy; mean AUROC where a sample has several classes."""
     predictions = predict(network, data)
     if not data.is_multilabel:
         return "accuracy", accuracy(predictions)
