@@ -44,8 +44,10 @@ def _within(kind: type[float] | type[int] | type[bool], *bounds: Gt | Ge | Lt | 
 
 
 def _shown(value: object) -> str:
-    if value is None or isinstance(value, Mapping | list | tuple):
-        return {type(None): "nothing", dict: "a mapping"}.get(type(value), "a list")
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping | list | tuple):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -20,13 +20,18 @@ def first_differences(before: object, now: object) -> str:
 
 
 def _differences(before: object, now: object, place: str) -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        old, new = cast(Mapping[str, object], before), cast(Mapping[str, object], now)
-        for key in dict.fromkeys([*old, *new]):
-            inner = f"{place}.{key}" if place else str(key)
-            yield from _differences(old.get(key), new.get(key), inner)
-    elif before != now:
-        yield f"{place} was {_shown(before)} and is {_shown(now)}"
+    old, new = _mapping(before), _mapping(now)
+    if old is None or new is None:
+        if before != now:
+            yield f"{place} was {_shown(before)} and is {_shown(now)}"
+        return
+    for key in dict.fromkeys([*old, *new]):
+        inner = f"{place}.{key}" if place else key
+        yield from _differences(old.get(key), new.get(key), inner)
+
+
+def _mapping(value: object) -> Mapping[str, object] | None:
+    return cast(Mapping[str, object], value) if isinstance(value, Mapping) else None
 
 
 def _shown(value: object) -> str:

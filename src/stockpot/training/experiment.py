@@ -17,7 +17,7 @@ from .devices import Device, pick_device
 from .folder import list_pools, run_folder
 from .jobs import BASE, Job, Made
 from .pool import PoolProgress
-from .workers import Tell, carry_out
+from .workers import carry_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,31 +100,25 @@ def train_experiment(
     """
     place = pick_device(device)
     cells = dict(experiment.cells())
-    bases, ingredients = _jobs(cells, experiment, out, place)
+    jobs = _jobs(cells, experiment, out, place)
     with run_folder(out, experiment):
-        made: list[Made] = []
-        share = _Share([*bases, *ingredients], progress)
-        for first, jobs in ((0, bases), (len(bases), ingredients)):
-            made += carry_out(jobs, workers, share.from_number(first))
+        made = carry_out(jobs, workers, _Share(jobs, progress).tell)
         opened = {name: open_cell(one) for name, one in cells.items()}
         pools = _pools(opened, made, experiment)
         list_pools(out, experiment, [_listed(pool, made, out) for pool in pools], complete=True)
     return pools
 
 
-def _jobs(
-    cells: dict[str, Experiment], whole: Experiment, out: Path, device: str
-) -> tuple[list[Job], list[Job]]:
-    """The starts that are shared, and the ingredients, which wait for them."""
-    shared = whole.ingredients.share != "none"
-    jobs = [
+def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: str) -> list[Job]:
+    """Of each pool the start that is shared, if one is, and then the ingredients."""
+    indices: list[int | None] = list(range(whole.ingredients.count))
+    if whole.ingredients.share != "none":
+        indices.insert(0, None)
+    return [
         Job(experiment=one, cell=name, pool=seed, index=index, out=out, device=device)
         for name, one in cells.items()
         for seed in whole.seeds
-        for index in ((None,) if shared else ()) + tuple(range(whole.ingredients.count))
-    ]
-    return [job for job in jobs if job.index is None], [
-        job for job in jobs if job.index is not None
+        for index in indices
     ]
 
 
@@ -133,18 +127,15 @@ class _Share:
 
     def __init__(self, jobs: Sequence[Job], progress: PoolProgress | None) -> None:
         self._jobs, self._progress = jobs, progress
+        self._epochs = [job.epochs for job in jobs]
         self._done = [0.0] * len(jobs)
-        self._total = sum(job.epochs for job in jobs)
 
-    def from_number(self, first: int) -> Tell:
-        """For jobs that are numbered from here."""
-        return partial(self._tell, first)
-
-    def _tell(self, first: int, number: int, part: float) -> None:
-        job = self._jobs[first + number]
-        self._done[first + number] = part * job.epochs
+    def tell(self, number: int, part: float) -> None:
+        """One job has got so far."""
+        self._done[number] = part * self._epochs[number]
         if self._progress:
-            self._progress(f"training {job.title}", sum(self._done) / self._total)
+            done = min(1.0, sum(self._done) / sum(self._epochs))
+            self._progress(f"training {self._jobs[number].title}", done)
 
 
 def _pools(cells: dict[str, Cell], made: Sequence[Made], whole: Experiment) -> list[Pool]:

@@ -71,6 +71,12 @@ class Job:
         return self.folder / f"{self.name}.safetensors"
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the start that it is made from is there."""
+        shares = self.index is not None and self.experiment.ingredients.share != "none"
+        return not shares or (self.folder / f"{BASE}.safetensors").exists()
+
+    @property
     def epochs(self) -> int:
         """Of all its phases."""
         return sum(one.how.epochs for one in phases(self.experiment, self.pool, self.index))

@@ -20,7 +20,7 @@ def open_network(
     spec: Spec, *, num_classes: int, in_channels: int, image_size: int, seed: int
 ) -> nn.Module:
     """A new network in evaluation mode."""
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = str(options.pop("name"))
     return build(
         name,

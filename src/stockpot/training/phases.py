@@ -7,7 +7,7 @@ changes no other draw.
 import hashlib
 import random
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..data import Skew, Transform
 from ..recipes.experiment import Experiment
@@ -108,4 +108,7 @@ def _task(part: DataPart, seed: int) -> Transform:
 
 def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     """Lists in place of tuples, as JSON reads them back."""
-    return {name: list(one) if isinstance(one, tuple) else one for name, one in fields.items()}
+    return {
+        name: list(cast(tuple[object, ...], one)) if isinstance(one, tuple) else one
+        for name, one in fields.items()
+    }

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -32,30 +31,24 @@ _news: Any = None  # in a worker: the queue on which it tells how far it is
 
 
 def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[Made]:
-    """Make every network, in the order of the jobs.
+    """Make every network; the results are in the order of the jobs.
 
     Args:
-        jobs: none of them waits for another.
+        jobs: each comes after the one it waits for.
         workers: processes at once; 1 for none but this one; None for one per core as soon as that
             is worth it.
         tell: called as they get on.
     """
     made: dict[int, Made] = {}
-    numbers = sorted(range(len(jobs)), key=lambda one: not jobs[one].path.exists())
-    begun, slowest = time.monotonic(), 0.0
-    while numbers and (workers in (1, None) or jobs[numbers[0]].path.exists()):
-        crew = min(len(numbers), cores())
-        if workers is None and crew > 1 and slowest * len(numbers) > PATIENCE:
-            break
-        number = numbers.pop(0)
+    left, begun, longest = list(range(len(jobs))), time.monotonic(), 0.0
+    while left and _in_turn(jobs[left[0]], workers, longest * len(left)):
+        number = left.pop(0)
         with one_thread():
             made[number] = make(jobs[number], lambda part, one=number: tell(one, part))
         tell(number, 1.0)
-        now = time.monotonic()
-        begun, slowest = now, max(slowest, now - begun)
-    if numbers:
-        count = min(len(numbers), workers or cores())
-        for number, one in _at_once(jobs, numbers, count, tell):
+        longest, begun = max(longest, time.monotonic() - begun), time.monotonic()
+    if left:
+        for number, one in _at_once(jobs, left, min(len(left), workers or cores()), tell):
             made[number] = one
     return [made[number] for number in range(len(jobs))]
 
@@ -63,6 +56,13 @@ def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[Made
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_turn(job: Job, workers: int | None, seconds_left: float) -> bool:
+    """Whether the next job is for this process."""
+    if workers is None:
+        return seconds_left < PATIENCE or cores() == 1
+    return workers == 1 or job.path.exists()
 
 
 def _at_once(
@@ -74,16 +74,20 @@ def _at_once(
     with ProcessPoolExecutor(
         count, mp_context=context, initializer=_begin, initargs=(leash, news)
     ) as executor:
-        futures = {executor.submit(_make, number, jobs[number]): number for number in numbers}
+        running: dict[Future[Made], int] = {}
+        left = list(numbers)
         try:
-            pending: set[Future[Made]] = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=GLANCE, return_when=FIRST_COMPLETED)
+            while left or running:
+                for number in [one for one in left if jobs[one].is_ready]:
+                    running[executor.submit(_make, number, jobs[number])] = number
+                    left.remove(number)
+                done, _ = wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED)
                 while not news.empty():
                     tell(*news.get())
                 for future in done:
-                    yield futures[future], future.result()
-                    tell(futures[future], 1.0)
+                    number = running.pop(future)
+                    yield number, future.result()
+                    tell(number, 1.0)
         except BrokenProcessPool:
             raise StockpotError(
                 "a worker died, most likely for want of memory: run it again with fewer --workers. "
@@ -91,11 +95,11 @@ def _at_once(
             ) from None
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-            if pending := [one for one in futures if not one.done()]:
+            if running:
                 hand.close()  # ends workers that are still at it; their epochs are kept
 
 
-def _begin(leash: Connection, news: Any) -> None:
+def _begin(leash: Any, news: Any) -> None:
     """In a worker: one thread, no Ctrl-C of its own, and an end when the other end lets go."""
     global _news
     _news = news
@@ -104,7 +108,7 @@ def _begin(leash: Connection, news: Any) -> None:
     threading.Thread(target=_follow, args=(leash,), daemon=True).start()
 
 
-def _follow(leash: Connection) -> None:
+def _follow(leash: Any) -> None:
     """A process whose parent was killed must not go on writing beside the next run."""
     try:
         leash.recv()
