@@ -22,6 +22,7 @@ from .lab import demo
 from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
+from .train import train
 from .usage import UsageError, told_by_the_command_line
 from .verify import verify
 
@@ -35,7 +36,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
-for _function in (run, methods, inspect, explain, verify, demo):
+for _function in (run, methods, inspect, explain, verify, train, demo):
     app.command(_function)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 

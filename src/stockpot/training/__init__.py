@@ -1,7 +1,14 @@
 """Ingredients: networks fitted to views of the data, and files that say how they came about."""
 
-from .fitting import Fit as Fit
+from .augment import Augment as Augment
+from .devices import pick_device as pick_device
+from .experiment import Pool as Pool
+from .experiment import Trained as Trained
+from .experiment import train_experiment as train_experiment
 from .fitting import fit as fit
+from .fitting import loss_of as loss_of
+from .how import Fit as Fit
 from .ingredient import Ingredient as Ingredient
 from .pool import Kept as Kept
 from .pool import train_pool as train_pool
+from .saves import Save as Save

@@ -1,99 +1,177 @@
 """Fitting a classifier: torch's optimisers and schedules, seeded, the same weights each time.
 
-Shapes: N samples, B samples of a batch, C channels, H x W pixels.
+Shapes: N samples, B samples of a batch, L classes.
 """
 
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Gt
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ..data import Dataset
 from ..errors import StockpotError
-from ..fields import check_fields
 from ..networks.reproducible import seeded
+from .augment import Augment
+from .devices import steady
+from .how import Fit
+from .opening import has_batch_norm
+from .optimisers import optimiser_of, schedule_of
+from .saves import Save, State
 
 Net = TypeVar("Net", bound=nn.Module)
 Progress = Callable[[float], None]
 """Called with the fraction done, in (0, 1]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """How a network is fitted.
+def fit(
+    start: Net,
+    data: Dataset,
+    how: Fit,
+    *,
+    augment: Augment | None = None,
+    device: str = "cpu",
+    save: Save | None = None,
+    progress: Progress | None = None,
+) -> Net:
+    """Train a copy of `start` and give it back in evaluation mode, on the CPU.
 
-    Attributes:
-        epochs: passes over the data, each in its own seeded order.
-        lr: learning rate at the start.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
-        optimiser: AdamW, or SGD with Nesterov momentum 0.9.
-        schedule: the learning rate falls along half a cosine to 0, step by step, or stays.
-        weight_decay: decoupled for adamw, an L2 penalty for sgd.
-        seed: order of the data, and dropout where there is any.
-    """
+    The loss is cross-entropy; where a sample may have several classes, the mean over classes of
+    binary cross-entropy. `start` and torch's random state are left as they were. On one kind of CPU
+    with the same number of torch threads the same arguments give the same weights to the last bit,
+    whether or not the fit was broken off and resumed.
 
-    epochs: Annotated[int, Ge(1)] = 8
-    lr: Annotated[float, Gt(0)] = 1e-3
-    batch_size: Annotated[int, Ge(1)] = 64
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: Annotated[float, Ge(0)] = 0.01
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-def fit(start: Net, data: Dataset, how: Fit, *, progress: Progress | None = None) -> Net:
-    """Train a copy of `start` by cross-entropy and give it back in evaluation mode.
-
-    `start` and torch's random state are left as they were. On one kind of CPU with the same number
-    of torch threads the same arguments give the same weights to the last bit.
+    Args:
+        start: where it begins.
+        data: what it is fitted to.
+        how: optimiser, schedule, length and seed.
+        augment: random changes to each batch of images.
+        device: where it computes, such as "cpu" or "cuda".
+        save: where each finished epoch is kept, and resumed from.
+        progress: called after each epoch.
 
     Raises:
         StockpotError: where the data are empty or the loss stops being finite.
+        OutputError: where `save` holds an epoch of another fit.
     """
-    if not len(data):
-        raise StockpotError(f"'{data.name}' holds no samples to fit to.")
-    network = copy.deepcopy(start).train()
-    optimiser = _optimiser(network, how)
-    generator = torch.Generator().manual_seed(how.seed)
-    batches = math.ceil(len(data) / how.batch_size)
-    falling = CosineAnnealingLR(optimiser, how.epochs * batches)
-    with seeded(how.seed):
-        for epoch in range(how.epochs):
-            order_N = torch.randperm(len(data), generator=generator)
-            for first in range(0, len(data), how.batch_size):
-                index_B = order_N[first : first + how.batch_size]
-                loss = F.cross_entropy(network(data.batch(index_B)), data.labels[index_B])
-                _refuse_divergence(loss, epoch, how)
-                optimiser.zero_grad()
-                loss.backward()  # pyright: ignore[reportUnknownMemberType]
-                optimiser.step()
-                if how.schedule == "cosine":
-                    falling.step()
+    _refuse_useless(data, augment)
+    with steady(device), seeded(how.seed):
+        run = _Run(copy.deepcopy(start), data, how, augment, torch.device(device))
+        done = run.resume(save.read()) if save else 0
+        for epoch in range(done, how.epochs):
+            run.learn(epoch)
+            if save:
+                save.write(run.state(epoch + 1))
             if progress:
                 progress((epoch + 1) / how.epochs)
-    return network.eval()
+        return run.network.cpu().eval()
 
 
-def _optimiser(network: nn.Module, how: Fit) -> torch.optim.Optimizer:
-    if how.optimiser == "adamw":
-        return torch.optim.AdamW(network.parameters(), lr=how.lr, weight_decay=how.weight_decay)
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=how.lr,
-        weight_decay=how.weight_decay,
-        momentum=0.9,
-        nesterov=True,
-    )
+class _Run(Generic[Net]):
+    """A fit in progress: everything that the next epoch depends on."""
+
+    def __init__(
+        self,
+        network: Net,
+        data: Dataset,
+        how: Fit,
+        augment: Augment | None,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device).train()
+        self._data, self._how, self._augment, self._device = data, how, augment, device
+        self._batches = _batches(data, how.batch_size, has_batch_norm(network))
+        self._optimiser = optimiser_of(self.network.parameters(), how)
+        self._schedule = schedule_of(self._optimiser, how, how.epochs * self._batches)
+        seed = how.seed if how.order == -1 else how.order
+        self._order = torch.Generator().manual_seed(seed)
+        wanted = how.precision == "bfloat16"
+        self._mixed = wanted or (how.precision == "auto" and device.type == "cuda")
+
+    def learn(self, epoch: int) -> None:
+        """One pass over the data."""
+        order_N = torch.randperm(len(self._data), generator=self._order)
+        for batch in range(self._batches):
+            first = batch * self._how.batch_size
+            index_B = order_N[first : first + self._how.batch_size]
+            loss = self._loss(index_B)
+            _refuse_divergence(loss, epoch, self._how)
+            self._optimiser.zero_grad()
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            if self._how.clip:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self._how.clip)
+            self._optimiser.step()
+            self._schedule.step()
+
+    def _loss(self, index_B: Tensor) -> Tensor:
+        inputs = self._data.batch(index_B).to(self._device)
+        labels = self._data.labels[index_B].to(self._device)
+        if self._augment:
+            inputs = self._augment(inputs)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
+            logits_BL = self.network(inputs)
+        return loss_of(logits_BL.float(), labels, self._how.label_smoothing)
+
+    def state(self, done: int) -> State:
+        """What the rest depends on, `done` epochs being behind."""
+        on_gpu = self._device.type == "cuda"
+        return State(
+            done=done,
+            network=self.network.state_dict(),
+            optimiser=self._optimiser.state_dict(),
+            schedule=self._schedule.state_dict(),
+            order=self._order.get_state(),
+            random=torch.get_rng_state(),
+            random_gpu=torch.cuda.get_rng_state(self._device) if on_gpu else None,
+        )
+
+    def resume(self, state: State | None) -> int:
+        """Go on from a state; returns how many epochs are behind."""
+        if state is None:
+            return 0
+        self.network.load_state_dict(state.network)
+        self._optimiser.load_state_dict(state.optimiser)
+        self._schedule.load_state_dict(state.schedule)
+        self._order.set_state(state.order)
+        torch.set_rng_state(state.random)
+        if state.random_gpu is not None:
+            torch.cuda.set_rng_state(state.random_gpu, self._device)
+        return state.done
+
+
+def loss_of(logits_BL: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of labels int64 [B]; mean binary cross-entropy of labels bool [B, L].
+
+    Smoothing by s makes the target of a right class 1 - s + s/L and of a wrong one s/L; of several
+    classes, where each is a yes or no, 1 - s/2 and s/2.
+    """
+    if labels.ndim == 1:
+        return F.cross_entropy(logits_BL, labels, label_smoothing=smoothing)
+    target_BL = labels.float() * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits_BL, target_BL)
+
+
+def _batches(data: Dataset, size: int, has_statistics: bool) -> int:
+    """Batches of an epoch; without a last one of a single sample, where it has no statistics."""
+    count = math.ceil(len(data) / size)
+    if not has_statistics:
+        return count
+    if min(len(data), size) == 1:
+        raise StockpotError(
+            f"batch normalisation learns nothing from batches of one sample: '{data.name}' holds "
+            f"{len(data)}, batch_size is {size}."
+        )
+    return count - (len(data) % size == 1)
+
+
+def _refuse_useless(data: Dataset, augment: Augment | None) -> None:
+    if not len(data):
+        raise StockpotError(f"'{data.name}' holds no samples to fit to.")
+    if augment and data.inputs.ndim != 4:
+        raise StockpotError(f"augment changes images; '{data.name}' is text: leave it out.")
 
 
 def _refuse_divergence(loss: Tensor, epoch: int, how: Fit) -> None:

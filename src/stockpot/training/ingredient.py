@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from ..data import Dataset, Transform
 from ..networks import Network
-from .fitting import Fit, Progress, fit
+from .fitting import Progress, fit
+from .how import Fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

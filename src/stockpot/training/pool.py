@@ -11,7 +11,7 @@ from ..networks import Network, save_weights
 from .ingredient import Ingredient
 
 PoolProgress = Callable[[str, float], None]
-"""Called with the ingredient in work and the fraction of the pool that is done."""
+"""Called with the network in work and the fraction of the whole that is done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

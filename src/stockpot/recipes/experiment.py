@@ -1,0 +1,271 @@
+"""An experiment: which networks, on which data, trained how and compared how; its YAML, checked.
+
+Whatever is wrong reaches the user as a FieldError that says where in the file and what.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import PlainValidator, ValidationError, model_validator
+
+from ..core import Method
+from ..errors import FieldError
+from ..fields import kebab_name
+from ..methods import METHODS
+from ..methods.catalogue import method_fields, nearest
+from .cells import Spec, cell_names, own_weights
+from .schooling import Pretraining, Schooling, Vary, Weights
+from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
+from .values import read_method
+from .words import in_plain_words
+from .yaml import read_yaml
+
+COLUMNS = (
+    "single-mean",
+    "single-best",
+    "uniform-soup",
+    "greedy-soup",
+    "learned-soup",
+    "logits-ensemble",
+    "probabilities-ensemble",
+    "temperature-ensemble",
+    "features-ensemble",
+    "features-ensemble-first-head",
+    "greedy-logits-ensemble",
+    "greedy-features-ensemble",
+    "caruana-logits-ensemble",
+    "distilled",
+)
+"""What a comparison can hold beside the merge methods."""
+
+
+def _read_spec(value: object) -> Spec:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping):
+        entries = {str(k): v for k, v in cast(Mapping[object, object], value).items()}
+        if isinstance(entries.get("name"), str) and entries["name"]:
+            return entries
+    raise ValueError("must be a name, or a mapping of a name and its own keys.")
+
+
+def _read_column(value: object) -> str | Method:
+    if isinstance(value, str):
+        if value in COLUMNS:
+            return value
+        names = [*COLUMNS, *map(kebab_name, METHODS)]
+        if value not in names:
+            raise ValueError(f"there is no method '{value[:80]}'{nearest(value, names)}")
+    try:
+        return read_method(value)
+    except FieldError as error:
+        raise ValueError(str(error)) from None
+
+
+SpecValue = Annotated[Any, PlainValidator(_read_spec)]
+ColumnValue = Annotated[Any, PlainValidator(_read_column)]
+
+
+class SplitSpec(Section):
+    """How data are split; official parts are used as they are.
+
+    Attributes:
+        selection, test: fractions of the training data, where the set has no official part.
+        seed: of the split; the experiment's where it is not given. All pools share one split.
+        limit: train on about so many samples.
+        fraction: train on this fraction of the samples.
+    """
+
+    selection: Part = 0.1
+    test: Part = 0.2
+    seed: Seed | None = None
+    limit: Count | None = None
+    fraction: Portion | None = None
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.selection + self.test >= 1:
+            raise ValueError("selection and test must have a sum below 1.")
+        if self.limit is not None and self.fraction is not None:
+            raise ValueError("needs at most one of limit and fraction.")
+        return self
+
+
+class Ingredients(Schooling):
+    """How many networks there are in a pool, how they are related, and how each is trained.
+
+    Attributes:
+        count: of a pool.
+        share: `pretrained`: all start from the same trained weights; `init`: from the same random
+            ones; `none`: each from random ones of its own.
+        weights: what pretrained networks start from.
+        pretrain: training on the same data that comes first: once for all with `pretrained`, for
+            each by itself with `none`, so that both have had equal training.
+        vary: what differs between them.
+    """
+
+    count: Count = 10
+    share: Literal["pretrained", "init", "none"] = "pretrained"
+    weights: Weights | None = None
+    pretrain: Pretraining | None = None
+    vary: Vary = Vary()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.weights and self.share != "pretrained":
+            raise ValueError(f"weights: with share: {self.share} nothing starts from them.")
+        if self.pretrain and self.share == "init":
+            raise ValueError("pretrain: a common start that is trained is share: pretrained.")
+        if self.count > 1 and self.share != "none" and not self.vary.anything:
+            raise ValueError("vary: nothing varies, so all ingredients would be one network.")
+        return self
+
+
+class Compare(Section):
+    """What is compared.
+
+    Attributes:
+        counts: how many ingredients go into each soup and ensemble; none for 2 to all.
+        subsets: how many subsets of each count are drawn from a pool.
+        seeds: how many pools are trained, with the seeds seed, seed + 1, ...; intervals over luck
+            need at least three.
+        methods: columns and merge methods; none for all columns that need no training.
+        metric: accuracy, auroc, nll, ece, or package.module:function; by default accuracy, or auroc
+            where a sample may have several classes.
+        margin: a difference of the metric that does not matter.
+    """
+
+    counts: tuple[Count, ...] = ()
+    subsets: Count = 3
+    seeds: Count = 1
+    methods: tuple[ColumnValue, ...] = ()
+    metric: Text | None = None
+    margin: NotNegative = 0.005
+
+
+class Sweep(Section):
+    """Lists of networks and of data; every pair of them is a cell of its own."""
+
+    network: tuple[SpecValue, ...] = ()
+    data: tuple[SpecValue, ...] = ()
+
+
+class Experiment(Section):
+    """Which networks, on which data, trained and compared how.
+
+    Attributes:
+        network: a name, or a mapping of `name` and the network's own keys.
+        data: a name, or a mapping of `name` and the reader's own keys.
+        split: into train, selection and test.
+        ingredients: the pool.
+        compare: what is compared.
+        sweep: several networks or data in place of one.
+        seed: of everything that draws at random.
+    """
+
+    network: SpecValue = None
+    data: SpecValue = None
+    split: SplitSpec = SplitSpec()
+    ingredients: Ingredients = Ingredients()
+    compare: Compare = Compare()
+    sweep: Sweep = Sweep()
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        for name in ("network", "data"):
+            one, many = getattr(self, name), getattr(self.sweep, name)
+            if one is None and not many:
+                raise ValueError(f"{name} is required.")
+            if one is not None and many:
+                raise ValueError(f"{name}: sweep has {name}s too; give one or the other.")
+        most = self.ingredients.count
+        for index, count in enumerate(self.compare.counts):
+            if count > most:
+                raise ValueError(
+                    f"compare.counts[{index}] must be at most ingredients.count, {most}; got "
+                    f"{count}."
+                )
+        return self
+
+    @property
+    def seeds(self) -> range:
+        """The seed of each pool."""
+        return range(self.seed, self.seed + self.compare.seeds)
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """What is trained before the ingredients; also where the file leaves it to a default.
+
+        `share: pretrained` needs a trained start. Where no weights are named, and the network
+        does not bring any, it is trained here.
+        """
+        made = self.ingredients
+        if made.pretrain or made.share != "pretrained" or made.weights:
+            return made.pretrain
+        return None if own_weights(self.network) else Pretraining()
+
+    def cells(self) -> Iterator[tuple[str, "Experiment"]]:
+        """Each cell of the sweep by its name; without a sweep the experiment itself, named ''."""
+        networks = self.sweep.network or (self.network,)
+        data = self.sweep.data or (self.data,)
+        pairs = list(product(networks, data))
+        names = cell_names(pairs, networks=bool(self.sweep.network), data=bool(self.sweep.data))
+        for name, (network, one) in zip(names, pairs, strict=True):
+            changes = {"network": network, "data": one, "sweep": Sweep()}
+            yield name, self.model_copy(update=changes)
+
+    def resolved(self) -> dict[str, Any]:
+        """All of it in plain values, defaults too; `parse_experiment` reads it back."""
+        plain = cast(dict[str, Any], _plain(self.model_dump(exclude={"compare": {"methods"}})))
+        methods = [_plain_column(one) for one in self.compare.methods]
+        plain["compare"]["methods"] = methods
+        return {key: value for key, value in plain.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    """Lists in place of tuples, as JSON has them."""
+    if isinstance(value, Mapping):
+        entries = cast(Mapping[object, object], value)
+        return {str(key): _plain(one) for key, one in entries.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in cast(list[object], value)]
+    return value
+
+
+def _plain_column(column: str | Method) -> object:
+    if isinstance(column, str):
+        return column
+    return {"name": kebab_name(type(column)), **method_fields(column)}
+
+
+def parse_experiment(data: object, origin: str = "") -> Experiment:
+    """The experiment in plain `data`, as YAML or JSON gives it.
+
+    Args:
+        data: a mapping with the keys of `Experiment`.
+        origin: where it comes from; messages start with it.
+
+    Raises:
+        FieldError: everything that is wrong, each with its place, such as `ingredients.lr`.
+
+    Example:
+        >>> parse_experiment({"network": "cnn", "data": "digits"}).ingredients.count
+        10
+    """
+    try:
+        return Experiment.model_validate(data)
+    except ValidationError as error:
+        words = in_plain_words(error, origin).replace("a recipe must", "an experiment must")
+        raise FieldError(words) from None
+
+
+def read_experiment(path: Path | str) -> Experiment:
+    """The experiment in a YAML file.
+
+    Raises:
+        FieldError: the file cannot be read, is not YAML, or is no experiment.
+    """
+    return parse_experiment(read_yaml(Path(path)), str(path))

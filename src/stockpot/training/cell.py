@@ -1,0 +1,79 @@
+"""One network on one data set, opened: what every job of a cell needs."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from blake3 import blake3
+from torch import Tensor, nn
+
+from ..data import Dataset, Splits
+from ..recipes.experiment import Experiment
+from ..typed import to_numpy
+from .opening import open_data, open_network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A cell of an experiment with its data at hand.
+
+    Attributes:
+        experiment: of the cell, without a sweep.
+        splits: train, selection and test; the same for all pools.
+        digest: BLAKE3 of the training and selection splits.
+    """
+
+    experiment: Experiment
+    splits: Splits
+    digest: str
+
+    def network(self, seed: int) -> nn.Module:
+        """A new network that fits the data, with random weights or the ones it brings."""
+        train = self.splits.train
+        return open_network(
+            self.experiment.network,
+            num_classes=train.num_classes,
+            in_channels=train.in_channels,
+            image_size=train.inputs.shape[-1] if train.is_text else train.image_size,
+            seed=seed,
+        )
+
+
+def open_cell(experiment: Experiment) -> Cell:
+    """Read and split the data; those of the last few cells are kept in memory."""
+    resolved = experiment.resolved()
+    data = json.dumps([resolved["data"], resolved["split"], experiment.seed])
+    return Cell(experiment, *_opened(data))
+
+
+@lru_cache(maxsize=2)
+def _opened(text: str) -> tuple[Splits, str]:
+    spec, split, seed = json.loads(text)
+    seed = seed if split["seed"] is None else split["seed"]
+    splits = open_data(spec, **(split | {"seed": seed}))
+    return splits, _digest(splits.train, splits.selection)
+
+
+def _digest(*parts: Dataset) -> str:
+    hasher = blake3()
+    for part in parts:
+        for tensor in (part.inputs, part.labels):
+            hasher.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            hasher.update(_bytes(tensor))
+    return hasher.hexdigest()
+
+
+def state_digest(network: nn.Module) -> str:
+    """BLAKE3 of every tensor of a network, with its name, dtype and shape."""
+    hasher = blake3()
+    state: dict[str, Tensor] = network.state_dict()
+    for name, tensor in state.items():
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hasher.update(_bytes(tensor))
+    return hasher.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().flatten()
+    return to_numpy(flat.view(torch.uint8)).data

@@ -1,0 +1,114 @@
+"""What each network of a pool is trained by: its seeds, and what varies, worked out from the file.
+
+Every seed is a hash of the pool's seed and of what it is for, so that adding a key or an ingredient
+changes no other draw.
+"""
+
+import hashlib
+import random
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from ..data import Skew, Transform
+from ..recipes.experiment import Experiment
+from ..recipes.schooling import DataPart, Schooling
+from .augment import Augment
+from .how import Fit
+from .parts import Domains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One stretch of training.
+
+    Attributes:
+        name: pretrain or train.
+        how: optimiser, schedule, length and seeds.
+        augment: random changes to each batch of images, or None.
+        task: the view of the training data that it sees; None for the data as they are.
+    """
+
+    name: str
+    how: Fit
+    augment: Augment | None
+    task: Transform | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain values, as a file has it."""
+        return {
+            "how": _listed(asdict(self.how)),
+            "augment": asdict(self.augment) if self.augment else None,
+            "task": repr(self.task) if self.task else "as they are",
+        }
+
+
+def phases(experiment: Experiment, pool: int, index: int | None) -> tuple[Phase, ...]:
+    """The phases of one network, in order.
+
+    Args:
+        experiment: of one cell.
+        pool: the pool's seed.
+        index: of the ingredient; None for the start that all of them share.
+    """
+    made = experiment.ingredients
+    if index is None:
+        first = experiment.pretraining
+        return (_phase("pretrain", first, derived(pool, "pretrain")),) if first else ()
+    own: list[Phase] = []
+    if made.share == "none" and made.pretrain:
+        own.append(_phase("pretrain", made.pretrain, derived(pool, "pretrain", index)))
+    vary = made.vary
+    changes = {name: _picked(experiment, pool, name, index) for name in vary.lists}
+    seed = derived(pool, "train", index if vary.seed else "all")
+    order = derived(pool, "order", index if vary.orders else "all")
+    return (*own, _phase("train", made.model_copy(update=changes), seed, order))
+
+
+def start_seed(experiment: Experiment, pool: int, index: int | None) -> int:
+    """Of a network's random weights: one for all, or one for each where they share nothing."""
+    if experiment.ingredients.share == "none":
+        return derived(pool, "start", str(index))
+    return derived(pool, "start")
+
+
+def derived(seed: int, *what: str | int) -> int:
+    """A seed of 32 bits for one purpose.
+
+    Example:
+        >>> derived(0, "start") == derived(0, "start"), derived(0, "start") == derived(1, "start")
+        (True, False)
+    """
+    text = "/".join(map(str, (seed, *what))).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
+
+
+def _picked(experiment: Experiment, pool: int, name: str, index: int) -> object:
+    vary = experiment.ingredients.vary
+    values = vary.lists[name]
+    if vary.pick == "cycle":
+        return values[index % len(values)]
+    return random.Random(derived(pool, "draw", name, index)).choice(values)
+
+
+def _phase(name: str, schooling: Schooling, seed: int, order: int | None = None) -> Phase:
+    augment = schooling.augment
+    return Phase(
+        name=name,
+        how=Fit(**schooling.fields(), seed=seed, order=seed if order is None else order),
+        augment=Augment(**augment.model_dump()) if augment else None,
+        task=_task(schooling.part, seed) if schooling.part else None,
+    )
+
+
+def _task(part: DataPart, seed: int) -> Transform:
+    if part.classes:
+        return Skew(classes=part.classes, keep=part.keep, seed=seed)
+    return Domains(names=part.domains, keep=part.keep, seed=seed)
+
+
+def _listed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Lists in place of tuples, as JSON reads them back."""
+    return {
+        name: list(cast(tuple[object, ...], one)) if isinstance(one, tuple) else one
+        for name, one in fields.items()
+    }
