@@ -28,7 +28,7 @@ from ..data import (
     mixture,
     three_way,
 )
-from ..data.extras import optional
+from ..extras import optional
 from ..engine.merge import merge, merge_to
 from ..errors import OutputError
 from ..evaluation import (

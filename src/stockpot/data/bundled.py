@@ -6,7 +6,7 @@ Shapes: N samples, H x W pixels.
 import torch
 
 from .dataset import Dataset
-from .extras import optional
+from ..extras import optional
 
 
 def digits() -> Dataset:

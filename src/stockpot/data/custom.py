@@ -1,11 +1,8 @@
 """A data set from the user's own function."""
 
-import importlib
-import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import signature
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StockpotError
+from ..functions import find_function, importable_here
 from .collection import Collection
 from .dataset import Dataset
 
@@ -27,12 +25,13 @@ def from_function(place: str, options: Mapping[str, object]) -> Collection:
         StockpotError: where there is no such function, it does not take the options, or it returns
             something else.
     """
-    function = _function(place)
+    function = find_function(place)
     try:
         signature(function).bind(**options)
     except TypeError as error:
         raise StockpotError(f"data '{place}': {error}; given {sorted(options)}.") from None
-    made = function(**options)
+    with importable_here():
+        made: object = function(**options)
     if isinstance(made, Collection):
         return made
     if isinstance(made, Dataset):
@@ -44,35 +43,6 @@ def from_function(place: str, options: Mapping[str, object]) -> Collection:
         f"data '{place}' must return a stockpot.data.Dataset, a Collection, or (inputs, labels); "
         f"got {cast(object, made).__class__.__name__}."
     )
-
-
-def _function(place: str) -> Callable[..., object]:
-    module, _, name = place.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
-        raise StockpotError(f"data '{place[:80]}' must be written package.module:function.")
-    with _current_directory():
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-                raise  # the module is there, and misses one of its own
-            raise StockpotError(
-                f"data '{place}': no module '{error.name}' in the current directory or among the "
-                "installed packages."
-            ) from None
-    if not callable(found):
-        raise StockpotError(f"data '{place}': {module} has no function '{name}'.")
-    return found
-
-
-@contextmanager
-def _current_directory() -> Generator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _tensor(place: str, value: object) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import StockpotError
 from ..typed import to_numpy
-from .extras import optional
+from ..extras import optional
 from .sources import damaged
 
 WHOLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa", "CMYK", "YCbCr", "HSV"}

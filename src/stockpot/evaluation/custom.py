@@ -4,7 +4,6 @@ Shapes: N samples, L classes, R resamples.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from inspect import signature
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from ..data import Dataset
 from ..errors import FieldError, StockpotError
+from ..functions import find_function
 from .bootstrap import Resampler
 from .intervals import Floats
 from .metrics import Metric
@@ -46,7 +46,7 @@ def metric_from(spec: str) -> Metric:
         >>> metric_from("stockpot.evaluation.examples:brier").name
         'brier'
     """
-    function = _find(spec)
+    function = find_function(spec)
     names = tuple(signature(function).parameters)
     name, larger = spec.partition(":")[2], getattr(function, "larger_is_better", True)
     if names == ("labels", "predictions"):
@@ -64,19 +64,6 @@ def metric_from(spec: str) -> Metric:
         f"metric '{spec[:80]}' takes ({', '.join(names)}): its parameters must be called (labels, "
         "predictions), (network, data) or (network)."
     )
-
-
-def _find(spec: str) -> Callable[..., object]:
-    module, colon, name = spec.partition(":")
-    if not (module and colon and name):
-        raise FieldError(f"metric '{spec[:80]}': expected package.module:function.")
-    try:
-        found = getattr(import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        raise FieldError(f"metric '{spec[:80]}': there is no module '{error.name}'.") from None
-    if not callable(found):
-        raise FieldError(f"metric '{spec[:80]}': module '{module}' has no function '{name}'.")
-    return found
 
 
 def _number(found: object, name: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.extras import optional
+from ..extras import optional
 from ..typed import to_numpy
 
 LEVEL = 0.95

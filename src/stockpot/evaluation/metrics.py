@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
-from ..data.extras import optional
+from ..extras import optional
 from ..errors import FieldError, StockpotError
 from ..typed import from_numpy, to_numpy
 from .bootstrap import Estimate, Resampler

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..data.extras import optional
+from ..extras import optional
 from .bootstrap import Estimate, Resampler, mean_estimate, over_pools
 from .comparison import Row
 from .contenders import Kind

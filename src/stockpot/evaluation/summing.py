@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from ..data import Dataset
-from ..data.extras import optional
+from ..extras import optional
 from .comparison import Confusion
 from .intervals import Difference
 from .metrics import Metric

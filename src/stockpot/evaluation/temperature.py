@@ -5,7 +5,7 @@ Shapes: N samples, L classes.
 
 import math
 
-from ..data.extras import optional
+from ..extras import optional
 from .losses import loss_of
 from .predictions import Predictions
 

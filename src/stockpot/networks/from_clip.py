@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, FieldError
 from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
-from .libraries import library
+from ..extras import optional
 from .names import keep_file_names
 from .task import Task, require_logits
 
@@ -45,7 +45,7 @@ def open_clip(path: str, task: Task, own: Mapping[str, object]) -> nn.Module:
         StockpotError: where the network cannot take such images.
     """
     label = f"clip:{path}"
-    transformers = library("transformers", "hf")
+    transformers = optional("transformers", "hf")
     require_directory(path)
     head = _head(_head_file(Path(path), own, label), task.num_classes)
     with quiet(transformers), refusals(label):

@@ -7,7 +7,7 @@ from typing import cast
 from torch import nn
 
 from ..errors import FieldError, StockpotError
-from .libraries import library
+from ..extras import optional
 from .task import Task, require_logits
 
 SETTLED = ("num_classes", "in_chans")
@@ -29,7 +29,7 @@ def open_timm(name: str, task: Task, own: Mapping[str, object]) -> nn.Module:
         FieldError: for an unknown name, or options that timm refuses.
         StockpotError: where the network cannot take such images.
     """
-    timm, label = library("timm", "vision"), f"timm:{name}"
+    timm, label = optional("timm", "vision"), f"timm:{name}"
     if not timm.is_model(name):
         near = get_close_matches(name, cast(list[str], timm.list_models()), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, StockpotError
-from .libraries import library
+from ..extras import optional
 from .names import keep_file_names
 from .task import Task, choices, require_logits
 
@@ -42,7 +42,7 @@ def open_transformers(path: str, task: Task, own: Mapping[str, object]) -> nn.Mo
     """
     label = f"hf:{path}"
     how = choices(label, own, start=("weights", "random"), head=("keep", "new"))
-    transformers = library("transformers", "hf")
+    transformers = optional("transformers", "hf")
     require_directory(path)
     with quiet(transformers), refusals(label):
         config = transformers.AutoConfig.from_pretrained(path, **LOCAL)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from .libraries import library
+from ..extras import optional
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ def keep_file_names(network: nn.Module) -> None:
     file. A network whose tensors are also cut or joined on the way keeps its modules' names.
     """
     state: dict[str, Tensor] = network.state_dict()
-    stored = library("transformers.core_model_loading", "hf").revert_weight_conversion(
+    stored = optional("transformers.core_model_loading", "hf").revert_weight_conversion(
         network, state
     )
     modules = {id(tensor): name for name, tensor in state.items()}

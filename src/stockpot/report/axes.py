@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.extras import optional
+from ..extras import optional
 from ..evaluation.comparison import Row
 from .styles import GRID, INK, Style
 from .units import Unit, plain

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.extras import optional
+from ..extras import optional
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Confusion
 from .axes import SMALL, dress, panels

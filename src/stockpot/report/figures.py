@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..data.extras import optional
+from ..extras import optional
 from ..evaluation.comparison import Comparison, Row
 from .axes import SMALL, dress, interval_bar
 from .styles import FAMILIES, Style, family_of, styles

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.extras import optional
+from ..extras import optional
 from ..errors import OutputError
 from ..evaluation.comparison import Comparison
 from . import tables as sheets

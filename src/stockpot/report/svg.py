@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from ..data.extras import optional
+from ..extras import optional
 from .styles import GRID, INK, PAPER
 
 SETTINGS = {"svg.hashsalt": "stockpot", "svg.fonttype": "none"}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.read import read_checkpoint
 from ..data import Dataset, Splits, digits, three_way
-from ..data.extras import optional
+from ..extras import optional
 from ..errors import FieldError
 from ..evaluation import accuracy, predict
 from ..networks import build, load_weights

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from ..errors import ExtraError
+from .errors import ExtraError
 
 
 def optional(module: str, extra: str = "lab") -> Any:
