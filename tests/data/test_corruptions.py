@@ -112,6 +112,13 @@ def test_bytes_stay_bytes_in_every_view():
     assert torch.equal(Shift(right=1)(data).inputs[..., 1:], data.inputs[..., :-1])
 
 
+@pytest.mark.parametrize("value", [Noise(severity=1), Invert()])
+def test_pixels_of_another_scale_are_refused_not_clipped(value):
+    data = digits().take(torch.arange(5))
+    with pytest.raises(StockpotError, match=r"pixels from -1 to 1; .* in \[0, 1\]"):
+        value(replace(data, inputs=2 * data.inputs - 1))
+
+
 def test_texts_cannot_be_blurred():
     ids = torch.ones(2, 2, 3, dtype=torch.int64)
     text = Dataset("words", ids, torch.tensor([0, 1]), 2, torch.arange(2))

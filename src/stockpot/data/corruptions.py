@@ -25,7 +25,7 @@ from ..errors import FieldError
 from ..fields import check_fields
 from .dataset import Dataset
 from .options import nearest
-from .pixels import changed
+from .pixels import changed, check_unit_range
 
 Severity = Annotated[int, Ge(1), Le(5)]
 
@@ -62,6 +62,7 @@ class Noise:
 
     def __call__(self, data: Dataset) -> Dataset:
         """The same samples, noisy."""
+        check_unit_range(data)
         deviation = (0.04, 0.08, 0.12, 0.18, 0.26)[self.severity - 1]
         generator = torch.Generator().manual_seed(self.seed)
 

@@ -15,6 +15,21 @@ SLICE = 1024
 """Images that are float32 at once. What is drawn by a seed depends on it: it is part of results."""
 
 
+def check_unit_range(data: Dataset) -> None:
+    """Refuse images whose scale is not [0, 1], where that scale is meant.
+
+    Raises:
+        StockpotError: naming the range found.
+    """
+    if data.inputs.dtype == torch.float32 and len(data):
+        low, high = float(data.inputs.min()), float(data.inputs.max())
+        if low < 0 or high > 1:
+            raise StockpotError(
+                f"'{data.name}' has pixels from {low:g} to {high:g}; noise and inversion need "
+                "them in [0, 1]: let the network normalise them instead."
+            )
+
+
 def changed(data: Dataset, change: Callable[[Tensor], Tensor]) -> Dataset:
     """The same samples with other images.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..fields import check_fields
 from .dataset import Dataset
-from .pixels import changed
+from .pixels import changed, check_unit_range
 
 Transform = Callable[[Dataset], Dataset]
 
@@ -78,4 +78,5 @@ class Invert:
 
     def __call__(self, data: Dataset) -> Dataset:
         """The same samples, inverted."""
+        check_unit_range(data)
         return changed(data, lambda images_NCHW: 1 - images_NCHW)
