@@ -43,10 +43,12 @@ def panels(
     return axes[:count]
 
 
-def dress(ax: Any, *, title: str = "", x: str = "", y: str = "", grid: str = "y") -> None:
+def dress(
+    ax: Any, *, title: str = "", x: str = "", y: str = "", grid: str = "y", longest: int = 48
+) -> None:
     """Thin axes, a quiet grid along one direction, small text."""
     if title:
-        ax.set_title(plain(title, longest=56), loc="left", fontsize=9)
+        ax.set_title(plain(title, longest), loc="left", fontsize=9)
     ax.set_xlabel(x, fontsize=SMALL)
     ax.set_ylabel(y, fontsize=SMALL)
     ax.grid(axis=grid, color=GRID)
@@ -65,12 +67,14 @@ def interval_bar(ax: Any, row: Row, unit: Unit, style: Style, place: float, *, f
 
 
 def reference(ax: Any, value: float, words: str, *, flat: bool = True) -> None:
-    """A thin line at a value that means something, if the axis reaches it."""
+    """A thin line at a value that means something, if the axis reaches it; in words if any."""
     low, high = sorted(ax.get_ylim() if flat else ax.get_xlim())
     if not low <= value <= high:
         return
-    draw, side = (ax.axhline, "left") if flat else (ax.axvline, "right")
-    draw(value, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
+    line, side = (ax.axhline, "left") if flat else (ax.axvline, "right")
+    line(value, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
+    if not words:
+        return
     place = ((0, value), (2, 2)) if flat else ((value, 0), (-2, 2))
     ax.annotate(
         words,

@@ -237,5 +237,5 @@ def _gap(
     _count_axis(ax, counts)
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, -0.05 * (high - low)), max(high, 0.05 * (high - low)))
-    reference(ax, 0.0, "no difference")
+    reference(ax, 0.0, "")
     label_ends(ax, ends, drawn)

@@ -71,6 +71,7 @@ def plot_decisions(result: Comparison, ax: Any = None) -> Any:
             title=", ".join(word for word in words if word),
             x=f"selection {unit.label()}, with the candidate",
             grid="x",
+            longest=34,
         )
         one.tick_params(axis="y", length=0)
     return axes[0]

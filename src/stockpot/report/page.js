@@ -3,6 +3,9 @@ for (const heading of document.querySelectorAll("table.sortable thead th")) {
   const button = document.createElement("button");
   button.type = "button";
   button.append(...heading.childNodes);
+  const arrow = document.createElement("span");
+  arrow.className = "arrow";
+  button.insertBefore(arrow, button.querySelector("small"));
   button.addEventListener("click", () => sortBy(heading));
   heading.append(button);
 }

@@ -33,12 +33,14 @@ class Table:
     """A table with one row of headings.
 
     Attributes:
+        title: what it holds, in a few words.
         caption: what it holds, and how to read it.
         headings: of each column.
         rows: entries, as many as there are headings.
         names: how many columns from the left name the row.
     """
 
+    title: str
     caption: str
     headings: tuple[Entry, ...]
     rows: tuple[tuple[Entry, ...], ...]
@@ -82,7 +84,7 @@ def _by_count(shown: View) -> Table:
         f"{_capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it. N is the number of networks that a method was given."
     )
-    return Table(caption, (*headings, *columns), lines, names=len(headings))
+    return Table(_title(shown), caption, (*headings, *columns), lines, names=len(headings))
 
 
 def _by_method(shown: View) -> Table:
@@ -109,7 +111,7 @@ def _by_method(shown: View) -> Table:
         f"{_capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it; evaluations are of networks, for one sample."
     )
-    return Table(caption, headings, lines)
+    return Table(_title(shown), caption, headings, lines)
 
 
 def further_results(result: Comparison) -> tuple[Table, ...]:
@@ -143,8 +145,8 @@ def parts(result: Comparison) -> Table | None:
         for place in places
     )
     headings = (*naming, Entry("method"), Entry("N"), *(Entry(readable(one)) for one in names))
-    caption = f"{_capital(shown.unit.label())} on each part of the {shown.split} split."
-    return Table(caption, headings, lines, names=len(naming) + 1)
+    title = f"{_capital(shown.unit.label())} on each part of the {shown.split} split"
+    return Table(title, f"{title}.", headings, lines, names=len(naming) + 1)
 
 
 def differences(result: Comparison) -> Table | None:
@@ -156,18 +158,22 @@ def differences(result: Comparison) -> Table | None:
         "Differences on the same test samples, with the paired 95% interval under each; p-values "
         "after Holm's correction, where the verdict rests on them."
     )
-    return _pairs(list(pairs), tested, view(result).unit, caption)
+    return _pairs(list(pairs), tested, view(result).unit, ("Differences", caption))
 
 
 def further_differences(result: Comparison) -> Table | None:
     """The pairs of methods at every smaller N."""
     most = max((pair.n for pair in result.differences), default=0)
     pairs = [pair for pair in result.differences if pair.n < most]
-    return _pairs(pairs, {}, view(result).unit, "The same for every smaller N.")
+    words = ("Differences at every smaller N", "The same for every smaller N.")
+    return _pairs(pairs, {}, view(result).unit, words)
 
 
 def _pairs(
-    pairs: Sequence[Difference], tested: Mapping[Difference, float], unit: Unit, caption: str
+    pairs: Sequence[Difference],
+    tested: Mapping[Difference, float],
+    unit: Unit,
+    words: tuple[str, str],
 ) -> Table | None:
     if not pairs:
         return None
@@ -195,7 +201,7 @@ def _pairs(
         )
         for pair in pairs
     )
-    return Table(caption, headings, lines, names=2)
+    return Table(*words, headings, lines, names=2)
 
 
 def _p_value(p: float | None) -> Entry:
@@ -226,7 +232,7 @@ def costs(result: Comparison) -> Table:
         "What one answer takes: network evaluations of one sample, and what is kept. A MAC is one "
         "multiply-add; counts of FLOP are twice as large. Times are of the machine of this run."
     )
-    return Table(caption, tuple(headings), lines, names=len(naming) + 1)
+    return Table("Costs", caption, tuple(headings), lines, names=len(naming) + 1)
 
 
 def _paid(cost: Cost | None) -> tuple[Entry, ...]:
@@ -264,7 +270,8 @@ def decisions(result: Comparison) -> Table | None:
         "Greedy soup, step by step: the score on the selection split with the candidate in the "
         "soup. Steps of smaller N and of other subsets are in results.json."
     )
-    return Table(caption, (*naming, *map(Entry, words)), lines, names=len(naming) + 2)
+    title = "Every step of greedy soup"
+    return Table(title, caption, (*naming, *map(Entry, words)), lines, names=len(naming) + 2)
 
 
 def confusions(result: Comparison) -> Table | None:
@@ -282,7 +289,8 @@ def confusions(result: Comparison) -> Table | None:
         for true, said, count, of in found
     )
     words = ["true class", "said class", "samples", "of the true class"]
-    return Table("The most frequent mistakes.", tuple(map(Entry, words)), lines, names=2)
+    title = "The most frequent mistakes"
+    return Table(title, f"{title}.", tuple(map(Entry, words)), lines, names=2)
 
 
 def interval_words(span: Interval | Row, unit: Unit) -> str:
@@ -324,6 +332,10 @@ def _methods(rows: Sequence[Row]) -> set[tuple[str, int]]:
 
 def _key(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _title(shown: View) -> str:
+    return f"{_capital(shown.unit.label())} on the {shown.split} split"
 
 
 def _better(unit: Unit) -> str:
