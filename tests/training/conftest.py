@@ -15,20 +15,18 @@ def small() -> Small:
     """Three ingredients of a tiny network; keys of `ingredients` and `top` change it."""
 
     def small(top: dict[str, Any] | None = None, **ingredients: Any) -> Experiment:
-        return parse_experiment(
-            {
-                "network": {"name": "mlp", "width": 8},
-                "data": "digits",
-                "split": {"selection": 0.2, "test": 0.5},
-                "ingredients": {
-                    "count": 3,
-                    "epochs": 2,
-                    "lr": 0.01,
-                    "pretrain": {"epochs": 2, "lr": 0.01},
-                    **ingredients,
-                },
-                **(top or {}),
-            }
-        )
+        keys: dict[str, Any] = {
+            "network": {"name": "mlp", "width": 8},
+            "data": "digits",
+            "split": {"selection": 0.2, "test": 0.5},
+            "ingredients": {
+                "count": 3,
+                "epochs": 2,
+                "lr": 0.01,
+                "pretrain": {"epochs": 2, "lr": 0.01},
+                **ingredients,
+            },
+        } | (top or {})
+        return parse_experiment({key: value for key, value in keys.items() if value is not None})
 
     return small

@@ -166,7 +166,7 @@ def _plan(job: Job, cell: Cell, parent: Mapping[str, str]) -> dict[str, Any]:
         "parent": dict(parent),
         **{one.name: one.as_dict() for one in phases(job.experiment, job.pool, job.index)},
         "device": torch.device(job.device).type,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
 
 

@@ -1,5 +1,6 @@
 """A fit after a finished epoch, on disk: all of it or what was there before."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -51,7 +52,7 @@ class Save:
         partial = self.path.with_name(self.path.name + ".partial")
         content = {f.name: getattr(state, f.name) for f in fields(state)}
         with partial.open("wb") as file:
-            torch.save({"made": dict(self.made), **content}, file)
+            torch.save({"made": json.dumps(self.made), **content}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
@@ -69,7 +70,7 @@ class Save:
             kept = cast(
                 dict[str, Any], torch.load(self.path, map_location="cpu", weights_only=True)
             )
-            made = kept.pop("made")
+            made = json.loads(kept.pop("made"))
             state = State(**kept)
         except Exception as error:  # torch's readers raise whatever a damaged file leads them to
             raise CheckpointError(

@@ -1,0 +1,36 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from stockpot.data import digits
+from stockpot.errors import FieldError
+from stockpot.training import parts
+from stockpot.training.parts import Domains
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """600 digits, the first 200 of one domain and the rest of another."""
+    domain = (torch.arange(600) >= 200).long()
+    monkeypatch.setattr(parts, "domains_of", lambda data: (("left", "right"), domain))
+    return digits().take(torch.arange(600))
+
+
+def test_a_domain_is_kept_whole_and_a_fraction_of_the_rest(data):
+    kept = Domains(names=("left",), keep=0.25, seed=3)(data).originals
+    assert set(range(200)) <= set(kept.tolist())
+    assert 70 < len(kept) - 200 < 130
+    assert torch.equal(kept, Domains(names=("left",), keep=0.25, seed=3)(data).originals)
+    assert len(Domains(names=("right",), keep=0)(data)) == 400
+
+
+def test_an_unknown_domain_is_named(data):
+    with pytest.raises(FieldError, match="has the domains left, right; got middle"):
+        Domains(names=("left", "middle"))(data)
+
+
+def test_data_without_domains_say_so():
+    bare = SimpleNamespace(name="bare")
+    with pytest.raises(FieldError, match="'bare' has no domains; got left"):
+        Domains(names=("left",))(bare)
