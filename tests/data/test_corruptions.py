@@ -5,7 +5,6 @@ import torch
 
 from stockpot.data import (
     CORRUPTIONS,
-    Augment,
     Blur,
     Contrast,
     Dataset,
@@ -132,47 +131,8 @@ def test_texts_cannot_be_blurred():
         (lambda: corruption("blurr", 1), "Did you mean 'blur'"),
         (lambda: corruption("blur", 6), r"severity must be a whole number in \[1, 5\]"),
         (lambda: corruption("noise", 0), "severity"),
-        (lambda: Augment(padding=-1), "padding"),
-        (lambda: Augment(flip=2), "flip"),
     ],
 )
 def test_bad_fields_are_refused(make, words):
     with pytest.raises(FieldError, match=words):
         make()
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def test_augment_draws_windows_of_the_padded_image():
-    images = digits().images[:40]
-    seen = Augment(padding=2, flip=0)(images, generator())
-    assert seen.shape == images.shape
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    windows = torch.stack([padded[..., y : y + 8, x : x + 8] for y in range(5) for x in range(5)])
-    fits = (windows == seen).flatten(2).all(2)
-    assert fits.any(0).all()
-    assert fits.any(1).sum() > 15
-
-
-def test_augment_mirrors_by_its_probability():
-    images = digits().images[:400]
-    mirrored = (
-        (Augment(padding=0, flip=0.25)(images, generator()) == images.flip(3)).flatten(1).all(1)
-    )
-    assert 0.18 < mirrored.float().mean() < 0.32
-    assert torch.equal(Augment(padding=0, flip=0)(images, generator()), images)
-    assert torch.equal(Augment(padding=0, flip=1)(images, generator()), images.flip(3))
-
-
-def test_augment_is_decided_by_its_generator_alone():
-    images = digits().images[:40]
-    before = images.clone()
-    state = torch.get_rng_state()
-    shared = generator()
-    first, next_batch = Augment()(images, shared), Augment()(images, shared)
-    assert torch.equal(first, Augment()(images, generator()))
-    assert not torch.equal(first, next_batch)
-    assert torch.equal(images, before)
-    assert torch.equal(torch.get_rng_state(), state)

@@ -164,7 +164,7 @@ def test_smoothing_spreads_the_target():
     torch.testing.assert_close(loss_of(logits, label, 0.1), expected)
     several = torch.tensor([[True, False]])
     expected = -(target * logits.sigmoid().log() + (1 - target) * (-logits).sigmoid().log()).mean()
-    torch.testing.assert_close(loss_of(logits, several, 0.1), expected)
+    torch.testing.assert_close(loss_of(logits, several, 0.1, several=True), expected)
 
 
 def test_several_labels_are_learned_by_binary_cross_entropy(data, start):

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 
 from ..errors import StockpotError
 from ..methods.catalogue import find_method
+from .compare import compare
 from .console import complain
 from .inspect import inspect
 from .lab import demo
@@ -36,7 +37,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
-for _function in (run, methods, inspect, explain, verify, train, demo):
+for _function in (run, methods, inspect, explain, verify, train, compare, demo):
     app.command(_function)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 

@@ -28,7 +28,6 @@ from ..data import (
     mixture,
     three_way,
 )
-from ..extras import optional
 from ..engine.merge import merge, merge_to
 from ..errors import OutputError
 from ..evaluation import (
@@ -43,6 +42,7 @@ from ..evaluation import (
     predict,
     tabulate,
 )
+from ..extras import optional
 from ..methods import Average, ModelStock, TaskArithmetic, Ties
 from ..networks import Network, build, load_weights
 from ..networks.reproducible import one_thread

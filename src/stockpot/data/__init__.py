@@ -1,6 +1,5 @@
 """Data sets, their three-way splits, and the views that derive other tasks from them."""
 
-from .augment import Augment as Augment
 from .bundled import digits as digits
 from .collection import Collection as Collection
 from .corruptions import CORRUPTIONS as CORRUPTIONS

@@ -5,8 +5,8 @@ Shapes: N samples, H x W pixels.
 
 import torch
 
-from .dataset import Dataset
 from ..extras import optional
+from .dataset import Dataset
 
 
 def digits() -> Dataset:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ..errors import StockpotError
-from ..typed import to_numpy
 from ..extras import optional
+from ..typed import to_numpy
 from .sources import damaged
 
 WHOLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa", "CMYK", "YCbCr", "HSV"}

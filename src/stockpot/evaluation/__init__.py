@@ -55,6 +55,7 @@ from .search import choose as choose
 from .singles import Singles as Singles
 from .singles import run_singles as run_singles
 from .soups import soup as soup
+from .sweeps import join as join
 from .temperature import fit_temperature as fit_temperature
 from .verdict import Option as Option
 from .verdict import holm as holm

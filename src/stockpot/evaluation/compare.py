@@ -5,16 +5,17 @@ from dataclasses import dataclass, field, replace
 
 from ..core import Method
 from ..errors import StockpotError
+from ..networks import NetworkCost, cost_of
 from .bootstrap import Resampler
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .comparison import Comparison, Cost, Decision
-from .costs import NetworkCost, measure
+from .costs import cost_of_method
 from .facts import covers, facts_of
 from .ingredients import Ingredients
 from .learned import Learning
 from .metrics import METRICS, Metric, find_metric
 from .plan import Plan, refuse_impossible
-from .predictions import BATCH
+from .predictions import BATCH, device_of
 from .scoring import Judge, Ledger, Place
 from .singles import JUDGED, run_singles, split_of
 from .soups import Reestimate
@@ -202,13 +203,17 @@ class _Run:
         )
 
     def _costs(self) -> tuple[Cost, ...]:
-        one = self._cost_of_one()
+        one, seconds = self._cost_of_one(), sum(self.seconds) / len(self.seconds)
         return tuple(
-            replace(one.times(method, n, self.ledger.networks(n, method)), **self.labels)
+            replace(
+                cost_of_method(one, seconds, method, n, self.ledger.networks(n, method)),
+                **self.labels,
+            )
             for n in self.plan.counts
             for method in self.ledger.methods(n)
         )
 
     def _cost_of_one(self) -> NetworkCost:
         pool = self.plan.pools[0]
-        return measure(pool.build(), pool.splits.test, sum(self.seconds) / len(self.seconds))
+        network = pool.build()
+        return cost_of(network, pool.splits.test.batch(slice(0, 1)).to(device_of(network)))

@@ -4,9 +4,7 @@ from ..networks import NetworkCost
 from .comparison import Cost
 
 
-def cost_of_method(
-    one: NetworkCost, seconds: float, method: str, n: int, networks: float
-) -> Cost:
+def cost_of_method(one: NetworkCost, seconds: float, method: str, n: int, networks: float) -> Cost:
     """The cost of a method that keeps and runs so many networks; a mean is rounded.
 
     Args:

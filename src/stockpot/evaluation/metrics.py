@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
-from ..extras import optional
 from ..errors import FieldError, StockpotError
+from ..extras import optional
 from ..typed import from_numpy, to_numpy
 from .bootstrap import Estimate, Resampler
 from .intervals import Floats

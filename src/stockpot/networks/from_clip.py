@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, FieldError
-from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
 from ..extras import optional
+from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
 from .names import keep_file_names
 from .task import Task, require_logits
 

@@ -37,4 +37,3 @@ def open_function(name: str, task: Task, own: Mapping[str, object]) -> nn.Module
     if not isinstance(network, nn.Module):
         raise StockpotError(f"{name} must return a torch.nn.Module; got {type(network).__name__}.")
     return network.eval()
-

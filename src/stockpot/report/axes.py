@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..extras import optional
 from ..evaluation.comparison import Row
+from ..extras import optional
 from .styles import GRID, INK, Style
 from .units import Unit, plain
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..extras import optional
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Confusion
+from ..extras import optional
 from .axes import SMALL, dress, panels
 from .styles import FAMILIES
 from .units import plain

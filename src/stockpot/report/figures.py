@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from ..extras import optional
 from ..evaluation.comparison import Comparison, Row
+from ..extras import optional
 from .axes import SMALL, dress, interval_bar
 from .styles import FAMILIES, Style, family_of, styles
 from .units import plain

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..extras import optional
 from ..errors import OutputError
 from ..evaluation.comparison import Comparison
+from ..extras import optional
 from . import tables as sheets
 from .drawings import drawings
 from .units import readable

@@ -1,6 +1,7 @@
 """Ingredients: networks fitted to views of the data, and files that say how they came about."""
 
 from .augment import Augment as Augment
+from .compared import compare_experiment as compare_experiment
 from .devices import pick_device as pick_device
 from .experiment import Pool as Pool
 from .experiment import Trained as Trained

@@ -8,10 +8,10 @@ import torch
 from blake3 import blake3
 from torch import Tensor, nn
 
-from ..data import Dataset, Splits
+from ..data import Dataset, Splits, load, split
+from ..networks import open_network
 from ..recipes.experiment import Experiment
 from ..typed import to_numpy
-from .opening import open_data, open_network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,9 +49,9 @@ def open_cell(experiment: Experiment) -> Cell:
 
 @lru_cache(maxsize=2)
 def _opened(text: str) -> tuple[Splits, str]:
-    spec, split, seed = json.loads(text)
-    seed = seed if split["seed"] is None else split["seed"]
-    splits = open_data(spec, **(split | {"seed": seed}))
+    spec, wanted, seed = json.loads(text)
+    seed = seed if wanted["seed"] is None else wanted["seed"]
+    splits = split(load(spec), **(wanted | {"seed": seed}))
     return splits, _digest(splits.train, splits.selection)
 
 

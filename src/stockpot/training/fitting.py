@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..errors import StockpotError
+from ..networks import has_batch_norm
 from ..networks.reproducible import seeded
 from .augment import Augment
 from .devices import steady
 from .how import Fit
-from .opening import has_batch_norm
 from .optimisers import optimiser_of, schedule_of
 from .saves import Save, State
 
@@ -33,6 +33,7 @@ def fit(
     how: Fit,
     *,
     augment: Augment | None = None,
+    targets: Tensor | None = None,
     device: str = "cpu",
     save: Save | None = None,
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def fit(
         data: what it is fitted to.
         how: optimiser, schedule, length and seed.
         augment: random changes to each batch of images.
+        targets: probabilities [N, L] that are fitted to in place of the labels.
         device: where it computes, such as "cpu" or "cuda".
         save: where each finished epoch is kept, and resumed from.
         progress: called after each epoch.
@@ -59,7 +61,8 @@ def fit(
     """
     _refuse_useless(data, augment)
     with steady(device), seeded(how.seed):
-        run = _Run(copy.deepcopy(start), data, how, augment, torch.device(device))
+        wanted = data.labels if targets is None else targets
+        run = _Run(copy.deepcopy(start), data, wanted, how, augment, torch.device(device))
         done = run.resume(save.read()) if save else 0
         for epoch in range(done, how.epochs):
             run.learn(epoch)
@@ -77,11 +80,13 @@ class _Run(Generic[Net]):
         self,
         network: Net,
         data: Dataset,
+        targets: Tensor,
         how: Fit,
         augment: Augment | None,
         device: torch.device,
     ) -> None:
         self.network = network.to(device).train()
+        self._targets = targets
         self._data, self._how, self._augment, self._device = data, how, augment, device
         self._batches = _batches(data, how.batch_size, has_batch_norm(network))
         self._optimiser = optimiser_of(self.network.parameters(), how)
@@ -108,12 +113,13 @@ class _Run(Generic[Net]):
 
     def _loss(self, index_B: Tensor) -> Tensor:
         inputs = self._data.batch(index_B).to(self._device)
-        labels = self._data.labels[index_B].to(self._device)
+        targets = self._targets[index_B].to(self._device)
         if self._augment:
             inputs = self._augment(inputs)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             logits_BL = self.network(inputs)
-        return loss_of(logits_BL.float(), labels, self._how.label_smoothing)
+        several = self._data.is_multilabel
+        return loss_of(logits_BL.float(), targets, self._how.label_smoothing, several=several)
 
     def state(self, done: int) -> State:
         """What the rest depends on, `done` epochs being behind."""
@@ -142,15 +148,19 @@ class _Run(Generic[Net]):
         return state.done
 
 
-def loss_of(logits_BL: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of labels int64 [B]; mean binary cross-entropy of labels bool [B, L].
+def loss_of(
+    logits_BL: Tensor, targets: Tensor, smoothing: float = 0.0, *, several: bool = False
+) -> Tensor:
+    """Cross-entropy; where a sample may have several classes, their mean binary cross-entropy.
+
+    Targets are labels, int64 [B] or bool [B, L], or probabilities float32 [B, L].
 
     Smoothing by s makes the target of a right class 1 - s + s/L and of a wrong one s/L; of several
     classes, where each is a yes or no, 1 - s/2 and s/2.
     """
-    if labels.ndim == 1:
-        return F.cross_entropy(logits_BL, labels, label_smoothing=smoothing)
-    target_BL = labels.float() * (1 - smoothing) + smoothing / 2
+    if not several:
+        return F.cross_entropy(logits_BL, targets, label_smoothing=smoothing)
+    target_BL = targets.float() * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits_BL, target_BL)
 
 

@@ -14,12 +14,12 @@ from torch import nn
 
 from ..checkpoints.read import read_checkpoint
 from ..errors import OutputError
-from ..networks import load_weights, save_weights
+from ..evaluation import find_metric, predict
+from ..networks import headed, load_body, load_weights, save_weights
 from ..recipes.experiment import Experiment
 from .cell import Cell, open_cell, state_digest
 from .differences import first_differences
 from .fitting import Progress, fit
-from .opening import score, take_weights
 from .phases import phases, start_seed
 from .saves import Save
 
@@ -147,7 +147,10 @@ def _start(job: Job, cell: Cell) -> tuple[nn.Module, dict[str, str]]:
     elif weights:
         origin = weights.path
         inputs = cell.splits.train.batch(slice(HEAD_BATCH))
-        take_weights(network, Path(weights.path), inputs, new_head=weights.head == "new")
+        if weights.head == "new":
+            load_body(headed(network, inputs), Path(weights.path))
+        else:
+            load_weights(network, Path(weights.path))
     return network, {"from": origin, "digest": state_digest(network)}
 
 
@@ -171,8 +174,11 @@ def _plan(job: Job, cell: Cell, parent: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _score(network: nn.Module, cell: Cell) -> dict[str, object]:
-    metric, value = score(network, cell.splits.selection)
-    return {"selection_metric": metric, "selection_score": value}
+    selection = cell.splits.selection
+    metric = find_metric("auroc" if selection.is_multilabel else "accuracy")
+    assert metric.value is not None
+    score = metric.value(predict(network, selection))
+    return {"selection_metric": metric.name, "selection_score": score}
 
 
 def _finished(job: Job, plan: Mapping[str, Any]) -> dict[str, Any]:

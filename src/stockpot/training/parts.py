@@ -9,7 +9,6 @@ import torch
 
 from ..data import Dataset
 from ..errors import FieldError
-from .opening import domains_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class Domains:
         Raises:
             FieldError: the data have no such domain, or none at all.
         """
-        there, domain_N = domains_of(data)
+        there, domain_N = data.domains, data.domain
         unknown = [name for name in self.names if name not in there]
         if unknown or domain_N is None:
             raise FieldError(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...checkpoints.untrusted import listed, shown
 from ...errors import FieldError, StockpotError
+from ...extras import optional
 from ..collection import Collection
 from ..dataset import Dataset
-from ..extras import optional
 from ..labels import classes_of, flags, numbered
 from ..options import Channels, Size
 from ..pictures import read_images

@@ -1,0 +1,157 @@
+"""`stockpot compare EXPERIMENT.yml --out RUN`, or of checkpoints that exist already."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from cyclopts import Parameter
+from rich import box
+from rich.table import Table
+
+from ..errors import OutputError
+from .console import note, out, print_json, say, steps
+from .flags import Flag
+from .merge import parse_numbers
+from .usage import UsageError, told_by_the_command_line
+
+if TYPE_CHECKING:
+    from ..evaluation import Comparison, Row
+
+Folder = Annotated[Path, Parameter(help="Folder of the run, with report.html and results.")]
+Spec = Annotated[str | None, Parameter(help="A name, or a YAML mapping such as {name: cnn, ...}.")]
+Model = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
+Counts = Annotated[str | None, Parameter(help="How many go in, such as 2,3,5; default 2 to all.")]
+
+
+def compare(
+    *given: str,
+    out_: Annotated[Folder, Parameter(name="--out")],
+    network: Spec = None,
+    data: Spec = None,
+    base: Model = None,
+    counts: Counts = None,
+    subsets: int = 3,
+    methods: Annotated[str | None, Parameter(help="Columns and methods, with commas.")] = None,
+    metric: str | None = None,
+    margin: float = 0.005,
+    seed: int = 0,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    json: Flag = False,
+    quiet: Flag = False,
+) -> int:
+    """Compare keeping the best network, souping them, and ensembling them, on the same data.
+
+    With --network and --data the arguments are two or more checkpoints. Otherwise there is one, an
+    experiment's YAML: what it has not trained yet is trained first.
+
+    Args:
+        given: An experiment, or with --network and --data two or more models.
+        subsets: How many subsets of each count are drawn.
+        metric: accuracy, auroc, nll, ece, or package.module:function.
+        margin: A difference of the metric that does not matter.
+        seed: Of the split and the subsets.
+        workers: Networks trained at once.
+        device: Where networks are trained.
+        json: Print one JSON object on stdout and nothing else.
+        quiet: No progress.
+    """
+    existing = network is not None or data is not None
+    if existing and (network is None or data is None or len(given) < 2):
+        raise UsageError("with --network and --data give both, and two or more models.")
+    if not existing and len(given) != 1:
+        raise UsageError(
+            "give one experiment: stockpot compare EXPERIMENT.yml --out RUN; or models with "
+            "--network and --data."
+        )
+    with steps(quiet=quiet or json) as progress:
+        if existing:
+            from ..evaluation.given import compare as compare_given
+
+            with told_by_the_command_line():
+                numbers = [int(n) for n in parse_numbers(counts)] if counts else ()
+                wanted = {"methods": methods.split(",")} if methods else {}
+                specs = _spec(network, "--network"), _spec(data, "--data")
+            table = compare_given(
+                given,
+                *cast(Any, specs),
+                base=base,
+                counts=numbers,
+                subsets=subsets,
+                metric=metric,
+                margin=margin,
+                seed=seed,
+                progress=progress,
+                **cast(Any, wanted),
+            )
+        else:
+            from ..recipes.experiment import read_experiment
+            from ..training.compared import compare_experiment
+
+            experiment = read_experiment(given[0])
+            try:
+                table = compare_experiment(
+                    experiment, out_, workers=workers, device=device, progress=progress
+                )
+            except KeyboardInterrupt:
+                note("what is trained is kept: the same command goes on from there.")
+                raise
+        from ..report import write_report
+
+        write_report(table, out_)
+    if json:
+        print_json({"out": str(out_), **table.as_dict()})
+    elif not quiet:
+        print_comparison(table)
+        say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
+    return 0
+
+
+def _spec(text: str | None, flag: str) -> str | Mapping[str, object]:
+    """A name, or a YAML mapping that begins with a brace."""
+    assert text is not None
+    if not text.lstrip().startswith("{"):
+        return text
+    from ..recipes.yaml import load_yaml
+
+    found = load_yaml(text, flag)
+    if not isinstance(found, dict):
+        raise UsageError(f"{flag}: '{text[:80]}' is no mapping.")
+    return cast(dict[str, object], found)
+
+
+def print_comparison(result: "Comparison") -> None:
+    """What was found on the test split, the largest N first; then the conclusion."""
+    rows = [row for row in result.summary() if row.split == "test"]
+    if not rows:
+        raise OutputError("the comparison has no row of the test split.")
+    metric = rows[0].metric
+    shown = [row for row in rows if row.metric == metric]
+    cells = list(dict.fromkeys((row.network, row.data) for row in shown))
+    for cell in cells:
+        mine = [row for row in shown if (row.network, row.data) == cell]
+        out.print(_table(" on ".join(filter(None, cell)), metric, mine))
+    out.print(result.conclusion, highlight=False, markup=False)
+
+
+def _table(title: str, metric: str, rows: "list[Row]") -> Table:
+    counts = sorted({row.n for row in rows}, reverse=True)
+    most = counts[0]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, title=title or None)
+    table.add_column(f"{metric} on test", no_wrap=True)
+    table.add_column(f"N = {most} [95%]", justify="right", no_wrap=True)
+    for n in counts[1:]:
+        table.add_column(f"N = {n}", justify="right", no_wrap=True)
+    table.add_column("cost", justify="right")
+    by_place = {(row.method, row.n): row for row in rows}
+    for method in dict.fromkeys(row.method for row in rows):
+        first = by_place.get((method, most))
+        cell = f"{first.value:.4f} [{first.low:.4f}, {first.high:.4f}]" if first else ""
+        others = [by_place.get((method, n)) for n in counts[1:]]
+        table.add_row(
+            method,
+            cell,
+            *(f"{row.value:.4f}" if row else "" for row in others),
+            str(first.forwards) if first else "",
+        )
+    return table

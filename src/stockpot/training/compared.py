@@ -1,0 +1,91 @@
+"""An experiment from end to end: its pools trained, or found trained, and compared."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from ..evaluation import WITHOUT_TRAINING, Comparison, compare_pools, join
+from ..evaluation.given import ingredients_of, reestimation
+from ..recipes.cells import slug
+from ..recipes.experiment import Experiment
+from .devices import Device
+from .distilling import distil
+from .experiment import Pool, train_experiment
+from .how import Fit
+from .phases import phases
+from .pool import PoolProgress
+
+_TRAINING = 0.8
+"""Share of the progress that training takes."""
+
+
+def compare_experiment(
+    experiment: Experiment,
+    out: Path,
+    *,
+    workers: int | None = 1,
+    device: Device = "auto",
+    progress: PoolProgress | None = None,
+) -> Comparison:
+    """Train what is not trained yet, and compare every cell of the sweep.
+
+    Args:
+        experiment: what is trained and compared.
+        out: folder of the run, as `train_experiment` has it.
+        workers, device: of the training.
+        progress: called with what is being done and the fraction of the whole that is behind.
+
+    Raises:
+        StockpotError: as `train_experiment` and `compare_pools`.
+    """
+
+    def tell(begin: float, end: float, what: str, part: float) -> None:
+        if progress:
+            progress(what, begin + (end - begin) * part)
+
+    pools = train_experiment(
+        experiment,
+        out,
+        workers=workers,
+        device=device,
+        progress=partial(tell, 0.0, _TRAINING),
+    )
+    cells = list(experiment.cells())
+    found: list[Comparison] = []
+    for number, (name, cell) in enumerate(cells):
+        begin, end = (_TRAINING + (1 - _TRAINING) * (number + k) / len(cells) for k in (0, 1))
+        mine = [pool for pool in pools if pool.cell == name]
+        found.append(_compared(cell, mine, partial(tell, begin, end)))
+    return join(found)
+
+
+def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -> Comparison:
+    wanted, first = cell.compare, pools[0]
+    return compare_pools(
+        [
+            ingredients_of(
+                pool.seed,
+                [one.name for one in pool.kept],
+                [*(one.path for one in pool.kept), *([pool.base] if pool.base else [])],
+                pool.splits,
+                pool.build,
+                has_base=pool.base is not None,
+            )
+            for pool in pools
+        ],
+        counts=wanted.counts,
+        subsets=wanted.subsets,
+        methods=wanted.methods or WITHOUT_TRAINING,
+        metric=wanted.metric,
+        margin=wanted.margin,
+        seed=cell.seed,
+        reestimate=reestimation(first.build()),
+        distil=partial(distil, _schooling(cell)),
+        network=slug(cell.network),
+        progress=progress,
+    )
+
+
+def _schooling(cell: Experiment) -> Fit:
+    """How the ingredients themselves were trained last."""
+    return list(phases(cell, cell.seed, 0))[-1].how
