@@ -60,8 +60,8 @@ def test_a_network_metric_with_its_own_data_may_not_choose(mine):
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("accuracy", "expected package.module:function"),
-        ("my_metrics:", "expected package.module:function"),
+        ("accuracy", "must be written package.module:function"),
+        ("my_metrics:", "must be written package.module:function"),
         ("no_such_module:f", "no module 'no_such_module'"),
         ("my_metrics:nothing", "no function 'nothing'"),
         ("my_metrics:odd", r"takes \(a, b\)"),
