@@ -77,6 +77,21 @@ def test_quality_puts_merges_left_and_ensembles_right_on_one_scale():
     assert left.get_ylim() == right.get_ylim()
 
 
+def test_a_soup_that_fails_does_not_flatten_the_ensembles():
+    rows = [
+        one
+        for n, soup in ((2, 0.5), (3, 0.1))
+        for one in (
+            row("uniform-soup", soup, n=n),
+            row("logits-ensemble", 0.9 + n / 100, n=n, kind="ensemble"),
+        )
+    ]
+    left, right = plot_quality(comparison(rows)).figure.axes
+    assert left.get_ylim()[0] < 10
+    assert right.get_ylim()[0] > 85
+    assert right.get_title(loc="left") == "every member runs, scale of its own"
+
+
 def test_a_sweep_needs_axes_of_its_own():
     axes = Figure().subplots()
     for plot in (plot_quality, plot_cost, plot_gap):
