@@ -125,7 +125,7 @@ def test_one_count_has_methods_down_and_parts_beside(pages):
 def test_a_sweep_names_network_and_data_in_every_row(pages):
     table = Page(pages["sweep"]).tables[0]
     assert table[0][:3] == ["network", "data", "N"]
-    assert len(table) == 1 + 8 * 5
+    assert len(table) == 1 + 8 * 3
 
 
 def test_pools_that_were_not_averaged_have_rows_of_their_own():

@@ -99,7 +99,7 @@ def test_a_sweep_needs_axes_of_its_own():
             plot(sweep(), axes)
     with pytest.raises(StockpotError, match=r"holds one data; this comparison has 2"):
         plot_networks(sweep(), axes)
-    with pytest.raises(StockpotError, match="holds one greedy soup; this comparison has 24"):
+    with pytest.raises(StockpotError, match="holds one greedy soup; this comparison has 8"):
         plot_decisions(sweep(), axes)
     assert plot_networks(only(sweep(), data="emoji"), axes) is axes
 
