@@ -115,6 +115,17 @@ def test_a_sweep_has_a_panel_for_each_network_and_data_set():
     assert names == ["resnet-8", "resnet-14", "resnet-20", "vit-tiny"]
 
 
+def test_long_names_that_differ_at_the_end_stay_apart():
+    nets = [f"{'a-very-long-path/' * 5}checkpoint-{i}" for i in (1, 2, 3)]
+    result = comparison([row(n=n, network=net) for n in (2, 3) for net in nets])
+    ticks = [one.get_text() for one in plot_networks(result).get_yticklabels()]
+    titles = [ax.get_title(loc="left") for ax in plot_quality(result).figure.axes]
+    for names in (ticks, titles):
+        assert len(set(names)) == 3
+        assert all(str(i) in name for i, name in enumerate(names, start=1))
+    assert max(map(len, ticks)) <= 26
+
+
 def test_by_network_shows_the_largest_count():
     rows = [row(n=n, value=0.1 * n, network=net) for n in (2, 5) for net in ("a", "b")]
     ax = plot_networks(comparison(rows))

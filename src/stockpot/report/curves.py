@@ -9,7 +9,7 @@ from ..evaluation.comparison import Comparison, Row
 from .axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
 from .styles import Style, family_of, in_order, styles
 from .units import Unit
-from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, view
+from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, titles, view
 
 SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")
 ENSEMBLE = "logits-ensemble"
@@ -58,11 +58,12 @@ def plot_quality(result: Comparison, ax: Any = None) -> Any:
         size=(5.0, height_of(most)),
         question=question,
     )
+    names = titles(cells, 26)
     for number, cell in enumerate(cells):
         row = axes[number * len(sides) : (number + 1) * len(sides)]
         for one, (words, families) in zip(row, sides, strict=True):
             limits, scale = _scale(shown, cell, families)
-            title = ": ".join(part for part in (cell.label(), words + scale) if part)
+            title = ": ".join(part for part in (names[cell], words + scale) if part)
             _quality(one, shown, drawn, cell, families=families, title=title, limits=limits)
     return axes[0]
 
@@ -220,7 +221,7 @@ def plot_gap(result: Comparison, ax: Any = None) -> Any:
         _gap(one, mine, {m: dots.get((cell, m), []) for m in mine}, shown, drawn)
         dress(
             one,
-            title=cell.label() if len(cells) > 1 else "",
+            title=titles(cells)[cell],
             x="N, networks",
             y=f"ensemble minus soup, {shown.unit.gap_label()}",
         )

@@ -1,7 +1,9 @@
 """How numbers are shown: the unit of a metric, sizes, probabilities, and names that are safe."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
 
@@ -105,12 +107,34 @@ def plain(name: str, longest: int = 30) -> str:
     >>> plain("a-network-with-quite-a-long-name-v2", longest=20)
     'a-network-w…-name-v2'
     """
-    shown = readable(name)
-    if len(shown) > longest:
-        tail = (longest - 1) * 2 // 5
-        tail += tail % 2
-        shown = f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
-    return shown.replace("$", r"\$")
+    return _cut(readable(name), longest).replace("$", r"\$")
+
+
+def short(names: Sequence[str], longest: int) -> list[str]:
+    """Names of at most so many characters; cut where they are alike, so that they stay apart.
+
+    >>> short(["checkpoints/run-1/model", "checkpoints/run-2/model"], 10)
+    ['…n-1/model', '…n-2/model']
+    """
+    shown = [readable(name) for name in names]
+    middles = [_cut(name, longest) for name in shown]
+    if len(set(middles)) == len(set(shown)):
+        return middles
+    shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*shown, strict=False)))
+    start = max(0, shared - min(4, longest // 4))
+    found: list[str] = []
+    for name in shown:
+        rest = f"…{name[start:]}" if start else name
+        found.append(rest if len(rest) <= longest else f"{rest[: longest - 1]}…")
+    return found
+
+
+def _cut(name: str, longest: int) -> str:
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) * 2 // 5
+    tail += tail % 2
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
 
 
 def show_count(number: int) -> str:
