@@ -126,6 +126,13 @@ def test_long_names_that_differ_at_the_end_stay_apart():
     assert max(map(len, ticks)) <= 26
 
 
+def test_methods_that_differ_in_one_field_stay_apart():
+    names = [f"TaskArithmetic(scale=0.{i}, and='more words than fit')" for i in (1, 2)]
+    rows = [row(name, n=n, kind="merge") for n in (2, 3) for name in (*names, "uniform-soup")]
+    found = [text for text in texts(plot_quality(comparison(rows))) if "0." in text]
+    assert len(set(found)) == 2
+
+
 def test_by_network_shows_the_largest_count():
     rows = [row(n=n, value=0.1 * n, network=net) for n in (2, 5) for net in ("a", "b")]
     ax = plot_networks(comparison(rows))

@@ -1,7 +1,7 @@
 """How numbers are shown: the unit of a metric, sizes, probabilities, and names that are safe."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -117,16 +117,20 @@ def short(names: Sequence[str], longest: int) -> list[str]:
     ['…n-1/model', '…n-2/model']
     """
     shown = [readable(name) for name in names]
-    middles = [_cut(name, longest) for name in shown]
-    if len(set(middles)) == len(set(shown)):
-        return middles
-    shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*shown, strict=False)))
-    start = max(0, shared - min(4, longest // 4))
-    found: list[str] = []
+    alike: dict[str, set[str]] = {}
     for name in shown:
-        rest = f"…{name[start:]}" if start else name
-        found.append(rest if len(rest) <= longest else f"{rest[: longest - 1]}…")
-    return found
+        alike.setdefault(_cut(name, longest), set()).add(name)
+    return [_apart(name, alike[_cut(name, longest)], longest) for name in shown]
+
+
+def _apart(name: str, others: Set[str], longest: int) -> str:
+    """The name cut in the middle, or, where `others` would be cut to the same, where they part."""
+    if len(others) == 1:
+        return _cut(name, longest)
+    shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*others, strict=False)))
+    start = max(0, shared - min(4, longest // 4))
+    rest = f"…{name[start:]}" if start else name
+    return rest if len(rest) <= longest else f"{rest[: longest - 1]}…"
 
 
 def _cut(name: str, longest: int) -> str:
