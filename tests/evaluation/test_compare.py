@@ -104,6 +104,7 @@ def test_costs_are_n_times_for_an_ensemble_and_once_for_a_soup(comparison):
     costs = {(cost.method, cost.n): cost for cost in comparison.costs}
     one = costs["single-best", 4]
     assert one.parameters == sum(p.numel() for p in mlp().parameters())
+    assert all((cost.network, cost.data) == ("mlp", "digits") for cost in comparison.costs)
     assert one.macs == 64 * 16 + 16 * 10
     assert one.nbytes == 4 * one.parameters
     for method in ("uniform-soup", "distilled", "learned-soup"):
@@ -131,6 +132,7 @@ def test_every_decision_is_recorded(comparison):
             assert one.accepted == (one.score >= best)
             best = max(best, one.score)
         assert len({one.candidate for one in steps}) == n
+        assert {(one.network, one.data) for one in steps} == {("mlp", "digits")}
 
 
 def test_the_verdict_the_differences_and_the_winners_confusion(comparison, splits):
@@ -278,7 +280,10 @@ class Normed(Network):
 
 
 def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
+    calls = []
+
     def reestimate(network, batches):
+        calls.append(network)
         norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
         for norm in norms:
             everything = torch.cat(list(batches))
@@ -289,6 +294,7 @@ def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
     pool = pool_of([Normed(), Normed()], splits, build=Normed)
     methods = ["uniform-soup", "greedy-soup", "logits-ensemble"]
     found = compare_pools([pool], methods=methods, reestimate=reestimate)
+    assert len(calls) == 4  # is there any; the uniform soup; greedy's one candidate and its soup
     names = list(dict.fromkeys(r.method for r in found.rows))
     assert names == [
         "uniform-soup",
@@ -299,6 +305,8 @@ def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
     ]
     values = {r.method: r.value for r in found.rows if (r.split, r.metric) == ("test", "nll")}
     assert values["uniform-soup"] != values["uniform-soup:bn"]
+    single = compare_pools([pool], methods=["single-best"], reestimate=reestimate)
+    assert {r.method for r in single.rows} == {"single-best", "single-best:bn"}
     without = compare_pools(pools[:1], counts=(2,), methods=methods, reestimate=reestimate)
     assert not any(":bn" in r.method for r in without.rows)
 
@@ -352,6 +360,7 @@ def test_what_cannot_be_is_refused_before_anything_is_run(splits, pools):
         ({"counts": (1, 4)}, FieldError, "1 to 3"),
         ({"counts": (2, 2)}, FieldError, "must differ"),
         ({"subsets": 0}, FieldError, "subsets"),
+        ({"margin": -1.0}, FieldError, "margin"),
         ({"metric": "f1"}, FieldError, "No metric"),
     ]:
         with pytest.raises(error, match=words):
@@ -365,8 +374,10 @@ def test_what_cannot_be_is_refused_before_anything_is_run(splits, pools):
 
 def test_two_values_of_one_method_are_told_apart(pools):
     values = [Ties(density=0.2), Ties(density=0.5)]
-    found = compare_pools(pools[:1], counts=(2,), methods=["single-best", *values])
-    assert {r.method for r in found.rows} == {"single-best", *map(repr, values)}
+    found = compare_pools(pools[:1], counts=(2,), methods=["single-mean", *values])
+    assert found.confusion is None
+    assert "Nothing to decide" in found.conclusion
+    assert {r.method for r in found.rows} == {"single-mean", *map(repr, values)}
 
 
 def test_a_network_whose_head_is_unknown_needs_one_found(splits):

@@ -10,7 +10,11 @@ COVERS = "Intervals cover test samples only."
 def option(choice, selection, test, spread=0.001, forwards=1, seed=0):
     draws = test + spread * np.random.default_rng(seed).standard_normal(2000)
     return Option(
-        choice=choice, forwards=forwards, selection=selection, test=Estimate(test, draws, 500)
+        choice=choice,
+        method=choice,
+        forwards=forwards,
+        selection=selection,
+        test=Estimate(test, draws, 500),
     )
 
 
@@ -29,7 +33,7 @@ def test_a_clear_ensemble_is_taken_with_its_numbers():
     assert found.choice == found.preferred == "ensemble"
     assert "94.0%" in found.sentence
     assert "4.0 points" in found.sentence
-    assert "10 network evaluation" in found.sentence
+    assert "10 network evaluations a sample" in found.sentence
     assert COVERS in found.sentence
     assert {one.b for one, _ in found.evidence} == {"keep-best", "uniform-soup"}
     assert all(one.a == "ensemble" and p < 0.05 for one, p in found.evidence)
@@ -48,7 +52,9 @@ def test_what_costs_less_wins_within_the_margin():
 
 def test_equals_are_left_as_they_are():
     same = option("keep-best", 0.9, 0.9)
-    other = Option(choice="uniform-soup", forwards=1, selection=0.9, test=same.test)
+    other = Option(
+        choice="uniform-soup", method="uniform-soup", forwards=1, selection=0.9, test=same.test
+    )
     assert said([same, other]).choice == "keep-best"
 
 
@@ -73,8 +79,11 @@ def test_smaller_is_better_where_the_metric_says_so():
 
 def test_a_single_option_and_numbers_without_draws():
     assert said([option("keep-best", 0.9, 0.9)]).choice == "keep-best"
+    nothing = said([])
+    assert (nothing.choice, nothing.evidence) == ("undecided", ())
+    assert "Nothing to decide" in nothing.sentence
     bare = [
-        Option(choice=one, forwards=1, selection=s, test=Estimate(s, np.empty(0), 5))
+        Option(choice=one, method=one, forwards=1, selection=s, test=Estimate(s, np.empty(0), 5))
         for one, s in (("keep-best", 0.1), ("uniform-soup", 0.9))
     ]
     assert said(bare).choice == "undecided"

@@ -24,7 +24,7 @@ from .ensembles import (
 )
 from .greedy import select_with_replacement
 from .learned import learn_weights
-from .soups import mend, soup
+from .soups import soup
 from .trial import Entrant, Trial
 
 Column = Callable[[Trial], Iterator[Entrant]]
@@ -36,18 +36,32 @@ def single_mean(trial: Trial) -> Iterator[Entrant]:
 
 
 def single_best(trial: Trial) -> Iterator[Entrant]:
-    """The member that is best on the selection split."""
+    """The member that is best on the selection split.
+
+    With batch normalisation there is a second one, re-estimated as the soups are: or a soup would
+    be praised for what new statistics do to any network.
+    """
     yield Entrant(method="single-best", kind="single", forwards=1, singles=(trial.best,))
+    if trial.mends:
+        network = trial.mended(trial.singles.pool.network(trial.best))
+        yield trial.of_network("single-best:bn", "single", network)
 
 
 def uniform_soup(trial: Trial) -> Iterator[Entrant]:
     """The average of all members."""
-    yield from _soups(trial, "uniform-soup", soup(trial.singles.pool, trial.members))
+    yield from _soups(trial, "uniform-soup", trial.soup(trial.members))
 
 
 def greedy_soup(trial: Trial) -> Iterator[Entrant]:
-    """The average of the members that the greedy recipe accepts."""
-    yield from _soups(trial, "greedy-soup", soup(trial.singles.pool, trial.greedy.members))
+    """The average of the members that the greedy recipe accepts.
+
+    With batch normalisation there is a second one, whose candidates are all re-estimated before
+    they are scored.
+    """
+    yield trial.of_network("greedy-soup", "merge", trial.soup(trial.greedy.members))
+    if trial.mends:
+        network = trial.mended(trial.soup(trial.greedy_mended.members))
+        yield trial.of_network("greedy-soup:bn", "merge", network)
 
 
 def learned_soup(trial: Trial) -> Iterator[Entrant]:
@@ -132,12 +146,8 @@ def merged(name: str, method: Method) -> Column:
 
 def _soups(trial: Trial, name: str, network: nn.Module) -> Iterator[Entrant]:
     yield trial.of_network(name, "merge", network)
-    setting = trial.setting
-    if setting.reestimate:
-        mended = copy.deepcopy(network)
-        train = trial.singles.pool.splits.train
-        if mend(mended, train, setting.reestimate, seed=setting.seed):
-            yield trial.of_network(f"{name}:bn", "merge", mended)
+    if trial.mends:
+        yield trial.of_network(f"{name}:bn", "merge", trial.mended(network))
 
 
 COLUMNS: Mapping[str, Column] = {

@@ -1,7 +1,7 @@
 """Singles, soups and ensembles of pools of networks on the same data, in one table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core import Method
 from ..errors import StockpotError
@@ -20,7 +20,7 @@ from .singles import JUDGED, run_singles, split_of
 from .soups import Reestimate
 from .summing import Confusions, differences_at, options_at
 from .trial import Distil, Setting, Trial
-from .verdict import OPTIONS, judge
+from .verdict import judge, require_margin
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""
@@ -62,8 +62,8 @@ def compare_pools(
         also: metrics that are reported beside it, accuracy or auroc, nll and ece.
         margin: a difference of the metric that does not matter.
         seed: of subsets, and of methods that draw at random.
-        reestimate: re-estimates batch-norm statistics; adds a row "...:bn" to each soup of
-            networks that have any.
+        reestimate: re-estimates batch-norm statistics; adds a row "...:bn" to the best single and
+            to each soup of networks that have any.
         distil: trains a student, for "distilled".
         learning: how "learned-soup" learns.
         title: of the table.
@@ -77,6 +77,7 @@ def compare_pools(
     """
     if not pools:
         raise StockpotError("There is no pool to compare: give one or more.")
+    require_margin(margin)
     columns = find_columns(methods)
     chosen, metrics = _metrics(pools[0], metric, also)
     setting = Setting(
@@ -91,16 +92,18 @@ def compare_pools(
     smallest = min(len(pool) for pool in pools)
     plan = Plan(pools, tuple(counts) or tuple(range(min(2, smallest), smallest + 1)), subsets, seed)
     refuse_impossible(plan, columns, setting)
+    data = pools[0].splits.test.name
     run = _Run(
         plan=plan,
         columns={name: column for name, (column, _) in columns.items()},
         setting=setting,
-        ledger=Ledger(network, pools[0].splits.test.name),
+        ledger=Ledger(network, data),
+        labels={"network": network, "data": data},
         tell=progress or _silent,
     )
     for pool in pools:
         run.pool(pool)
-    return run.finish(title, margin, network)
+    return run.finish(title, margin)
 
 
 def _silent(_what: str, _done: float) -> None:
@@ -123,6 +126,7 @@ class _Run:
     columns: Mapping[str, Column]
     setting: Setting
     ledger: Ledger
+    labels: dict[str, str]
     tell: Progress
     confusions: Confusions = field(default_factory=Confusions)
     decisions: list[Decision] = field(default_factory=list[Decision])
@@ -168,18 +172,19 @@ class _Run:
                     candidate=names[one.candidate],
                     score=self.setting.metric.sign * one.score,
                     accepted=one.accepted,
+                    **self.labels,
                 )
                 for step, one in enumerate(trial.greedy.steps)
             ]
 
-    def finish(self, title: str, margin: float, network: str) -> Comparison:
+    def finish(self, title: str, margin: float) -> Comparison:
         """Sum up."""
         plan, ledger, metric = self.plan, self.ledger, self.setting.metric
         options = options_at(ledger, plan.most, metric)
         verdict = judge(options, metric, margin, covers=covers(len(plan.pools)))
+        preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
         test = plan.pools[0].splits.test
         rows = (*ledger.rows, *ledger.summaries())
-        names = {"networks": network, "data": test.name}
         self.tell("done", 1.0)
         return Comparison(
             title=title,
@@ -191,15 +196,15 @@ class _Run:
             conclusion=verdict.sentence,
             costs=self._costs(),
             decisions=tuple(self.decisions),
-            confusion=self.confusions.of(OPTIONS[verdict.preferred], test),
+            confusion=self.confusions.of(preferred, test),
             verdict=verdict,
-            facts=facts_of(plan, self.setting.tally, rows, names),
+            facts=facts_of(plan, self.setting.tally, rows, self.labels),
         )
 
     def _costs(self) -> tuple[Cost, ...]:
         one = self._cost_of_one()
         return tuple(
-            one.times(method, n, self.ledger.networks(n, method))
+            replace(one.times(method, n, self.ledger.networks(n, method)), **self.labels)
             for n in self.plan.counts
             for method in self.ledger.methods(n)
         )

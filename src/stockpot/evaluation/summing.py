@@ -34,17 +34,23 @@ def differences_at(ledger: Ledger, n: int, metric: Metric) -> list[Difference]:
 
 
 def options_at(ledger: Ledger, n: int, metric: Metric) -> list[Option]:
-    """What can be done with N ingredients."""
-    return [
-        Option(
-            choice=choice,
-            forwards=ledger.networks(n, method),
-            selection=ledger.estimate(n, method, ("selection", metric.name)).value,
-            test=ledger.estimate(n, method, ("test", metric.name)),
-        )
-        for choice, method in OPTIONS.items()
-        if ledger.has(n, method, ("test", metric.name))
-    ]
+    """What can be done with N ingredients; soups as they are or re-estimated, as selection says."""
+    options: list[Option] = []
+    for choice, method in OPTIONS.items():
+        found = [
+            Option(
+                choice=choice,
+                method=name,
+                forwards=ledger.networks(n, name),
+                selection=ledger.estimate(n, name, ("selection", metric.name)).value,
+                test=ledger.estimate(n, name, ("test", metric.name)),
+            )
+            for name in (method, f"{method}:bn")
+            if ledger.has(n, name, ("test", metric.name))
+        ]
+        if found:
+            options.append(max(found, key=lambda one: metric.sign * one.selection))
+    return options
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +64,8 @@ class Confusions:
     def add(self, entrant: Entrant, singles: Singles) -> None:
         """Count one entrant's classes, if it is an option and a sample has one class."""
         seen = _seen(entrant, singles)
-        if entrant.method not in OPTIONS.values() or seen.is_multilabel:
+        option = entrant.method.removesuffix(":bn") in OPTIONS.values()
+        if not option or seen.is_multilabel:
             return
         found = optional("sklearn.metrics").confusion_matrix(
             seen.labels, seen.classes(), labels=range(seen.logits.shape[1])

@@ -1,5 +1,6 @@
 """Some ingredients of a pool, and what the columns of the table make of them."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from .learned import Learning
 from .metrics import METRICS, Metric
 from .predictions import BATCH, Predictions, Tally, predict
 from .singles import JUDGED, Singles, network_scores, split_of
-from .soups import Reestimate, soup
+from .soups import Reestimate, mend, soup
 
 Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
 """Trains a student: (start, training data, soft targets [N, L], seed) to a network in evaluation
@@ -93,7 +94,31 @@ class Trial:
     @cached_property
     def greedy(self) -> Greedy:
         """The greedy soup's members; at most N - 1 soups are run on the selection split."""
-        return greedy_members(self.scores, self._score_of_soup)
+        return greedy_members(self.scores, lambda some: self._score_of(self.soup(some)))
+
+    @cached_property
+    def greedy_mended(self) -> Greedy:
+        """The same where every soup has its batch-norm statistics re-estimated first."""
+        return greedy_members(
+            self.scores, lambda some: self._score_of(self.mended(self.soup(some)))
+        )
+
+    def soup(self, members: Sequence[int]) -> nn.Module:
+        """The uniform average of some members."""
+        return soup(self.singles.pool, members)
+
+    @cached_property
+    def mends(self) -> bool:
+        """Whether soups are to be run with re-estimated statistics too."""
+        reestimate, pool = self.setting.reestimate, self.singles.pool
+        return bool(reestimate) and mend(pool.build(), pool.splits.train, reestimate)
+
+    def mended(self, network: nn.Module) -> nn.Module:
+        """A copy of a soup with its batch-norm statistics re-estimated on training inputs."""
+        setting, copied = self.setting, copy.deepcopy(network)
+        assert setting.reestimate
+        mend(copied, self.singles.pool.splits.train, setting.reestimate, seed=setting.seed)
+        return copied
 
     def score(self, selection: Predictions) -> float:
         """By the metric that chooses; larger is better, and no number is worst."""
@@ -101,9 +126,8 @@ class Trial:
         assert metric.value is not None
         return _or_worst(metric.sign * metric.value(selection))
 
-    def _score_of_soup(self, members: tuple[int, ...]) -> float:
+    def _score_of(self, network: nn.Module) -> float:
         pool, metric = self.singles.pool, self.setting.metric
-        network = soup(pool, members)
         if metric.of_network:
             return _or_worst(metric.sign * metric.of_network(network, pool.splits.selection))
         return self.score(self.run(network, "selection", "greedy-soup candidate"))

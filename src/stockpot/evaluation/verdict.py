@@ -1,5 +1,6 @@
 """What to do, chosen on one split and confirmed once on another, or said to be undecided."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,12 +27,14 @@ class Option:
 
     Attributes:
         choice: as a verdict calls it.
+        method: what stands for it in the table.
         forwards: network evaluations that one sample costs.
         selection: its score on the selection split.
         test: its score on the test split, with draws that are paired with the others'.
     """
 
     choice: str
+    method: str
     forwards: float
     selection: float
     test: Estimate
@@ -46,7 +49,7 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
     Holm's correction. Otherwise the data do not decide.
 
     Args:
-        options: one or more.
+        options: what can be done; with none there is nothing to decide.
         metric: of the scores.
         margin: what counts as no difference, in the metric's units.
         covers: what the intervals cover, in words.
@@ -54,8 +57,10 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
     Raises:
         FieldError: for a margin below 0.
     """
-    if not margin >= 0:
-        raise FieldError(f"margin must be at least 0; got {margin}.")
+    require_margin(margin)
+    if not options:
+        sentence = f"Nothing to decide: none of {', '.join(OPTIONS.values())} was compared."
+        return Verdict(choice="undecided", sentence=sentence, evidence=(), margin=margin)
     chosen = _choose(options, metric, margin)
     rivals = [one for one in options if one is not chosen]
     differences = [
@@ -72,6 +77,16 @@ def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: s
         margin=margin,
         preferred=chosen.choice,
     )
+
+
+def require_margin(margin: float) -> None:
+    """A margin is a number from 0 up.
+
+    Raises:
+        FieldError: where it is not.
+    """
+    if not 0 <= margin < math.inf:
+        raise FieldError(f"margin must be a number of at least 0; got {margin}.")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -121,12 +136,12 @@ def _sentence(
 ) -> str:
     unit = _Unit(metric)
     parts = [
-        f"{unit.of(difference)} (p = {p:.2g})"
+        f"{unit.of(difference)}, p = {p:.2g}"
         for difference, p in sorted(evidence, key=lambda pair: pair[1])
     ]
     shown = "; ".join(parts) or "there is nothing to compare it with"
     dearest = max((one.forwards for one in rivals), default=chosen.forwards)
-    price = f"{chosen.forwards:g} network evaluation(s) a sample"
+    price = f"{_evaluations(chosen.forwards)} a sample"
     price += f" instead of up to {dearest:g}" if dearest > chosen.forwards else ""
     start = (
         f"Take {chosen.choice}: it was chosen on the selection split and the test split confirms it"
@@ -136,9 +151,13 @@ def _sentence(
     )
     return (
         f"{start}. On the test split its {metric.name} is {unit.score(chosen.test.value)}: "
-        f"{shown}, at {price}. {covers} p-values are Holm-corrected; {unit.amount(margin)} counts "
-        "as no difference."
+        f"{shown}, at {price}. {covers} p, after Holm's correction, is for being better than what "
+        f"costs less, and not worse by {unit.amount(margin)} than the others."
     )
+
+
+def _evaluations(count: float) -> str:
+    return "1 network evaluation" if count == 1 else f"{count:g} network evaluations"
 
 
 @dataclass(frozen=True, slots=True)
