@@ -203,7 +203,8 @@ def whole(rows=None, cells=(("", ""),), **changes):
 def sweep():
     networks = ("resnet-8", "resnet-14", "resnet-20", "vit-tiny")
     cells = tuple((network, data) for data in ("fashion-mnist", "emoji") for network in networks)
-    return whole(cells=cells, confusion=None)
+    rows = grid(cells=cells, counts=(2, 5, 10), metrics=("accuracy",))
+    return whole(rows, cells, decisions=decisions(cells, seeds=(0,)), confusion=None)
 
 
 def multi_label():

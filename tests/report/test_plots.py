@@ -77,6 +77,21 @@ def test_quality_puts_merges_left_and_ensembles_right_on_one_scale():
     assert left.get_ylim() == right.get_ylim()
 
 
+def test_a_soup_that_fails_does_not_flatten_the_ensembles():
+    rows = [
+        one
+        for n, soup in ((2, 0.5), (3, 0.1))
+        for one in (
+            row("uniform-soup", soup, n=n),
+            row("logits-ensemble", 0.9 + n / 100, n=n, kind="ensemble"),
+        )
+    ]
+    left, right = plot_quality(comparison(rows)).figure.axes
+    assert left.get_ylim()[0] < 10
+    assert right.get_ylim()[0] > 85
+    assert right.get_title(loc="left") == "every member runs, scale of its own"
+
+
 def test_a_sweep_needs_axes_of_its_own():
     axes = Figure().subplots()
     for plot in (plot_quality, plot_cost, plot_gap):
@@ -84,7 +99,7 @@ def test_a_sweep_needs_axes_of_its_own():
             plot(sweep(), axes)
     with pytest.raises(StockpotError, match=r"holds one data; this comparison has 2"):
         plot_networks(sweep(), axes)
-    with pytest.raises(StockpotError, match="holds one greedy soup; this comparison has 24"):
+    with pytest.raises(StockpotError, match="holds one greedy soup; this comparison has 8"):
         plot_decisions(sweep(), axes)
     assert plot_networks(only(sweep(), data="emoji"), axes) is axes
 
@@ -98,6 +113,24 @@ def test_a_sweep_has_a_panel_for_each_network_and_data_set():
     assert len(by_data) == 4
     names = [tick.get_text() for tick in by_network[0].get_yticklabels()]
     assert names == ["resnet-8", "resnet-14", "resnet-20", "vit-tiny"]
+
+
+def test_long_names_that_differ_at_the_end_stay_apart():
+    nets = [f"{'a-very-long-path/' * 5}checkpoint-{i}" for i in (1, 2, 3)]
+    result = comparison([row(n=n, network=net) for n in (2, 3) for net in nets])
+    ticks = [one.get_text() for one in plot_networks(result).get_yticklabels()]
+    titles = [ax.get_title(loc="left") for ax in plot_quality(result).figure.axes]
+    for names in (ticks, titles):
+        assert len(set(names)) == 3
+        assert all(str(i) in name for i, name in enumerate(names, start=1))
+    assert max(map(len, ticks)) <= 26
+
+
+def test_methods_that_differ_in_one_field_stay_apart():
+    names = [f"TaskArithmetic(scale=0.{i}, and='more words than fit')" for i in (1, 2)]
+    rows = [row(name, n=n, kind="merge") for n in (2, 3) for name in (*names, "uniform-soup")]
+    found = [text for text in texts(plot_quality(comparison(rows))) if "0." in text]
+    assert len(set(found)) == 2
 
 
 def test_by_network_shows_the_largest_count():

@@ -9,7 +9,7 @@ import numpy as np
 from ..evaluation.comparison import Row
 from ..extras import optional
 from .styles import GRID, INK, Style
-from .units import Unit, plain
+from .units import Unit, plain, short
 
 SMALL = 8.0
 """Points, of everything but titles."""
@@ -131,12 +131,13 @@ def label_ends(
     low, high = ax.get_ylim()
     inches = ax.figure.get_size_inches()[1] * ax.get_position().height
     gap = _LINE / (72 * 0.85 * inches)
+    names = dict(zip(ends, short(list(ends), 30), strict=True))
     places = spread([(y - low) / (high - low) for _, y in ends.values()], gap)
     for (method, (x, y)), place in zip(ends.items(), places, strict=True):
         style = drawn[method]
         ax.plot([1.05], [place], transform=ax.transAxes, clip_on=False, **style.marks(4.5))
         ax.annotate(
-            plain(method),
+            plain(names[method]),
             (x, y),
             xytext=(1.08, place),
             textcoords="axes fraction",
@@ -170,11 +171,8 @@ def legend(
         drawn: the style of each.
     """
     line = optional("matplotlib.lines").Line2D
-    handles = [
-        line([], [], linestyle="none", **drawn[method].marks(5), label=plain(method))
-        for method in methods
-    ]
-    names = [_listed(plain(method)) for method in methods]
+    handles = [line([], [], linestyle="none", **drawn[method].marks(5)) for method in methods]
+    names = [_listed(plain(name)) for name in short(methods, 30)]
     if ax is not None:
         ax.legend(handles, names, fontsize=SMALL - 1, frameon=False)
         return

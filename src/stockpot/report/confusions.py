@@ -10,7 +10,7 @@ from ..evaluation.comparison import Comparison, Confusion
 from ..extras import optional
 from .axes import SMALL, dress, panels
 from .styles import FAMILIES
-from .units import plain
+from .units import plain, short
 
 MOST = 25
 """Classes that one matrix shows."""
@@ -87,7 +87,7 @@ def plot_confusion(result: Comparison, ax: Any = None) -> Any:
             ax.text(across, down, str(number), ha="center", va="center", fontsize=size)
     dress(ax, x="said", y="true", grid="y")
     ax.grid(visible=False)
-    names = [plain(confusion.classes[place], 18) for place in places]
+    names = [plain(name) for name in short([confusion.classes[place] for place in places], 18)]
     ax.set_yticks(range(count), names)
     ax.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 2 else 0)
     ax.set_xlim(-0.5, count - 0.5)

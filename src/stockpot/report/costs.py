@@ -9,7 +9,7 @@ from ..evaluation.comparison import Comparison, Cost, Row
 from .axes import dress, interval_bar, legend, panels
 from .styles import Style, in_order, styles
 from .units import Unit, show_count
-from .view import Cell, cell_of, single_cell, view
+from .view import Cell, cell_of, single_cell, titles, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def plot_cost(result: Comparison, ax: Any = None) -> Any:
         _paths(one, [p for p in priced if cell_of(p.row) == cell], shown.unit, drawn)
         dress(
             one,
-            title=cell.label() if len(cells) > 1 else "",
+            title=titles(cells)[cell],
             x=words,
             y=f"{shown.split} {shown.unit.label()}",
             grid="both",

@@ -9,7 +9,7 @@ from ..evaluation.comparison import Comparison, Row
 from .axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
 from .styles import Style, family_of, in_order, styles
 from .units import Unit
-from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, view
+from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, titles, view
 
 SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")
 ENSEMBLE = "logits-ensemble"
@@ -25,7 +25,8 @@ def plot_quality(result: Comparison, ax: Any = None) -> Any:
     """The metric against N, a line for each method, with its 95% intervals.
 
     In a figure of its own what costs one network stands left and ensembles right, single networks
-    in both, on one scale; each network and data set of a sweep has a row of panels.
+    in both, on one scale unless that would flatten a panel; each network and data set of a sweep
+    has a row of panels.
 
     Args:
         result: what was compared.
@@ -57,11 +58,12 @@ def plot_quality(result: Comparison, ax: Any = None) -> Any:
         size=(5.0, height_of(most)),
         question=question,
     )
+    names = titles(cells, 26)
     for number, cell in enumerate(cells):
         row = axes[number * len(sides) : (number + 1) * len(sides)]
-        limits = _limits(shown, cell)
         for one, (words, families) in zip(row, sides, strict=True):
-            title = ": ".join(part for part in (cell.label(), words) if part)
+            limits, scale = _scale(shown, cell, families)
+            title = ": ".join(part for part in (names[cell], words + scale) if part)
             _quality(one, shown, drawn, cell, families=families, title=title, limits=limits)
     return axes[0]
 
@@ -82,9 +84,21 @@ def _methods(shown: View, cell: Cell, families: frozenset[str] = frozenset()) ->
     )
 
 
-def _limits(shown: View, cell: Cell) -> tuple[float, float]:
-    """A little more than the intervals of a cell reach."""
-    rows = [row for row in shown.finite() if cell_of(row) == cell]
+def _scale(shown: View, cell: Cell, families: frozenset[str]) -> tuple[tuple[float, float], str]:
+    """The limits of a panel: its cell's, or its own where it would fill less than a third of them.
+
+    The second is said in words, for the title.
+    """
+    whole, own = _limits(shown, cell), _limits(shown, cell, families)
+    if 3 * (own[1] - own[0]) < whole[1] - whole[0]:
+        return own, ", scale of its own"
+    return whole, ""
+
+
+def _limits(shown: View, cell: Cell, families: frozenset[str] = frozenset()) -> tuple[float, float]:
+    """A little more than the intervals of a cell reach; with families, of theirs."""
+    methods = _methods(shown, cell, families)
+    rows = [row for row in shown.finite() if cell_of(row) == cell and row.method in methods]
     ends = [end for row in rows for end in (row.low, row.value, row.high) if math.isfinite(end)]
     low, high = shown.unit.factor * min(ends), shown.unit.factor * max(ends)
     edge = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
@@ -207,7 +221,7 @@ def plot_gap(result: Comparison, ax: Any = None) -> Any:
         _gap(one, mine, {m: dots.get((cell, m), []) for m in mine}, shown, drawn)
         dress(
             one,
-            title=cell.label() if len(cells) > 1 else "",
+            title=titles(cells)[cell],
             x="N, networks",
             y=f"ensemble minus soup, {shown.unit.gap_label()}",
         )

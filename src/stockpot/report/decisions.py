@@ -7,8 +7,8 @@ from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Decision
 from .axes import SMALL, dress, height_of, panels
 from .styles import FAMILIES, INK, PAPER
-from .units import Unit, plain
-from .view import Cell, view
+from .units import Unit, plain, short
+from .view import Cell, titles, view
 
 GREEDY = FAMILIES["greedy-soup"]
 
@@ -63,9 +63,10 @@ def plot_decisions(result: Comparison, ax: Any = None) -> Any:
         question="Which networks did greedy soup take?",
     )
     unit = view(result).unit
+    names = titles(list(dict.fromkeys(cell for cell, _ in runs)), 24)
     for one, ((cell, seed), steps) in zip(axes, runs.items(), strict=True):
         _steps(one, steps, unit)
-        words = [cell.label(), f"pool {seed}" if len(runs) > 1 else ""]
+        words = [names[cell], f"pool {seed}" if len(runs) > 1 else ""]
         dress(
             one,
             title=", ".join(word for word in words if word),
@@ -91,6 +92,10 @@ def _steps(ax: Any, steps: Sequence[Decision], unit: Unit) -> None:
             markeredgecolor=INK if one.accepted else FAMILIES["single"].colour,
             markeredgewidth=0.5 if one.accepted else 1.2,
         )
-    words = [f"{plain(one.candidate, 24)}  {'+' if one.accepted else '–'}" for one in steps]
+    names = short([one.candidate for one in steps], 24)
+    words = [
+        f"{plain(name)}  {'+' if one.accepted else '–'}"
+        for name, one in zip(names, steps, strict=True)
+    ]
     ax.set_yticks(range(len(steps)), words, fontsize=SMALL)
     ax.set_ylim(len(steps) - 0.5, -0.5)

@@ -104,7 +104,7 @@ _PLANNED = (
     ),
     _Planned(
         "confusion",
-        "Confusion of the winner",
+        "Confusion of the preferred method",
         plot_confusion,
         lambda result, _shown: result.confusion is not None and bool(result.confusion.classes),
         "Rows are the true classes, columns what was said. The darker a cell, the larger its part "

@@ -7,7 +7,7 @@ from ..evaluation.comparison import Comparison, Row
 from ..extras import optional
 from .axes import SMALL, dress, interval_bar
 from .styles import FAMILIES, Style, family_of, styles
-from .units import plain
+from .units import plain, short
 from .view import View, drawable, view
 
 _KINDS = ("single", "merge", "ensemble", "control")
@@ -38,7 +38,9 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
         ax = figure.subplots()
     for height, row in enumerate(rows):
         _dot(ax, row, shown, drawn[row.method], height)
-    ax.set_yticks(range(len(rows)), [plain(row.method) for row in rows])
+    ax.set_yticks(
+        range(len(rows)), [plain(name) for name in short([row.method for row in rows], 30)]
+    )
     if shown.unit.sign == "%":
         ax.set_xlim(0, 100)
     dress(ax, x=f"{shown.split} {shown.unit.label()} (bar: 95% interval)", grid="x")

@@ -7,7 +7,7 @@ from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
 from .axes import SMALL, dodges, dress, interval_bar, legend, panels
 from .styles import GRID, TABLE_1, Style, in_order, styles
-from .units import plain
+from .units import plain, short
 from .view import View, cell_of, view
 
 Axis = Literal["network", "data"]
@@ -119,5 +119,5 @@ def _dots(
         )
     for edge in range(1, len(names)):
         ax.axhline(edge - 0.5, color=GRID, linewidth=0.8)
-    ax.set_yticks(range(len(names)), [plain(name, longest=26) for name in names], fontsize=SMALL)
+    ax.set_yticks(range(len(names)), [plain(name) for name in short(names, 26)], fontsize=SMALL)
     ax.set_ylim(len(names) - 0.5, -0.5)

@@ -275,7 +275,7 @@ def decisions(result: Comparison) -> Table | None:
 
 
 def confusions(result: Comparison) -> Table | None:
-    """The most frequent mistakes of the winner."""
+    """The most frequent mistakes of the preferred method."""
     found = mistakes(result.confusion) if result.confusion else []
     if not found:
         return None

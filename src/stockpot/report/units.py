@@ -1,7 +1,9 @@
 """How numbers are shown: the unit of a metric, sizes, probabilities, and names that are safe."""
 
 import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import takewhile
 
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
 
@@ -105,12 +107,38 @@ def plain(name: str, longest: int = 30) -> str:
     >>> plain("a-network-with-quite-a-long-name-v2", longest=20)
     'a-network-w…-name-v2'
     """
-    shown = readable(name)
-    if len(shown) > longest:
-        tail = (longest - 1) * 2 // 5
-        tail += tail % 2
-        shown = f"{shown[: longest - 1 - tail]}…{shown[-tail:]}"
-    return shown.replace("$", r"\$")
+    return _cut(readable(name), longest).replace("$", r"\$")
+
+
+def short(names: Sequence[str], longest: int) -> list[str]:
+    """Names of at most so many characters; cut where they are alike, so that they stay apart.
+
+    >>> short(["checkpoints/run-1/model", "checkpoints/run-2/model"], 10)
+    ['…n-1/model', '…n-2/model']
+    """
+    shown = [readable(name) for name in names]
+    alike: dict[str, set[str]] = {}
+    for name in shown:
+        alike.setdefault(_cut(name, longest), set()).add(name)
+    return [_apart(name, alike[_cut(name, longest)], longest) for name in shown]
+
+
+def _apart(name: str, others: Set[str], longest: int) -> str:
+    """The name cut in the middle, or, where `others` would be cut to the same, where they part."""
+    if len(others) == 1:
+        return _cut(name, longest)
+    shared = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*others, strict=False)))
+    start = max(0, shared - min(4, longest // 4))
+    rest = f"…{name[start:]}" if start else name
+    return rest if len(rest) <= longest else f"{rest[: longest - 1]}…"
+
+
+def _cut(name: str, longest: int) -> str:
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) * 2 // 5
+    tail += tail % 2
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
 
 
 def show_count(number: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Cost, Decision, Row
-from .units import Unit, readable, unit_of
+from .units import Unit, readable, short, unit_of
 
 AVERAGED = -1
 """The subset of a row over several subsets, and the seed of one over several pools."""
@@ -150,6 +150,26 @@ def only(result: Comparison, *, network: str | None = None, data: str | None = N
         confusion=None,
         verdict=None,
     )
+
+
+def titles(cells: Sequence[Cell], longest: int = 44) -> dict[Cell, str]:
+    """What panels of these cells are called: only what is not the same in all of them."""
+    networks = list(dict.fromkeys(cell.network for cell in cells))
+    data = list(dict.fromkeys(cell.data for cell in cells))
+    room = longest if len(networks) == 1 or len(data) == 1 else longest * 5 // 11
+    of_network = dict(zip(networks, short(networks, room), strict=True))
+    of_data = dict(zip(data, short(data, room), strict=True))
+    return {
+        cell: " on ".join(
+            word
+            for word, several in (
+                (of_network[cell.network], len(networks) > 1),
+                (of_data[cell.data], len(data) > 1),
+            )
+            if word and several
+        )
+        for cell in cells
+    }
 
 
 def single_cell(cells: Sequence[Cell], what: str) -> None:
