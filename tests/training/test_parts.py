@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -31,6 +29,5 @@ def test_an_unknown_domain_is_named(data):
 
 
 def test_data_without_domains_say_so():
-    bare = SimpleNamespace(name="bare")
-    with pytest.raises(FieldError, match="'bare' has no domains; got left"):
-        Domains(names=("left",))(bare)
+    with pytest.raises(FieldError, match="'digits' has no domains; got left"):
+        Domains(names=("left",))(digits().take(torch.arange(9)))

@@ -101,6 +101,8 @@ def train_experiment(
     place = pick_device(device)
     cells = dict(experiment.cells())
     jobs = _jobs(cells, experiment, out, place)
+    for one in cells.values():
+        open_cell(one).network(0)  # what is wrong with any cell is said before the first is trained
     with run_folder(out, experiment):
         made = carry_out(jobs, workers, _Share(jobs, progress).tell)
         opened = {name: open_cell(one) for name, one in cells.items()}

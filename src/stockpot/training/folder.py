@@ -3,9 +3,8 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,19 +24,30 @@ def run_folder(out: Path, experiment: Experiment) -> Generator[None]:
     Raises:
         OutputError: the folder cannot be made, is in use, or holds another experiment.
     """
+    held = _hold(out)
     try:
-        (out / WORK).mkdir(parents=True, exist_ok=True)
-        lock = (out / WORK / "lock").open("w")
+        (out / WORK).mkdir(exist_ok=True)
+        _begin(out, experiment)
+        yield
+    finally:
+        with suppress(OSError):  # epochs of what is unfinished are in it
+            (out / WORK).rmdir()
+        os.close(held)
+
+
+def _hold(out: Path) -> int:
+    """Lock the folder itself, so that no file of a lock is left behind."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        held = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise OutputError(f"cannot write into {out}: {error.strerror}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(f"{out} is in use by another stockpot: wait for it.") from None
-        _refuse_another(out, experiment)
-        list_pools(out, experiment, (), complete=False)
-        yield
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise OutputError(f"{out} is in use by another stockpot: wait for it.") from None
+    return held
 
 
 def list_pools(
@@ -51,24 +61,31 @@ def list_pools(
         file.flush()
         os.fsync(file.fileno())
     partial.replace(out / LISTING)
-    if complete:
-        shutil.rmtree(out / WORK)
 
 
-def _refuse_another(out: Path, experiment: Experiment) -> None:
+def _begin(out: Path, experiment: Experiment) -> None:
+    """Refuse another experiment's folder; a list that is there stays until there is a new one."""
     path = out / LISTING
-    if not path.exists():
-        return
-    try:
-        there = cast(dict[str, Any], json.loads(path.read_text(encoding="utf8")))["experiment"]
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(f"{path} is no list of an experiment: name another --out.") from None
-    there, wanted = _essence(there), _essence(experiment.resolved())
-    if there != wanted:
-        raise OutputError(
-            f"{out} holds another experiment: {first_differences(there, wanted)}. Use another "
-            "--out, or change the file back."
-        )
+    if path.exists():
+        try:
+            kept = cast(dict[str, Any], json.loads(path.read_text(encoding="utf8")))["experiment"]
+        except (ValueError, KeyError, TypeError):
+            raise OutputError(f"{path} is no list of an experiment: name another --out.") from None
+        there, wanted = _essence(kept), _essence(experiment.resolved())
+        if there == wanted:
+            return
+        if _made(out):
+            raise OutputError(
+                f"{out} holds another experiment: {first_differences(there, wanted)}. Use another "
+                "--out, or change the file back."
+            )
+    list_pools(out, experiment, (), complete=False)
+
+
+def _made(out: Path) -> bool:
+    """Whether any network or epoch is there, and not only a run that failed before its first."""
+    patterns = ("pool-*/*.safetensors", "*/pool-*/*.safetensors", f"{WORK}/*.pt")
+    return any(found for pattern in patterns for found in out.glob(pattern))
 
 
 def _essence(resolved: Mapping[str, Any]) -> dict[str, Any]:
