@@ -115,7 +115,7 @@ def test_a_function_that_does_not_fit_is_refused(place, words):
 
 @pytest.mark.usefixtures("here")
 def test_a_module_that_misses_a_package_says_so_itself():
-    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+    with pytest.raises(StockpotError, match="broken needs 'not_installed_anywhere', which is not"):
         load("broken:x")
 
 

@@ -1,18 +1,19 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from stockpot.data import digits
 from stockpot.errors import FieldError
-from stockpot.training import parts
 from stockpot.training.parts import Domains
 
 
 @pytest.fixture
-def data(monkeypatch):
+def data():
     """600 digits, the first 200 of one domain and the rest of another."""
     domain = (torch.arange(600) >= 200).long()
-    monkeypatch.setattr(parts, "domains_of", lambda data: (("left", "right"), domain))
-    return digits().take(torch.arange(600))
+    some = digits().take(torch.arange(600))
+    return replace(some, domains=("left", "right"), domain=domain)
 
 
 def test_a_domain_is_kept_whole_and_a_fraction_of_the_rest(data):
