@@ -11,17 +11,22 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c const
 dev := basedpyright build datasets hatchling hypothesis import-linter pytest pytest-xdist ruff transformers
 extras := jinja2 matplotlib pillow scikit-learn scipy torchmetrics
 
-.PHONY: demo test test-full check bench docs format clean
+.PHONY: demo test test-full check browser bench docs format clean
 
 demo: $(VENV)/.package-$(key)
 	$(bin)/stockpot demo --out $(OUT)
 
-test: check
+test: check browser
 	$(bin)/python -m pytest -m "not full" -n 2 --dist loadscope
 
-test-full: check $(VENV)/.docs-$(key)
+test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-$(key)
 	$(bin)/python -m pytest -n 2 --dist loadscope
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
+	PYTHONPATH=src $(VENV)/timm/bin/python -m pytest tests/networks/test_timm.py
+
+# The browser that pages are looked at with.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 # Everything that needs no test run: format, lint, types, layers.
 check: $(VENV)/.dev-$(key) $(VENV)/.package-$(key)
@@ -56,6 +61,12 @@ $(VENV)/.dev-$(key): $(VENV)/.libraries-$(key)
 
 $(VENV)/.docs-$(key): $(VENV)/.libraries-$(key)
 	$(pip) sphinx myst-parser furo
+	touch $@
+
+# timm imports torchvision, whose wheels fit another build of torch than the one that is pinned.
+$(VENV)/.timm-$(key): $(VENV)/.libraries-$(key)
+	$(PYTHON) -m venv $(VENV)/timm
+	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet torch torchvision timm pytest hypothesis numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras)
 	touch $@
 
 $(VENV)/.mergekit-$(key): $(VENV)/.libraries-$(key)

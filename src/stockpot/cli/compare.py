@@ -11,7 +11,6 @@ from rich.table import Table
 from ..errors import OutputError
 from .console import note, out, print_json, say, steps
 from .flags import Flag
-from .merge import parse_numbers
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
@@ -64,25 +63,25 @@ def compare(
             "give one experiment: stockpot compare EXPERIMENT.yml --out RUN; or models with "
             "--network and --data."
         )
+    numbers = _whole(counts)
+    with told_by_the_command_line():
+        specs = _spec(network, "--network"), _spec(data, "--data")
     with steps(quiet=quiet or json) as progress:
         if existing:
+            from ..evaluation import WITHOUT_TRAINING
             from ..evaluation.given import compare as compare_given
 
-            with told_by_the_command_line():
-                numbers = [int(n) for n in parse_numbers(counts)] if counts else ()
-                wanted = {"methods": methods.split(",")} if methods else {}
-                specs = _spec(network, "--network"), _spec(data, "--data")
             table = compare_given(
                 given,
                 *cast(Any, specs),
                 base=base,
                 counts=numbers,
                 subsets=subsets,
+                methods=methods.split(",") if methods else WITHOUT_TRAINING,
                 metric=metric,
                 margin=margin,
                 seed=seed,
                 progress=progress,
-                **cast(Any, wanted),
             )
         else:
             from ..recipes.experiment import read_experiment
@@ -107,10 +106,18 @@ def compare(
     return 0
 
 
-def _spec(text: str | None, flag: str) -> str | Mapping[str, object]:
+def _whole(counts: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in counts.split(",")) if counts else ()
+    except ValueError:
+        raise UsageError(
+            f"--counts: '{str(counts)[:80]}' is not whole numbers and commas."
+        ) from None
+
+
+def _spec(text: str | None, flag: str) -> str | Mapping[str, object] | None:
     """A name, or a YAML mapping that begins with a brace."""
-    assert text is not None
-    if not text.lstrip().startswith("{"):
+    if text is None or not text.lstrip().startswith("{"):
         return text
     from ..recipes.yaml import load_yaml
 

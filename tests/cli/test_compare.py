@@ -1,0 +1,92 @@
+"""`stockpot compare`: an experiment from end to end, and checkpoints that exist already."""
+
+import csv
+
+import pytest
+
+from stockpot.networks import build, save_weights
+
+EXPERIMENT = """
+network: {name: mlp, width: 8}
+data: digits
+split: {selection: 0.2, test: 0.5}
+ingredients: {count: 3, share: pretrained, pretrain: {epochs: 1}, epochs: 1, vary: {seed: true}}
+compare:
+  counts: [2, 3]
+  subsets: 2
+  seeds: 2
+  methods: [single-mean, single-best, uniform-soup, logits-ensemble, distilled, ties]
+"""
+
+
+def test_an_experiment_from_end_to_end_and_again(cli, tmp_path):
+    file, run = tmp_path / "e.yml", tmp_path / "run"
+    file.write_text(EXPERIMENT)
+    done = cli("compare", file, "--out", run, "--workers", "1")
+    assert done.code == 0, done.err
+    assert "uniform-soup" in done.out
+    files = {path.name for path in run.iterdir()}
+    assert {"report.html", "results.csv", "results.json", "experiment.json"} <= files
+    with (run / "results.csv").open() as opened:
+        rows = list(csv.DictReader(opened))
+    wanted = {"n", "subset", "seed", "method", "split", "metric", "value", "low", "high"}
+    assert wanted | {"forwards"} <= set(rows[0])
+    assert {row["split"] for row in rows} == {"selection", "test"}
+    assert {"distilled", "ties", "logits-ensemble"} <= {row["method"] for row in rows}
+    costs = {row["method"]: row["forwards"] for row in rows if row["n"] == "3"}
+    assert (costs["logits-ensemble"], costs["uniform-soup"]) == ("3", "1")
+
+    trained = {path: path.stat().st_mtime_ns for path in run.rglob("ingredient-*.safetensors")}
+    assert len(trained) == 6
+    again = cli("compare", file, "--out", run, "--json")
+    assert again.code == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert len(again.json["rows"]) == len(rows)
+    assert again.json["verdict"]["choice"]
+
+
+def test_checkpoints_that_exist(cli, tmp_path):
+    shape = {"num_classes": 10, "in_channels": 1, "image_size": 8}
+    paths = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        save_weights(build("mlp", width=8, seed=seed, **shape), path, {})
+    done = cli(
+        "compare", *paths, "--network", "{name: mlp, width: 8}", "--data", "digits",
+        "--out", tmp_path / "run", "--counts", "2",
+        "--methods", "single-best,uniform-soup", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert {row["method"] for row in done.json["rows"]} == {
+        "single-best",
+        "uniform-soup",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["a.safetensors", "--network", "cnn"], "give both, and two or more models"),
+        (["a", "b"], "give one experiment"),
+        ([], "give one experiment"),
+        (["a", "b", "--network", "{cnn", "--data", "digits"], "--network"),
+        (
+            ["a", "b", "--network", "cnn", "--data", "digits", "--counts", "x"],
+            "is not whole numbers",
+        ),
+    ],
+)
+def test_what_the_command_line_shows_to_be_wrong(tokens, words, cli, tmp_path):
+    done = cli("compare", *tokens, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert words in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_experiment_and_a_missing_model(cli, tmp_path):
+    done = cli("compare", tmp_path / "no.yml", "--out", tmp_path / "run")
+    assert done.code == 1
+    assert "no.yml" in done.err
+    one, two = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    done = cli("compare", one, two, "--network", "cnn", "--data", "digits", "--out", tmp_path / "r")
+    assert done.code == 1
+    assert "a.safetensors" in done.err
