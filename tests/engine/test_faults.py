@@ -500,7 +500,7 @@ import sys, time
 from stockpot.checkpoints.entry import FileSource
 inner = FileSource.read_into
 def read_into(source, buffer, offset):
-    time.sleep(0.02)
+    time.sleep(0.2)
     inner(source, buffer, offset)
     if len(buffer) > 4096:
         print("reading", flush=True)

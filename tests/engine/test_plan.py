@@ -272,7 +272,7 @@ def test_much_memory_is_not_all_taken() -> None:
 
 def test_less_memory_means_fewer_workers_then_smaller_slices() -> None:
     assignments = checkpoints(Average(), [2**23], [torch.float32], 3)
-    seen = [make_plan(assignments, memory=m * MIB, workers=4) for m in (512, 32, 8, 1)]
+    seen = [make_plan(assignments, memory=m * MIB, workers=4) for m in (2048, 32, 8, 1)]
     assert [plan.workers for plan in seen] == sorted((p.workers for p in seen), reverse=True)
     assert [plan.block for plan in seen] == sorted((p.block for p in seen), reverse=True)
     assert (seen[0].workers, seen[0].block) == (4, BLOCK)
@@ -284,7 +284,7 @@ def test_less_memory_means_fewer_workers_then_smaller_slices() -> None:
 
 def test_wider_elements_take_more_memory() -> None:
     narrow, wide = (
-        make_plan(checkpoints(Average(), [2**23], [dtype], 3), memory=2**28, workers=1)
+        make_plan(checkpoints(Average(), [2**23], [dtype], 3), memory=2**30, workers=1)
         for dtype in (torch.float32, torch.float64)
     )
     assert wide.peak_memory > 1.9 * narrow.peak_memory
