@@ -30,7 +30,6 @@ from .ensembles import weighted_logits as weighted_logits
 from .greedy import Greedy as Greedy
 from .greedy import greedy_members as greedy_members
 from .greedy import select_with_replacement as select_with_replacement
-from .heads import HasHead as HasHead
 from .heads import with_head as with_head
 from .ingredients import Ingredients as Ingredients
 from .intervals import Difference as Difference

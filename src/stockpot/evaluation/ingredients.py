@@ -8,8 +8,8 @@ from torch import nn
 
 from ..data import Splits
 from ..errors import StockpotError
-from ..networks import load_weights
-from .heads import HasHead, with_head
+from ..networks import Headed, load_weights
+from .heads import with_head
 
 Source = nn.Module | Path
 """A network in memory, or a checkpoint of one."""
@@ -39,7 +39,7 @@ class Ingredients:
     splits: Splits
     build: Callable[[], nn.Module]
     base: Source | None = None
-    headed: Callable[[nn.Module], HasHead] = with_head
+    headed: Callable[[nn.Module], Headed] = with_head
 
     def __post_init__(self) -> None:
         if not self.sources or len(self.names) != len(self.sources):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..errors import StockpotError
-from .heads import HasHead
+from ..networks import Headed
 
 BATCH = 512
 """Samples of one forward pass."""
@@ -80,7 +80,7 @@ class Tally:
 
 @torch.no_grad()
 def predict(
-    subject: nn.Module | HasHead,
+    subject: nn.Module | Headed,
     data: Dataset,
     *,
     batch_size: int = BATCH,

@@ -4,12 +4,9 @@ pydantic checks the recipe around the methods; the methods check their own field
 finds reaches the user as a FieldError that says where in the recipe and what is wrong.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StrictInt,
     StrictStr,
@@ -22,6 +19,7 @@ from ..errors import FieldError
 from ..fields import kebab_name
 from ..methods.catalogue import method_fields, nearest
 from .layers import check_layers
+from .section import Section
 from .sizes import format_size
 from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
 from .words import in_plain_words
@@ -30,26 +28,7 @@ Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
 
-class _Part(BaseModel):
-    """A mapping of the recipe: frozen, and a key it does not have names the nearest it has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    short: ClassVar[str | None] = None  # the key that a bare string stands for
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, data: object) -> object:
-        if cls.short and isinstance(data, str):
-            return {cls.short: data}
-        if isinstance(data, Mapping):
-            keys = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in cast(Mapping[object, object], data):
-                if key not in keys:
-                    raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), keys)}")
-        return cast(object, data)
-
-
-class Ingredient(_Part):
+class Ingredient(Section):
     """A model that goes into the merge: its path, and its raw weight (1 where it is not given)."""
 
     short: ClassVar[str | None] = "path"
@@ -58,7 +37,7 @@ class Ingredient(_Part):
     weight: Number | None = None
 
 
-class Rule(_Part):
+class Rule(Section):
     """What happens to some tensors: those whose name matches a glob, or those of a role."""
 
     match: Text | None = None
@@ -78,14 +57,14 @@ class Rule(_Part):
         return f"match '{self.match}'" if self.role is None else f"role '{self.role}'"
 
 
-class Output(_Part):
+class Output(Section):
     """What is written: the dtype of float tensors, and the largest file of a directory."""
 
     dtype: OutputDtype = "same"
     shard_size: SizeValue = 5 * 10**9
 
 
-class Recipe(_Part):
+class Recipe(Section):
     """What is merged with what.
 
     Attributes:
@@ -106,7 +85,7 @@ class Recipe(_Part):
     models: tuple[Ingredient, ...]
     base: Text | None = None
     rules: tuple[Rule, ...] = ()
-    layers: dict[StrictStr, tuple[Number, ...]] = {}
+    layers: dict[StrictStr, tuple[Number, ...]] = Field(default_factory=dict)
     output: Output = Output()
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
     missing: Missing = "error"

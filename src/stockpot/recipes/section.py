@@ -1,4 +1,4 @@
-"""What every part of an experiment file is made of: frozen mappings, and values with bounds."""
+"""What recipes and experiments are made of: frozen mappings, and values with bounds."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, TypeVar, cast
@@ -24,10 +24,10 @@ class Section(BaseModel):
         if cls.short and isinstance(data, str):
             return {cls.short: data}
         if isinstance(data, Mapping):
+            keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in cast(Mapping[object, object], data):
-                if key not in cls.model_fields:
-                    near = nearest(str(key), cls.model_fields)
-                    raise ValueError(f"unknown key '{str(key)[:80]}'{near}")
+                if key not in keys:
+                    raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), keys)}")
         return cast(object, data)
 
 
