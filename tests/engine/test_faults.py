@@ -496,11 +496,12 @@ def test_disk_space_is_checked_first(recipe: Make, tmp_path: Path, monkeypatch: 
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from stockpot.checkpoints.entry import FileSource
 inner = FileSource.read_into
 def read_into(source, buffer, offset):
-    time.sleep(0.2)
+    time.sleep(0.1)
     inner(source, buffer, offset)
     if len(buffer) > 4096:
         print("reading", flush=True)
