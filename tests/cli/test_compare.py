@@ -68,6 +68,11 @@ def test_checkpoints_that_exist(cli, tmp_path):
         (["a.safetensors", "--network", "cnn"], "give both, and two or more models"),
         (["a", "b"], "give one experiment"),
         ([], "give one experiment"),
+        (["e.yml", "--counts", "2", "--seed", "1"], "--counts, --seed: e.yml says that itself"),
+        (
+            ["a", "b", "--network", "cnn", "--data", "digits", "--workers", "2"],
+            "--workers: models that exist are not trained",
+        ),
         (["a", "b", "--network", "{cnn", "--data", "digits"], "--network"),
         (
             ["a", "b", "--network", "cnn", "--data", "digits", "--counts", "x"],

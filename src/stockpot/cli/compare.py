@@ -29,29 +29,29 @@ def compare(
     data: Spec = None,
     base: Model = None,
     counts: Counts = None,
-    subsets: int = 3,
+    subsets: int | None = None,
     methods: Annotated[str | None, Parameter(help="Columns and methods, with commas.")] = None,
     metric: str | None = None,
-    margin: float = 0.005,
-    seed: int = 0,
+    margin: float | None = None,
+    seed: int | None = None,
     workers: int | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] | None = None,
     json: Flag = False,
     quiet: Flag = False,
 ) -> int:
     """Compare keeping the best network, souping them, and ensembling them, on the same data.
 
     With --network and --data the arguments are two or more checkpoints. Otherwise there is one, an
-    experiment's YAML: what it has not trained yet is trained first.
+    experiment's YAML, which says all of this itself: what is not trained yet is trained first.
 
     Args:
         given: An experiment, or with --network and --data two or more models.
-        subsets: How many subsets of each count are drawn.
+        subsets: How many subsets of each count are drawn; 3 by default.
         metric: accuracy, auroc, nll, ece, or package.module:function.
-        margin: A difference of the metric that does not matter.
-        seed: Of the split and the subsets.
-        workers: Networks trained at once.
-        device: Where networks are trained.
+        margin: A difference of the metric that does not matter; 0.005 by default.
+        seed: Of the split and the subsets; 0 by default.
+        workers: Networks of an experiment trained at once.
+        device: Where networks of an experiment are trained.
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
     """
@@ -63,12 +63,25 @@ def compare(
             "give one experiment: stockpot compare EXPERIMENT.yml --out RUN; or models with "
             "--network and --data."
         )
+    own = {
+        "--base": base,
+        "--counts": counts,
+        "--subsets": subsets,
+        "--methods": methods,
+        "--metric": metric,
+        "--margin": margin,
+        "--seed": seed,
+    }
+    _refuse_given(
+        {"--workers": workers, "--device": device} if existing else own,
+        "models that exist are not trained" if existing else f"{given[0]} says that itself",
+    )
     numbers = _whole(counts)
     with told_by_the_command_line():
         specs = _spec(network, "--network"), _spec(data, "--data")
     with steps(quiet=quiet or json) as progress:
         if existing:
-            from ..evaluation import WITHOUT_TRAINING
+            from ..evaluation import MARGIN, WITHOUT_TRAINING
             from ..evaluation.given import compare as compare_given
 
             table = compare_given(
@@ -76,11 +89,11 @@ def compare(
                 *cast(Any, specs),
                 base=base,
                 counts=numbers,
-                subsets=subsets,
+                subsets=3 if subsets is None else subsets,
                 methods=methods.split(",") if methods else WITHOUT_TRAINING,
                 metric=metric,
-                margin=margin,
-                seed=seed,
+                margin=MARGIN if margin is None else margin,
+                seed=seed or 0,
                 progress=progress,
             )
         else:
@@ -90,7 +103,7 @@ def compare(
             experiment = read_experiment(given[0])
             try:
                 table = compare_experiment(
-                    experiment, out_, workers=workers, device=device, progress=progress
+                    experiment, out_, workers=workers, device=device or "auto", progress=progress
                 )
             except KeyboardInterrupt:
                 note("what is trained is kept: the same command goes on from there.")
@@ -104,6 +117,13 @@ def compare(
         print_comparison(table)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0
+
+
+def _refuse_given(flags: Mapping[str, object], because: str) -> None:
+    """Flags that would be ignored are refused."""
+    idle = [flag for flag, value in flags.items() if value is not None]
+    if idle:
+        raise UsageError(f"{', '.join(idle)}: {because}; leave it out.")
 
 
 def _whole(counts: str | None) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from .bootstrap import Resampler as Resampler
 from .bootstrap import over_pools as over_pools
 from .columns import COLUMNS as COLUMNS
 from .columns import WITHOUT_TRAINING as WITHOUT_TRAINING
+from .compare import MARGIN as MARGIN
 from .compare import compare_pools as compare_pools
 from .comparison import Comparison as Comparison
 from .comparison import Confusion as Confusion
