@@ -78,10 +78,10 @@ def compare(
     pool = ingredients_of(
         seed,
         list(names) if names else _names(models),
-        [*given, *([] if base is None else [_source(base, build)])],
+        given,
         splits,
         build,
-        has_base=base is not None,
+        base=None if base is None else _source(base, build),
     )
     return compare_pools(
         [pool],
@@ -114,26 +114,25 @@ def ingredients_of(
     splits: Splits,
     build: Callable[[], nn.Module],
     *,
-    has_base: bool,
+    base: nn.Module | Path | None,
 ) -> Ingredients:
     """A pool whose heads are found and verified on a few training samples.
 
     Args:
         seed: which pool.
         names: of the ingredients.
-        sources: of the ingredients, and after them of the base where there is one.
+        sources: of the ingredients.
         splits: what they are judged on.
         build: a new network of their kind.
-        has_base: whether there is one.
+        base: what they were fine-tuned from, where there is one.
     """
-    models = sources[: len(names)]
     return Ingredients(
         seed=seed,
         names=names,
-        sources=models,
+        sources=sources,
         splits=splits,
         build=build,
-        base=sources[-1] if has_base else None,
+        base=base,
         headed=partial(_headed, inputs=splits.train.batch(slice(0, 4))),
     )
 

@@ -66,10 +66,10 @@ def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -
             ingredients_of(
                 pool.seed,
                 [one.name for one in pool.kept],
-                [*(one.path for one in pool.kept), *([pool.base] if pool.base else [])],
+                [one.path for one in pool.kept],
                 pool.splits,
                 pool.build,
-                has_base=pool.base is not None,
+                base=pool.base,
             )
             for pool in pools
         ],
