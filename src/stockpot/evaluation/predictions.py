@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
+from ..engine.allocator import keep_freed_blocks
 from ..errors import StockpotError
 from ..networks import Headed
 
-BATCH = 512
-"""Samples of one forward pass."""
+BATCH = 128
+"""Samples of one forward pass: with more, the activations of larger networks leave the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +106,7 @@ def predict(
     _refuse_training_mode(network)
     if not len(data):
         raise StockpotError(f"'{data.name}': the split holds no samples to run a network on.")
+    keep_freed_blocks()
     logits: list[Tensor] = []
     features: list[Tensor] = []
     for inputs in _batches(network, data, batch_size):

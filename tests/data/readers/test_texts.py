@@ -60,6 +60,19 @@ def test_equal_texts_stay_together_in_a_split(tmp_path, tokenizer):
     assert [len(part) for part in (splits.train, splits.selection, splits.test)] == [16, 8, 8]
 
 
+def test_a_column_says_where_a_text_comes_from(tmp_path, tokenizer):
+    train = write(tmp_path / "a.csv", ["good,a,shop", "bad,b,film"], "text,label,origin")
+    test = write(tmp_path / "b.csv", ["fair,a,news", "good,a,film"], "text,label,origin")
+    spec = {"name": "csv-text", "path": train, "test": test, "tokenizer": str(tokenizer)}
+    found = load(spec | {"domain": "origin"})
+    assert found.train.domains == found.test.domains == ("film", "news", "shop")
+    assert found.train.domain.tolist() == [2, 0]
+    assert found.test.domain.tolist() == [1, 0]
+    assert load(spec).train.domains == ()
+    with pytest.raises(StockpotError, match="no column 'where'"):
+        load(spec | {"domain": "where"})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -1,6 +1,7 @@
 """Texts and their labels in csv files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def csv_text(
     selection: str | None = None,
     text: str = "text",
     label: str = "label",
+    domain: str | None = None,
 ) -> Collection:
     """Texts as int64 [N, 2, T], token ids over their attention mask, for text classifiers.
 
@@ -38,19 +40,27 @@ def csv_text(
         selection: a csv file of the official validation part.
         text: the name of the texts' column.
         label: the name of the labels' column; its values in the training part are the classes.
+        domain: the name of the column that says where a text comes from, if there is one.
     """
     files = {"train": path, "test": test, "selection": selection}
+    columns = (text, label, *([] if domain is None else [domain]))
     tables = {
-        part: columns_of(NAME, Path(file).expanduser(), (text, label))
+        part: columns_of(NAME, Path(file).expanduser(), columns)
         for part, file in files.items()
         if file is not None
     }
     classes = classes_of(tables["train"][label])
+    origins = [] if domain is None else [one for table in tables.values() for one in table[domain]]
+    domains = classes_of(origins)
     parts: dict[str, Dataset] = {}
     for part, table in tables.items():
         if not table[text]:
             raise damaged(NAME, str(files[part]), "has no row")
-        parts[part] = texts(NAME, table[text], table[label], classes, tokenizer, max_length)
+        data = texts(NAME, table[text], table[label], classes, tokenizer, max_length)
+        if domain is not None:
+            origin = numbered(NAME, table[domain], domains)
+            data = replace(data, domains=domains, domain=origin)
+        parts[part] = data
     return Collection(**parts)
 
 
