@@ -5,7 +5,8 @@ from torch import nn
 from stockpot.data import digits
 from stockpot.errors import StockpotError
 from stockpot.evaluation import Predictions, accuracy, logits_ensemble, predict
-from stockpot.networks import build
+from stockpot.networks import build, headed
+from stockpot.networks.reproducible import one_thread
 
 
 def made(logits, labels, forwards=1):
@@ -22,11 +23,44 @@ def test_each_sample_is_run_once_in_order(data):
     network = build("cnn", num_classes=10, in_channels=1, image_size=8)
     seen = []
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    predictions = predict(network, data, batch_size=20)
+    with one_thread():
+        predictions = predict(network, data, batch_size=20)
     assert [len(batch) for batch in seen] == [20, 20, 10]
     assert torch.equal(torch.cat(seen), data.images)
     assert torch.equal(predictions.labels, data.labels)
     assert not predictions.logits.requires_grad
+
+
+class Forgetful(nn.Module):
+    """Keeps its input on itself for a while, as research code does."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, images):
+        self.kept = images.flatten(1)
+        torch.ones(200, 200) @ torch.ones(200, 200)  # time for another thread
+        return self.head(self.kept)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_no_bit_and_do_not_meet(data, threads):
+    network = Forgetful().eval()
+    split = headed(network, data.images[:2])
+    with one_thread():
+        alone = predict(split, data, batch_size=3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = predict(split, data, batch_size=3)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(together.logits, alone.logits)
+    assert torch.equal(together.features, alone.features)
+    assert torch.equal(together.features, data.images.flatten(1))
+    assert not together.logits.requires_grad
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(1, 2)])

@@ -3,8 +3,10 @@
 Shapes: N samples, L classes, F features, B samples of a batch.
 """
 
+import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -15,6 +17,7 @@ from ..data import Dataset
 from ..engine.allocator import keep_freed_blocks
 from ..errors import StockpotError
 from ..networks import Headed
+from ..networks.reproducible import one_thread
 
 BATCH = 128
 """Samples of one forward pass: with more, the activations of larger networks leave the cache."""
@@ -79,7 +82,6 @@ class Tally:
         self.samples[what] += count
 
 
-@torch.no_grad()
 def predict(
     subject: nn.Module | Headed,
     data: Dataset,
@@ -89,6 +91,9 @@ def predict(
     called: str = "",
 ) -> Predictions:
     """Run a network over a split, each sample exactly once.
+
+    On a CPU, batches go to as many threads as torch has, each with a copy of the modules that
+    shares the weights; one batch is computed by one thread, so that their number changes no bit.
 
     Args:
         subject: a network; or one with a known head, whose features are then kept as well.
@@ -106,21 +111,32 @@ def predict(
     _refuse_training_mode(network)
     if not len(data):
         raise StockpotError(f"'{data.name}': the split holds no samples to run a network on.")
+    starts = range(0, len(data), batch_size)
+    device = device_of(network)
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    lanes = [starts[lane::threads] for lane in range(min(threads, len(starts)))]
+
+    @torch.no_grad()
+    def run(mine: nn.Module | Headed, lane: range) -> list[tuple[Tensor, Tensor | None]]:
+        torch.set_num_threads(1)
+        batches = (data.batch(slice(i, i + batch_size)).to(device) for i in lane)
+        return [_outputs(mine, inputs) for inputs in batches]
+
     keep_freed_blocks()
-    logits: list[Tensor] = []
-    features: list[Tensor] = []
-    for inputs in _batches(network, data, batch_size):
-        if isinstance(subject, nn.Module):
-            logits.append(_kept(network(inputs)))
+    with one_thread():
+        if len(lanes) == 1:
+            by_lane = [run(subject, lanes[0])]
         else:
-            logits_BL, features_BF = subject.run(inputs)
-            logits.append(_kept(logits_BL))
-            features.append(_kept(features_BF))
+            subjects = [subject, *(_twin(subject) for _ in lanes[1:])]
+            with ThreadPoolExecutor(len(lanes)) as pool:
+                by_lane = list(pool.map(run, subjects, lanes))
+    outputs = [by_lane[i % len(lanes)][i // len(lanes)] for i in range(len(starts))]
     if tally:
         tally.add(called or type(network).__name__, len(data))
+    features = [one for _, one in outputs if one is not None]
     return _checked(
         Predictions(
-            logits=torch.cat(logits),
+            logits=torch.cat([logits for logits, _ in outputs]),
             labels=data.labels,
             originals=data.originals,
             features=torch.cat(features) if features else None,
@@ -142,10 +158,20 @@ def device_of(network: nn.Module) -> torch.device:
     return next((one.device for one in network.parameters()), torch.device("cpu"))
 
 
-def _batches(network: nn.Module, data: Dataset, size: int) -> Iterator[Tensor]:
-    device = device_of(network)
-    for start in range(0, len(data), size):
-        yield data.batch(slice(start, start + size)).to(device)
+def _outputs(subject: nn.Module | Headed, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Logits, and features where the head is known."""
+    if isinstance(subject, nn.Module):
+        return _kept(subject(inputs)), None
+    logits_BL, features_BF = subject.run(inputs)
+    return _kept(logits_BL), _kept(features_BF)
+
+
+def _twin(subject: nn.Module | Headed) -> nn.Module | Headed:
+    """Modules of its own on the same weights: a forward pass may keep things on its modules."""
+    network = subject if isinstance(subject, nn.Module) else subject.network
+    weights: list[Tensor] = [*network.parameters(), *network.buffers()]
+    twin = copy.deepcopy(network, {id(one): one for one in weights})
+    return twin if isinstance(subject, nn.Module) else subject.on(twin)
 
 
 def _kept(output: Tensor) -> Tensor:
