@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, Parameter(help="Folder of the run, with report.html and results.")]
 Spec = Annotated[str | None, Parameter(help="A name, or a YAML mapping such as {name: cnn, ...}.")]
 Model = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
+VIEWS = "Of the test split, to be judged on too, such as noise-3,blur-all,domain=twitter."
+DOMAINS = "The only ones that the splits hold; others of the test split are kept for views."
 Counts = Annotated[str | None, Parameter(help="How many go in, such as 2,3,5; default 2 to all.")]
 
 
@@ -33,6 +35,8 @@ def compare(
     methods: Annotated[str | None, Parameter(help="Columns and methods, with commas.")] = None,
     metric: str | None = None,
     margin: float | None = None,
+    views: Annotated[str | None, Parameter(help=VIEWS)] = None,
+    domains: Annotated[str | None, Parameter(help=DOMAINS)] = None,
     seed: int | None = None,
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -70,6 +74,8 @@ def compare(
         "--methods": methods,
         "--metric": metric,
         "--margin": margin,
+        "--views": views,
+        "--domains": domains,
         "--seed": seed,
     }
     _refuse_given(
@@ -79,6 +85,10 @@ def compare(
     numbers = _whole(counts)
     with told_by_the_command_line():
         specs = _spec(network, "--network"), _spec(data, "--data")
+        if views is not None:
+            from ..data import named_views
+
+            named_views(_listed(views))
     with steps(quiet=quiet or json) as progress:
         if existing:
             from ..evaluation import MARGIN, WITHOUT_TRAINING
@@ -90,9 +100,11 @@ def compare(
                 base=base,
                 counts=numbers,
                 subsets=3 if subsets is None else subsets,
-                methods=methods.split(",") if methods else WITHOUT_TRAINING,
+                methods=_listed(methods) or WITHOUT_TRAINING,
                 metric=metric,
                 margin=MARGIN if margin is None else margin,
+                views=_listed(views),
+                domains=_listed(domains),
                 seed=seed or 0,
                 progress=progress,
             )
@@ -126,6 +138,10 @@ def _refuse_given(flags: Mapping[str, object], because: str) -> None:
         raise UsageError(f"{', '.join(idle)}: {because}; leave it out.")
 
 
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
 def _whole(counts: str | None) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in counts.split(",")) if counts else ()
@@ -148,7 +164,7 @@ def _spec(text: str | None, flag: str) -> str | Mapping[str, object] | None:
 
 
 def print_comparison(result: "Comparison") -> None:
-    """What was found on the test split, the largest N first; then the conclusion."""
+    """What was found on the test split, the largest N first, and on its views; the conclusion."""
     rows = [row for row in result.summary() if row.split == "test"]
     if not rows:
         raise OutputError("the comparison has no row of the test split.")
@@ -157,7 +173,11 @@ def print_comparison(result: "Comparison") -> None:
     cells = list(dict.fromkeys((row.network, row.data) for row in shown))
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
-        out.print(_table(" on ".join(filter(None, cell)), metric, mine))
+        title = " on ".join(filter(None, cell))
+        out.print(_table(title, metric, mine))
+        seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
+        if seen:
+            out.print(_parts(metric, seen))
     out.print(result.conclusion, highlight=False, markup=False)
 
 
@@ -181,4 +201,22 @@ def _table(title: str, metric: str, rows: "list[Row]") -> Table:
             *(f"{row.value:.4f}" if row else "" for row in others),
             str(first.forwards) if first else "",
         )
+    return table
+
+
+def _parts(metric: str, rows: "list[Row]") -> Table:
+    """The parts and views down, the methods that are compared in pairs across."""
+    from ..evaluation.summing import COMPARED
+
+    by_place = {(row.part, row.method): row for row in rows}
+    methods = dict.fromkeys(row.method for row in rows)
+    main = [one for one in methods if one.partition(":")[0] in COMPARED] or list(methods)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column(f"{metric}, N = {rows[0].n}", no_wrap=True)
+    for method in main:
+        table.add_column(method, justify="right")
+    for part in dict.fromkeys(row.part for row in rows):
+        found = [by_place.get((part, method)) for method in main]
+        name = "test" if part == "all" else part
+        table.add_row(name, *(f"{row.value:.4f}" if row else "" for row in found))
     return table

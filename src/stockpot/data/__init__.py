@@ -19,9 +19,11 @@ from .split import three_way as three_way
 from .subsets import OnlyClasses as OnlyClasses
 from .subsets import OnlyDomain as OnlyDomain
 from .subsets import Skew as Skew
+from .subsets import of_domains as of_domains
 from .transforms import Invert as Invert
 from .transforms import Rotate as Rotate
 from .transforms import Shift as Shift
 from .transforms import Transform as Transform
 from .views import Mixture as Mixture
 from .views import mixture as mixture
+from .views import named_views as named_views

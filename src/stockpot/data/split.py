@@ -4,6 +4,7 @@ Shapes: N samples.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,6 +16,7 @@ from .collection import Collection
 from .contents import content_hashes
 from .dataset import Dataset
 from .stratify import stratified
+from .subsets import of_domains
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,21 +28,27 @@ class Splits:
         selection: what greedy choices and searches of hyper-parameters may look at.
         test: what the reported numbers come from.
         notes: sentences on what a reader should know, such as copies left out.
+        aside: test samples of domains that the three parts were kept free of, for a look at what a
+            shift of the domain does; None where there are none.
 
     Raises:
-        StockpotError: where two parts share a sample of the same content.
+        StockpotError: where two parts share a sample of the same content; only test and aside may,
+            where two domains hold the same.
     """
 
     train: Dataset
     selection: Dataset
     test: Dataset
     notes: tuple[str, ...] = ()
+    aside: Dataset | None = None
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "selection": self.selection, "test": self.test}
+        if self.aside is not None:
+            parts["aside"] = self.aside
         contents = {name: set(content_hashes(data)) for name, data in parts.items()}
         for (name, samples), (other, others) in combinations(contents.items(), 2):
-            shared = len(samples & others)
+            shared = 0 if (name, other) == ("test", "aside") else len(samples & others)
             if shared:
                 raise StockpotError(
                     f"The {name} and {other} splits of '{self.train.name}' share {shared} "
@@ -57,6 +65,7 @@ def split(
     seed: int = 0,
     limit: int | None = None,
     fraction: float | None = None,
+    domains: Sequence[str] = (),
 ) -> Splits:
     """Split into train, selection and test; parts that the set's makers gave are used as they are.
 
@@ -73,8 +82,12 @@ def split(
         seed: the same seed gives the same split.
         limit: train on about this many samples, by class, instead of all that are left.
         fraction: train on this fraction of what is left, by class; not together with `limit`.
+        domains: names of the only domains that train, selection and test hold; all where there
+            are none. Every original is in the part that it would be in without them. The test
+            part's samples of other domains are kept aside, those of train and selection left out.
 
     Raises:
+        FieldError: where the data have no such domain.
         StockpotError: where the fractions are out of bounds or leave a part empty.
     """
     wanted: dict[str, float] = {}
@@ -88,6 +101,7 @@ def split(
         cut = stratified(collection.train, list(wanted.values()), seed)
         for name, positions in zip([*wanted, "train"], cut, strict=True):
             parts[name] = collection.train.take(torch.tensor(positions, dtype=torch.int64))
+        _assert_apart([parts[name] for name in (*wanted, "train")])
     if collection.test is not None:
         parts["test"] = collection.test
     if collection.selection is not None:
@@ -100,13 +114,14 @@ def split(
         taken = [part for part in official if part is not None]
         parts[name], said = _without(parts[name], taken, name)
         notes += said
+    parts, aside = _only(parts, domains)
     parts["train"] = _fewer(parts["train"], limit, fraction, seed)
     if not all(map(len, parts.values())):
         raise StockpotError(
             f"split: {len(collection.train)} samples of '{collection.train.name}' are too few to "
-            "give every split one."
+            f"give every split one{' of ' * bool(domains)}{', '.join(domains)}."
         )
-    return Splits(**parts, notes=notes)
+    return Splits(**parts, notes=notes, aside=aside)
 
 
 def three_way(data: Dataset, *, selection: float, test: float, seed: int = 0) -> Splits:
@@ -121,6 +136,24 @@ def _check_fractions(wanted: dict[str, float]) -> None:
             f"split: {' and '.join(wanted)} must be fractions in (0, 1) with a sum below 1; got "
             f"{said}."
         )
+
+
+def _assert_apart(parts: Sequence[Dataset]) -> None:
+    """No original is in two of the parts that were cut from one data set."""
+    originals = [set(to_numpy(part.originals).tolist()) for part in parts]
+    assert sum(map(len, originals)) == len(set[int]().union(*originals))
+
+
+def _only(
+    parts: dict[str, Dataset], domains: Sequence[str]
+) -> tuple[dict[str, Dataset], Dataset | None]:
+    """Each part's samples of these domains, and the test part's of the others, if it has any."""
+    if not domains:
+        return parts, None
+    kept = {name: of_domains(part, domains, "split") for name, part in parts.items()}
+    aside = parts["test"].take((~kept["test"]).nonzero().flatten())
+    inside = {name: part.take(kept[name].nonzero().flatten()) for name, part in parts.items()}
+    return inside, aside if len(aside) else None
 
 
 def _without(data: Dataset, others: list[Dataset], name: str) -> tuple[Dataset, tuple[str, ...]]:

@@ -6,7 +6,7 @@ networks trained on different subsets have heads of one shape.
 Shapes: N samples.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -73,12 +73,21 @@ class OnlyDomain:
 
     def __call__(self, data: Dataset) -> Dataset:
         """Fewer samples, unchanged."""
-        if data.domain is None or self.domain not in data.domains:
-            there = ", ".join(data.domains) or "none"
-            raise FieldError(
-                f"only-domain: '{data.name}' has the domains: {there}; got '{self.domain[:80]}'."
-            )
-        return _kept(data, data.domain == data.domains.index(self.domain))
+        return _kept(data, of_domains(data, (self.domain,), "only-domain"))
+
+
+def of_domains(data: Dataset, names: Sequence[str], who: str) -> Tensor:
+    """Which samples are of one of these domains, bool [N].
+
+    Raises:
+        FieldError: the data have no such domain, or none at all; `who` begins the message.
+    """
+    unknown = [name for name in names if name not in data.domains]
+    if unknown or data.domain is None:
+        there = ", ".join(data.domains) or "none"
+        got = ", ".join(f"'{name[:80]}'" for name in unknown or names)
+        raise FieldError(f"{who}: '{data.name}' has the domains: {there}; got {got}.")
+    return torch.isin(data.domain, torch.tensor([data.domains.index(name) for name in names]))
 
 
 def _whole(classes: Iterable[object], who: str) -> tuple[int, ...]:

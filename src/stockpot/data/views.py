@@ -1,16 +1,29 @@
-"""Several views of the same samples side by side, as one data set that knows its parts.
+"""Views by name; and several of them side by side, as one data set that knows its parts.
 
 Shapes: N samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ..errors import FieldError
+from .corruptions import CORRUPTIONS, corruption
 from .dataset import Dataset
+from .options import nearest
+from .subsets import OnlyDomain
 from .transforms import Transform
+
+SEVERITY = 3
+"""Of a corruption that is named without one."""
+
+SEVERITIES = range(1, 6)
+"""What a corruption's name may end in, as in noise-5; noise-all is every one of them."""
+
+DOMAIN = "domain="
+"""What the text of a domain begins with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +37,43 @@ class Mixture:
 
     data: Dataset
     parts: Mapping[str, slice]
+
+
+def named_views(texts: Iterable[str]) -> dict[str, Transform]:
+    """Views from their texts, by the names that tables give them.
+
+    Args:
+        texts: `domain=NAME` for the samples of one domain; `noise-5` for a corruption of one
+            severity, `noise` for that of severity 3, `noise-all` for all five.
+
+    Raises:
+        FieldError: a text is neither, or two of them are the same view.
+
+    >>> named_views(["domain=twitter", "blur"])
+    {'twitter': OnlyDomain(domain='twitter'), 'blur-3': Blur(severity=3)}
+    """
+    found: dict[str, Transform] = {}
+    for text in texts:
+        for name, view in _views(text):
+            if name in found:
+                raise FieldError(f"views: '{name[:80]}' stands twice.")
+            found[name] = view
+    return found
+
+
+def _views(text: str) -> Iterable[tuple[str, Transform]]:
+    if text.startswith(DOMAIN):
+        domain = text.removeprefix(DOMAIN)
+        return [(domain, OnlyDomain(domain=domain))]
+    name, hyphen, severity = text.partition("-")
+    ends = {"": [SEVERITY], "all": SEVERITIES} | {str(one): [one] for one in SEVERITIES}
+    if name not in CORRUPTIONS or severity not in ends or (hyphen and not severity):
+        raise FieldError(
+            f"views: '{text[:80]}' is neither {DOMAIN}NAME nor a corruption ("
+            f"{', '.join(CORRUPTIONS)}) with its severity, 1 to 5 or all, such as noise-3."
+            f"{nearest(name, CORRUPTIONS)}"
+        )
+    return [(f"{name}-{one}", corruption(name, one)) for one in ends[severity]]
 
 
 def mixture(data: Dataset, views: Mapping[str, Transform | None]) -> Mixture:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from ..core import Method
+from ..data import Transform
 from ..errors import StockpotError
 from ..networks import NetworkCost, cost_of
 from .bootstrap import Resampler
@@ -17,11 +20,12 @@ from .metrics import METRICS, Metric, find_metric
 from .plan import Plan, refuse_impossible
 from .predictions import BATCH, device_of
 from .scoring import Judge, Ledger, Place
-from .singles import JUDGED, run_singles, split_of
+from .singles import JUDGED, Singles, run_singles
 from .soups import Reestimate
 from .summing import Confusions, differences_at, options_at
 from .trial import Distil, Setting, Trial
 from .verdict import judge, require_margin
+from .views import TEST, Views, views_of
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""
@@ -38,6 +42,7 @@ def compare_pools(
     metric: str | Metric | None = None,
     also: Sequence[Metric] = (),
     margin: float = MARGIN,
+    views: Mapping[str, Transform] | None = None,
     seed: int = 0,
     reestimate: Reestimate | None = None,
     distil: Distil | None = None,
@@ -49,9 +54,10 @@ def compare_pools(
 ) -> Comparison:
     """Compare what can be made of N of a pool's networks, for each N, over subsets and pools.
 
-    Every single network is run over each split once; ensembles are computed from that, and each
-    soup is run once. All choices are made on the selection split. Intervals are 95%: pools are
-    resampled, then test samples; subsets of a pool are averaged and never counted as independent.
+    Every single network is run over each split and view once; ensembles are computed from that,
+    and each soup is run once. All choices are made on the selection split. Intervals are 95%: pools
+    are resampled, then test samples; subsets of a pool are averaged and never counted as
+    independent.
 
     Args:
         pools: one or more, of K networks each.
@@ -62,6 +68,8 @@ def compare_pools(
             have several classes.
         also: metrics that are reported beside it, accuracy or auroc, nll and ece.
         margin: a difference of the metric that does not matter.
+        views: of the test split, by their names in the table: domains, corruptions, any transform.
+            Rows have them as `part`; they play no role in any choice or in the verdict.
         seed: of subsets, and of methods that draw at random.
         reestimate: re-estimates batch-norm statistics; adds a row "...:bn" to the best single and
             to each soup of networks that have any.
@@ -100,11 +108,19 @@ def compare_pools(
         setting=setting,
         ledger=Ledger(network, data),
         labels={"network": network, "data": data},
+        views=_views(pools, views or {}),
         tell=progress or _silent,
     )
     for pool in pools:
         run.pool(pool)
     return run.finish(title, margin)
+
+
+def _views(pools: Sequence[Ingredients], views: Mapping[str, Transform]) -> Mapping[int, Views]:
+    """Of each pool by its seed; pools that share splits share them."""
+    made = {id(pool.splits): pool.splits for pool in pools}
+    found = {number: views_of(splits, views) for number, splits in made.items()}
+    return {pool.seed: found[id(pool.splits)] for pool in pools}
 
 
 def _silent(_what: str, _done: float) -> None:
@@ -121,6 +137,16 @@ def _metrics(
     return chosen, tuple({one.name: one for one in reported}.values())
 
 
+def _resamplers(singles: Singles) -> dict[str, Resampler]:
+    """One for each split and view; views of all the test samples are resampled as these are."""
+    found = {split: Resampler(singles.data(split).originals) for split in JUDGED}
+    test_N = singles.data(TEST).originals
+    for key, view in singles.views.items():
+        same = torch.equal(view.data.originals, test_N)
+        found[key] = found[TEST] if same else Resampler(view.data.originals)
+    return found
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Run:
     plan: Plan
@@ -128,6 +154,7 @@ class _Run:
     setting: Setting
     ledger: Ledger
     labels: dict[str, str]
+    views: Mapping[int, Views]
     tell: Progress
     confusions: Confusions = field(default_factory=Confusions)
     decisions: list[Decision] = field(default_factory=list[Decision])
@@ -141,13 +168,13 @@ class _Run:
         singles = run_singles(
             pool,
             splits=(*JUDGED, "train") if "distilled" in self.columns else JUDGED,
+            views=self.views[pool.seed],
             metrics=self.setting.metrics,
             batch_size=self.setting.batch_size,
             tally=self.setting.tally,
         )
         self.seconds.append(singles.seconds)
-        resamplers = {split: Resampler(split_of(pool.splits, split).originals) for split in JUDGED}
-        judged = Judge(singles, self.setting.metrics, resamplers)
+        judged = Judge(singles, self.setting.metrics, _resamplers(singles))
         self.done += len(pool)
         for n, subset, members in self.plan.trials(pool):
             self.tell(f"{what}: N = {n}, subset {subset + 1}", self.done / self.plan.work())
@@ -185,13 +212,17 @@ class _Run:
         verdict = judge(options, metric, margin, covers=covers(len(plan.pools)))
         preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
         test = plan.pools[0].splits.test
+        views = self.views[plan.pools[0].seed]
         rows = (*ledger.rows, *ledger.summaries())
         self.tell("done", 1.0)
         return Comparison(
             title=title,
             rows=rows,
             differences=tuple(
-                one for n in plan.counts for one in differences_at(ledger, n, metric)
+                one
+                for n in plan.counts
+                for judged in (TEST, *views)
+                for one in differences_at(ledger, n, metric, judged)
             ),
             choices=(),
             conclusion=verdict.sentence,
@@ -199,7 +230,7 @@ class _Run:
             decisions=tuple(self.decisions),
             confusion=self.confusions.of(preferred, test),
             verdict=verdict,
-            facts=facts_of(plan, self.setting.tally, rows, self.labels),
+            facts=facts_of(plan, self.setting.tally, rows, self.labels, views),
         )
 
     def _costs(self) -> tuple[Cost, ...]:

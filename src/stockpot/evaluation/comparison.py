@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import cast, get_args
 
@@ -20,7 +20,7 @@ class Row:
         subset: which N of the pool they were; -1 where several subsets were averaged.
         seed: which pool; -1 where several pools were averaged, and the interval is over them.
         method: its name; a colon parts it from what it was applied to.
-        part: of the split; "all" is the whole of it.
+        part: of the split, or a view of it such as "noise-3"; "all" is the whole as it is.
         metric: accuracy, auroc, nll or ece.
         forwards: network evaluations that one sample costs.
         network, data: what it was measured on, where a sweep has several.
@@ -142,13 +142,17 @@ class Comparison:
 
         It is the row over several pools or subsets where there is one, else the only row.
         """
-        best: dict[tuple[object, ...], Row] = {}
-        for row in self.overall():
-            key = (row.network, row.data, row.n, row.method, row.split, row.metric)
-            held = best.get(key)
-            if held is None or (row.seed, row.subset) < (held.seed, held.subset):
-                best[key] = row
-        return tuple(best.values())
+        return _summed(self.overall())
+
+    def parted(self, metric: str) -> tuple[Row, ...]:
+        """The same of the test split and its parts, at the largest N; nothing without parts."""
+        rows = _summed(row for row in self.rows if (row.split, row.metric) == ("test", metric))
+        if all(row.part == "all" for row in rows):
+            return ()
+        most: dict[tuple[str, str], int] = {}
+        for row in rows:
+            most[row.network, row.data] = max(row.n, most.get((row.network, row.data), 0))
+        return tuple(row for row in rows if row.n == most[row.network, row.data])
 
     def overall(self) -> tuple[Row, ...]:
         """The rows of the whole split."""
@@ -165,6 +169,17 @@ class Comparison:
     def as_dict(self) -> dict[str, object]:
         """Everything, as JSON has it: a bound that does not exist is null."""
         return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _summed(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The row over most pools, then subsets, of each result."""
+    best: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        key = (row.network, row.data, row.n, row.method, row.split, row.part, row.metric)
+        held = best.get(key)
+        if held is None or (row.seed, row.subset) < (held.seed, held.subset):
+            best[key] = row
+    return tuple(best.values())
 
 
 def _plain(value: object) -> object:

@@ -12,6 +12,7 @@ from .metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
 from .plan import Plan
 from .predictions import Tally
 from .singles import JUDGED, split_of
+from .views import Views, split_and_part
 
 COVERS_POOLS = "Intervals cover pools and test samples."
 COVERS_SAMPLES = "Intervals cover test samples only: there is one pool."
@@ -23,7 +24,7 @@ def covers(pools: int) -> str:
 
 
 def facts_of(
-    plan: Plan, tally: Tally, rows: Sequence[Row], names: Mapping[str, str]
+    plan: Plan, tally: Tally, rows: Sequence[Row], names: Mapping[str, str], views: Views
 ) -> tuple[tuple[str, str], ...]:
     """Names and texts, in the order to be read."""
     splits, pools = plan.pools[0].splits, plan.pools
@@ -33,6 +34,7 @@ def facts_of(
         ("networks in a pool", ", ".join(dict.fromkeys(str(len(pool)) for pool in pools))),
         ("subsets of each N", f"{plan.subsets} at most, drawn with seed {plan.seed}"),
         ("samples", _sizes(splits)),
+        *([("views of the test split", _shown(views))] if views else []),
         ("intervals", f"95%. {covers(len(pools))}"),
         (
             "resamples",
@@ -40,7 +42,7 @@ def facts_of(
             f"{OWN_RESAMPLES}",
         ),
         ("samples run through networks", f"{sum(tally.samples.values()):,}"),
-        *_left_out(splits),
+        *_left_out(splits, views),
         *_non_finite(rows),
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"),
     )
@@ -54,11 +56,17 @@ def _sizes(splits: Splits) -> str:
     )
 
 
-def _left_out(splits: Splits) -> list[tuple[str, str]]:
+def _shown(views: Views) -> str:
+    return "; ".join(f"{split_and_part(key)[1]}: {view.words}" for key, view in views.items())
+
+
+def _left_out(splits: Splits, views: Views) -> list[tuple[str, str]]:
     """Classes that have no area under a curve; said where it is reported."""
     if not splits.test.is_multilabel:
         return []
-    found = {split: _one_sided(split_of(splits, split)) for split in JUDGED}
+    judged = {split: split_of(splits, split) for split in JUDGED}
+    judged |= {key: view.data for key, view in views.items()}
+    found = {key: _one_sided(data) for key, data in judged.items()}
     return [(f"left out of auroc on {split}", names) for split, names in found.items() if names]
 
 

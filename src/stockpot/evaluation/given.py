@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..core import Method
-from ..data import Dataset, Splits, load, split
+from ..data import Dataset, Splits, Transform, load, named_views, split
 from ..data import Spec as DataSpec
 from ..errors import FieldError
 from ..networks import (
@@ -39,6 +39,8 @@ def compare(
     methods: Sequence[str | Method] = WITHOUT_TRAINING,
     metric: str | None = None,
     margin: float = MARGIN,
+    views: Sequence[str] | Mapping[str, Transform] = (),
+    domains: Sequence[str] = (),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -56,6 +58,10 @@ def compare(
         methods: columns and merge methods.
         metric: accuracy, auroc, nll, ece, or "package.module:function".
         margin: a difference of the metric that does not matter.
+        views: of the test split, to be judged on as well: texts such as "noise-3", "blur-all" and
+            "domain=twitter", or transforms by their names in the table.
+        domains: the only ones that the splits hold; the test split's samples of the others are
+            kept aside for views. Not with splits, which have it behind them.
         seed: of the split and of the subsets.
         progress: called as work is done.
 
@@ -72,7 +78,12 @@ def compare(
     """
     if not models:
         raise FieldError("no model to compare: give two or more.")
-    splits = data if isinstance(data, Splits) else split(load(data), seed=seed)
+    if isinstance(data, Splits):
+        if domains:
+            raise FieldError("domains: the splits are made already; give them to `split`.")
+        splits = data
+    else:
+        splits = split(load(data), seed=seed, domains=domains)
     build = partial(opened, network, splits.train)
     given = [_source(model, build) for model in models]
     pool = ingredients_of(
@@ -90,6 +101,7 @@ def compare(
         methods=methods,
         metric=metric,
         margin=margin,
+        views=views if isinstance(views, Mapping) else named_views(views),
         seed=seed,
         reestimate=reestimation(build()),
         network=str(network),

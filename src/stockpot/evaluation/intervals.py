@@ -34,13 +34,15 @@ class Interval:
 class Difference:
     """How far method `a` is above method `b` on the same samples, with the paired interval.
 
-    `n` is how many ingredients both were given, or 0 where that is not the question.
+    `n` is how many ingredients both were given, or 0 where that is not the question; `part` is
+    the part of the test split, or the view of it, that the samples are from.
     """
 
     a: str
     b: str
     interval: Interval
     n: int = 0
+    part: str = "all"
 
     def decided(self) -> bool:
         """Whether the interval excludes zero."""

@@ -7,7 +7,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -69,6 +69,16 @@ class Predictions:
         """How right each sample is, float64 [N]: 1 or 0; of several classes the fraction right."""
         right = (self.classes() == self.labels).double()
         return right.mean(dim=1) if self.is_multilabel else right
+
+    def take(self, index_K: Tensor) -> "Predictions":
+        """Those on the samples at these positions, in this order."""
+        return replace(
+            self,
+            logits=self.logits[index_K],
+            labels=self.labels[index_K],
+            originals=self.originals[index_K],
+            features=None if self.features is None else self.features[index_K],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,17 @@ from .contenders import Kind
 from .intervals import LEVEL, Interval
 from .metrics import Metric
 from .predictions import Predictions
-from .singles import JUDGED, Singles
+from .singles import Singles
 from .trial import Entrant
+from .views import split_and_part
 
 Scores = Mapping[tuple[str, str], Estimate]
-"""Estimates by (split, metric)."""
+"""Estimates by (split or view, metric)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """One entrant's estimates, and the fraction of its outputs on each split that is not finite."""
+    """One entrant's estimates, and what fraction of its outputs on each split is not finite."""
 
     scores: Scores
     non_finite: Mapping[str, float]
@@ -61,7 +62,7 @@ class Judge:
         self._resamplers = resamplers
         self._singles = [
             score_predictions(
-                {split: singles.runs[split][i] for split in JUDGED},
+                {key: singles.runs[key][i] for key in resamplers},
                 metrics,
                 resamplers,
                 {key: values[i] for key, values in singles.own.items()},
@@ -81,7 +82,7 @@ class Judge:
             {key: mean_estimate([one.scores[key] for one in some]) for key in keys},
             {
                 split: math.fsum(one.non_finite[split] for one in some) / len(some)
-                for split in JUDGED
+                for split in self._resamplers
             },
         )
 
@@ -187,7 +188,8 @@ class Ledger:
         forwards: int,
         non_finite: float,
     ) -> Row:
-        split, metric = key
+        judged, metric = key
+        split, part = split_and_part(judged)
         interval = _honest(estimate, metric)
         return Row(
             n=place.n,
@@ -196,7 +198,7 @@ class Ledger:
             method=method,
             kind=kind,
             split=split,
-            part="all",
+            part=part,
             metric=metric,
             value=interval.value,
             low=interval.low,

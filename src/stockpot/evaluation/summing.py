@@ -18,19 +18,25 @@ from .scoring import Ledger
 from .singles import Singles
 from .trial import Entrant
 from .verdict import OPTIONS, Option
+from .views import split_and_part
 
 COMPARED = ("logits-ensemble", "greedy-soup", "uniform-soup", "distilled", "single-best")
 """Every two of these are compared, the first less the second."""
 
 
-def differences_at(ledger: Ledger, n: int, metric: Metric) -> list[Difference]:
-    """Paired differences on the test split, of what there is for N ingredients."""
-    key = "test", metric.name
+def differences_at(
+    ledger: Ledger, n: int, metric: Metric, judged: str = "test"
+) -> list[Difference]:
+    """Paired differences on the test split or a view of it, of what there is for N ingredients."""
+    key = judged, metric.name
     there = [method for method in COMPARED if ledger.has(n, method, key)]
-    return [
-        Difference(a, b, ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key)).interval(), n)
-        for a, b in combinations(there, 2)
-    ]
+    _, part = split_and_part(judged)
+
+    def difference(a: str, b: str) -> Difference:
+        apart = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
+        return Difference(a, b, apart.interval(), n, part)
+
+    return [difference(a, b) for a, b in combinations(there, 2)]
 
 
 def options_at(ledger: Ledger, n: int, metric: Metric) -> list[Option]:

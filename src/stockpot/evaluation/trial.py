@@ -14,8 +14,9 @@ from .greedy import Greedy, greedy_members
 from .learned import Learning
 from .metrics import METRICS, Metric
 from .predictions import BATCH, Predictions, Tally, predict
-from .singles import JUDGED, Singles, network_scores, split_of
+from .singles import JUDGED, Singles, network_scores
 from .soups import Reestimate, mend, soup
+from .views import seen_on
 
 Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
 """Trains a student: (start, training data, soft targets [N, L], seed) to a network in evaluation
@@ -54,7 +55,7 @@ class Entrant:
     Attributes:
         method, kind: as in the table.
         forwards: network evaluations that one sample costs.
-        predictions: on each split; or
+        predictions: on each split and view; or
         singles: the ingredients whose scores are averaged, which were predicted before.
         own: scores of metrics that run a network themselves, by (split, metric).
     """
@@ -75,10 +76,10 @@ class Trial:
     members: tuple[int, ...]
     setting: Setting
 
-    def seen(self, split: str, members: Sequence[int] | None = None) -> list[Predictions]:
-        """Predictions of the (or some) members on a split."""
+    def seen(self, key: str, members: Sequence[int] | None = None) -> list[Predictions]:
+        """Predictions of the (or some) members on a split or view."""
         chosen = self.members if members is None else members
-        return [self.singles.runs[split][i] for i in chosen]
+        return [self.singles.runs[key][i] for i in chosen]
 
     @cached_property
     def scores(self) -> Mapping[int, float]:
@@ -132,24 +133,25 @@ class Trial:
             return _or_worst(metric.sign * metric.of_network(network, pool.splits.selection))
         return self.score(self.run(network, "selection", "greedy-soup candidate"))
 
-    def run(self, network: nn.Module, split: str, called: str) -> Predictions:
-        """A new network's predictions on a split."""
+    def run(self, network: nn.Module, key: str, called: str) -> Predictions:
+        """A new network's predictions on a split or view."""
         return predict(
             network,
-            split_of(self.singles.pool.splits, split),
+            self.singles.data(key),
             batch_size=self.setting.batch_size,
             tally=self.setting.tally,
             called=called,
         )
 
     def of_network(self, method: str, kind: Kind, network: nn.Module) -> Entrant:
-        """A new network, run over each split once."""
+        """A new network, run over each split and view once."""
+        singles = self.singles
         return Entrant(
             method=method,
             kind=kind,
             forwards=1,
-            predictions={split: self.run(network, split, method) for split in JUDGED},
-            own=network_scores(network, self.singles.pool.splits, self.setting.metrics),
+            predictions=seen_on(JUDGED, singles.views, lambda key: self.run(network, key, method)),
+            own=network_scores(network, singles.pool.splits, self.setting.metrics, singles.views),
         )
 
     def of_members(
@@ -159,7 +161,7 @@ class Trial:
         members: Sequence[int] | None = None,
     ) -> Entrant:
         """An ensemble of the (or some) members' predictions; nothing is run."""
-        joined = {split: join(self.seen(split, members)) for split in JUDGED}
+        joined = seen_on(JUDGED, self.singles.views, lambda key: join(self.seen(key, members)))
         return Entrant(
             method=method,
             kind="ensemble",

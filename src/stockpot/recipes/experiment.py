@@ -3,6 +3,7 @@
 Whatever is wrong reaches the user as a FieldError that says where in the file and what.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,7 @@ from .cells import Spec, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
 from .values import read_method
+from .views import ViewSpec
 from .words import in_plain_words
 from .yaml import read_yaml
 
@@ -76,6 +78,8 @@ class SplitSpec(Section):
         seed: of the split; the experiment's where it is not given. All pools share one split.
         limit: train on about so many samples.
         fraction: train on this fraction of the samples.
+        domains: the only ones that train, selection and test hold, where the data have several;
+            the test split's samples of the others are kept aside for `compare.views`.
     """
 
     selection: Part = 0.1
@@ -83,6 +87,7 @@ class SplitSpec(Section):
     seed: Seed | None = None
     limit: Count | None = None
     fraction: Portion | None = None
+    domains: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
@@ -135,6 +140,7 @@ class Compare(Section):
         metric: accuracy, auroc, nll, ece, or package.module:function; by default accuracy, or auroc
             where a sample may have several classes.
         margin: a difference of the metric that does not matter.
+        views: of the test split, for a look at what a shift does; nothing is chosen on them.
     """
 
     counts: tuple[Count, ...] = ()
@@ -143,6 +149,19 @@ class Compare(Section):
     methods: tuple[ColumnValue, ...] = ()
     metric: Text | None = None
     margin: NotNegative = 0.005
+    views: tuple[ViewSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Self:
+        twice = [text for text, count in Counter(self.view_texts).items() if count > 1]
+        if twice:
+            raise ValueError(f"views: '{twice[0][:80]}' stands twice.")
+        return self
+
+    @property
+    def view_texts(self) -> tuple[str, ...]:
+        """As `stockpot.data.named_views` reads them."""
+        return tuple(text for view in self.views for text in view.texts)
 
 
 class Sweep(Section):
@@ -222,6 +241,8 @@ class Experiment(Section):
         plain = cast(dict[str, Any], _plain(self.model_dump(exclude={"compare": {"methods"}})))
         methods = [_plain_column(one) for one in self.compare.methods]
         plain["compare"]["methods"] = methods
+        if not self.split.domains:  # files that were trained before there was the key have none
+            del plain["split"]["domains"]
         return {key: value for key, value in plain.items() if value is not None}
 
 

@@ -8,6 +8,8 @@ from .decisions import plot_decisions as plot_decisions
 from .figures import plot_comparison as plot_comparison
 from .page import render_page as render_page
 from .page import write_report as write_report
+from .parts import plot_part_gaps as plot_part_gaps
+from .parts import plot_parts as plot_parts
 from .svg import save_figure as save_figure
 from .sweeps import plot_data_sets as plot_data_sets
 from .sweeps import plot_networks as plot_networks

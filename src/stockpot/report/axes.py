@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..evaluation.comparison import Row
+from ..evaluation.intervals import Interval
 from ..extras import optional
 from .styles import GRID, INK, Style
 from .units import Unit, plain, short
@@ -14,6 +16,8 @@ from .units import Unit, plain, short
 SMALL = 8.0
 """Points, of everything but titles."""
 _LINE = 1.3 * SMALL
+_STEP = 0.11
+"""Inches from one bar of a band to the next."""
 
 
 def panels(
@@ -57,7 +61,9 @@ def dress(
     ax.tick_params(labelsize=SMALL)
 
 
-def interval_bar(ax: Any, row: Row, unit: Unit, style: Style, place: float, *, flat: bool) -> None:
+def interval_bar(
+    ax: Any, row: Row | Interval, unit: Unit, style: Style, place: float, *, flat: bool
+) -> None:
     """The 95% interval of a row at `place`, if it has one, lying down where `flat`."""
     if not (math.isfinite(row.low) and math.isfinite(row.high)):
         return
@@ -90,6 +96,37 @@ def reference(ax: Any, value: float, words: str, *, flat: bool = True) -> None:
 def dodges(count: int, width: float) -> list[float]:
     """Small steps to either side of 0, so that bars of one place stand side by side."""
     return [width * ((number + 0.5) / count - 0.5) for number in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One dot and bar: the band that it lies in, what it is of, and its value."""
+
+    name: str
+    method: str
+    span: Row | Interval
+
+
+def bands_height(names: int, methods: int) -> float:
+    """Inches of a panel of so many bands, with so many bars in each."""
+    return max(1.8, names * (methods + 1.5) * _STEP + 0.9)
+
+
+def bands(
+    ax: Any, dots: Sequence[Band], names: Sequence[str], unit: Unit, drawn: Mapping[str, Style]
+) -> None:
+    """Names under each other, the first on top; the methods of one name in its band."""
+    methods = list(dict.fromkeys(one.method for one in dots))
+    band = dict(zip(methods, dodges(len(methods), 0.8), strict=True))
+    for one in dots:
+        place, style = names.index(one.name) + band[one.method], drawn[one.method]
+        interval_bar(ax, one.span, unit, style, place, flat=True)
+        ax.plot([unit.factor * one.span.value], [place], linestyle="none", **style.marks(4.5))
+    for edge in range(1, len(names)):
+        ax.axhline(edge - 0.5, color=GRID, linewidth=0.8)
+    ax.set_yticks(range(len(names)), [plain(name) for name in short(names, 26)], fontsize=SMALL)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

@@ -7,12 +7,13 @@ from typing import Any
 from ..evaluation.comparison import Comparison
 from .confusions import MOST, plot_confusion
 from .costs import plot_cost
-from .curves import gaps, plot_gap, plot_quality
+from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .figures import plot_comparison
+from .parts import plot_part_gaps, plot_parts
 from .svg import inline_svg
 from .sweeps import plot_data_sets, plot_networks
-from .view import View, view
+from .view import View, drawable, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,24 @@ _PLANNED = (
         lambda _result, shown: any(n > 1 for points in gaps(shown).values() for n, _ in points),
         "Above the dotted line the ensemble is ahead. Small dots are single trials, one subset of "
         "one pool: where they straddle the line, the sign of the gap is not certain.",
+    ),
+    _Planned(
+        "parts",
+        "Quality on each part and view of the test split",
+        plot_parts,
+        lambda result, shown: any(map(drawable, result.parted(shown.metric))),
+        f"{_BARS} Each band is one part, the whole test split first. Where a soup keeps more of "
+        "its quality than the single networks do, averaging has bought robustness.",
+    ),
+    _Planned(
+        "part-gaps",
+        "The ensemble against the others, part by part",
+        plot_part_gaps,
+        lambda result, _shown: any(
+            pair.part != "all" and pair.a == ENSEMBLE for pair in result.differences
+        ),
+        f"{_BARS} Right of the dotted line the ensemble is ahead. A bar that crosses the line does "
+        "not tell the two methods apart.",
     ),
     _Planned(
         "decisions",

@@ -128,6 +128,12 @@ def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
             "There is one pool of networks. The intervals are over test samples: they do not say "
             "how networks trained with other seeds would do."
         )
+    if any(row.part != "all" for row in comparison.rows):
+        said.append(
+            "Parts and views of the test split, such as samples of another domain or images made "
+            "worse, are reported beside it. Nothing was chosen on them, and what is concluded is "
+            "concluded from the whole test split as it is."
+        )
     said.append(
         "Differences are paired: both methods saw the same samples. An output that is not finite "
         "counts as wrong."
@@ -159,7 +165,13 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
             "results",
             "Results",
             (sheets.results(view(comparison)),),
-            _present(sheets.parts(comparison), *sheets.further_results(comparison)),
+            _present(*sheets.further_results(comparison)),
+        ),
+        _Section(
+            "parts",
+            "Parts and views of the test split",
+            _present(sheets.parts(comparison)),
+            _present(sheets.part_differences(comparison), sheets.further_parts(comparison)),
         ),
         _Section(
             "differences",

@@ -5,15 +5,11 @@ from typing import Any, Literal
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
-from .axes import SMALL, dodges, dress, interval_bar, legend, panels
-from .styles import GRID, TABLE_1, Style, in_order, styles
-from .units import plain, short
+from .axes import Band, bands, bands_height, dress, legend, panels
+from .styles import TABLE_1, in_order, styles
 from .view import View, cell_of, view
 
 Axis = Literal["network", "data"]
-
-_STEP = 0.11
-"""Inches from one method's bar to the next."""
 
 
 def plot_networks(result: Comparison, ax: Any = None) -> Any:
@@ -59,23 +55,24 @@ def _plot(result: Comparison, ax: Any, *, down: Axis, across: Axis, question: st
             f"one Axes holds one {across}; this comparison has {len(groups)}. "
             f"Draw without `ax`, or narrow the comparison with only(result, {across}=...)."
         )
-    height = len(names) * (len(methods) + 1.5) * _STEP + 0.9
     axes = panels(
         ax,
         len(groups),
         columns=2,
-        size=(4.8 if len(groups) > 1 else 7.5, max(1.8, height)),
+        size=(4.8 if len(groups) > 1 else 7.5, bands_height(len(names), len(methods))),
         question=f"{question} N = {_counts(rows)}",
     )
     for one, group in zip(axes, groups, strict=True):
-        _dots(one, [row for row in rows if _of(row, across) == group], names, down, shown, drawn)
+        mine = [row for row in rows if _of(row, across) == group]
+        bands(
+            one, [Band(_of(row, down), row.method, row) for row in mine], names, shown.unit, drawn
+        )
         dress(
             one,
             title=group if ax is None else "",
             x=f"{shown.split} {shown.unit.label()}",
             grid="x",
         )
-        one.tick_params(axis="y", length=0)
     legend(ax, axes, methods, drawn)
     return axes[0]
 
@@ -95,29 +92,3 @@ def _largest(shown: View) -> list[Row]:
 
 def _counts(rows: Sequence[Row]) -> str:
     return ", ".join(str(n) for n in sorted({row.n for row in rows}))
-
-
-def _dots(
-    ax: Any,
-    rows: Sequence[Row],
-    names: Sequence[str],
-    down: Axis,
-    shown: View,
-    drawn: dict[str, Style],
-) -> None:
-    """Names under each other, the first on top; the methods of one name in its band."""
-    methods = list(dict.fromkeys(row.method for row in rows))
-    band = dict(zip(methods, dodges(len(methods), 0.8), strict=True))
-    for row in rows:
-        place = names.index(_of(row, down)) + band[row.method]
-        interval_bar(ax, row, shown.unit, drawn[row.method], place, flat=True)
-        ax.plot(
-            [shown.unit.factor * row.value],
-            [place],
-            linestyle="none",
-            **drawn[row.method].marks(4.5),
-        )
-    for edge in range(1, len(names)):
-        ax.axhline(edge - 0.5, color=GRID, linewidth=0.8)
-    ax.set_yticks(range(len(names)), [plain(name) for name in short(names, 26)], fontsize=SMALL)
-    ax.set_ylim(len(names) - 0.5, -0.5)

@@ -124,14 +124,29 @@ def further_results(result: Comparison) -> tuple[Table, ...]:
 
 
 def parts(result: Comparison) -> Table | None:
-    """The main metric on each part of the split; nothing where it was not parted."""
+    """The main metric on each part and view of the test split at the largest N, if it has any."""
+    return _parts(result, result.parted(view(result).metric), "")
+
+
+def further_parts(result: Comparison) -> Table | None:
+    """The same of every smaller N."""
     shown = view(result)
+    largest = {(cell_of(row), row.n) for row in result.parted(shown.metric)}
     rows = most_averaged(
-        row for row in result.rows if (row.metric, row.split) == (shown.metric, shown.split)
+        row
+        for row in result.rows
+        if (row.metric, row.split) == (shown.metric, "test") and largest
+        if (cell_of(row), row.n) not in largest
     )
-    names = list(dict.fromkeys(row.part for row in rows if row.part != "all"))
-    if not names:
+    return _parts(result, rows, " at every smaller N")
+
+
+def _parts(result: Comparison, rows: Sequence[Row], words: str) -> Table | None:
+    """Methods down and parts across, the whole split first."""
+    if not rows:
         return None
+    shown = view(result)
+    names = list(dict.fromkeys(row.part for row in rows))
     naming = _naming(shown.cells())
     found = {(*_place(row), row.method, row.part): row for row in rows}
     places = dict.fromkeys((*_place(row), row.method) for row in in_order(rows))
@@ -144,16 +159,21 @@ def parts(result: Comparison) -> Table | None:
         )
         for place in places
     )
-    headings = (*naming, Entry("method"), Entry("N"), *(Entry(readable(one)) for one in names))
-    title = f"{_capital(shown.unit.label())} on each part of the {shown.split} split"
-    return Table(title, f"{title}.", headings, lines, names=len(naming) + 1)
+    across = (Entry("whole" if one == "all" else readable(one)) for one in names)
+    title = f"{_capital(shown.unit.label())} on each part and view of the test split{words}"
+    caption = (
+        f"{title}{_better(shown.unit)}, with the 95% interval under it. Nothing was chosen on a "
+        "view."
+    )
+    headings = (*naming, Entry("method"), Entry("N"), *across)
+    return Table(title, caption, headings, lines, names=len(naming) + 1)
 
 
 def differences(result: Comparison) -> Table | None:
     """The verdict's evidence with its p-values, and the pairs of methods at the largest N."""
     tested = dict(result.verdict.evidence) if result.verdict else {}
-    most = max((pair.n for pair in result.differences), default=0)
-    pairs = dict.fromkeys([*tested, *(pair for pair in result.differences if pair.n == most)])
+    largest = [pair for pair in _of_largest(result) if pair.part == "all"]
+    pairs = dict.fromkeys([*tested, *largest])
     caption = (
         "Differences on the same test samples, with the paired 95% interval under each; p-values "
         "after Holm's correction, where the verdict rests on them."
@@ -163,10 +183,26 @@ def differences(result: Comparison) -> Table | None:
 
 def further_differences(result: Comparison) -> Table | None:
     """The pairs of methods at every smaller N."""
-    most = max((pair.n for pair in result.differences), default=0)
-    pairs = [pair for pair in result.differences if pair.n < most]
+    largest = _of_largest(result)
+    pairs = [pair for pair in result.differences if pair.part == "all" and pair not in largest]
     words = ("Differences at every smaller N", "The same for every smaller N.")
     return _pairs(pairs, {}, view(result).unit, words)
+
+
+def part_differences(result: Comparison) -> Table | None:
+    """The pairs of methods on each part and view, at the largest N."""
+    pairs = [pair for pair in _of_largest(result) if pair.part != "all"]
+    words = (
+        "Differences on each part and view",
+        "Differences at the largest N on the same samples of each part, with the paired 95% "
+        "interval under each.",
+    )
+    return _pairs(pairs, {}, view(result).unit, words)
+
+
+def _of_largest(result: Comparison) -> list[Difference]:
+    most = max((pair.n for pair in result.differences), default=0)
+    return [pair for pair in result.differences if pair.n == most]
 
 
 def _pairs(
@@ -178,7 +214,9 @@ def _pairs(
     if not pairs:
         return None
     counted = any(pair.n for pair in pairs)
+    parted = any(pair.part != "all" for pair in pairs)
     headings = (
+        *([Entry("part")] if parted else []),
         Entry("method"),
         Entry("minus"),
         *([Entry("N")] if counted else []),
@@ -188,6 +226,7 @@ def _pairs(
     )
     lines = tuple(
         (
+            *([Entry(readable(pair.part))] if parted else []),
             Entry(readable(pair.a)),
             Entry(readable(pair.b)),
             *([Entry(str(pair.n), key=pair.n) if pair.n else EMPTY] if counted else []),
@@ -201,7 +240,7 @@ def _pairs(
         )
         for pair in pairs
     )
-    return Table(*words, headings, lines, names=2)
+    return Table(*words, headings, lines, names=2 + parted)
 
 
 def _p_value(p: float | None) -> Entry:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ..data import named_views
 from ..evaluation import WITHOUT_TRAINING, Comparison, compare_pools, join
 from ..evaluation.given import ingredients_of, reestimation
+from ..evaluation.views import views_of
 from ..recipes.cells import slug
 from ..recipes.experiment import Experiment
+from .cell import open_cell
 from .devices import Device
 from .distilling import distil
 from .experiment import Pool, train_experiment
@@ -43,6 +46,7 @@ def compare_experiment(
         if progress:
             progress(what, begin + (end - begin) * part)
 
+    _refuse_views(experiment)
     pools = train_experiment(
         experiment,
         out,
@@ -57,6 +61,13 @@ def compare_experiment(
         mine = [pool for pool in pools if pool.cell == name]
         found.append(_compared(cell, mine, partial(tell, begin, end)))
     return join(found)
+
+
+def _refuse_views(experiment: Experiment) -> None:
+    """What is wrong with a view is said before anything is trained."""
+    views = named_views(experiment.compare.view_texts)
+    for _, cell in experiment.cells() if views else ():
+        views_of(open_cell(cell).splits, views)
 
 
 def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -> Comparison:
@@ -78,6 +89,7 @@ def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -
         methods=wanted.methods or WITHOUT_TRAINING,
         metric=wanted.metric,
         margin=wanted.margin,
+        views=named_views(wanted.view_texts),
         seed=cell.seed,
         reestimate=reestimation(first.build()),
         distil=partial(distil, _schooling(cell)),
