@@ -1,6 +1,7 @@
 """`stockpot compare`: an experiment from end to end, and checkpoints that exist already."""
 
 import csv
+import json
 
 import pytest
 
@@ -53,13 +54,48 @@ def test_checkpoints_that_exist(cli, tmp_path):
     done = cli(
         "compare", *paths, "--network", "{name: mlp, width: 8}", "--data", "digits",
         "--out", tmp_path / "run", "--counts", "2",
-        "--methods", "single-best,uniform-soup", "--json",
+        "--methods", "single-best,uniform-soup", "--views", "noise-5,blur", "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert {row["part"] for row in done.json["rows"]} == {"all", "noise-5", "blur-3"}
     assert {row["method"] for row in done.json["rows"]} == {
         "single-best",
         "uniform-soup",
     }
+
+
+def test_an_experiment_under_shift(cli, tmp_path):
+    file, run = tmp_path / "e.yml", tmp_path / "run"
+    views = "  views: [{corruption: noise, severity: [1, 5]}, {corruption: blur}]\n"
+    file.write_text(EXPERIMENT.replace("distilled, ties", "greedy-soup") + views)
+    done = cli("compare", file, "--out", run, "--workers", "1")
+    assert done.code == 0, done.err
+    assert all(name in done.out for name in ("noise-1", "noise-5", "blur-3"))
+    with (run / "results.csv").open() as opened:
+        parts = {(row["split"], row["part"]) for row in csv.DictReader(opened)}
+    assert parts == {
+        ("selection", "all"),
+        *(("test", part) for part in ("all", "noise-1", "noise-5", "blur-3")),
+    }
+    results = json.loads((run / "results.json").read_text())
+    assert {one["part"] for one in results["differences"]} == {
+        "all",
+        "noise-1",
+        "noise-5",
+        "blur-3",
+    }
+    page = (run / "report.html").read_text()
+    assert 'id="figure-parts"' in page
+    assert 'id="figure-part-gaps"' in page
+
+
+def test_a_view_that_cannot_be_is_refused_before_training(cli, tmp_path):
+    file, run = tmp_path / "e.yml", tmp_path / "run"
+    file.write_text(EXPERIMENT + "  views: [{domain: twitter}]\n")
+    done = cli("compare", file, "--out", run)
+    assert done.code == 1
+    assert "views: 'digits' has the domains: none; got 'twitter'" in done.err
+    assert not run.exists()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +108,11 @@ def test_checkpoints_that_exist(cli, tmp_path):
         (
             ["a", "b", "--network", "cnn", "--data", "digits", "--workers", "2"],
             "--workers: models that exist are not trained",
+        ),
+        (["e.yml", "--views", "noise"], "--views: e.yml says that itself"),
+        (
+            ["a", "b", "--network", "cnn", "--data", "digits", "--views", "noise-9"],
+            "views: 'noise-9' is neither domain=NAME nor a corruption",
         ),
         (["a", "b", "--network", "{cnn", "--data", "digits"], "--network"),
         (

@@ -1,11 +1,12 @@
 """Small pools and predictions for the tests of this room."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from stockpot.data import Dataset, Splits, digits, three_way
+from stockpot.data import Dataset, Rotate, Splits, digits, mixture, three_way
 from stockpot.evaluation import Ingredients, Predictions
 from stockpot.networks import Network, build
 
@@ -101,3 +102,12 @@ def several_splits(count=120):
     data = several_labels(count)
     parts = torch.arange(count).split([count // 2, count // 4, count - count // 2 - count // 4])
     return Splits(*(data.take(part) for part in parts))
+
+
+def two_domains(count=240):
+    """Digits as they are and turned, one original in both."""
+    mixed = mixture(
+        digits().take(torch.arange(count)), {"plain": None, "turned": Rotate(degrees=40)}
+    )
+    domain = torch.arange(2).repeat_interleave(count)
+    return replace(mixed.data, domains=("plain", "turned"), domain=domain)

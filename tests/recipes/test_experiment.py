@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stockpot.data import CORRUPTIONS, named_views
 from stockpot.errors import FieldError
 from stockpot.methods import Ties
 from stockpot.recipes.cells import slug
@@ -26,6 +27,27 @@ def with_ingredients(**keys: Any) -> dict[str, Any]:
     return {"network": "cnn", "data": "digits", "ingredients": keys}
 
 
+def with_views(*views: object) -> dict[str, Any]:
+    return with_ingredients() | {"compare": {"views": views}}
+
+
+def test_views_have_severity_3_unless_they_say_otherwise() -> None:
+    views = with_views({"corruption": "shift"}, {"corruption": "blur", "severity": "all"})
+    texts = parse_experiment(views).compare.view_texts
+    assert texts == ("shift-3", *(f"blur-{one}" for one in range(1, 6)))
+    assert set(named_views(texts)) == set(texts)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_every_corruption_has_views(name: str) -> None:
+    (text,) = parse_experiment(with_views({"corruption": name})).compare.view_texts
+    assert list(named_views([text])) == [f"{name}-3"]
+
+
+def test_files_from_before_domains_could_be_kept_apart_are_the_same_experiment() -> None:
+    assert "domains" not in parse_experiment(with_ingredients()).resolved()["split"]
+
+
 def test_the_example_of_the_product_parses_as_it_stands(tmp_path: Path) -> None:
     (tmp_path / "e.yml").write_text(PRODUCT)
     experiment = read_experiment(tmp_path / "e.yml")
@@ -41,18 +63,22 @@ def test_an_experiment_reads_back_from_its_plain_values() -> None:
     data = {
         "network": {"name": "cnn", "width": 8},
         "data": "digits",
-        "split": {"selection": 0.2, "seed": 4, "limit": 100},
+        "split": {"selection": 0.2, "seed": 4, "limit": 100, "domains": ["google"]},
         "ingredients": {
             "share": "none",
             "pretrain": {"epochs": 2, "optimiser": "sgd", "part": {"classes": [1]}},
             "augment": {"flip": 0.5},
             "vary": {"pick": "draw", "augment": [None, {"shift": 0.1}], "weight_decay": [0, 0.1]},
         },
-        "compare": {"methods": ["greedy-soup", {"name": "ties", "density": 0.5}, "median"]},
+        "compare": {
+            "methods": ["greedy-soup", {"name": "ties", "density": 0.5}, "median"],
+            "views": [{"domain": "twitter"}, {"corruption": "noise", "severity": [3, 5]}],
+        },
         "seed": 3,
     }
     experiment = parse_experiment(data)
     assert experiment.compare.methods[1] == Ties(density=0.5)
+    assert experiment.compare.view_texts == ("domain=twitter", "noise-3", "noise-5")
     assert parse_experiment(json.loads(json.dumps(experiment.resolved()))) == experiment
 
 
@@ -178,6 +204,21 @@ def test_a_slug_is_one_harmless_folder(spec: Any, name: str) -> None:
             "compare.methods[0]: ties: density must be in (0, 1]",
         ),
         (with_ingredients() | {"compare": {"margin": -1}}, "compare.margin must be in [0, ∞)"),
+        (with_views({}), "compare.views[0] needs exactly one of domain and corruption."),
+        (
+            with_views({"domain": "a", "corruption": "blur"}),
+            "compare.views[0] needs exactly one of domain and corruption.",
+        ),
+        (with_views({"domain": "a", "severity": 2}), "views[0]: severity: a domain has none."),
+        (
+            with_views({"corruption": "blur", "severity": [1, 6]}),
+            "compare.views[0].severity must be a whole number in [1, 5], a list of such numbers",
+        ),
+        (with_views({"corruption": "blurr"}), "compare.views[0].corruption must be one of"),
+        (
+            with_views({"corruption": "blur"}, {"corruption": "blur", "severity": "all"}),
+            "compare: views: 'blur-3' stands twice.",
+        ),
         (with_ingredients() | {"split": {"test": 1}}, "split.test must be in (0, 1); got 1."),
         (
             with_ingredients() | {"split": {"test": 0.6, "selection": 0.4}},

@@ -228,6 +228,37 @@ def single_count():
     return whole([*rows, *parts], decisions=decisions(seeds=(0,), count=6))
 
 
+PARTS = ("twitter", *(f"{name}-{severity}" for name in ("noise", "blur") for severity in (3, 5)))
+
+
+def shifted():
+    """Views of the test split, each harder than the one before, with their differences."""
+    rows = grid(counts=(2, 5, 10))
+    seen = [one for one in rows if one.split == "test"]
+    parts = [
+        replace(
+            one,
+            part=part,
+            **{end: getattr(one, end) - 0.04 * place for end in ("value", "low", "high")},
+        )
+        for place, part in enumerate(PARTS)
+        for one in seen
+    ]
+    pairs = [
+        Difference(
+            "logits-ensemble",
+            other,
+            Interval(0.01 * k, 0.01 * k - 0.006, 0.01 * k + 0.006),
+            n,
+            part,
+        )
+        for n in (2, 10)
+        for k, part in enumerate(("all", *PARTS))
+        for other in ("greedy-soup", "uniform-soup", "single-best")
+    ]
+    return whole([*rows, *parts], differences=tuple(pairs))
+
+
 def many_methods():
     return whole(grid(methods=MANY))
 
@@ -257,4 +288,5 @@ SCENARIOS = {
     "single-count": single_count,
     "many-methods": many_methods,
     "long-names": long_names,
+    "shifted": shifted,
 }

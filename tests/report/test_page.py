@@ -13,7 +13,7 @@ from stockpot.report import render_page, write_report
 from stockpot.report.page import how_it_was_measured
 from stockpot.report.styles import TABLE_1
 
-from .making import SCENARIOS, comparison, confusion, grid, row, single_count, verdict, whole
+from .making import PARTS, SCENARIOS, comparison, confusion, grid, row, single_count, verdict, whole
 
 
 def small(**changes):
@@ -124,7 +124,22 @@ def test_one_count_has_methods_down_and_parts_beside(pages):
     page = Page(pages["single-count"])
     assert page.tables[0][0] == ["method", "N", "test accuracy, %", "evaluations"]
     assert "single:ingredient-3" in [line[0] for line in page.tables[0]]
-    assert page.tables[1][0] == ["method", "N", "plain", "rotated", "inverted"]
+    parts = next(one for one in page.tables if "rotated" in one[0])
+    assert parts[0] == ["method", "N", "whole", "plain", "rotated", "inverted"]
+
+
+def test_views_have_a_table_and_differences_of_their_own(pages):
+    page = Page(pages["shifted"])
+    assert "Parts and views of the test split" in page.headings
+    seen, further = (one for one in page.tables if one[0][2:4] == ["whole", "twitter"])
+    assert seen[0] == ["method", "N", "whole", *PARTS]
+    assert {line[1] for line in seen[1:]} == {"10"}
+    assert {line[1] for line in further[1:]} == {"2", "5"}
+    found = next(one for one in page.tables if one[0][0] == "part")
+    assert found[0] == ["part", "method", "minus", "N", "difference, points", "told apart"]
+    assert len(found) == 1 + 5 * 3
+    plain = [one for one in page.tables if one[0][:2] == ["method", "minus"]]
+    assert [len(one) for one in plain] == [1 + 2 + 3, 1 + 3]  # the largest N, the smaller one
 
 
 def test_a_sweep_names_network_and_data_in_every_row(pages):

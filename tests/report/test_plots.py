@@ -1,6 +1,7 @@
 """Each figure shows the numbers of its rows, on the caller's axes or its own."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from stockpot.errors import ExtraError, StockpotError
+from stockpot.evaluation.intervals import Difference, Interval
 from stockpot.report import (
     only,
     plot_comparison,
@@ -18,6 +20,8 @@ from stockpot.report import (
     plot_decisions,
     plot_gap,
     plot_networks,
+    plot_part_gaps,
+    plot_parts,
     plot_quality,
 )
 from stockpot.report.axes import spread
@@ -222,6 +226,35 @@ def test_of_many_classes_the_worst_are_shown():
     )
 
 
+def test_parts_are_bands_with_the_whole_split_first():
+    rows = [
+        row(method, value - drop, part=part, n=n)
+        for method, value in (("uniform-soup", 0.8), ("single-best", 0.75), ("ties", 0.7))
+        for part, drop in (("all", 0), ("twitter", 0.3))
+        for n in (2, 5)
+    ]
+    pairs = [
+        Difference(
+            "logits-ensemble", "uniform-soup", Interval(gap, gap - 0.01, gap + 0.01), n, part
+        )
+        for part, gap in (("all", 0.02), ("twitter", 0.05))
+        for n in (2, 5)
+    ]
+    result = comparison([row("logits-ensemble", kind="ensemble"), *rows], differences=pairs)
+    ax = plot_parts(result, Figure().subplots())
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["whole test split", "twitter"]
+    dots = [line.get_xydata().round(6).tolist() for line in ax.lines if len(line.get_xdata()) == 1]
+    assert sorted(round(x, 3) for ((x, _y),) in dots) == [45, 50, 75, 80]  # ties is no main method
+    assert all((y < 0.5) == (x > 60) for ((x, y),) in dots)
+    ax = plot_part_gaps(result, Figure().subplots())
+    dots = [line.get_xydata().round(6).tolist() for line in ax.lines if len(line.get_xdata()) == 1]
+    assert sorted(round(x, 3) for ((x, _y),) in dots) == [2, 5]
+    sweeping = comparison([*rows, *(replace(one, network="other") for one in rows)])
+    assert len(plot_parts(sweeping).figure.axes) == 2
+    with pytest.raises(StockpotError, match="one panel of quality by part"):
+        plot_parts(sweeping, Figure().subplots())
+
+
 def test_a_method_looks_the_same_in_every_figure_and_unlike_its_family():
     result = many_methods()
     found = styles(result)
@@ -231,7 +264,7 @@ def test_a_method_looks_the_same_in_every_figure_and_unlike_its_family():
 
 
 def test_parts_that_are_missing_are_said():
-    for plot in (plot_decisions, plot_confusion):
+    for plot in (plot_decisions, plot_confusion, plot_parts, plot_part_gaps):
         with pytest.raises(StockpotError, match="the comparison has no"):
             plot(comparison([row()]))
     nowhere = comparison([row(value=float("nan"))])
