@@ -209,7 +209,10 @@ def test_a_slug_is_one_harmless_folder(spec: Any, name: str) -> None:
             with_views({"domain": "a", "corruption": "blur"}),
             "compare.views[0] needs exactly one of domain and corruption.",
         ),
-        (with_views({"domain": "a", "severity": 2}), "compare.views[0]: severity: a domain has none."),
+        (
+            with_views({"domain": "a", "severity": 2}),
+            "compare.views[0]: severity: a domain has none.",
+        ),
         (
             with_views({"corruption": "blur", "severity": [1, 6]}),
             "compare.views[0].severity must be a whole number in [1, 5], a list of such numbers",

@@ -52,21 +52,6 @@ def test_official_files_and_other_columns(tmp_path, tokenizer):
         load(spec | {"tokenizer": str(tokenizer)})
 
 
-def test_a_column_may_name_the_domain(tmp_path, tokenizer):
-    header = "text,label,source"
-    rows = ["good,pos,films", "bad,neg,films", "fair,pos,news", "very bad,neg,shops"]
-    train = write(tmp_path / "a.csv", rows, header)
-    test = write(tmp_path / "b.csv", ["very good,pos,news"], header)
-    spec = {"name": "csv-text", "path": train, "test": test, "domain": "source", "max_length": 4}
-    found = load(spec | {"tokenizer": str(tokenizer)})
-    assert found.train.domains == found.test.domains == ("films", "news", "shops")
-    assert found.train.domain.tolist() == [0, 0, 1, 2]
-    assert found.test.domain.tolist() == [1]
-    write(tmp_path / "b.csv", ["very good,pos,tweets"], header)
-    with pytest.raises(StockpotError, match=r"the domains 'tweets' are not among .* domains"):
-        load(spec | {"tokenizer": str(tokenizer)})
-
-
 def test_equal_texts_stay_together_in_a_split(tmp_path, tokenizer):
     words = ("good", "bad", "fair", "very")
     rows = [f"{a} {b},{a}" for a in words for b in words for _ in range(2)]
