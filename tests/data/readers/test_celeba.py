@@ -3,29 +3,12 @@ import pytest
 from stockpot.data import load
 from stockpot.errors import StockpotError
 
-NAMES = ("5_o_Clock_Shadow", "Male", "Smiling")
-SIGNS = {f"{number:06}.jpg": (number % 2, number % 3 == 0, 1) for number in range(1, 10)}
-
-
-def part_of(number):
-    return {7: 1, 8: 1, 9: 2}.get(number, 0)
+from ...formats import ATTRIBUTES, celeba
 
 
 @pytest.fixture(params=["txt", "csv"])
-def folder(request, tmp_path, draw):
-    gap = "," if request.param == "csv" else "  "
-    rows = [gap.join([file, *("1" if one else "-1" for one in has)]) for file, has in SIGNS.items()]
-    parts = [f"{file}{gap[0]}{part_of(int(file[:6]))}" for file in SIGNS]
-    if request.param == "csv":
-        rows.insert(0, ",".join(["image_id", *NAMES]))
-        parts.insert(0, "image_id,partition")
-    else:
-        rows[:0] = [str(len(SIGNS)), " ".join(NAMES) + " "]
-    (tmp_path / f"list_attr_celeba.{request.param}").write_text("\n".join(rows))
-    (tmp_path / f"list_eval_partition.{request.param}").write_text("\n".join(parts))
-    inner = "img_align_celeba/img_align_celeba" if request.param == "csv" else "img_align_celeba"
-    for file in SIGNS:
-        draw(tmp_path / inner / file, (178, 218))
+def folder(request, tmp_path, rng):
+    celeba(tmp_path, rng, ending=request.param)
     return tmp_path
 
 
@@ -33,10 +16,8 @@ def test_all_attributes_are_several_labels(folder):
     found = load({"name": "celeba", "path": str(folder), "size": 16})
     assert [len(part) for part in (found.train, found.selection, found.test)] == [6, 2, 1]
     assert found.train.is_multilabel
-    assert found.train.classes == NAMES
-    assert found.train.labels.tolist() == [
-        list(map(bool, SIGNS[f"{n:06}.jpg"])) for n in range(1, 7)
-    ]
+    assert found.train.classes == ATTRIBUTES
+    assert found.train.labels.tolist() == [[n % 2 == 1, n % 3 == 0, True] for n in range(1, 7)]
     assert found.train.inputs.shape == (6, 3, 16, 16)
 
 

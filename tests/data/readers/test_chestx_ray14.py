@@ -5,28 +5,12 @@ from stockpot.data import load, split
 from stockpot.data.readers.chestx_ray14 import FINDINGS
 from stockpot.errors import StockpotError
 
-HEADER = (
-    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
-    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
-)
-LABELS = ("No Finding", "Cardiomegaly|Emphysema", "Hernia", "Effusion")
+from ...formats import chestx_ray14 as write
 
 
 @pytest.fixture
-def folder(tmp_path, draw):
-    rows, files = [], []
-    for patient in range(1, 13):
-        for visit in range(3):
-            file = f"{patient:08}_{visit:03}.png"
-            rows.append(
-                f"{file},{LABELS[patient % 4]},{visit},{patient},58,M,PA,2682,2749,0.1,0.1,"
-            )
-            draw(tmp_path / f"images_{1 + patient % 2:03}" / "images" / file, (16, 16), "L")
-            files.append(file)
-    # the published header has as many cells as the rows: its brackets hold commas
-    (tmp_path / "Data_Entry_2017.csv").write_text("\n".join([HEADER, *rows]))
-    (tmp_path / "train_val_list.txt").write_text("\n".join(files[:30]))
-    (tmp_path / "test_list.txt").write_text("\n".join(files[30:]))
+def folder(tmp_path, rng):
+    write(tmp_path, rng)
     return tmp_path
 
 

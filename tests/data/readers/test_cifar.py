@@ -8,30 +8,13 @@ import torch
 from stockpot.data import load
 from stockpot.errors import StockpotError
 
-
-def dump(path, content, protocol=2):
-    path.write_bytes(pickle.dumps(content, protocol=protocol))
-
-
-def batch(rng, count, key="labels", classes=10):
-    return {
-        b"data": rng.integers(0, 256, (count, 3072), dtype=np.uint8),
-        key.encode(): [number % classes for number in range(count)],
-        b"filenames": [b"x.png"] * count,
-    }
+from ...formats import batch, cifar_10, cifar_100, dump
 
 
 @pytest.fixture
 def ten(tmp_path, rng):
     folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    batches = [batch(rng, 4) for _ in range(5)]
-    for number, content in enumerate(batches, 1):
-        dump(folder / f"data_batch_{number}", content)
-    dump(folder / "test_batch", batch(rng, 10))
-    names = [f"class {number}".encode() for number in range(10)]
-    dump(folder / "batches.meta", {b"label_names": names, b"num_vis": 3072})
-    return folder, batches
+    return folder, cifar_10(folder, rng)
 
 
 def test_cifar_10_joins_its_batches(ten):
@@ -47,11 +30,7 @@ def test_cifar_10_joins_its_batches(ten):
 
 
 def test_cifar_100_has_its_fine_labels(tmp_path, rng):
-    for part in ("train", "test"):
-        content = batch(rng, 100, "fine_labels", 100)
-        dump(tmp_path / part, content | {b"coarse_labels": [0] * 100})
-    names = [f"fine {number}".encode() for number in range(100)]
-    dump(tmp_path / "meta", {b"fine_label_names": names, b"coarse_label_names": []})
+    cifar_100(tmp_path, rng)
     found = load({"name": "cifar-100", "path": str(tmp_path)})
     assert found.train.num_classes == 100
     assert found.train.labels[99] == 99

@@ -8,14 +8,7 @@ import torch
 from stockpot.data import load
 from stockpot.errors import StockpotError
 
-
-def arrays(rng, shape=(28, 28, 3), width=1, classes=4):
-    found = {}
-    for part, count in (("train", 12), ("val", 4), ("test", 6)):
-        found[f"{part}_images"] = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
-        numbers = np.arange(count * width).reshape(count, width)
-        found[f"{part}_labels"] = (numbers % (classes if width == 1 else 2)).astype(np.uint8)
-    return found
+from ...formats import medmnist as arrays
 
 
 def save(path, found):

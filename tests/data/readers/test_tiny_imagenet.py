@@ -3,22 +3,12 @@ import pytest
 from stockpot.data import load
 from stockpot.errors import StockpotError
 
-WNIDS = ("n02124075", "n04067472", "n04540053")
+from ...formats import WNIDS, tiny_imagenet
 
 
 @pytest.fixture
-def folder(tmp_path, draw):
-    (tmp_path / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
-    words = [f"{WNIDS[0]}\tEgyptian cat", f"{WNIDS[1]}\treel, spool", f"{WNIDS[2]}\treel"]
-    (tmp_path / "words.txt").write_text("\n".join([*words, "n00000000\tnot used"]))
-    for wnid in WNIDS:
-        for number in range(3):
-            draw(tmp_path / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", (64, 64))
-    lines = []
-    for number in range(4):
-        draw(tmp_path / "val" / "images" / f"val_{number}.JPEG", (64, 64), "L" if number else "RGB")
-        lines.append(f"val_{number}.JPEG\t{WNIDS[number % 3]}\t0\t32\t44\t62")
-    (tmp_path / "val" / "val_annotations.txt").write_text("\n".join(lines))
+def folder(tmp_path, rng):
+    tiny_imagenet(tmp_path, rng)
     return tmp_path
 
 
