@@ -50,10 +50,11 @@ def cifar_10(folder: Path, rng, train: int = 4, test: int = 10) -> list[dict[byt
     return batches
 
 
-def cifar_100(folder: Path, rng, train: int = 100, test: int = 100) -> None:
+def cifar_100(folder: Path, rng, train: int = 100, test: int = 100, used: int = 100) -> None:
+    """Images of the first `used` of its hundred classes."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, count in (("train", train), ("test", test)):
-        content = batch(rng, count, "fine_labels", 100)
+        content = batch(rng, count, "fine_labels", used)
         dump(folder / part, content | {b"coarse_labels": [0] * count})
     names = [f"fine {number}".encode() for number in range(100)]
     dump(folder / "meta", {b"fine_label_names": names, b"coarse_label_names": []})

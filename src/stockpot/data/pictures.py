@@ -72,6 +72,20 @@ def read_images(
     return images_NCHW
 
 
+def resized(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """Images in memory brought to a size as `read_images` brings files; uint8 [N, C, size, size].
+
+    Args:
+        images: uint8 [N, H, W] or [N, H, W, 3].
+        size: pixels along a side of the result.
+
+    Raises:
+        ExtraError: without pillow.
+    """
+    pillow = optional("PIL.Image")
+    return np.stack([_array(_fitted(pillow.fromarray(one), size)) for one in images])
+
+
 def _read(
     name: str, sources: Sequence[Path | bytes], index: int, size: int | None, channels: int
 ) -> npt.NDArray[np.uint8]:

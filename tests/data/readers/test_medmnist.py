@@ -4,6 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stockpot.data import load
 from stockpot.errors import StockpotError
@@ -32,6 +33,22 @@ def test_grey_images_and_several_labels(tmp_path, rng):
     assert found.train.num_classes == 14
     assert torch.equal(found.selection.labels, torch.tensor(given["val_labels"]).bool())
     assert found.train.inputs.shape == (12, 1, 28, 28)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 3), (28, 28)])
+def test_images_are_brought_to_a_size_as_files_are(tmp_path, rng, shape):
+    given = arrays(rng, shape)
+    given["test_images"][:] = 7
+    found = load(save(tmp_path / "pathmnist.npz", given) | {"size": 32})
+    channels = 3 if len(shape) == 3 else 1
+    assert found.train.inputs.shape == (12, channels, 32, 32)
+    assert torch.equal(found.test.inputs, torch.full((6, channels, 32, 32), 7, dtype=torch.uint8))
+    folder = tmp_path / "files" / "a"
+    folder.mkdir(parents=True)
+    for number, pixels in enumerate(given["train_images"]):
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    spec = {"name": "image-folder", "path": str(folder.parent), "size": 32, "channels": channels}
+    assert torch.equal(load(spec).train.inputs, found.train.inputs)
 
 
 @pytest.mark.parametrize(

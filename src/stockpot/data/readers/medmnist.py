@@ -17,18 +17,22 @@ from ...errors import StockpotError
 from ...typed import from_numpy
 from ..collection import Collection
 from ..dataset import Dataset
+from ..options import Size
+from ..pictures import resized
 from ..sources import absent, damaged
 
 PARTS = {"train": "train", "selection": "val", "test": "test"}
 
 
-def medmnist(path: str) -> Collection:
+def medmnist(path: str, size: Size | None = None) -> Collection:
     """Train, validation (as selection) and test, as the file has them.
 
     Labels [N, 1] are classes; labels [N, L] are L findings of which an image may have several.
 
     Args:
         path: the set's file, such as pathmnist.npz, of any image size; sets of volumes are refused.
+        size: pixels along a side that images are brought to; none leaves them as they are. Networks
+            that halve five times, such as VGG, need 32 where the file has 28.
 
     Source: J. Yang et al., MedMNIST v2, Scientific Data 10, 2023.
     """
@@ -46,11 +50,18 @@ def medmnist(path: str) -> Collection:
         raise damaged("medmnist", file, "has labels that are not whole numbers [N, L]")
     several = width != {(1,)} and width != {()}
     count = width.pop()[0] if several else 1 + max(int(one.max()) for _, one in arrays.values())
-    return Collection(**{part: _part(file, *pair, count, several) for part, pair in arrays.items()})
+    return Collection(
+        **{part: _part(file, *pair, count, several, size) for part, pair in arrays.items()}
+    )
 
 
 def _part(
-    file: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any], count: int, several: bool
+    file: Path,
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    count: int,
+    several: bool,
+    size: int | None,
 ) -> Dataset:
     colour = images.ndim == 4 and images.shape[-1] == 3
     if images.dtype != np.uint8 or not (images.ndim == 3 or colour):
@@ -58,7 +69,10 @@ def _part(
         raise damaged("medmnist", file, why)
     if several and not np.isin(labels, (0, 1)).all():
         raise damaged("medmnist", file, "has labels of several classes that are not 0 or 1")
-    pixels = images.transpose(0, 3, 1, 2) if colour else images[:, None]
+    if size is None:
+        pixels = images.transpose(0, 3, 1, 2) if colour else images[:, None]
+    else:
+        pixels = resized(images, size)
     found = from_numpy(labels.astype(bool) if several else labels.reshape(-1).astype(np.int64))
     inputs = from_numpy(np.ascontiguousarray(pixels))
     return Dataset(file.stem, inputs, found, count, torch.arange(len(found)))

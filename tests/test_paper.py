@@ -1,0 +1,165 @@
+"""Each file of examples/paper, cut down, by the real command on stand-ins of its data; needs timm.
+
+The stand-ins have the format of the published files, the networks and the way their weights are
+loaded are timm's own, and the files run unchanged but for what `cut` makes smaller.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from stockpot.evaluation import WITHOUT_TRAINING
+
+from . import formats
+
+pytestmark = pytest.mark.full
+
+PAPER = Path(__file__).parents[1] / "examples" / "paper"
+FILES = sorted(PAPER.glob("*.yml"))
+CLASSES = {"pathmnist": 9, "dermamnist": 7}
+
+FAMILIES = {
+    "resnet18",
+    "densenet121",
+    "vgg11",
+    "vgg11_bn",
+    "deit_tiny_patch16_224",
+    "vit_tiny_patch16_224",
+}
+"""Of the twenty architectures the smallest of each family; all are built in test_timm.py."""
+
+
+def medmnist(path: Path, rng: np.random.Generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **formats.medmnist(rng, classes=CLASSES[path.stem], parts=(36, 18, 18)))
+
+
+STANDINS: dict[str, Callable[[Path, np.random.Generator], object]] = {
+    "cifar-10": lambda path, rng: formats.cifar_10(path, rng, train=10, test=20),
+    "cifar-100": lambda path, rng: formats.cifar_100(path, rng, train=256, test=48, used=8),
+    "tiny-imagenet": lambda path, rng: formats.tiny_imagenet(path, rng, train=12, test=12),
+    "celeba": lambda path, rng: formats.celeba(path, rng, parts=(24, 8, 8)),
+    "chestx-ray14": lambda path, rng: formats.chestx_ray14(path, rng, patients=20, side=64),
+    "medmnist": medmnist,
+}
+
+
+@pytest.fixture
+def here():
+    """A folder that does not outlive the test: a run leaves gigabytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def cut(plain: dict[str, Any], here: Path) -> dict[str, Any]:
+    """The experiment with two ingredients of one epoch, one pool, N = 2, and smaller networks."""
+    plain["ingredients"] |= {"count": 2, "epochs": 1}
+    plain["compare"] |= {"counts": [2], "seeds": 1}
+    if plain["data"]["name"] == "chestx-ray14":
+        plain["data"]["size"] = 32
+    if "network" in plain:
+        plain["network"] = with_weights(plain["network"], here)
+    else:
+        whole = plain["sweep"]["network"]
+        some = [one for one in whole if one["name"].removeprefix("timm:") in FAMILIES]
+        assert (len(whole), len(some)) == (20, len(FAMILIES))
+        plain["sweep"]["network"] = [with_weights(one, here) for one in some]
+    return plain
+
+
+def with_weights(spec: dict[str, Any], here: Path) -> dict[str, Any]:
+    """The network with a file in place of a download: as published, 1000 classes at 224 pixels.
+
+    VGG's hidden layer, of 103 million weights, is made narrow.
+    """
+    import timm
+
+    assert spec["pretrained"] is True
+    name = spec["name"].removeprefix("timm:")
+    narrow = {"mlp_ratio": 0.02} if name.startswith("vgg") else {}
+    path = here / "weights" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(timm.create_model(name, **narrow).state_dict(), path)
+    return {**spec, **narrow, "pretrained_cfg_overlay": {"file": str(path)}}
+
+
+def run(experiment: dict[str, Any], here: Path) -> Path:
+    """`stockpot compare` on it, in a process of its own, where its data are."""
+    (here / "paper.yml").write_text(yaml.safe_dump(experiment))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "stockpot",
+            "compare",
+            "paper.yml",
+            "--out",
+            "run",
+            "--workers",
+            "1",
+        ],
+        cwd=here,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return here / "run"
+
+
+def check_start(base: Path, weights: Path) -> None:
+    """The ingredients' common start has the weights of the file, all but what the data decide."""
+    mine, theirs = load_file(base), load_file(weights)
+    same = [name for name in mine if mine[name].shape == theirs[name].shape]
+    assert len(same) >= len(mine) - 4  # a new head; of transformers positions and patches too
+    assert all(mine[name].equal(theirs[name]) for name in same)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_experiment_runs_on_data_of_its_format(file: Path, here: Path) -> None:
+    pytest.importorskip("timm", reason="timm needs an environment of its own")
+    plain = yaml.safe_load(file.read_text())
+    data = plain["data"]
+    STANDINS[data["name"]](here / data["path"], np.random.default_rng(0))
+    experiment = cut(plain, here)
+    out = run(experiment, here)
+
+    networks = [experiment["network"]] if "network" in plain else experiment["sweep"]["network"]
+    bases = sorted(out.rglob("base.safetensors"))
+    assert len(bases) == len(networks)
+    assert len(list(out.rglob("ingredient-*.safetensors"))) == 2 * len(networks)
+    for base in bases:
+        names = [one for one in networks if len(networks) == 1 or slug_of(one) in str(base)]
+        check_start(base, Path(names[-1]["pretrained_cfg_overlay"]["file"]))
+
+    with (out / "results.csv").open() as opened:
+        rows = list(csv.DictReader(opened))
+    metric = "auroc" if data["name"] == "chestx-ray14" else "accuracy"
+    for network in {row["network"] for row in rows}:
+        mine = [row for row in rows if row["network"] == network]
+        assert {row["n"] for row in mine} == {"2"}
+        assert {row["split"] for row in mine} == {"selection", "test"}
+        assert metric in {row["metric"] for row in mine}
+        assert set(WITHOUT_TRAINING) <= {row["method"] for row in mine}
+        assert {row["forwards"] for row in mine if row["method"] == "uniform-soup"} == {"1"}
+        assert {row["forwards"] for row in mine if row["method"] == "logits-ensemble"} == {"2"}
+        assert all(0 <= float(row["value"]) <= 1 for row in mine if row["metric"] == metric)
+    assert len({row["network"] for row in rows}) == len(networks)
+    assert len(json.loads((out / "results.json").read_text())["rows"]) == len(rows)
+    assert "<svg" in (out / "report.html").read_text()
+
+
+def slug_of(spec: dict[str, Any]) -> str:
+    return spec["name"].replace("timm:", "timm-").replace("_", "-") + "-pretrained"
