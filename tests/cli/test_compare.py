@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
@@ -96,6 +97,67 @@ def test_a_view_that_cannot_be_is_refused_before_training(cli, tmp_path):
     assert done.code == 1
     assert "views: 'digits' has the domains: none; got 'twitter'" in done.err
     assert not run.exists()
+
+
+OWN_METRIC = """
+def right(labels, predictions):
+    return (predictions.argmax(1) == labels).float().mean()
+
+def distance(network, data):
+    return (network(data.batch(slice(None))).argmax(1) - data.labels).abs().float().mean()
+
+distance.larger_is_better = False
+"""
+
+
+@pytest.fixture
+def own_metric(tmp_path, monkeypatch):
+    """A module of the user's in the current directory."""
+    (tmp_path / "own_metric.py").write_text(OWN_METRIC)
+    monkeypatch.chdir(tmp_path)
+    yield
+    sys.modules.pop("own_metric", None)
+
+
+@pytest.mark.parametrize("name", ["right", "distance"])
+def test_a_users_own_metric_by_its_place(name, cli, tmp_path, own_metric):
+    file = tmp_path / "e.yml"
+    file.write_text(f"{EXPERIMENT}  metric: own_metric:{name}\n".replace("seeds: 2", "seeds: 1"))
+    done = cli("compare", file, "--out", tmp_path / "run", "--workers", "1", "--json")
+    assert done.code == 0, done.err
+    rows = {
+        (row["method"], row["metric"]): row["value"]
+        for row in done.json["rows"]
+        if (row["split"], row["n"]) == ("test", 3)
+    }
+    assert ("uniform-soup", name) in rows
+    if name == "right":
+        assert rows["uniform-soup", name] == pytest.approx(rows["uniform-soup", "accuracy"])
+    else:
+        assert ("logits-ensemble", name) not in rows  # an ensemble is no network
+    models = sorted((tmp_path / "run").rglob("ingredient-*.safetensors"))
+    again = cli(
+        "compare", *models, "--network", "{name: mlp, width: 8}", "--data", "digits",
+        "--out", tmp_path / "given", "--counts", "3", "--methods", "single-best,uniform-soup",
+        "--metric", f"own_metric:{name}", "--json",
+    )  # fmt: skip
+    assert again.code == 0, again.err
+    assert name in {row["metric"] for row in again.json["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("own_metric:rihgt", "Did you mean 'right'?"), ("f1", "No metric 'f1'")],
+)
+def test_a_metric_that_is_not_there_is_said_before_any_training(
+    name, words, cli, tmp_path, own_metric
+):
+    file = tmp_path / "e.yml"
+    file.write_text(f"{EXPERIMENT}  metric: {name}\n")
+    done = cli("compare", file, "--out", tmp_path / "run", "--workers", "1")
+    assert done.code == 1
+    assert words in done.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

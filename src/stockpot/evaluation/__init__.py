@@ -21,6 +21,7 @@ from .contenders import pool as pool
 from .cross_task import Task as Task
 from .cross_task import cross_task as cross_task
 from .cross_task import merge_bodies as merge_bodies
+from .custom import metric_called as metric_called
 from .custom import metric_from as metric_from
 from .ensembles import average_head as average_head
 from .ensembles import features_ensemble as features_ensemble

@@ -13,10 +13,11 @@ from .bootstrap import Resampler
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .comparison import Comparison, Cost, Decision
 from .costs import cost_of_method
+from .custom import metric_called
 from .facts import covers, facts_of
 from .ingredients import Ingredients
 from .learned import Learning
-from .metrics import METRICS, Metric, find_metric
+from .metrics import METRICS, Metric
 from .plan import Plan, refuse_impossible
 from .predictions import BATCH, device_of
 from .scoring import Judge, Ledger, Place
@@ -64,8 +65,8 @@ def compare_pools(
         counts: the N; by default 2 to K. N = K is one trial a pool.
         subsets: how many subsets of each N < K are drawn; all, where there are no more.
         methods: names of columns (`columns.COLUMNS`) or merge methods, and method values.
-        metric: what is chosen and judged by; by default accuracy, or auroc where a sample may
-            have several classes.
+        metric: what is chosen and judged by, built in or package.module:function; by default
+            accuracy, or auroc where a sample may have several classes.
         also: metrics that are reported beside it, accuracy or auroc, nll and ece.
         margin: a difference of the metric that does not matter.
         views: of the test split, by their names in the table: domains, corruptions, any transform.
@@ -132,7 +133,7 @@ def _metrics(
 ) -> tuple[Metric, tuple[Metric, ...]]:
     """What is chosen by, and all that is reported, each once."""
     usual = ("auroc", "accuracy") if pool.splits.test.is_multilabel else ("accuracy",)
-    chosen = metric if isinstance(metric, Metric) else find_metric(metric or usual[0])
+    chosen = metric if isinstance(metric, Metric) else metric_called(metric or usual[0])
     reported = (chosen, *(METRICS[name] for name in (*usual, "nll", "ece")), *also)
     return chosen, tuple({one.name: one for one in reported}.values())
 

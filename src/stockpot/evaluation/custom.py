@@ -16,11 +16,20 @@ from ..errors import FieldError, StockpotError
 from ..functions import find_function
 from .bootstrap import Resampler
 from .intervals import Floats
-from .metrics import Metric
+from .metrics import Metric, find_metric
 from .predictions import Predictions
 
 OWN_RESAMPLES = 100
 """Resamples of a user's metric: each calls the function."""
+
+
+def metric_called(name: str) -> Metric:
+    """A metric by its name: built in, or the user's own where the name has a colon.
+
+    Raises:
+        FieldError: there is none of this name, or the function cannot be one.
+    """
+    return metric_from(name) if ":" in name else find_metric(name)
 
 
 def metric_from(spec: str) -> Metric:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ..data import named_views
-from ..evaluation import WITHOUT_TRAINING, Comparison, compare_pools, join
+from ..evaluation import WITHOUT_TRAINING, Comparison, Metric, compare_pools, join, metric_called
 from ..evaluation.given import ingredients_of, reestimation
 from ..evaluation.views import views_of
 from ..recipes.cells import slug
@@ -47,6 +47,8 @@ def compare_experiment(
             progress(what, begin + (end - begin) * part)
 
     _refuse_views(experiment)
+    named = experiment.compare.metric
+    metric = metric_called(named) if named else None  # a wrong one is said before hours of training
     pools = train_experiment(
         experiment,
         out,
@@ -59,7 +61,7 @@ def compare_experiment(
     for number, (name, cell) in enumerate(cells):
         begin, end = (_TRAINING + (1 - _TRAINING) * (number + k) / len(cells) for k in (0, 1))
         mine = [pool for pool in pools if pool.cell == name]
-        found.append(_compared(cell, mine, partial(tell, begin, end)))
+        found.append(_compared(cell, mine, metric, partial(tell, begin, end)))
     return join(found)
 
 
@@ -70,7 +72,9 @@ def _refuse_views(experiment: Experiment) -> None:
         views_of(open_cell(cell).splits, views)
 
 
-def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -> Comparison:
+def _compared(
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+) -> Comparison:
     wanted, first = cell.compare, pools[0]
     return compare_pools(
         [
@@ -87,7 +91,7 @@ def _compared(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -
         counts=wanted.counts,
         subsets=wanted.subsets,
         methods=wanted.methods or WITHOUT_TRAINING,
-        metric=wanted.metric,
+        metric=metric,
         margin=wanted.margin,
         views=named_views(wanted.view_texts),
         seed=cell.seed,
