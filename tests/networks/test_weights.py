@@ -48,6 +48,26 @@ def test_odd_dtypes_and_shapes_survive(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in odd.state_dict().items())
 
 
+class Tied(nn.Module):
+    """An output layer that is its embedding, as in many language models."""
+
+    def __init__(self, tied=True):
+        super().__init__()
+        self.embed, self.out = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+        self.out.weight = self.embed.weight if tied else self.out.weight
+
+
+@pytest.mark.parametrize("kept", ["embed.weight", "out.weight"])
+def test_a_file_may_leave_out_other_names_of_one_tensor(tmp_path, kept):
+    source, target = Tied(), Tied()
+    save_file({kept: source.embed.weight.detach()}, tmp_path / "tied.safetensors")
+    load_weights(target, tmp_path / "tied.safetensors")
+    assert torch.equal(target.out.weight, source.embed.weight)
+    assert target.out.weight is target.embed.weight
+    with pytest.raises(CheckpointError, match="is missing from the file"):
+        load_weights(Tied(tied=False), tmp_path / "tied.safetensors")
+
+
 def test_every_difference_is_named_and_nothing_is_changed(path, tmp_path):
     state = load_file(path)
     state["head.weight"] = torch.zeros(4, 8)

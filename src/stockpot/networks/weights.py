@@ -40,7 +40,8 @@ def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) ->
 def load_weights(network: Net, path: Path) -> Net:
     """Put the weights of a checkpoint into `network` and give it back.
 
-    Values are cast to the network's dtypes. Nothing is changed unless everything fits.
+    Values are cast to the network's dtypes. Nothing is changed unless everything fits. Of the names
+    that one tensor has in the network, such as a tied output layer, the file needs only one.
 
     Args:
         network: changed in place.
@@ -50,8 +51,9 @@ def load_weights(network: Net, path: Path) -> Net:
         CheckpointError: where the checkpoint cannot be read, or its names, shapes or kinds of
             numbers are not the network's; differences are named, up to twenty.
     """
-    found = read_checkpoint(path).entries
-    _require_fit(network, network.state_dict(), found, path)
+    state: dict[str, Tensor] = network.state_dict()
+    found = _with_tied(state, read_checkpoint(path).entries)
+    _require_fit(network, state, found, path)
     network.load_state_dict({name: entry.load() for name, entry in found.items()})
     return network
 
@@ -82,6 +84,16 @@ def load_body(split: Headed, path: Path) -> tuple[str, ...]:
         {name: entry.load() for name, entry in found.items()}, strict=False
     )
     return tuple(name for name in state if name not in body)
+
+
+def _with_tied(
+    state: Mapping[str, Tensor], found: Mapping[str, TensorEntry]
+) -> dict[str, TensorEntry]:
+    """What is in the file, also under the other names of the same tensor in the network."""
+    places = {name: (one.data_ptr(), one.shape) for name, one in state.items() if one.numel()}
+    held = {places[name]: entry for name, entry in found.items() if name in places}
+    tied = {n: held[place] for n, place in places.items() if n not in found and place in held}
+    return {**found, **tied}
 
 
 def _require_fit(
