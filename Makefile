@@ -19,10 +19,10 @@ demo: $(VENV)/.package-$(key)
 test: check browser
 	$(bin)/python -m pytest -m "not full" -n 2 --dist loadscope
 
-test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-$(key)
+test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key)
 	$(bin)/python -m pytest -n 2 --dist loadscope
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
-	PYTHONPATH=src $(VENV)/timm/bin/python -m pytest tests/networks/test_timm.py
+	$(VENV)/timm/bin/python -m pytest tests/networks/test_timm.py tests/test_paper.py
 
 # The browser that pages are looked at with.
 browser:
@@ -67,6 +67,12 @@ $(VENV)/.docs-$(key): $(VENV)/.libraries-$(key)
 $(VENV)/.timm-$(key): $(VENV)/.libraries-$(key)
 	$(PYTHON) -m venv $(VENV)/timm
 	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet torch torchvision timm pytest hypothesis numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras)
+	touch $@
+
+$(VENV)/.timm-package-$(key): $(VENV)/.timm-$(key) $(sources)
+	rm -rf $(VENV)/wheel
+	$(bin)/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps -w $(VENV)/wheel .
+	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	touch $@
 
 $(VENV)/.mergekit-$(key): $(VENV)/.libraries-$(key)

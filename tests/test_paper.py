@@ -40,17 +40,21 @@ FAMILIES = {
 """Of the twenty architectures the smallest of each family; all are built in test_timm.py."""
 
 
-def medmnist(path: Path, rng: np.random.Generator) -> None:
+def medmnist(path: Path, rng: np.random.Generator, train: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **formats.medmnist(rng, classes=CLASSES[path.stem], parts=(36, 18, 18)))
+    np.savez(path, **formats.medmnist(rng, classes=CLASSES[path.stem], parts=(train, 18, 18)))
 
 
-STANDINS: dict[str, Callable[[Path, np.random.Generator], object]] = {
-    "cifar-10": lambda path, rng: formats.cifar_10(path, rng, train=10, test=20),
-    "cifar-100": lambda path, rng: formats.cifar_100(path, rng, train=256, test=48, used=8),
-    "tiny-imagenet": lambda path, rng: formats.tiny_imagenet(path, rng, train=12, test=12),
-    "celeba": lambda path, rng: formats.celeba(path, rng, parts=(24, 8, 8)),
-    "chestx-ray14": lambda path, rng: formats.chestx_ray14(path, rng, patients=20, side=64),
+def chestx_ray14(path: Path, rng: np.random.Generator, train: int) -> None:
+    formats.chestx_ray14(path, rng, patients=train // 3 + 4, tested=4, side=64)
+
+
+STANDINS: dict[str, Callable[[Path, np.random.Generator, int], object]] = {
+    "cifar-10": lambda path, rng, train: formats.cifar_10(path, rng, train=train // 5, test=20),
+    "cifar-100": lambda path, rng, train: formats.cifar_100(path, rng, train, test=48, used=8),
+    "tiny-imagenet": lambda path, rng, train: formats.tiny_imagenet(path, rng, train // 3, test=12),
+    "celeba": lambda path, rng, train: formats.celeba(path, rng, parts=(train, 12, 12)),
+    "chestx-ray14": chestx_ray14,
     "medmnist": medmnist,
 }
 
@@ -132,21 +136,23 @@ def test_the_experiment_runs_on_data_of_its_format(file: Path, here: Path) -> No
     pytest.importorskip("timm", reason="timm needs an environment of its own")
     plain = yaml.safe_load(file.read_text())
     data = plain["data"]
-    STANDINS[data["name"]](here / data["path"], np.random.default_rng(0))
+    count = 256 if "sweep" in plain else 48
+    STANDINS[data["name"]](here / data["path"], np.random.default_rng(0), count)
     experiment = cut(plain, here)
     out = run(experiment, here)
 
-    networks = [experiment["network"]] if "network" in plain else experiment["sweep"]["network"]
-    bases = sorted(out.rglob("base.safetensors"))
-    assert len(bases) == len(networks)
-    assert len(list(out.rglob("ingredient-*.safetensors"))) == 2 * len(networks)
-    for base in bases:
-        names = [one for one in networks if len(networks) == 1 or slug_of(one) in str(base)]
-        check_start(base, Path(names[-1]["pretrained_cfg_overlay"]["file"]))
+    networks = experiment["sweep"]["network"] if "sweep" in plain else [experiment["network"]]
+    pools = json.loads((out / "experiment.json").read_text())["pools"]
+    assert [len(pool["ingredients"]) for pool in pools] == [2] * len(networks)
+    for pool, network in zip(pools, networks, strict=True):
+        check_start(out / pool["base"], Path(network["pretrained_cfg_overlay"]["file"]))
 
+    check_results(out, "auroc" if data["name"] == "chestx-ray14" else "accuracy", len(networks))
+
+
+def check_results(out: Path, metric: str, networks: int) -> None:
     with (out / "results.csv").open() as opened:
         rows = list(csv.DictReader(opened))
-    metric = "auroc" if data["name"] == "chestx-ray14" else "accuracy"
     for network in {row["network"] for row in rows}:
         mine = [row for row in rows if row["network"] == network]
         assert {row["n"] for row in mine} == {"2"}
@@ -156,10 +162,6 @@ def test_the_experiment_runs_on_data_of_its_format(file: Path, here: Path) -> No
         assert {row["forwards"] for row in mine if row["method"] == "uniform-soup"} == {"1"}
         assert {row["forwards"] for row in mine if row["method"] == "logits-ensemble"} == {"2"}
         assert all(0 <= float(row["value"]) <= 1 for row in mine if row["metric"] == metric)
-    assert len({row["network"] for row in rows}) == len(networks)
+    assert len({row["network"] for row in rows}) == networks
     assert len(json.loads((out / "results.json").read_text())["rows"]) == len(rows)
     assert "<svg" in (out / "report.html").read_text()
-
-
-def slug_of(spec: dict[str, Any]) -> str:
-    return spec["name"].replace("timm:", "timm-").replace("_", "-") + "-pretrained"

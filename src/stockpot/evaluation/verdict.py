@@ -180,4 +180,5 @@ class _Unit:
         if self.is_share:
             return difference.phrase()
         at = difference.interval
-        return f"{at.value:+.4g} [{at.low:.4g}, {at.high:.4g}] against {difference.b}"
+        interval = "no interval" if math.isnan(at.low) else f"{at.low:.4g}, {at.high:.4g}"
+        return f"{at.value:+.4g} [{interval}] against {difference.b}"
