@@ -46,11 +46,11 @@ def medmnist(path: Path, rng: np.random.Generator, train: int) -> None:
 
 
 def chestx_ray14(path: Path, rng: np.random.Generator, train: int) -> None:
-    formats.chestx_ray14(path, rng, patients=train // 3 + 4, tested=4, side=64)
+    formats.chestx_ray14(path, rng, patients=train // 2 + 4, tested=4, side=64)
 
 
 STANDINS: dict[str, Callable[[Path, np.random.Generator, int], object]] = {
-    "cifar-10": lambda path, rng, train: formats.cifar_10(path, rng, train=train // 5, test=20),
+    "cifar-10": lambda path, rng, train: formats.cifar_10(path, rng, train=train // 3, test=20),
     "cifar-100": lambda path, rng, train: formats.cifar_100(path, rng, train, test=48, used=8),
     "tiny-imagenet": lambda path, rng, train: formats.tiny_imagenet(path, rng, train // 3, test=12),
     "celeba": lambda path, rng, train: formats.celeba(path, rng, parts=(train, 12, 12)),
