@@ -20,9 +20,10 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.checkpoints.entry import FileSource
+from stockpot.engine import merge as engine_merge
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
-from stockpot.errors import FieldError, MergeError, OutputError
+from stockpot.errors import CheckpointError, FieldError, MergeError, OutputError
 from stockpot.methods import (
     Average,
     Dare,
@@ -106,9 +107,38 @@ def test_files_hold_what_a_merge_in_memory_gives(
     sp.merge_to(tmp_path / "out", paths[1:], method, base=base[1], seed=5, **how)
     in_memory = sp.merge(states[1:], method, base=base[0], seed=5)
     same(load_file(tmp_path / "out" / "model.safetensors"), in_memory)
+    same(sp.merge(paths[1:], method, base=base[1], seed=5, **how), in_memory)
     with safe_open(tmp_path / "out" / "model.safetensors", "pt") as file:
         assert file.metadata()["format"] == "pt"
         assert json.loads(file.metadata()["stockpot"])["seed"] == 5
+
+
+def test_files_merge_into_memory_beside_state_dicts(tmp_path: Path) -> None:
+    states = [mixture(k) for k in range(2)]
+    save_file(states[0], tmp_path / "0.safetensors")
+    same(
+        sp.merge([str(tmp_path / "0.safetensors"), states[1]], Average()),
+        sp.merge(states, Average()),
+    )
+    with pytest.raises(CheckpointError, match="does not exist"):
+        sp.merge([tmp_path / "none.safetensors"], Average())
+    assert [path.name for path in tmp_path.iterdir()] == ["0.safetensors"]
+
+
+def test_a_file_that_changes_while_it_is_merged_into_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "0.safetensors"
+    save_file(mixture(0), path)
+    execute = engine_merge.Run.execute
+
+    def change(run: Any) -> None:
+        execute(run)
+        save_file(mixture(1), path)
+
+    monkeypatch.setattr(engine_merge.Run, "execute", change)
+    with pytest.raises(MergeError, match="changed while it was being merged"):
+        sp.merge([path], Average())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -12,6 +12,7 @@ from stockpot.evaluation import (
     COLUMNS,
     Tally,
     compare_pools,
+    costs,
     metric_from,
     predict,
     run_singles,
@@ -211,6 +212,24 @@ def test_memory_holds_no_predictions_of_past_subsets(splits, monkeypatch):
     compare_pools([pool], counts=(2,), subsets=6)
     assert len(alive) == 6
     assert max(alive) - before <= 8 + 2  # the singles on both splits, and the last soup's
+
+
+@pytest.mark.parametrize(("small", "threads"), [(costs.SMALL, 1), (0, 2)])
+def test_small_networks_are_compared_on_one_thread(splits, monkeypatch, small, threads):
+    monkeypatch.setattr(costs, "SMALL", small)
+    before, used = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        pool = pool_of([mlp(), mlp(1)], splits)
+        compare_pools(
+            [pool],
+            methods=["single-best"],
+            progress=lambda *_: used.add(torch.get_num_threads()),
+        )
+        assert used == {threads}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_tally_names_what_was_run(splits):

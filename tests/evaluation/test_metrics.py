@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from torchmetrics.functional.classification import (
     binary_calibration_error,
     multiclass_calibration_error,
@@ -48,6 +48,11 @@ def test_accuracy_of_several_labels_is_the_fraction_of_pairs():
     assert accuracy(predictions) == 0.75
     assert predictions.correct().tolist() == [0.5, 1.0]
     assert accuracy(said([[NAN, 2.0], [3.0, 0.1]], labels)) == 0.5
+
+
+def test_accuracy_is_sklearns_to_the_last_bit():
+    predictions = random_predictions()
+    assert accuracy(predictions) == accuracy_score(predictions.labels, predictions.classes())
 
 
 def test_nll_is_torchs():

@@ -1,4 +1,4 @@
-"""merge(): state dicts in, state dict out. merge_to(): files to files, streamed."""
+"""merge(): anything in, state dict out. merge_to(): files to files, streamed."""
 
 import logging
 import time
@@ -10,8 +10,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..checkpoints.card import config_files
-from ..checkpoints.entry import from_state_dict
+from ..checkpoints.entry import Checkpoint, from_state_dict
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
+from ..checkpoints.read import read_checkpoint
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
@@ -26,6 +27,8 @@ from .sinks import MemorySink
 
 _log = logging.getLogger("stockpot")
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
+Model = Mapping[str, Tensor] | nn.Module | str | Path
+"""A state dict, a network, or the path of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Merged:
 
 
 def merge(
-    models: Sequence[Mapping[str, Tensor] | nn.Module],
+    models: Sequence[Model],
     method: Method,
     *,
-    base: Mapping[str, Tensor] | nn.Module | None = None,
+    base: Model | None = None,
     weights: Sequence[float] | None = None,
     dtype: OutputDtype = "same",
     seed: int = 0,
@@ -62,10 +65,12 @@ def merge(
     workers: int | None = None,
     allow_non_finite: bool = False,
 ) -> dict[str, Tensor]:
-    """Merge state dicts or modules in memory; the same bits as `merge_to` gives for their files.
+    """Merge into memory; the same bits as `merge_to` writes.
+
+    Checkpoints are streamed: of them only the result is ever in memory as a whole.
 
     Args:
-        models: K state dicts or modules with the same tensors.
+        models: K state dicts, modules or paths of checkpoints with the same tensors.
         method: a method value, such as `Average()` or `Ties(density=0.2)`.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
@@ -87,21 +92,24 @@ def merge(
         >>> merge([{"w": torch.zeros(2)}, {"w": torch.ones(2)}], Average(), weights=[1, 3])
         {'w': tensor([0.7500, 0.7500])}
     """
-    labels = [f"models[{i}]" for i in range(len(models))]
-    recipe = _recipe(labels, method, None if base is None else "base", weights, dtype, seed)
+    opened = [_opened(model, f"models[{i}]") for i, model in enumerate(models)]
+    of_base = None if base is None else _opened(base, "base")
+    labels = [one.label for one in opened]
+    recipe = _recipe(labels, method, of_base and of_base.label, weights, dtype, seed)
     options = Options(memory=memory, workers=workers, device="cpu")
-    opened = [from_state_dict(_state(m), label) for m, label in zip(models, labels, strict=True)]
-    of_base = None if base is None else from_state_dict(_state(base), "base")
     assignments = resolve(recipe, opened, of_base)
     _tell(assignments.notes)
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     sink = MemorySink(assignments.tensors)
     Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow_non_finite).execute()
+    _refuse_changed([*opened, *([of_base] if of_base else [])])
     return sink.state
 
 
-def _state(model: Mapping[str, Tensor] | nn.Module) -> Mapping[str, Tensor]:
-    return model.state_dict() if isinstance(model, nn.Module) else model
+def _opened(model: Model, label: str) -> Checkpoint:
+    if isinstance(model, str | Path):
+        return read_checkpoint(model)
+    return from_state_dict(model.state_dict() if isinstance(model, nn.Module) else model, label)
 
 
 def _tell(notes: Sequence[str]) -> None:
@@ -242,7 +250,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         resumed = len(output.done)
         try:
             run.execute()
-            _refuse_changed(prepared)
+            _refuse_changed(prepared.inputs)
         except (NonFiniteError, MergeError):
             output.discard()
             raise
@@ -272,8 +280,8 @@ def _is_complete(out: Path, fingerprint: str) -> bool:
         return False
 
 
-def _refuse_changed(prepared: Prepared) -> None:
-    for checkpoint in prepared.inputs:
+def _refuse_changed(inputs: Sequence[Checkpoint]) -> None:
+    for checkpoint in inputs:
         for source in checkpoint.files:
             if source.changed():
                 raise MergeError(

@@ -8,18 +8,18 @@ import torch
 from ..core import Method
 from ..data import Transform
 from ..errors import StockpotError
-from ..networks import NetworkCost, cost_of
+from ..networks import NetworkCost
 from .bootstrap import Resampler
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .comparison import Comparison, Cost, Decision
-from .costs import cost_of_method
+from .costs import cost_of_method, cost_of_one, threads_for
 from .custom import metric_called
 from .facts import covers, facts_of
 from .ingredients import Ingredients
 from .learned import Learning
 from .metrics import METRICS, Metric
 from .plan import Plan, refuse_impossible
-from .predictions import BATCH, device_of
+from .predictions import BATCH
 from .scoring import Judge, Ledger, Place
 from .singles import JUDGED, Singles, run_singles
 from .soups import Reestimate
@@ -105,6 +105,7 @@ def compare_pools(
     data = pools[0].splits.test.name
     run = _Run(
         plan=plan,
+        cost=cost_of_one(pools[0]),
         columns={name: column for name, (column, _) in columns.items()},
         setting=setting,
         ledger=Ledger(network, data),
@@ -112,9 +113,10 @@ def compare_pools(
         views=_views(pools, views or {}),
         tell=progress or _silent,
     )
-    for pool in pools:
-        run.pool(pool)
-    return run.finish(title, margin)
+    with threads_for(run.cost, batch_size):
+        for pool in pools:
+            run.pool(pool)
+        return run.finish(title, margin)
 
 
 def _views(pools: Sequence[Ingredients], views: Mapping[str, Transform]) -> Mapping[int, Views]:
@@ -151,6 +153,7 @@ def _resamplers(singles: Singles) -> dict[str, Resampler]:
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Run:
     plan: Plan
+    cost: NetworkCost
     columns: Mapping[str, Column]
     setting: Setting
     ledger: Ledger
@@ -235,17 +238,12 @@ class _Run:
         )
 
     def _costs(self) -> tuple[Cost, ...]:
-        one, seconds = self._cost_of_one(), sum(self.seconds) / len(self.seconds)
+        seconds = sum(self.seconds) / len(self.seconds)
         return tuple(
             replace(
-                cost_of_method(one, seconds, method, n, self.ledger.networks(n, method)),
+                cost_of_method(self.cost, seconds, method, n, self.ledger.networks(n, method)),
                 **self.labels,
             )
             for n in self.plan.counts
             for method in self.ledger.methods(n)
         )
-
-    def _cost_of_one(self) -> NetworkCost:
-        pool = self.plan.pools[0]
-        network = pool.build()
-        return cost_of(network, pool.splits.test.batch(slice(0, 1)).to(device_of(network)))

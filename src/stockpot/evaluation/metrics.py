@@ -39,10 +39,7 @@ def accuracy(predictions: Predictions) -> float:
 
     Where a sample may have several classes: the fraction of (sample, class) pairs that are right.
     """
-    if predictions.is_multilabel:
-        return float(predictions.correct().mean())
-    metrics = optional("sklearn.metrics")
-    return float(metrics.accuracy_score(predictions.labels, predictions.classes()))
+    return float(predictions.correct().mean())
 
 
 def nll(predictions: Predictions) -> float:

@@ -3,18 +3,15 @@
 Shapes: B samples of a batch.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..core import Method
 from ..data import Dataset
-from ..engine.merge import merge, merge_to
+from ..engine.merge import merge
 from ..methods import Average
-from ..networks import load_weights
 from .ingredients import Ingredients
 from .predictions import device_of
 
@@ -36,25 +33,21 @@ def soup(
     """Merge some ingredients into a new network; by default their uniform average.
 
     It is always a merge of the members themselves, never of earlier soups, so that nothing drifts.
-    Members in files are streamed to a file in a temporary folder and read back.
+    Members in files are streamed: only the soup itself is in memory as a whole.
 
     Raises:
         StockpotError: as the engine says, where they cannot be merged.
     """
     method = method or Average()
-    sources = [pool.sources[i] for i in members]
-    base = pool.base if method.needs.base else None
     network = pool.build()
-    paths = [one for one in sources if isinstance(one, Path)]
-    if paths:
-        with tempfile.TemporaryDirectory(prefix="stockpot-") as folder:
-            out = Path(folder) / "soup.safetensors"
-            from_base = base if isinstance(base, Path) else None
-            merge_to(out, paths, method, base=from_base, weights=weights, seed=seed, digest="none")
-            return load_weights(network, out)
-    modules = [one for one in sources if isinstance(one, nn.Module)]
-    of_base = base if isinstance(base, nn.Module) else None
-    network.load_state_dict(merge(modules, method, base=of_base, weights=weights, seed=seed))
+    merged = merge(
+        [pool.sources[i] for i in members],
+        method,
+        base=pool.base if method.needs.base else None,
+        weights=weights,
+        seed=seed,
+    )
+    network.load_state_dict(merged)
     return network
 
 
