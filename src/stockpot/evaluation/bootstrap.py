@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..typed import to_numpy
+from ..typed import from_numpy, to_numpy
 from .intervals import LEVEL, RESAMPLES, Floats, Interval
 
 _BLOCK = 2**20
@@ -40,7 +40,10 @@ class Resampler:
         self._place_N: NDArray[np.intp] = place_N
         self._order_N: NDArray[np.intp] = np.argsort(place_N, kind="stable")
         self._starts_G: NDArray[np.intp] = np.cumsum(views_G) - views_G
-        self._counts_RG = _draw(len(views_G), resamples, np.random.default_rng(seed))
+        counts_RG = _draw(len(views_G), resamples, np.random.default_rng(seed))
+        # A tensor: the threads of NumPy's products cannot be limited, and on a busy machine they
+        # wait for each other twenty times longer than one takes.
+        self._counts_RG = from_numpy(counts_RG)
         self.sizes_R: Floats = self.sums(np.ones((len(place_N), 1)))[:, 0]
         """Samples in each resample; not always N where originals have several views."""
 
@@ -52,7 +55,8 @@ class Resampler:
     def sums(self, values_NB: Floats, resamples: int | None = None) -> Floats:
         """Sum of the values over each of the (first) resamples, [R, B]."""
         summed_GB = np.add.reduceat(values_NB[self._order_N], self._starts_G, axis=0)
-        return (self._counts_RG[:resamples] @ summed_GB.astype(np.float32)).astype(np.float64)
+        sums_RB = self._counts_RG[:resamples] @ from_numpy(summed_GB.astype(np.float32))
+        return to_numpy(sums_RB.double())
 
     def means(self, values_N: Tensor) -> Floats:
         """Mean of a value over each resample, [R]."""
@@ -60,7 +64,7 @@ class Resampler:
 
     def weights(self, resamples: int) -> Floats:
         """How often each of the first resamples holds each sample, [R, N]."""
-        return self._counts_RG[:resamples][:, self._place_N].astype(np.float64)
+        return to_numpy(self._counts_RG[:resamples].double())[:, self._place_N]
 
 
 def _draw(originals: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float32]:
