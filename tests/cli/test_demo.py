@@ -5,138 +5,167 @@ import sys
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stockpot.cli import demo
-from stockpot.cli.demo import CONTROL, TASKS, VIEWS, print_demo, run_demo
+from stockpot.cli.app import execute
+from stockpot.cli.demo import MERGES, run_demo
 from stockpot.errors import ExtraError, OutputError
-from stockpot.training import Fit
+from stockpot.recipes.experiment import parse_experiment
+from stockpot.recipes.yaml import load_yaml
+
+SMALL = """\
+network: {name: cnn, width: 4}
+data: digits
+split: {selection: 0.2, test: 0.4}
+ingredients: {count: 3, pretrain: {epochs: 1}, epochs: 1}
+compare:
+  counts: [2, 3]
+  seeds: 2
+  methods: [single-mean, single-best, uniform-soup, greedy-soup, logits-ensemble]
+"""
 
 
 @pytest.fixture(scope="module")
-def told():
-    return []
+def ran(tmp_path_factory):
+    """A small demo, once; what it told of its progress; and its folder."""
+    out, told = tmp_path_factory.mktemp("demo") / "made" / "here", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "EXPERIMENT", SMALL)
+        random = torch.get_rng_state()
+        found = run_demo(out, workers=1, progress=lambda what, done: told.append((what, done)))
+        assert torch.equal(torch.get_rng_state(), random)
+    return out, found, told
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory, told):
-    """The whole demo, once."""
-    out = tmp_path_factory.mktemp("demo") / "made" / "here"
-    random = torch.get_rng_state()
-    comparison = run_demo(out, progress=lambda what, done: told.append((what, done)))
-    assert torch.equal(torch.get_rng_state(), random)
-    return out, comparison
-
-
-def overall(comparison):
-    return {row.method: row for row in comparison.overall()}
-
-
-def test_the_soup_and_the_bad_merge_can_be_told_apart(ran):
-    _, comparison = ran
-    (difference,) = (d for d in comparison.differences if d.b == CONTROL)
-    assert difference.a == "uniform-soup"
-    assert difference.interval.low > 0.1
-
-
-def test_the_networks_of_the_bad_merge_are_as_good_as_the_ingredients(ran):
-    rows = overall(ran[1])
-    assert abs(rows["single-mean:independent"].value - rows["single-mean"].value) < 0.1
-
-
-def test_the_task_is_hard_enough_that_methods_differ(ran):
-    merges = [row.value for row in ran[1].overall() if row.kind == "merge"]
-    assert len(merges) == 4
-    assert max(merges) - min(merges) > 0.05
-    assert max(merges) < 0.95
-
-
-def test_each_specialist_is_the_best_single_at_its_own_view(ran):
-    _, comparison = ran
-    for view in set(TASKS) & set(VIEWS):
-        singles = {
-            row.method: row.value
-            for row in comparison.rows
-            if row.part == view and row.method.startswith("single:")
-        }
-        assert max(singles, key=singles.__getitem__) == f"single:{view}"
-
-
-def test_the_table_has_every_variant_with_its_cost_and_interval(ran):
-    rows = overall(ran[1])
-    assert set(rows) == {
-        "base",
-        *(f"single:{name}" for name in TASKS),
-        "single-mean",
-        "single-best",
-        "uniform-soup",
-        "task-arithmetic",
-        "ties",
-        "model-stock",
-        "logits-ensemble",
-        "single-mean:independent",
-        CONTROL,
+def accuracy(comparison, n, split="test"):
+    return {
+        row.method: row
+        for row in comparison.summary()
+        if (row.split, row.metric, row.n) == (split, "accuracy", n)
     }
-    assert rows["logits-ensemble"].forwards == 6
-    assert {row.forwards for name, row in rows.items() if name != "logits-ensemble"} == {1}
-    assert all(row.low < row.value < row.high for row in rows.values())
 
 
-def test_the_mixture_is_the_mean_of_its_views(ran):
-    _, comparison = ran
-    values = {(row.method, row.part): row.value for row in comparison.rows}
-    views = [values["ties", view] for view in VIEWS]
-    assert values["ties", "all"] == pytest.approx(sum(views) / len(views))
+def test_its_experiment_is_one_that_a_user_could_run():
+    wanted = parse_experiment(load_yaml(demo.EXPERIMENT, "demo"))
+    assert wanted.ingredients.count == 10
+    assert wanted.compare.counts == (2, 3, 5, 7, 10)
+    assert wanted.compare.seeds >= 3
 
 
-def test_the_files_hold_what_was_shown(ran):
-    out, comparison = ran
-    rows = list(csv.DictReader(io.StringIO((out / "results.csv").read_text())))
-    assert [float(row["value"]) for row in rows] == [row.value for row in comparison.rows]
-    assert json.loads((out / "results.json").read_text())["conclusion"] == comparison.conclusion
-    assert "<svg" in (out / "comparison.svg").read_text()
-    merges = {path.name for path in (out / "merges").glob("*.safetensors")}
-    assert len(merges) == 5
-    for name in merges:
-        manifest = json.loads((out / "merges" / f"{name}.merge.json").read_text())
-        assert manifest
+def test_the_folder_holds_what_was_run_and_found(ran):
+    out, found, _ = ran
+    written = parse_experiment(load_yaml((out / "experiment.yml").read_text(), "written"))
+    kept = json.loads((out / "experiment.json").read_text())
+    assert written.resolved() == kept["experiment"]
+    for folder, comparison in ((out, found.comparison), (out / "independent", found.control)):
+        rows = list(csv.DictReader(io.StringIO((folder / "results.csv").read_text())))
+        assert [float(row["value"]) for row in rows] == [row.value for row in comparison.rows]
+        held = json.loads((folder / "results.json").read_text())
+        assert held["conclusion"] == comparison.conclusion
+        assert "<svg" in (folder / "report.html").read_text()
 
 
-def test_the_merges_are_merges_of_the_files_beside_them(ran):
-    out, _ = ran
-    states = [load_file(path) for path in (out / "ingredients").glob("*.safetensors")]
-    soup = load_file(out / "merges" / "uniform-soup.safetensors")
-    assert len(states) == len(TASKS)
-    for name, tensor in soup.items():
+def test_the_control_differs_in_its_starts_alone(ran):
+    out, _, _ = ran
+    one, other = (
+        json.loads((folder / "experiment.json").read_text())["experiment"]
+        for folder in (out, out / "independent")
+    )
+    assert one["ingredients"].pop("share") == "pretrained"
+    assert other["ingredients"].pop("share") == "none"
+    assert {**one, "compare": None} == {**other, "compare": None}
+
+
+def test_merges_are_of_the_first_pools_files_and_verified(ran, capsys):
+    out, found, _ = ran
+    assert [path.stem for path in found.merges] == list(MERGES)
+    states = [load_file(path) for path in (out / "pool-0").glob("ingredient-*.safetensors")]
+    assert len(states) == 3
+    for name, tensor in load_file(out / "merges" / "uniform-soup.safetensors").items():
         mean = torch.stack([state[name] for state in states]).mean(dim=0)
         torch.testing.assert_close(tensor, mean, atol=1e-6, rtol=1e-6)
+    for path in found.merges:
+        assert execute(["verify", str(path), "--recompute", "--quiet"]) == 0
+    capsys.readouterr()
+
+
+def test_the_greedy_soup_is_of_the_members_that_were_accepted(ran):
+    out, found, _ = ran
+    accepted = [
+        one.candidate
+        for one in found.comparison.decisions
+        if (one.seed, one.n, one.accepted) == (0, 3, True)
+    ]
+    manifest = json.loads((out / "merges" / "greedy-soup.safetensors.merge.json").read_text())
+    for name in ("ingredient-00", "ingredient-01", "ingredient-02"):
+        assert (f"{name}.safetensors" in json.dumps(manifest)) == (name in accepted)
 
 
 def test_an_ingredient_carries_its_configuration_and_selection_score(ran):
-    out, _ = ran
-    with safe_open(out / "ingredients" / "rotated.safetensors", "pt") as file:
+    with safe_open(ran[0] / "pool-0" / "ingredient-01.safetensors", "pt") as file:
         record = json.loads(file.metadata()["stockpot.ingredient"])
-    assert record["task"] == "Rotate(degrees=45.0)"
-    assert 0 < record["selection_accuracy"] < 1
+    assert record["share"] == "pretrained"
+    assert 0 < record["selection_score"] < 1
 
 
-def test_what_is_printed_fits_eighty_columns_and_says_where_settings_were_chosen(ran):
-    text = io.StringIO()
-    print_demo(ran[1], Console(file=text, width=80))
-    lines = text.getvalue().splitlines()
-    assert all(len(line) <= 80 for line in lines)
-    assert "…" not in text.getvalue()
-    words = " ".join(text.getvalue().split())
-    assert "of 10 settings on the selection split" in words
-    assert " ".join(ran[1].conclusion.split()) in words
+def test_the_bad_merge_is_said_in_words(ran):
+    found = ran[1]
+    soup = accuracy(found.control, 3)["uniform-soup"].value
+    assert "3 networks trained alike" in found.sentence()
+    assert found.sentence().endswith(f"their uniform soup on {100 * soup:.1f}%.")
 
 
-def test_progress_only_grows_and_ends_at_the_whole(ran, told):
-    done = [fraction for _, fraction in told]
+def test_progress_only_grows_and_ends_at_the_whole(ran):
+    done = [fraction for _, fraction in ran[2]]
     assert done == sorted(done)
-    assert done[-1] == 1
+    assert done[-1] == pytest.approx(1)
+
+
+def test_a_seed_repeats_to_the_last_bit_with_any_workers(ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
+    out, found, _ = ran
+    again = run_demo(tmp_path, workers=2)
+    assert again.comparison.rows == found.comparison.rows
+    assert again.control.rows == found.control.rows
+    for path in sorted(out.rglob("*.safetensors")):
+        other = tmp_path / path.relative_to(out)
+        if path.parent.name == "merges":  # their headers name the files that went in
+            merged, there = load_file(path), load_file(other)
+            assert all(torch.equal(there[name], one) for name, one in merged.items()), path
+        else:
+            assert other.read_bytes() == path.read_bytes(), path
+
+
+def test_what_is_trained_is_not_trained_again(ran, monkeypatch):
+    out, found, _ = ran
+    monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("ingredient-*.safetensors")}
+    again = run_demo(out, workers=1)
+    assert again.comparison.rows == found.comparison.rows
+    assert len(times) == 3 * 2 + 3
+    assert all(path.stat().st_mtime_ns == then for path, then in times.items())
+    with pytest.raises(OutputError, match="another experiment: seed"):
+        run_demo(out, seed=1)
+    kept = parse_experiment(load_yaml((out / "experiment.yml").read_text(), "kept"))
+    assert kept.seed == 0
+
+
+def test_the_command_prints_the_table_the_control_and_what_to_do_next(ran, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
+    out, found, _ = ran
+    assert execute(["demo", "--out", str(out), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "uniform-soup" in printed
+    assert found.comparison.conclusion in printed
+    assert found.sentence() in printed
+    assert f"stockpot verify {found.merges[0]} --recompute" in printed
+    assert execute(["demo", "--out", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["merges"] == [str(path) for path in found.merges]
+    assert shown["conclusion"] == found.comparison.conclusion
+    assert shown["control"]["rows"]
 
 
 def test_what_would_fail_at_the_end_fails_at_once(tmp_path, monkeypatch):
@@ -149,20 +178,12 @@ def test_what_would_fail_at_the_end_fails_at_once(tmp_path, monkeypatch):
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_seed_repeats_to_the_last_bit_and_replaces_an_earlier_demo(tmp_path, monkeypatch):
-    for name in ("BASE", "TUNE", "FAST"):
-        monkeypatch.setattr(demo, name, Fit(epochs=1))
-    monkeypatch.setattr(demo, "TASKS", {name: TASKS[name] for name in ("rotated", "plain-fast")})
-    few = {name: methods[:2] for name, methods in demo.CANDIDATES.items()}
-    monkeypatch.setattr(demo, "CANDIDATES", few)
-    first = run_demo(tmp_path, seed=1)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert sum(path.suffix == ".safetensors" for path in before) == 1 + 2 + 2 + 2 + 5
-    for path in before:
-        path.write_bytes(b"an earlier demo")
-    assert run_demo(tmp_path, seed=1) == first
-    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert before.keys() == after.keys()
-    for path, content in before.items():
-        assert path.suffix == ".json" or after[path] == content, path
-    assert (tmp_path / "results.json").read_bytes() == before[tmp_path / "results.json"]
+@pytest.mark.full
+def test_the_whole_demo_shows_what_it_is_there_to_show(tmp_path):
+    found = run_demo(tmp_path)
+    rows, bad = accuracy(found.comparison, 10), accuracy(found.control, 10)
+    assert rows["uniform-soup"].value > rows["single-mean"].value + 0.005
+    assert abs(rows["uniform-soup"].value - rows["logits-ensemble"].value) < 0.02
+    assert bad["single-mean"].value > 0.9
+    assert bad["uniform-soup"].value < 0.5
+    assert rows["logits-ensemble"].forwards == 10

@@ -36,7 +36,6 @@ RESULT = Comparison(
         row("bad", "control", 0.1),
     ),
     differences=(),
-    choices=(),
     conclusion="",
 )
 

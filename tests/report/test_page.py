@@ -211,7 +211,6 @@ def test_names_are_escaped_wherever_they_stand():
             differences=(pair,),
             verdict=said,
             facts=((nasty, nasty),),
-            choices=(nasty,),
             conclusion=nasty,
         ),
         title=nasty,

@@ -85,7 +85,6 @@ comparisons = st.builds(
     title=st.text(max_size=20),
     rows=st.lists(rows, min_size=1, max_size=8).map(tuple),
     differences=st.lists(pairs, max_size=2).map(tuple),
-    choices=st.lists(names, max_size=2).map(tuple),
     conclusion=names,
     costs=st.lists(costs, max_size=3).map(tuple),
     decisions=st.lists(steps, max_size=4).map(tuple),

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .console import out, print_json, say, steps
+from .compare import print_comparison
+from .console import print_json, say, steps
 from .flags import Flag
 
-Folder = Annotated[Path, Parameter(help="Folder for the networks, merges, table and figure.")]
+Folder = Annotated[Path, Parameter(help="Folder for the networks, merges, tables and figures.")]
 
 
 def demo(
@@ -18,22 +19,26 @@ def demo(
     json: Flag = False,
     quiet: Flag = False,
 ) -> int:
-    """Train specialists on handwritten digits, merge them, and compare on held-out images.
+    """Train ten fine-tunes on handwritten digits, merge them, and compare on held-out images.
 
     Args:
         seed: Of the split, the random starts and the order of the data.
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
     """
-    from .demo import print_demo, run_demo  # the lab's libraries load only here
+    from .demo import run_demo  # the lab's libraries load only here
 
     with steps(quiet=quiet or json) as progress:
-        comparison = run_demo(out_, seed=seed, progress=progress)
+        found = run_demo(out_, seed=seed, progress=progress)
     if json:
-        print_json({"out": str(out_), **comparison.as_dict()})
+        merges = [str(path) for path in found.merges]
+        control = found.control.as_dict()
+        shown = {"out": str(out_), "merges": merges, "control": control}
+        print_json(shown | found.comparison.as_dict())
         return 0
-    print_demo(comparison, out)
-    soup = out_ / "merges" / "uniform-soup.safetensors"
-    say(f"\n{out_}/ has the networks, the merges with their merge.json, results.csv, results.json")
-    say(f"and comparison.svg. Try: stockpot verify {soup} --recompute")
+    print_comparison(found.comparison)
+    say(found.sentence())
+    say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
+    say(f"{out_ / 'experiment.yml'} is what was run: change it, and stockpot compare it yourself.")
+    say(f"Try: stockpot verify {found.merges[0]} --recompute")
     return 0

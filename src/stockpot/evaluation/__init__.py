@@ -13,11 +13,6 @@ from .comparison import Cost as Cost
 from .comparison import Decision as Decision
 from .comparison import Row as Row
 from .comparison import Verdict as Verdict
-from .comparison import tabulate as tabulate
-from .contenders import Contender as Contender
-from .contenders import contender as contender
-from .contenders import mean_contender as mean_contender
-from .contenders import pool as pool
 from .cross_task import Task as Task
 from .cross_task import cross_task as cross_task
 from .cross_task import merge_bodies as merge_bodies
@@ -36,7 +31,6 @@ from .heads import with_head as with_head
 from .ingredients import Ingredients as Ingredients
 from .intervals import Difference as Difference
 from .intervals import Interval as Interval
-from .intervals import accuracy_interval as accuracy_interval
 from .intervals import paired_difference as paired_difference
 from .learned import Learning as Learning
 from .learned import learn_weights as learn_weights
@@ -51,8 +45,6 @@ from .metrics import one_sided as one_sided
 from .predictions import Predictions as Predictions
 from .predictions import Tally as Tally
 from .predictions import predict as predict
-from .search import Choice as Choice
-from .search import choose as choose
 from .singles import Singles as Singles
 from .singles import run_singles as run_singles
 from .soups import soup as soup

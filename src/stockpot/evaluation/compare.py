@@ -228,7 +228,6 @@ class _Run:
                 for judged in (TEST, *views)
                 for one in differences_at(ledger, n, metric, judged)
             ),
-            choices=(),
             conclusion=verdict.sentence,
             costs=self._costs(),
             decisions=tuple(self.decisions),

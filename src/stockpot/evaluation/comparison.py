@@ -3,12 +3,14 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import cast, get_args
+from typing import Literal, cast
 
-from .contenders import Contender, Kind
-from .intervals import Difference, accuracy_interval
+from .intervals import Difference
+
+Kind = Literal["single", "merge", "ensemble", "control"]
+"""For grouping and colour; a control is there to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,6 @@ class Comparison:
         title: the question.
         rows: the results; the part "all" is the whole split.
         differences: pairs of methods, compared on the same samples.
-        choices: what was chosen on the selection split, in words.
         conclusion: one sentence, computed from the differences.
         costs: what each method takes.
         decisions: how the greedy soups came about.
@@ -129,7 +130,6 @@ class Comparison:
     title: str
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
-    choices: tuple[str, ...]
     conclusion: str
     costs: tuple[Cost, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -190,35 +190,3 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in cast(Sequence[object], value)]
     return value
-
-
-def tabulate(
-    contenders: Sequence[Contender], parts: Mapping[str, slice], *, split: str, seed: int
-) -> tuple[Row, ...]:
-    """Accuracy with its interval for each contender, on the whole split and on each part of it.
-
-    Contenders stand in the order of their kinds, and within a kind as they were given.
-    """
-    return tuple(
-        _row(contender, part, where, split, seed)
-        for contender in sorted(contenders, key=lambda one: get_args(Kind).index(one.kind))
-        for part, where in {"all": slice(None), **parts}.items()
-    )
-
-
-def _row(contender: Contender, part: str, where: slice, split: str, seed: int) -> Row:
-    interval = accuracy_interval(contender.correct[where], contender.originals[where])
-    return Row(
-        n=contender.n,
-        subset=0,
-        seed=seed,
-        method=contender.method,
-        kind=contender.kind,
-        split=split,
-        part=part,
-        metric="accuracy",
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        forwards=contender.forwards,
-    )

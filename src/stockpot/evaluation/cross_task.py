@@ -17,8 +17,7 @@ from ..errors import MergeError, StockpotError
 from ..fields import kebab_name
 from ..methods import Average
 from .bootstrap import Resampler
-from .comparison import Comparison, Row
-from .contenders import Kind
+from .comparison import Comparison, Kind, Row
 from .intervals import Difference
 from .metrics import METRICS, Metric
 from .predictions import BATCH, Tally, predict
@@ -93,7 +92,6 @@ def cross_task(
         title=title,
         rows=tuple(row for rows, _ in judged for row in rows),
         differences=differences,
-        choices=(),
         conclusion=" ".join(f"{one.a} is {one.phrase()}." for one in differences),
         facts=(
             ("networks", network),

@@ -64,22 +64,6 @@ class Difference:
         return f"{-value:.1f} points [{-high:.1f}, {-low:.1f}] below {self.b}"
 
 
-def accuracy_interval(correct_N: Tensor, originals_N: Tensor) -> Interval:
-    """Interval of the mean of `correct_N`, each in [0, 1].
-
-    Views of one original are resampled together. Where every original is wholly right or wholly
-    wrong (as when there is one view of each) this is Wilson's interval, which stays honest at 0 and
-    1; otherwise the percentile bootstrap over originals.
-    """
-    sums_G, counts_G = _by_original(correct_N, originals_N)
-    rates_G = sums_G / counts_G
-    if np.ptp(counts_G) == 0 and bool(np.isin(rates_G, (0.0, 1.0)).all()):
-        test = optional("scipy.stats").binomtest(int(rates_G.sum()), len(rates_G))
-        bounds = test.proportion_ci(confidence_level=LEVEL, method="wilson")
-        return Interval(float(rates_G.mean()), float(bounds.low), float(bounds.high))
-    return _bootstrap(sums_G, counts_G)
-
-
 def paired_difference(a_N: Tensor, b_N: Tensor, originals_N: Tensor) -> Interval:
     """Interval of the mean of `a_N - b_N`, two methods' scores of the same samples.
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from ..extras import optional
 from .bootstrap import Estimate, Resampler, mean_estimate, over_pools
-from .comparison import Row
-from .contenders import Kind
+from .comparison import Kind, Row
 from .intervals import LEVEL, Interval
 from .metrics import Metric
 from .predictions import Predictions

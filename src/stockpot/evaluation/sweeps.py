@@ -23,7 +23,6 @@ def join(found: Sequence[Comparison]) -> Comparison:
         title=found[0].title,
         rows=tuple(row for one in found for row in one.rows),
         differences=(),
-        choices=tuple(choice for one in found for choice in one.choices),
         conclusion="\n".join(f"{_cell(one)}: {one.conclusion}" for one in found),
         costs=tuple(cost for one in found for cost in one.costs),
         decisions=tuple(step for one in found for step in one.decisions),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
-from .contenders import Kind
+from .comparison import Kind
 from .greedy import Greedy, greedy_members
 from .learned import Learning
 from .metrics import METRICS, Metric

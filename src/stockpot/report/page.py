@@ -110,7 +110,7 @@ def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
     rows = comparison.overall()
     pools = {row.seed for row in rows if row.seed != AVERAGED}
     splits = {row.split for row in rows}
-    said: list[str] = list(comparison.choices)
+    said: list[str] = []
     if "selection" in splits or comparison.verdict:
         said.append(
             "Whatever was chosen was chosen on the selection split; the test split was looked at "

@@ -145,7 +145,6 @@ def only(result: Comparison, *, network: str | None = None, data: str | None = N
         costs=tuple(filter(wanted, result.costs)),
         decisions=tuple(filter(wanted, result.decisions)),
         differences=(),
-        choices=(),
         conclusion="",
         confusion=None,
         verdict=None,

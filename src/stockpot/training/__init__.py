@@ -9,7 +9,4 @@ from .experiment import train_experiment as train_experiment
 from .fitting import fit as fit
 from .fitting import loss_of as loss_of
 from .how import Fit as Fit
-from .ingredient import Ingredient as Ingredient
-from .pool import Kept as Kept
-from .pool import train_pool as train_pool
 from .saves import Save as Save

@@ -13,10 +13,9 @@ from ..recipes.experiment import Experiment
 from .cell import open_cell
 from .devices import Device
 from .distilling import distil
-from .experiment import Pool, train_experiment
+from .experiment import Pool, PoolProgress, train_experiment
 from .how import Fit
 from .phases import phases
-from .pool import PoolProgress
 
 _TRAINING = 0.8
 """Share of the progress that training takes."""

@@ -16,8 +16,10 @@ from .cell import Cell, open_cell
 from .devices import Device, pick_device
 from .folder import list_pools, run_folder
 from .jobs import BASE, Job, Made
-from .pool import PoolProgress
 from .workers import carry_out
+
+PoolProgress = Callable[[str, float], None]
+"""Called with the network in work and the fraction of the whole that is done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
