@@ -55,7 +55,7 @@ def row(method="uniform-soup", value=0.5, **changes):
 
 
 def comparison(rows, title="Soup or ensemble?", **changes):
-    fields = {"differences": (), "choices": (), "conclusion": ""}
+    fields = {"differences": (), "conclusion": ""}
     return Comparison(title=title, rows=tuple(rows), **(fields | changes))
 
 
@@ -189,7 +189,6 @@ def whole(rows=None, cells=(("", ""),), **changes):
             Difference("uniform-soup", "single-mean", Interval(0.008, 0.001, 0.015), 10),
             Difference("uniform-soup", "single-mean", Interval(0.002, -0.001, 0.006), 2),
         ),
-        "choices": ("temperature-ensemble: T = 1.4 was the best of 12 on the selection split.",),
         "conclusion": "On the test split greedy-soup is ahead of every single network.",
         "costs": costs(rows),
         "decisions": decisions(cells),
