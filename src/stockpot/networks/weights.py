@@ -1,5 +1,6 @@
 """Weights of a network on disk: any checkpoint in, a safetensors file out."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,8 @@ def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) ->
         for name in shard.spans:  # in the order of the file
             flat = state[name].detach().cpu().contiguous().flatten()
             file.write(to_numpy(flat.view(torch.uint8)).data)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave the name without the bytes
     partial.replace(path)
 
 
