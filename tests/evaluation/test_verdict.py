@@ -39,6 +39,20 @@ def test_a_clear_ensemble_is_taken_with_its_numbers():
     assert all(one.a == "ensemble" and p < 0.05 for one, p in found.evidence)
 
 
+def test_words_say_what_was_tested():
+    options = [
+        option("keep-best", 0.90, 0.90, spread=0.004, seed=1),
+        option("greedy-soup", 0.95, 0.9, spread=0.004, seed=2),
+        option("ensemble", 0.95, 0.85, forwards=10, seed=3),
+    ]
+    sentence = said(options).sentence
+    assert "not shown to be within 0.5 points of keep-best or better (" in sentence
+    assert ": within 0.5 points of ensemble or better (+5.0 points [" in sentence
+    dear = said([options[0], option("ensemble", 0.95, 0.95, forwards=10, seed=3)])
+    assert ": better than keep-best (+5.0 points [" in dear.sentence
+    assert "than keep-best" in said(options[:2], margin=0.0).sentence
+
+
 def test_what_costs_less_wins_within_the_margin():
     options = [
         option("keep-best", 0.90, 0.90, seed=1),

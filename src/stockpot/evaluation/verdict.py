@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -136,8 +136,11 @@ def _sentence(
 ) -> str:
     unit = _Unit(metric)
     parts = [
-        f"{unit.of(difference)}, p = {p:.2g}"
-        for difference, p in sorted(evidence, key=lambda pair: pair[1])
+        f"{'' if p < 1 - LEVEL else 'not shown to be '}{_claim(chosen, rival, margin, unit)} "
+        f"({unit.of(difference)}, p = {p:.2g})"
+        for rival, (difference, p) in sorted(
+            zip(rivals, evidence, strict=True), key=lambda pair: pair[1][1]
+        )
     ]
     shown = "; ".join(parts) or "there is nothing to compare it with"
     dearest = max((one.forwards for one in rivals), default=chosen.forwards)
@@ -151,9 +154,15 @@ def _sentence(
     )
     return (
         f"{start}. On the test split its {metric.name} is {unit.score(chosen.test.value)}: "
-        f"{shown}, at {price}. {covers} p, after Holm's correction, is for being better than what "
-        f"costs less, and not worse by {unit.amount(margin)} than the others."
+        f"{shown}, at {price}. {covers} p is after Holm's correction."
     )
+
+
+def _claim(chosen: Option, rival: Option, margin: float, unit: "_Unit") -> str:
+    """What `_p_value` tests, in words."""
+    if rival.forwards < chosen.forwards or not margin:
+        return f"better than {rival.choice}"
+    return f"within {unit.amount(margin)} of {rival.choice} or better"
 
 
 def _evaluations(count: float) -> str:
@@ -177,8 +186,8 @@ class _Unit:
         return f"{100 * value:g} points" if self.is_share else f"{value:g}"
 
     def of(self, difference: Difference) -> str:
+        value, low, high = astuple(difference.interval)
         if self.is_share:
-            return difference.phrase()
-        at = difference.interval
-        interval = "no interval" if math.isnan(at.low) else f"{at.low:.4g}, {at.high:.4g}"
-        return f"{at.value:+.4g} [{interval}] against {difference.b}"
+            return f"{100 * value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+        bounds = "no interval" if math.isnan(low) else f"{low:.4g}, {high:.4g}"
+        return f"{value:+.4g} [{bounds}]"
