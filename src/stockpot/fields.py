@@ -1,13 +1,16 @@
 """The fields of a method: one check of type and bounds for Python, YAML and flags alike.
 
 A field is annotated with what it may be: `Fraction`, `Annotated[float, Gt(0)]`, `bool`, a `Literal`
-of words, or `PerModel[...]` of one of them for one number or one per model.
+of words, or `PerModel[...]` of one of them for one number or one per model. A field may also hold
+another method, alone or in place of a word, or a mapping of another method's fields to lists of
+values, which is kept as a `Grid`.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from functools import cache
 from numbers import Real
 from types import UnionType
@@ -46,22 +49,84 @@ def per_model(value: PerModel[float], count: int) -> tuple[float, ...]:
     return value if isinstance(value, tuple) else (value,) * count
 
 
+def nearest(word: str, choices: Iterable[str], most: int = 12) -> str:
+    """The end of a message about a word that is none of `choices`: the nearest one, or all.
+
+    Case, `_` and `-` make no difference to what is near.
+
+    Example:
+        >>> "no field 'densty'" + nearest("densty", ["density", "scale"])
+        "no field 'densty': did you mean 'density'?"
+        >>> "no field 'x'" + nearest("x", ["density", "scale"])
+        "no field 'x': choose from density, scale."
+    """
+    plain = {_plain(choice): choice for choice in choices}
+    if not plain:
+        return ": there are none."
+    if close := get_close_matches(_plain(word[:200]), plain, 1):
+        return f": did you mean '{plain[close[0]]}'?"
+    listed = ", ".join(list(plain.values())[:most])
+    return f": choose from {listed}, ..." if len(plain) > most else f": choose from {listed}."
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Grid(Mapping[str, tuple[object, ...]]):
+    """Field names and the values that each takes; a value itself, written as a dict.
+
+    Example:
+        >>> Grid.of({"scale": [0.5, 1.0]})
+        {'scale': (0.5, 1.0)}
+    """
+
+    entries: tuple[tuple[str, tuple[object, ...]], ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Iterable[object]]) -> "Grid":
+        """The grid of a mapping, in its order."""
+        return cls(tuple((name, tuple(listed)) for name, listed in values.items()))
+
+    def __getitem__(self, name: str) -> tuple[object, ...]:
+        return dict(self.entries)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.entries))
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """What one field of a method may be: its kind, bounds, and whether one per model is allowed."""
+    """What one field of a method may be: its kind, bounds, and whether one per model is allowed.
+
+    Where the kind is a class of values that are no numbers, `choices` are words in their place.
+    """
 
     name: str
-    kind: type[float] | type[int] | type[bool] | type[str]
+    kind: type[object]
     bounds: tuple[Gt | Ge | Lt | Le, ...]
     choices: tuple[str, ...]
     per_model: bool
 
     def interval(self) -> str:
         """The legal values in words or interval notation, such as (0, 1]."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
+        words = "one of " + ", ".join(self.choices)
+        if self.kind is str:
+            return words
         if self.kind is bool:
             return "true or false"
+        if self.kind is Grid:
+            return "a mapping of fields to lists of values"
+        if self.kind not in (float, int):
+            value = f"a {kebab_name(self.kind)}"
+            return f"{words}, or {value}" if self.choices else value
         low, high = "(-∞", "∞)"
         for bound in self.bounds:
             match bound:
@@ -77,8 +142,10 @@ class FieldSpec:
 
     def admits(self, value: object) -> bool:
         """Whether one value, not a tuple of them, is legal."""
-        if self.kind is str:
+        if self.kind is str or (self.choices and isinstance(value, str)):
             return isinstance(value, str) and value in self.choices
+        if self.kind not in (float, int, bool):
+            return isinstance(value, self.kind)
         if self.kind is bool or isinstance(value, bool):
             return self.kind is bool and isinstance(value, bool)
         if not isinstance(value, Real) or (self.kind is int and not isinstance(value, int)):
@@ -112,32 +179,60 @@ def field_specs(cls: type) -> tuple[FieldSpec, ...]:
 
 
 def _spec(name: str, hint: Any) -> FieldSpec:
-    if get_origin(hint) in (Union, UnionType):  # PerModel[X] is X | tuple[X, ...]
-        inner = _spec(name, get_args(hint)[0])
-        return FieldSpec(name, inner.kind, inner.bounds, inner.choices, True)
+    if get_origin(hint) in (Union, UnionType):
+        first, second = get_args(hint)
+        inner = _spec(name, first)
+        if get_origin(second) is not tuple:  # words, or a value of a class
+            return FieldSpec(name, second, (), inner.choices, False)
+        return FieldSpec(name, inner.kind, inner.bounds, inner.choices, True)  # PerModel
     if get_origin(hint) is Annotated:
         kind, *bounds = get_args(hint)
         return FieldSpec(name, kind, tuple(bounds), (), False)
+    if get_origin(hint) is Mapping:
+        return FieldSpec(name, Grid, (), (), False)
     if get_origin(hint) is Literal:
         return FieldSpec(name, str, (), get_args(hint), False)
     return FieldSpec(name, hint, (), (), False)
+
+
+def find_field(cls: type, name: str) -> FieldSpec:
+    """What the field of that name of a method may be.
+
+    Raises:
+        FieldError: the method has no such field; the text names the nearest.
+    """
+    specs = {spec.name: spec for spec in field_specs(cls)}
+    if name not in specs:
+        raise FieldError(f"{kebab_name(cls)} has no field '{name[:80]}'{nearest(name, specs)}")
+    return specs[name]
 
 
 def _is_sequence(value: object) -> bool:
     return isinstance(value, list | tuple)
 
 
+def _as_grid(value: object) -> object:
+    """A mapping of names to lists as a grid; whatever else as it is."""
+    if isinstance(value, Grid) or not isinstance(value, Mapping):
+        return value
+    listed = cast(Mapping[object, Sequence[object]], value)
+    fits = all(isinstance(name, str) and _is_sequence(many) for name, many in listed.items())
+    return Grid.of(cast(Mapping[str, Sequence[object]], listed)) if fits else cast(object, value)
+
+
 def check_fields(method: object) -> None:
     """Enforce type, bounds and finiteness of every field; the one place that does.
 
-    Whole numbers in a float field become floats and lists of a PerModel field become tuples, so
-    that equal settings are equal values.
+    Whole numbers in a float field become floats, lists of a PerModel field tuples and mappings of a
+    Grid field grids, so that equal settings are equal values.
 
     Raises:
         FieldError: naming the method, the field, what it may be and what it got.
     """
     for spec in field_specs(type(method)):
         value: object = getattr(method, spec.name)
+        if spec.kind is Grid:
+            value = _as_grid(value)
         many = spec.per_model and _is_sequence(value)
         values = tuple(cast(Sequence[object], value)) if many else (value,)
         if not values or not all(spec.admits(one) for one in values):

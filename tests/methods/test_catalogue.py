@@ -1,15 +1,9 @@
 import pytest
 
 from stockpot.errors import FieldError
-from stockpot.fields import kebab_name
+from stockpot.fields import find_field, kebab_name, nearest
 from stockpot.methods import METHODS, Average, Dare, Interpolate, TaskArithmetic, Ties
-from stockpot.methods.catalogue import (
-    find_field,
-    find_method,
-    make_method,
-    method_fields,
-    nearest,
-)
+from stockpot.methods.catalogue import find_method, make_method, method_fields
 
 
 @pytest.mark.parametrize("cls", METHODS)

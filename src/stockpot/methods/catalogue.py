@@ -1,39 +1,14 @@
 """Methods by name: how YAML and the command line find a method and give it its fields."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from functools import cache
 from typing import cast
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import FieldSpec, field_specs, kebab_name
+from ..fields import Grid, field_specs, find_field, kebab_name, nearest
 from . import METHODS
-
-
-def nearest(word: str, choices: Iterable[str], most: int = 12) -> str:
-    """The end of a message about a word that is none of `choices`: the nearest one, or all.
-
-    Case, `_` and `-` make no difference to what is near.
-
-    Example:
-        >>> "no field 'densty'" + nearest("densty", ["density", "scale"])
-        "no field 'densty': did you mean 'density'?"
-        >>> "no field 'x'" + nearest("x", ["density", "scale"])
-        "no field 'x': choose from density, scale."
-    """
-    plain = {_plain(choice): choice for choice in choices}
-    if not plain:
-        return ": there are none."
-    if close := get_close_matches(_plain(word[:200]), plain, 1):
-        return f": did you mean '{plain[close[0]]}'?"
-    listed = ", ".join(list(plain.values())[:most])
-    return f": choose from {listed}, ..." if len(plain) > most else f": choose from {listed}."
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("_", "-")
 
 
 @cache
@@ -57,20 +32,10 @@ def find_method(name: str) -> type[Method]:
     return methods[name]
 
 
-def find_field(cls: type[Method], name: str) -> FieldSpec:
-    """What the field of that name of a method may be.
-
-    Raises:
-        FieldError: the method has no such field; the text names the nearest.
-    """
-    specs = {spec.name: spec for spec in field_specs(cls)}
-    if name not in specs:
-        raise FieldError(f"{kebab_name(cls)} has no field '{name[:80]}'{nearest(name, specs)}")
-    return specs[name]
-
-
 def make_method(name: str, fields: Mapping[str, object]) -> Method:
     """The method `name` with `fields`; fields that are not given keep their defaults.
+
+    A field that holds a method takes what `read_method` does.
 
     Raises:
         FieldError: an unknown method or field, a field that is required and missing, or a value
@@ -81,11 +46,45 @@ def make_method(name: str, fields: Mapping[str, object]) -> Method:
         Interpolate(t=0.3)
     """
     cls = find_method(name)
-    for given in fields:
-        find_field(cls, given)
+    values = {given: _read(cls, given, value) for given, value in fields.items()}
     if missing := [field for field in required_fields(cls) if field not in fields]:
         raise FieldError(f"{name} needs its field '{missing[0]}'.")
-    return cls(**fields)
+    return cls(**values)
+
+
+def _read(cls: type[Method], field: str, value: object) -> object:
+    spec = find_field(cls, field)
+    if spec.kind is not Method or not isinstance(value, str | Mapping) or value in spec.choices:
+        return value
+    names = (*spec.choices, *_by_name())
+    try:
+        if isinstance(value, str) and value not in names:
+            raise FieldError(f"there is no '{value[:80]}'{nearest(value, names, most=40)}")
+        return read_method(cast(object, value))
+    except FieldError as error:
+        raise FieldError(f"{kebab_name(cls)}: {field}: {error}") from None
+
+
+def read_method(value: object) -> Method:
+    """A method: its name, a mapping of its name and its fields, or the value itself.
+
+    Raises:
+        FieldError: it is none of these, or `make_method` refuses it.
+
+    Example:
+        >>> read_method({"name": "interpolate", "t": 0.3})
+        Interpolate(t=0.3)
+    """
+    if isinstance(value, Method):
+        return value
+    if isinstance(value, str):
+        return make_method(value, {})
+    if isinstance(value, Mapping):
+        fields = {str(key): item for key, item in cast(Mapping[object, object], value).items()}
+        name = fields.pop("name", None)
+        if isinstance(name, str):
+            return make_method(name, fields)
+    raise FieldError("must be a method's name, or {name: ..., and its fields}.")
 
 
 def required_fields(cls: type[Method]) -> list[str]:
@@ -104,9 +103,24 @@ def method_fields(method: Method) -> dict[str, object]:
         >>> method_fields(make_method("interpolate", {}))
         {'t': 0.5}
     """
-    plain: dict[str, object] = {}
-    for spec in field_specs(type(method)):
-        value = getattr(method, spec.name)
-        many = isinstance(value, tuple)
-        plain[spec.name] = list(cast(Sequence[object], value)) if many else value
-    return plain
+    return {spec.name: _plain(getattr(method, spec.name)) for spec in field_specs(type(method))}
+
+
+def plain_method(method: Method) -> dict[str, object]:
+    """The method as a recipe writes it; `read_method` reads it back.
+
+    Example:
+        >>> plain_method(make_method("interpolate", {}))
+        {'name': 'interpolate', 't': 0.5}
+    """
+    return {"name": kebab_name(type(method)), **method_fields(method)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Method):
+        return plain_method(value)
+    if isinstance(value, Grid):
+        return {name: [_plain(one) for one in listed] for name, listed in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in cast(tuple[object, ...], value)]
+    return value

@@ -13,13 +13,12 @@ from pydantic import PlainValidator, ValidationError, model_validator
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import kebab_name
+from ..fields import kebab_name, nearest
 from ..methods import METHODS
-from ..methods.catalogue import method_fields, nearest
+from ..methods.catalogue import plain_method, read_method
 from .cells import Spec, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
-from .values import read_method
 from .views import ViewSpec
 from .words import in_plain_words
 from .yaml import read_yaml
@@ -257,9 +256,7 @@ def _plain(value: object) -> object:
 
 
 def _plain_column(column: str | Method) -> object:
-    if isinstance(column, str):
-        return column
-    return {"name": kebab_name(type(column)), **method_fields(column)}
+    return column if isinstance(column, str) else plain_method(column)
 
 
 def parse_experiment(data: object, origin: str = "") -> Experiment:

@@ -14,10 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from ..core import Method
 from ..errors import FieldError
-from ..fields import kebab_name
-from ..methods.catalogue import method_fields, nearest
+from ..fields import nearest
+from ..methods.catalogue import plain_method
 from .layers import check_layers
 from .section import Section
 from .sizes import format_size
@@ -142,7 +141,7 @@ class Recipe(Section):
 
     def resolved(self) -> dict[str, Any]:
         """The whole recipe in plain values, defaults and all; `parse_recipe` reads it back."""
-        plain: dict[str, Any] = {"method": _plain_method(self.method)}
+        plain: dict[str, Any] = {"method": plain_method(self.method)}
         if self.base is not None:
             plain["base"] = self.base
         plain["models"] = [model.model_dump(exclude_none=True) for model in self.models]
@@ -158,17 +157,13 @@ class Recipe(Section):
         return plain
 
 
-def _plain_method(method: Method) -> dict[str, object]:
-    return {"name": kebab_name(type(method)), **method_fields(method)}
-
-
 def _plain_rule(rule: Rule) -> dict[str, object]:
     plain: dict[str, object] = (
         {"match": rule.match} if rule.role is None else {"role": rule.role.value}
     )
     if rule.method is None:
         return plain | {"copy": rule.copy_from}
-    return plain | {"method": _plain_method(rule.method)}
+    return plain | {"method": plain_method(rule.method)}
 
 
 def parse_recipe(data: object, origin: str = "") -> Recipe:

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, TypeVar, cast
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictStr, model_validator
 
-from ..fields import FieldSpec
-from ..methods.catalogue import nearest
+from ..fields import FieldSpec, nearest
 
 S = TypeVar("S", bound="Section")
 

@@ -4,35 +4,17 @@ Each reader raises a FieldError; pydantic, which knows where in the recipe the v
 ValueError with the same words.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated
 
 from pydantic import Field, PlainValidator, StrictStr
 
 from ..checkpoints.roles import Role
 from ..core import Method
 from ..errors import FieldError
-from ..methods.catalogue import make_method, nearest
+from ..fields import nearest
+from ..methods.catalogue import read_method
 from .sizes import parse_size
-
-
-def read_method(value: object) -> Method:
-    """A method: its name, a mapping of its name and its fields, or the value itself.
-
-    Example:
-        >>> read_method({"name": "interpolate", "t": 0.3})
-        Interpolate(t=0.3)
-    """
-    if isinstance(value, Method):
-        return value
-    if isinstance(value, str):
-        return make_method(value, {})
-    if isinstance(value, Mapping):
-        fields = {str(key): item for key, item in cast(Mapping[object, object], value).items()}
-        name = fields.pop("name", None)
-        if isinstance(name, str):
-            return make_method(name, fields)
-    raise FieldError("must be a method's name, or {name: ..., and its fields}.")
 
 
 def read_role(value: object) -> Role:
