@@ -11,16 +11,16 @@ Shapes: K models, S elements of a block (any shape; a block of a large tensor is
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .fields import kebab_name
+from .fields import field_specs, kebab_name
 from .typed import from_numpy, to_floats
 
 SEGMENT = 2**15
@@ -91,18 +91,23 @@ class Needs:
     weights: Literal["mean", "sum", "unused"] = "mean"  # divided by their sum | as given | refused
     random: bool = False
     symmetric: bool = True  # the order of (model, weight) pairs does not matter beyond rounding
+    survey_reads: tuple[str, ...] | None = None  # the fields that `survey` reads; None: any
+    settle_reads: tuple[str, ...] | None = None  # and `settle`; equal ones are settled once
+    held_rows: int = 0  # rows of a block that the map holds beside one per model
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A few numbers that the map needs, and what people want to know of them.
 
-    `final=False` asks for one more survey, which gets this value as its hint.
+    `final=False` asks for one more survey, which gets this value as its hint. A method made of
+    methods keeps what each of them settled in `parts`.
     """
 
     values: Mapping[str, tuple[float, ...]]
     report: Mapping[str, object] = field(default_factory=dict[str, object])
     final: bool = True
+    parts: tuple["Settled | None", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +125,7 @@ class Stack:
         seed: the run's seed.
         runs: 0, or in how many separate runs these elements were sampled from the tensor.
         fresh: whether a row is new memory each time that it is asked for.
+        tally: where the map counts elements for the report; None where nobody counts.
     """
 
     models: Sequence[Tensor]
@@ -130,6 +136,12 @@ class Stack:
     seed: int = 0
     runs: int = 0
     fresh: bool = False
+    tally: Callable[[str, Tensor], None] | None = None
+
+    def count(self, what: str, where: Tensor) -> None:
+        """Count the elements of this block at which `where` holds, or is not 0."""
+        if self.tally is not None:
+            self.tally(what, where)
 
     @property
     def anchor(self) -> Tensor:
@@ -192,3 +204,24 @@ class Method(ABC):
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:  # noqa: ARG002
         """Warnings about a legal but doubtful use, in sentences."""
         return ()
+
+    def misfit(self, count: int) -> str | None:
+        """What in the fields does not fit `count` models, in words; None where all of it does."""
+        for name, value in _per_model(self).items():
+            if len(value) != count:
+                return (
+                    f"{name} has {len(value)} values for {count} models: give one number, or one "
+                    "per model."
+                )
+        return None
+
+    def among(self, indices: Sequence[int]) -> "Method":
+        """The method for some of the models: fields per model keep those values only."""
+        some = {n: tuple(value[i] for i in indices) for n, value in _per_model(self).items()}
+        return cast(Method, replace(cast(Any, self), **some)) if some else self
+
+
+def _per_model(method: Method) -> dict[str, tuple[float, ...]]:
+    """The fields that hold one value per model."""
+    values = {spec.name: getattr(method, spec.name) for spec in field_specs(type(method))}
+    return {name: value for name, value in values.items() if isinstance(value, tuple)}

@@ -118,8 +118,9 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         MergeError: a whole-matrix method needs more memory than there is.
     """
     widest = max((len(a.entries) for a in assignments.tensors), default=1)
+    held = max(map(_held, dict.fromkeys(a.method for a in assignments.tensors)), default=0)
     is_wide = any(row.dtype == torch.float64 for a in assignments.tensors for row in a.entries)
-    row_bytes = (8 if is_wide else 4) * (widest + _TEMPORARIES)
+    row_bytes = (8 if is_wide else 4) * (widest + _TEMPORARIES + held)
     workers, block = _shape_of_work(memory, workers, row_bytes)
     books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
     spare = (memory - books) // workers - block * row_bytes - 64 * (widest + 1)
@@ -145,6 +146,10 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         bytes_written=sum(p.written_bytes for p in every),
         peak_memory=workers * (arena + block * row_bytes) + books,
     )
+
+
+def _held(method: Method | None) -> int:
+    return 0 if method is None else method.needs.held_rows
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
@@ -211,7 +216,8 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
 def _step(a: Assignment, room: int, wide: set[int], whole_room: int) -> int:
     """Bytes of arena that one piece of this assignment may take."""
     if a.method is not None and a.method.needs.whole:
-        needed = _tensor_bytes(a) + 4 * math.prod(a.shape) * (len(a.entries) + _TEMPORARIES)
+        rows = len(a.entries) + _TEMPORARIES + _held(a.method)
+        needed = _tensor_bytes(a) + 4 * math.prod(a.shape) * rows
         if needed > whole_room:
             raise MergeError(
                 f"{kebab_name(type(a.method))} works on whole matrices: '{a.name}' "

@@ -59,7 +59,15 @@ class Dare(Method):
     def needs(self) -> Needs:
         """A base and randomness; norms of the tensor where they are to be restored."""
         reach = Reach.TENSOR if self.rescale == "norm" else Reach.ELEMENT
-        return Needs(base=True, reach=reach, weights="sum", random=True, symmetric=False)
+        return Needs(
+            base=True,
+            reach=reach,
+            weights="sum",
+            random=True,
+            symmetric=False,
+            survey_reads=("density",),
+            settle_reads=("density",),
+        )
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """L1 norms before and after the mask, [2, K]."""

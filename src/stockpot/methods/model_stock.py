@@ -49,7 +49,13 @@ class ModelStock(Method):
     @property
     def needs(self) -> Needs:
         """A base, and inner products of the task vectors within the tensor."""
-        return Needs(base=True, reach=Reach.TENSOR, weights="unused")
+        return Needs(
+            base=True,
+            reach=Reach.TENSOR,
+            weights="unused",
+            survey_reads=(),
+            settle_reads=("clip",),
+        )
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """Inner products of the task vectors."""

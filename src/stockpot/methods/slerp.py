@@ -52,7 +52,9 @@ class Slerp(Method):
     @property
     def needs(self) -> Needs:
         """Two models in order, and their inner products within the tensor."""
-        return Needs(models=(2, 2), reach=Reach.TENSOR, weights="unused", symmetric=False)
+        return Needs(
+            models=(2, 2), reach=Reach.TENSOR, weights="unused", symmetric=False, survey_reads=()
+        )
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """Inner products of the two models."""

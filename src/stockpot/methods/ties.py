@@ -58,7 +58,14 @@ class Ties(Method):
     def needs(self) -> Needs:
         """A base, and thresholds over the model or the tensor."""
         reach = Reach.MODEL if self.trim == "model" else Reach.TENSOR
-        return Needs(base=True, reach=reach, sample=True, weights="sum")
+        return Needs(
+            base=True,
+            reach=reach,
+            sample=True,
+            weights="sum",
+            survey_reads=(),
+            settle_reads=("density",),
+        )
 
     def survey(self, stack: Stack, hint: Settled | None) -> Magnitudes:
         """Magnitudes of the task vectors against the brackets."""

@@ -11,7 +11,7 @@ from ..core import Method, Needs
 from ..fields import kebab_name
 from .assignment import ONLY_IN, Assignment
 from .differences import Differences, dtype_name, is_mergeable
-from .fit import Ingredients, for_models, joint_dtype, mean_weights, statistics_weights
+from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
 from .model import Recipe
 from .rules import NORM_STATS, Decision
 
@@ -79,7 +79,7 @@ class Assigner:
             return None
         indices = tuple(taken)
         if len(indices) < len(self.models):
-            method = for_models(method, indices)
+            method = method.among(indices)
         kind = "policy" if decision is NORM_STATS else needs.weights
         return Assignment(
             name=name,

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
 
 import torch
 
 from ..checkpoints.entry import Checkpoint
 from ..core import Method
 from ..errors import MergeError
-from ..fields import field_specs, kebab_name
+from ..fields import kebab_name
 from .model import Recipe
 
 
@@ -51,14 +50,8 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
         low, high = needs.models
         if count < low or (high is not None and count > high):
             raise MergeError(_wrong_count(name, needs.models, count, needs.base))
-        for spec in field_specs(type(method)):
-            value = getattr(method, spec.name)
-            if isinstance(value, tuple) and len(cast(tuple[object, ...], value)) != count:
-                many = len(cast(tuple[object, ...], value))
-                raise MergeError(
-                    f"{name}: {spec.name} has {many} values for {count} models: give one number, "
-                    "or one per model."
-                )
+        if misfit := method.misfit(count):
+            raise MergeError(f"{name}: {misfit}")
         if ingredients.weights is not None and needs.weights == "mean":
             mean_weights(ingredients.weights, name)
     idle = [method for method in methods if method.needs.weights == "unused"]
@@ -110,16 +103,6 @@ def statistics_weights(method: Method, weights: Sequence[float]) -> tuple[float,
     if min(weights) < 0 or not any(weights):
         return (1 / len(weights),) * len(weights)
     return mean_weights(weights, "average")
-
-
-def for_models(method: Method, indices: tuple[int, ...]) -> Method:
-    """The method with the values of some models only in its fields per model."""
-    some = {
-        spec.name: tuple(cast(Sequence[float], value)[index] for index in indices)
-        for spec in field_specs(type(method))
-        if isinstance(value := getattr(method, spec.name), tuple)
-    }
-    return cast(Method, replace(cast(Any, method), **some)) if some else method
 
 
 def joint_dtype(dtypes: Collection[torch.dtype]) -> torch.dtype | None:
