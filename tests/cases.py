@@ -16,13 +16,24 @@ from torch import Tensor
 import stockpot as sp
 from stockpot.core import Method
 from stockpot.fields import FieldSpec, field_specs
+from stockpot.methods import (
+    Consensus,
+    Dare,
+    Median,
+    ModelStock,
+    TaskArithmetic,
+    Ties,
+    Weave,
+)
 
 State = dict[str, Tensor]
 
 WINDOW = 4.0
 """Where a field has no bound it is drawn from [-4, 4]; an excluded bound is kept off by 1/64."""
-NEUTRAL: Mapping[str, object] = {"scale": 1.0, "density": 1.0, "rank": 1.0}
+NEUTRAL: Mapping[str, object] = {"scale": 1.0, "density": 1.0, "rank": 1.0, "agree": 1}
 """The shared fields at which a task vector is taken as it is."""
+WOVEN = (TaskArithmetic, Ties, Dare, ModelStock, Consensus)
+"""What is woven: a method of every reach, at random and not."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SHAPES: tuple[tuple[int, ...], ...] = ((33,), (3, 5), (), (1,), (0, 3), (2, 3, 4), (130,))
 
@@ -65,6 +76,8 @@ def methods(
     draw: st.DrawFn, cls: type[Method], count: int, pinned: Mapping[str, object] | None = None
 ) -> Method:
     """A method value for `count` models; what is pinned keeps its value where it is a field."""
+    if cls is Weave:
+        return draw(weaves(count, pinned))
     values: dict[str, object] = {}
     for spec in field_specs(cls):
         if pinned and spec.name in pinned:
@@ -74,6 +87,32 @@ def methods(
         many = st.tuples(*[one] * count)
         values[spec.name] = draw(st.one_of(one, many) if spec.per_model else one)
     return cls(**values)
+
+
+@st.composite
+def weaves(draw: st.DrawFn, count: int, pinned: Mapping[str, object] | None = None) -> Weave:
+    """A weave of a method that takes a base.
+
+    Its scales have few bits, so that points equally far apart are so exactly, whatever shifts them.
+    `trim` is left out: thresholds per tensor and over the model are not found together.
+    """
+    cls = draw(st.sampled_from(WOVEN))
+    specs = {spec.name: spec for spec in field_specs(cls) if spec.name != "trim"}
+    grid: dict[str, list[Any]] = {}
+    names = st.lists(st.sampled_from(list(specs)), min_size=1, max_size=2, unique=True)
+    for name in draw(names):
+        one = st.just(pinned[name]) if pinned and name in pinned else number_of(specs[name])
+        if name == "scale" and not pinned:
+            one = st.integers(-16, 16).map(lambda eighths: eighths / 8)
+        if specs[name].per_model:
+            one = st.one_of(one, st.tuples(*[one] * count))
+        grid[name] = draw(st.lists(one, min_size=1, max_size=3))
+    return Weave(
+        method=draw(methods(cls, count, pinned)),
+        grid=grid,
+        pool=draw(st.sampled_from(["mean", "random", "largest", Median()])),
+        raw=draw(st.sampled_from(["omit", "include"])),
+    )
 
 
 def example(cls: type[Method]) -> Method:

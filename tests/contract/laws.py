@@ -36,6 +36,7 @@ OPT_OUTS: dict[tuple[str, str], str] = {
 
 FLOAT32_DELTAS: dict[str, str] = {
     "ties": "the mean of those that agree is formed from task vectors, then added to the base",
+    "weave": "its points are as near as the method that it weaves brings them",
     "dare": "what the mask leaves of the task vectors is summed, then added to the base",
 }
 """Methods that give copies back to within roundings of base and model, not to the last bit."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stockpot.core import Method
-from stockpot.fields import field_specs, kebab_name
+from stockpot.fields import kebab_name
 
 from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, on_grid, smooth
 from .laws import FLOAT32_DELTAS, LAWS, OPT_OUTS, under
@@ -66,14 +66,8 @@ def test_the_order_of_models_matters_to_rounding_only(
     assume(case.method.needs.symmetric)
     order = data.draw(st.permutations(range(len(case.models))))
     event(f"moved: {order != sorted(order)}")
-    fields = {
-        spec.name: tuple(value[i] for i in order)
-        if isinstance(value := getattr(case.method, spec.name), tuple)
-        else value
-        for spec in field_specs(cls)
-    }
     weights = None if case.weights is None else [case.weights[i] for i in order]
-    permuted = Case(cls(**fields), [case.models[i] for i in order], case.base, weights)
+    permuted = Case(case.method.among(order), [case.models[i] for i in order], case.base, weights)
     _close(case.merge(), permuted.merge(), case)
 
 

@@ -13,7 +13,7 @@ import stockpot as sp
 from stockpot.core import Method
 from stockpot.errors import FieldError, MergeError, NonFiniteError
 from stockpot.fields import FieldSpec, field_specs, kebab_name
-from stockpot.methods import METHODS
+from stockpot.methods import METHODS, Ties
 
 from ..cases import Case, State, example, on_grid
 
@@ -88,6 +88,11 @@ def outside(spec: FieldSpec) -> list[Any]:
     match spec.kind.__name__:
         case "str":
             return [*wrong, "nonsense", spec.choices[0].upper(), 1, True]
+        case "Method":
+            return [*wrong, "nonsense", 1, True, Ties]
+        case "Grid":
+            wrong = [value for value in wrong if not isinstance(value, dict)]
+            return [*wrong, "scale", {"scale": 0.5}, {0.5: [0.5]}, {"scale": {0.5}}]
         case "bool":
             return [*wrong, 0, 1, 1.0, "true"]
     wrong += [True, False, "0.5", "1", math.nan, math.inf, -math.inf, 10**400]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import stockpot.methods
 from stockpot.core import Method
-from stockpot.fields import FieldSpec, field_specs, kebab_name
+from stockpot.fields import FieldSpec, Grid, field_specs, kebab_name
 from stockpot.methods import METHODS
 from stockpot.methods.catalogue import make_method, method_fields
 
@@ -68,8 +68,12 @@ def _another(spec: FieldSpec, method: Method) -> object:
         return next(choice for choice in spec.choices if choice != value)
     if spec.kind is bool:
         return not value
-    near = [0.25, 0.75, 1, 2]
-    return next(number for number in near if number != value and spec.admits(spec.kind(number)))
+    if spec.kind is Method:
+        return dataclasses.replace(value, scale=0.25)
+    if spec.kind is Grid:
+        return {"scale": [0.25]}
+    near = [spec.kind(number) for number in (0.25, 0.75, 1, 2)]
+    return next(number for number in near if number != value and spec.admits(number))
 
 
 @pytest.mark.parametrize("cls", METHODS)

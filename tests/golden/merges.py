@@ -20,6 +20,7 @@ import stockpot as sp
 from stockpot.core import Method
 from stockpot.methods import (
     Average,
+    Consensus,
     Dare,
     Interpolate,
     Median,
@@ -27,6 +28,7 @@ from stockpot.methods import (
     Slerp,
     TaskArithmetic,
     Ties,
+    Weave,
 )
 
 DIGESTS = Path(__file__).with_name("digests.json")
@@ -49,6 +51,12 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
     (Dare(density=(0.2, 0.5, 0.9), rescale="none", scale=0.5), None),
     (ModelStock(), None),
     (ModelStock(clip=False), None),
+    (Consensus(), None),
+    (Consensus(agree=3, ratio=(0.2, 0.4, 0.6), scale=0.5), [1.0, 0.5, 0.7]),
+    (Weave(TaskArithmetic(), {"scale": (0.1, 0.3, 0.5)}, raw="include"), [1.0, 0.5, 0.7]),
+    (Weave(Ties(), {"density": (0.1, 0.4), "scale": (0.5, 1.0)}, pool="random"), None),
+    (Weave(Dare(rescale="norm"), {"density": (0.2, 0.6)}, pool="largest"), None),
+    (Weave(Ties(trim="tensor"), {"density": (0.1, 0.4)}, pool=ModelStock()), None),
 )
 
 

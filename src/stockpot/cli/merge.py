@@ -9,11 +9,13 @@ from docstring_parser import parse
 
 from ..checkpoints.entry import Checkpoint
 from ..core import Method
+from ..errors import FieldError
 from ..fields import FieldSpec, field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import make_method
 from ..recipes.fit import check_needs, gather
 from ..recipes.model import Recipe, parse_recipe
+from ..recipes.yaml import load_yaml
 from .flags import Out, Run, RunFlags
 from .perform import perform
 from .usage import UsageError, told_by_the_command_line
@@ -87,12 +89,23 @@ def _field(spec: FieldSpec, default: object, description: str | None) -> inspect
         help=text, group=_FIELDS, allow_leading_hyphen=spec.kind in (int, float), n_tokens=None
     )
     kind: Any = spec.kind
-    if spec.choices:
+    if spec.kind is str:
         kind = Literal[spec.choices]
+    elif spec.kind not in (float, int, bool):
+        kind = str
+        parameter = Parameter(help=text, group=_FIELDS, converter=_written, n_tokens=1, negative="")
     elif spec.per_model:
         kind = float | tuple[float, ...]
         parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1, negative="")
     return _optional(spec.name, Annotated[kind, parameter], default)
+
+
+def _written(_: object, tokens: Any) -> object:
+    """A method or a grid, as a recipe has it."""
+    try:
+        return load_yaml(tokens[0].value, "as a recipe has it")
+    except FieldError as error:
+        raise ValueError(str(error)) from None
 
 
 def _numbers(_: object, tokens: Any) -> float | tuple[float, ...]:

@@ -1,7 +1,9 @@
 """What one worker does with one piece: read its rows, survey them, map them, cast the result."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments
+from .counts import Counts
 from .plan import Piece
 from .rows import Arena, ElementBytes, Rows, is_finite
 
@@ -113,26 +116,33 @@ class Desk:
 
     def merge(
         self, pieces: Sequence[Piece], rows: Sequence[Tensor], out: Tensor, settled: Settled | None
-    ) -> None:
-        """Map loaded rows into `out`, block by block, in the output's dtype."""
+    ) -> Sequence[Counter[str]]:
+        """Map loaded rows into `out`, block by block, in the output's dtype.
+
+        Returns:
+            For each piece what the method counted in it.
+        """
         first = pieces[0]
         method = first.assignment.method
+        counts = Counts([piece.numel for piece in pieces])
         if method is None:
             out.copy_(rows[0])
             if self._check and out.dtype.is_floating_point and not is_finite(out):
                 self._refuse_copy(pieces, rows[0], out)
-            return
+            return counts.found
         whole = Piece(first.assignment, first.start, first.start + out.numel())
         for start, stop in self._blocks(whole):
             low, high = start - first.start, stop - first.start
             part = out[low:high]
             blamed = [p.assignment for p in pieces] if settled is None else []
             stack = self._stack(first.assignment, rows, low, high, start, among=blamed)
+            stack = replace(stack, tally=counts.tally(low))
             part.copy_(method(stack, settled).reshape(-1), non_blocking=True)
             if self._device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
             if self._check and not is_finite(part):
                 self._refuse_result(pieces, out)
+        return counts.found
 
     def _blocks(self, piece: Piece) -> Iterator[tuple[int, int]]:
         method = piece.assignment.method

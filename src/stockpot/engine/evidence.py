@@ -15,10 +15,9 @@ import torch
 from ..checkpoints.card import config_with_dtype, model_card
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.layout import index_json
-from ..core import Method
+from ..core import Method, Reach
 from ..recipes.assignment import Assignment
 from ..recipes.yaml import dump_yaml
-from .desk import fits_tensor
 from .local import Run
 from .prepare import Prepared
 
@@ -88,7 +87,7 @@ def _tensor(
     origins = [_owner(entry, inputs) for entry in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest
-    if record.report and fits_tensor(a):
+    if record.report and not (a.method and a.method.needs.reach is Reach.MODEL):
         entry["settled"] = record.report
     return entry
 

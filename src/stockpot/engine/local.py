@@ -7,16 +7,17 @@ runs single-threaded within a worker, so that no result depends on the number of
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import blake3
 import torch
 
 from ..checkpoints.journal import Record
-from ..core import SEGMENT, Facts, Settled
+from ..core import SEGMENT, Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks
 from .desk import RUN, UNSAMPLED, Desk, fits_tensor
@@ -77,6 +78,7 @@ class Run:
         self._moved, self._total = 0, plan.bytes_read + plan.bytes_written
         self._settled: dict[str, Settled] = {}
         self._digests: dict[str, TensorDigests] = {}
+        self._counted: dict[str, Counter[str]] = {}
         self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
         self.records: dict[str, Record] = dict(sink.done)
         self.bytes_read, self.bytes_written = 0, 0
@@ -107,7 +109,21 @@ class Run:
             if report and not fits_tensor(first):
                 about = {"method": repr(survey.method), "tensors": len(survey.assignments)}
                 found.append(about | {"models": list(first.models), **report})
-        return found
+        return [*found, *self._sums()]
+
+    def _sums(self) -> Iterator[Mapping[str, object]]:
+        """Over all tensors of an element-wise method what it counted in each."""
+        groups: dict[tuple[Method, tuple[int, ...]], list[Mapping[str, object]]] = {}
+        for a in self._plan.assignments.tensors:
+            report = self.records[a.name].report
+            if report and a.method and a.method.needs.reach is Reach.ELEMENT:
+                groups.setdefault((a.method, a.models), []).append(report)
+        for (method, models), reports in groups.items():
+            sums = Counter[str]()
+            for report in reports:
+                sums.update({what: cast(int, number) for what, number in report.items()})
+            about = {"method": repr(method), "tensors": len(reports), "models": list(models)}
+            yield about | sums
 
     def _in_parallel(self, work: Callable[[T, Desk], None], items: Sequence[T]) -> None:
         queue = iter(items)
@@ -213,17 +229,17 @@ class Run:
         settled = self._settled.get(first.assignment.name)
         if settled is None and first.assignment.method and fits_tensor(first.assignment):
             settled = desk.settle(first, first.assignment.method, rows)
-        desk.merge(pieces, rows, out, settled)
+        counted = desk.merge(pieces, rows, out, settled)
         finished: list[Record] = []
         loaded = [ElementBytes(row) for row in (*rows, out)]
         at = 0
-        for piece in pieces:
+        for piece, found in zip(pieces, counted, strict=True):
             parts = [row[at : at + piece.numel] for row in loaded]
             digests = self._hashed(piece, parts)
             self._sink.write(piece.assignment.name, piece.start * out.dtype.itemsize, parts[-1])
-            if self._is_complete(piece):
+            if self._is_complete(piece, found):
                 *inputs, output = digests() if digests else [None] * len(parts)
-                report = settled.report if settled else None
+                report = self._report(piece.assignment, settled)
                 finished.append(Record(piece.assignment.name, output, tuple(inputs), report))
             at += piece.numel
         if finished:
@@ -248,8 +264,18 @@ class Run:
                 del self._digests[piece.assignment.name]
         return hashes.hex
 
-    def _is_complete(self, piece: Piece) -> bool:
+    def _report(self, a: Assignment, settled: Settled | None) -> Mapping[str, object] | None:
+        """What was settled for a tensor and counted in it."""
         with self._lock:
+            counted = self._counted.pop(a.name, None)
+        if counted is None:
+            return settled.report if settled else None
+        return {**(settled.report if settled else {}), **counted, "total": math.prod(a.shape)}
+
+    def _is_complete(self, piece: Piece, counted: Counter[str]) -> bool:
+        with self._lock:
+            if counted:
+                self._counted.setdefault(piece.assignment.name, Counter()).update(counted)
             self._left[piece.assignment.name] -= piece.numel
             return self._left[piece.assignment.name] == 0
 

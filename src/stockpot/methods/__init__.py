@@ -2,6 +2,7 @@
 
 from ..core import Method
 from .average import Average as Average
+from .consensus import Consensus as Consensus
 from .dare import Dare as Dare
 from .interpolate import Interpolate as Interpolate
 from .median import Median as Median
@@ -9,6 +10,7 @@ from .model_stock import ModelStock as ModelStock
 from .slerp import Slerp as Slerp
 from .task_arithmetic import TaskArithmetic as TaskArithmetic
 from .ties import Ties as Ties
+from .weave import Weave as Weave
 
 METHODS: tuple[type[Method], ...] = (
     Average,
@@ -19,4 +21,6 @@ METHODS: tuple[type[Method], ...] = (
     Ties,
     Dare,
     ModelStock,
+    Consensus,
+    Weave,
 )
