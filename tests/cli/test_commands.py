@@ -12,7 +12,16 @@ from safetensors.torch import load_file, save_file
 
 import stockpot as sp
 from stockpot.fields import field_specs, kebab_name
-from stockpot.methods import METHODS, Average, Interpolate, ModelStock, TaskArithmetic, Ties
+from stockpot.methods import (
+    METHODS,
+    Average,
+    Consensus,
+    Interpolate,
+    ModelStock,
+    TaskArithmetic,
+    Ties,
+    Weave,
+)
 
 Run = Callable[..., Any]
 A, B, BASE = "a.safetensors", "b.safetensors", "base.safetensors"
@@ -58,6 +67,17 @@ def test_merge_as_json(here: Path, cli: Run) -> None:
         (["ties", "--density", "1", "--vote", "count"], Ties(density=1, vote="count"), None),
         (["model-stock", "--no-clip"], ModelStock(clip=False), None),
         (["model-stock"], ModelStock(), None),
+        (["consensus", "--agree", "1", "--ratio", "0.2,0.6"], Consensus(1, (0.2, 0.6)), None),
+        (
+            ["weave", "--method", "{name: ties, vote: count}", "--grid", "{density: [0.5, 1]}"],
+            Weave(Ties(vote="count"), {"density": (0.5, 1.0)}),
+            None,
+        ),
+        (
+            ["weave", "--method=task-arithmetic", "--pool", "{name: ties, density: 0.5}"],
+            Weave(TaskArithmetic(), pool=Ties(density=0.5)),
+            None,
+        ),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_fewer_are_kept_the_more_must_agree() -> None:
     for agree in range(5):
         merged = sp.merge(MODELS, Consensus(agree=agree), base=BASE)
         kept.append({n: t != BASE[n] for n, t in merged.items()})
-    for more, fewer in zip(kept, kept[1:], strict=False):
+    for more, fewer in pairwise(kept):
         assert all((more[n] | ~fewer[n]).all() for n in BASE)
     assert sum(int(k.sum()) for k in kept[1].values()) > sum(int(k.sum()) for k in kept[2].values())
 

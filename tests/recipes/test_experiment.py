@@ -71,7 +71,7 @@ def test_an_experiment_reads_back_from_its_plain_values() -> None:
             "vary": {"pick": "draw", "augment": [None, {"shift": 0.1}], "weight_decay": [0, 0.1]},
         },
         "compare": {
-            "methods": ["greedy-soup", {"name": "ties", "density": 0.5}, "median"],
+            "methods": ["greedy-soup", {"name": "ties", "density": 0.5}, "median", "weave"],
             "views": [{"domain": "twitter"}, {"corruption": "noise", "severity": [3, 5]}],
         },
         "seed": 3,

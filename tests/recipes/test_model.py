@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stockpot.errors import FieldError
-from stockpot.methods import Average, Interpolate, Ties
+from stockpot.methods import Average, Dare, Interpolate, Ties, Weave
 from stockpot.recipes.model import Ingredient, Recipe, parse_recipe
 from stockpot.recipes.yaml import dump_yaml, load_yaml
 
@@ -59,7 +59,32 @@ def test_a_method_value_is_taken_as_it_is() -> None:
     assert parse_recipe({"method": method, "models": ["a", "b"]}).method is method
 
 
-@pytest.mark.parametrize("text", [FULL, "{method: average, models: [a, b]}"])
+WOVEN = """
+method:
+  name: weave
+  method: {name: ties, density: [0.1, 0.2]}
+  grid: {scale: [0.5, 1, 1.5], vote: [mass, count]}
+  pool: {name: ties, trim: model}
+models: [a, b]
+base: c
+rules:
+  - match: head
+    method: {name: weave, method: dare, grid: {density: [[0.1, 0.2], 0.5]}, raw: include}
+"""
+
+
+def test_a_method_within_a_method() -> None:
+    recipe = parse_recipe(load_yaml(WOVEN, "r.yml"))
+    assert recipe.method == Weave(
+        Ties(density=(0.1, 0.2)),
+        grid={"scale": (0.5, 1, 1.5), "vote": ("mass", "count")},
+        pool=Ties(),
+    )
+    woven = Weave(Dare(), grid={"density": ((0.1, 0.2), 0.5)}, raw="include")
+    assert recipe.rules[0].method == woven
+
+
+@pytest.mark.parametrize("text", [FULL, WOVEN, "{method: average, models: [a, b]}"])
 def test_resolved_reads_back_through_yaml_and_json(text: str) -> None:
     recipe = parse_recipe(load_yaml(text, "r.yml"))
     plain = recipe.resolved()
@@ -151,6 +176,30 @@ def wrong(**changes: object) -> dict[str, object]:
         (
             wrong(method={"name": "ties", "densty": 1}),
             "method: ties has no field 'densty': did you mean 'density'?",
+        ),
+        (
+            wrong(method={"name": "weave", "method": "tis"}),
+            "method: weave: method: there is no 'tis': did you mean 'ties'?",
+        ),
+        (
+            wrong(method={"name": "weave", "method": {"name": "ties", "scal": 1}}),
+            "method: weave: method: ties has no field 'scal': did you mean 'scale'?",
+        ),
+        (
+            wrong(method={"name": "weave", "method": {"density": 1}}),
+            "method: weave: method: must be a method's name, or {name: ..., and its fields}.",
+        ),
+        (
+            wrong(method={"name": "weave", "grid": {"density": 0.5}}),
+            "method: weave: grid must be a mapping of fields to lists of values",
+        ),
+        (
+            wrong(method={"name": "weave"}, layers={"scale": [0, 1]}),
+            "layers: weave has no field 'scale'",
+        ),
+        (
+            wrong(method={"name": "weave"}, layers={"grid": [0, 1]}),
+            "layers: grid of weave is no number",
         ),
         (wrong(method={"density": 1}), "method must be a method's name, or {name: ..."),
         (wrong(method=None), "method must be a method's name"),

@@ -1,7 +1,7 @@
 """`stockpot merge METHOD MODEL... --out PATH`: one command per method, its fields as flags."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
@@ -9,7 +9,6 @@ from docstring_parser import parse
 
 from ..checkpoints.entry import Checkpoint
 from ..core import Method
-from ..errors import FieldError
 from ..fields import FieldSpec, field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import make_method
@@ -37,13 +36,13 @@ def _command(cls: type[Method]) -> Callable[..., int]:
     specs = field_specs(cls)
 
     def command(*models: str, **given: Any) -> int:
-        fields = {s.name: given.pop(s.name) for s in specs if s.name in given}
+        fields = {s.name: given.pop(s.name) for s in specs if given.get(s.name) is not None}
         flags, out = given.get("flags") or RunFlags(), given["out"]
         with told_by_the_command_line():
             if not models:
                 raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
             data = {
-                "method": make_method(kebab_name(cls), fields),
+                "method": make_method(kebab_name(cls), _read(specs, fields)),
                 "models": _ingredients(models, given.get("weights")),
                 "base": given.get("base"),
             }
@@ -70,6 +69,15 @@ def _command(cls: type[Method]) -> Callable[..., int]:
     return command
 
 
+def _read(specs: Sequence[FieldSpec], fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields, where they hold a method or a grid read from the text of a recipe."""
+    written = [s.name for s in specs if s.kind not in (float, int, bool, str)]
+    return {
+        name: load_yaml(str(value), f"--{name}") if name in written else value
+        for name, value in fields.items()
+    }
+
+
 def _check_alone(recipe: Recipe) -> None:
     """Refuse what names alone show: a missing base, too many models, weights that sum to zero."""
     models = [Checkpoint(ingredient.path, {}) for ingredient in recipe.models]
@@ -92,20 +100,12 @@ def _field(spec: FieldSpec, default: object, description: str | None) -> inspect
     if spec.kind is str:
         kind = Literal[spec.choices]
     elif spec.kind not in (float, int, bool):
-        kind = str
-        parameter = Parameter(help=text, group=_FIELDS, converter=_written, n_tokens=1, negative="")
+        parameter = Parameter(help=f"{text} [default: {default}]", group=_FIELDS, negative="")
+        kind, default = str | None, None
     elif spec.per_model:
         kind = float | tuple[float, ...]
         parameter = Parameter(help=text, group=_FIELDS, converter=_numbers, n_tokens=1, negative="")
     return _optional(spec.name, Annotated[kind, parameter], default)
-
-
-def _written(_: object, tokens: Any) -> object:
-    """A method or a grid, as a recipe has it."""
-    try:
-        return load_yaml(tokens[0].value, "as a recipe has it")
-    except FieldError as error:
-        raise ValueError(str(error)) from None
 
 
 def _numbers(_: object, tokens: Any) -> float | tuple[float, ...]:
