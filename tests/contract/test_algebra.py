@@ -9,7 +9,7 @@ from torch import Tensor
 from stockpot.core import Method
 from stockpot.fields import kebab_name
 
-from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, on_grid, smooth
+from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, example, on_grid, smooth
 from .laws import FLOAT32_DELTAS, LAWS, OPT_OUTS, under
 
 
@@ -79,10 +79,16 @@ def test_a_common_shift_shifts_the_merge(
 ) -> None:
     """c added to all models and to the base adds c, to rounding.
 
-    On grid values, where the shift itself is exact and so are the task vectors.
+    On grid values, where the shift itself is exact and so are the task vectors; and, so that what
+    draws do not show is seen too, on two models at a right angle.
     """
-    case = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
-    by = shift / 32
+    at_right_angle = [{"w": torch.tensor(row)} for row in ([1.0, 0.0], [0.0, 1.0])]
+    _moves_along(Case(example(cls), at_right_angle, {"w": torch.zeros(2)}), 1.0)
+    drawn = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
+    _moves_along(drawn, shift / 32)
+
+
+def _moves_along(case: Case, by: float) -> None:
     base = None if case.base is None else _plus(case.base, by)
     moved = Case(case.method, [_plus(m, by) for m in case.models], base, case.weights)
     _close(_plus(case.merge(), by), moved.merge(), moved)
