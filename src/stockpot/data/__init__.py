@@ -14,6 +14,7 @@ from .load import READERS as READERS
 from .load import Spec as Spec
 from .load import load as load
 from .split import Splits as Splits
+from .split import fewer as fewer
 from .split import split as split
 from .split import three_way as three_way
 from .subsets import OnlyClasses as OnlyClasses
@@ -21,6 +22,7 @@ from .subsets import OnlyDomain as OnlyDomain
 from .subsets import Skew as Skew
 from .subsets import of_domains as of_domains
 from .transforms import Invert as Invert
+from .transforms import Resize as Resize
 from .transforms import Rotate as Rotate
 from .transforms import Shift as Shift
 from .transforms import Transform as Transform

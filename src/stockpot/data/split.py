@@ -115,7 +115,7 @@ def split(
         parts[name], said = _without(parts[name], taken, name)
         notes += said
     parts, aside = _only(parts, domains)
-    parts["train"] = _fewer(parts["train"], limit, fraction, seed)
+    parts["train"] = fewer(parts["train"], limit, fraction, seed)
     if not all(map(len, parts.values())):
         raise StockpotError(
             f"split: {len(collection.train)} samples of '{collection.train.name}' are too few to "
@@ -186,7 +186,14 @@ def _two_labels(data: Dataset) -> tuple[str, ...]:
     )
 
 
-def _fewer(data: Dataset, limit: int | None, fraction: float | None, seed: int) -> Dataset:
+def fewer(
+    data: Dataset, limit: int | None = None, fraction: float | None = None, seed: int = 0
+) -> Dataset:
+    """About so many of the samples, or a fraction of them, by class; all where neither is given.
+
+    Raises:
+        StockpotError: where both are given, or either is out of its bounds.
+    """
     if limit is None and fraction is None:
         return data
     if limit is not None and fraction is not None:

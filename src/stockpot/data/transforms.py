@@ -1,4 +1,4 @@
-"""Views of a data set that make a task of their own: turned, moved, inverted.
+"""Views of a data set that make a task of their own: turned, moved, inverted, resized.
 
 A transform is a frozen value called with a Dataset; it prints, compares and goes into a file.
 Labels and originals are kept, so views of one image stay in the split that the image is in.
@@ -21,6 +21,35 @@ from .dataset import Dataset
 from .pixels import changed, check_unit_range
 
 Transform = Callable[[Dataset], Dataset]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """Bring the middle square of each image to another size, bilinear with antialiasing.
+
+    Attributes:
+        size: pixels along a side.
+    """
+
+    size: Annotated[int, Ge(1), Le(4096)]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def __call__(self, data: Dataset) -> Dataset:
+        """The same samples, larger or smaller; as they are where they have that size."""
+        if not data.is_text and tuple(data.inputs.shape[2:]) == (self.size, self.size):
+            return data
+
+        def resized(images_NCHW: Tensor) -> Tensor:
+            height, width = images_NCHW.shape[2:]
+            side = min(height, width)
+            top, left = (height - side) // 2, (width - side) // 2
+            square_NCHW = images_NCHW[:, :, top : top + side, left : left + side]
+            size = (self.size, self.size)
+            return F.interpolate(square_NCHW, size, mode="bilinear", antialias=True)
+
+        return changed(data, resized)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,26 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, cast
+
+from pydantic import PlainValidator
 
 Spec = str | Mapping[str, Any]
 """A name, or a mapping of `name` and keys of its own."""
+
+
+def _read_spec(value: object) -> Spec:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping):
+        entries = {str(k): v for k, v in cast(Mapping[object, object], value).items()}
+        if isinstance(entries.get("name"), str) and entries["name"]:
+            return entries
+    raise ValueError("must be a name, or a mapping of a name and its own keys.")
+
+
+SpecValue = Annotated[Any, PlainValidator(_read_spec)]
+"""A Spec where it stands in a file."""
 
 _WITH_WEIGHTS = ("hf:", "clip:")
 _PLACES = ("name", "path")
@@ -44,10 +60,14 @@ def slug(spec: Spec) -> str:
 
 
 def cell_names(
-    pairs: Sequence[tuple[Spec, Spec]], *, networks: bool, data: bool
+    pairs: Sequence[tuple[Spec, Spec | None]], *, networks: bool, data: bool
 ) -> tuple[str, ...]:
     """A name for each cell, of what the sweep varies; equal ones are numbered."""
-    swept = ["--".join([slug(pair[0])] * networks + [slug(pair[1])] * data) for pair in pairs]
+    wanted = (networks, data)
+    swept = [
+        "--".join(slug(one) for one, is_swept in zip(pair, wanted, strict=True) if is_swept and one)
+        for pair in pairs
+    ]
     counts, seen = Counter(swept), Counter[str]()
     names: list[str] = []
     for name in swept:

@@ -16,9 +16,10 @@ from ..errors import FieldError
 from ..fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import plain_method, read_method
-from .cells import Spec, cell_names, own_weights
+from .cells import SpecValue, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
+from .tasks import TaskSpec, refuse_tasks
 from .views import ViewSpec
 from .words import in_plain_words
 from .yaml import read_yaml
@@ -41,15 +42,8 @@ COLUMNS = (
 )
 """What a comparison can hold beside the merge methods."""
 
-
-def _read_spec(value: object) -> Spec:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, Mapping):
-        entries = {str(k): v for k, v in cast(Mapping[object, object], value).items()}
-        if isinstance(entries.get("name"), str) and entries["name"]:
-            return entries
-    raise ValueError("must be a name, or a mapping of a name and its own keys.")
+ACROSS_TASKS = ("uniform-soup", "logits-ensemble")
+"""The columns that networks of several tasks have too."""
 
 
 def _read_column(value: object) -> str | Method:
@@ -65,7 +59,6 @@ def _read_column(value: object) -> str | Method:
         raise ValueError(str(error)) from None
 
 
-SpecValue = Annotated[Any, PlainValidator(_read_spec)]
 ColumnValue = Annotated[Any, PlainValidator(_read_column)]
 
 
@@ -108,6 +101,8 @@ class Ingredients(Schooling):
         pretrain: training on the same data that comes first: once for all with `pretrained`, for
             each by itself with `none`, so that both have had equal training.
         vary: what differs between them.
+        heads: `frozen` leaves heads as they came out of a joint pretraining; with tasks only.
+        private: globs of tensors that stay each task's own beside its head; with tasks only.
     """
 
     count: Count = 10
@@ -115,6 +110,8 @@ class Ingredients(Schooling):
     weights: Weights | None = None
     pretrain: Pretraining | None = None
     vary: Vary = Vary()
+    heads: Literal["trained", "frozen"] = "trained"
+    private: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -179,12 +176,14 @@ class Experiment(Section):
         split: into train, selection and test.
         ingredients: the pool.
         compare: what is compared.
+        tasks: in place of data: one body, a head for each, and a pool of one ingredient for each.
         sweep: several networks or data in place of one.
         seed: of everything that draws at random.
     """
 
     network: SpecValue = None
     data: SpecValue = None
+    tasks: tuple[TaskSpec, ...] = ()
     split: SplitSpec = SplitSpec()
     ingredients: Ingredients = Ingredients()
     compare: Compare = Compare()
@@ -193,25 +192,67 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
+        if self.tasks or "tasks" in self.model_fields_set:
+            self._fits_tasks()
+        elif self.ingredients.heads == "frozen" or self.ingredients.private:
+            raise ValueError("ingredients: heads and private are for experiments with tasks.")
         for name in ("network", "data"):
             one, many = getattr(self, name), getattr(self.sweep, name)
-            if one is None and not many:
+            if one is None and not many and not (name == "data" and self.tasks):
                 raise ValueError(f"{name} is required.")
             if one is not None and many:
                 raise ValueError(f"{name}: sweep has {name}s too; give one or the other.")
-        most = self.ingredients.count
+        most, of = self.members, "the number of tasks" if self.tasks else "ingredients.count"
         for index, count in enumerate(self.compare.counts):
             if count > most:
                 raise ValueError(
-                    f"compare.counts[{index}] must be at most ingredients.count, {most}; got "
-                    f"{count}."
+                    f"compare.counts[{index}] must be at most {of}, {most}; got {count}."
                 )
         return self
+
+    def _fits_tasks(self) -> None:
+        """What has no meaning with tasks is refused, not ignored."""
+        refuse_tasks(self.tasks)
+        made, wanted = self.ingredients, self.compare
+        idle = {
+            "data": self.data is not None,
+            "sweep.data": bool(self.sweep.data),
+            "ingredients.count": "count" in made.model_fields_set,
+            "ingredients.vary": "vary" in made.model_fields_set,
+            "ingredients.part": made.part is not None,
+            "ingredients.pretrain.part": made.pretrain is not None and made.pretrain.part,
+            "compare.subsets": "subsets" in wanted.model_fields_set,
+            "compare.margin": "margin" in wanted.model_fields_set,
+        }
+        for name in (name for name, is_given in idle.items() if is_given):
+            raise ValueError(f"{name} has no meaning with tasks: leave it out.")
+        if made.share == "none" and made.pretrain:
+            raise ValueError("ingredients.pretrain: tasks with share: none start from nothing.")
+        if made.heads == "frozen" and not self.knows_heads:
+            raise ValueError("ingredients.heads: frozen ones need a pretrain that trains them.")
+        if any(count < 2 for count in wanted.counts):
+            raise ValueError("compare.counts must be at least 2 with tasks.")
+        for index, column in enumerate(wanted.methods):
+            if isinstance(column, str) and column not in ACROSS_TASKS:
+                raise ValueError(
+                    f"compare.methods[{index}]: '{column}' is of networks of one task; with tasks "
+                    f"give merge methods, or {' or '.join(ACROSS_TASKS)}."
+                )
 
     @property
     def seeds(self) -> range:
         """The seed of each pool."""
         return range(self.seed, self.seed + self.compare.seeds)
+
+    @property
+    def members(self) -> int:
+        """Ingredients of a pool."""
+        return len(self.tasks) or self.ingredients.count
+
+    @property
+    def knows_heads(self) -> bool:
+        """Whether the shared start of tasks has heads that mean something."""
+        return self.pretraining is not None or all(task.head for task in self.tasks)
 
     @property
     def pretraining(self) -> Pretraining | None:
@@ -242,7 +283,17 @@ class Experiment(Section):
         plain["compare"]["methods"] = methods
         if not self.split.domains:  # files that were trained before there was the key have none
             del plain["split"]["domains"]
+        if self.tasks:  # what has no meaning with them would not be read back
+            for section, keys in _IDLE.items():
+                plain[section] = {k: v for k, v in plain[section].items() if k not in keys}
+        else:
+            del plain["tasks"]
+            for key in ("heads", "private"):
+                del plain["ingredients"][key]
         return {key: value for key, value in plain.items() if value is not None}
+
+
+_IDLE = {"ingredients": ("count", "vary"), "compare": ("subsets", "margin")}
 
 
 def _plain(value: object) -> object:

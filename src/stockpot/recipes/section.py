@@ -30,7 +30,7 @@ class Section(BaseModel):
         return cast(object, data)
 
 
-def _within(kind: type[float] | type[int] | type[bool], *bounds: Gt | Ge | Lt | Le):
+def within(kind: type[float] | type[int] | type[bool], *bounds: Gt | Ge | Lt | Le):
     """A check of one number that says its bounds as the fields of methods do."""
     spec = FieldSpec("", kind, bounds, (), False)
 
@@ -51,17 +51,17 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-Switch = Annotated[bool, _within(bool)]
-Count = Annotated[int, _within(int, Ge(1), Le(100_000))]
-Index = Annotated[int, _within(int, Ge(0), Le(2**31))]
-Seed = Annotated[int, _within(int, Ge(0), Lt(2**63))]
-Positive = Annotated[float, _within(float, Gt(0))]
-NotNegative = Annotated[float, _within(float, Ge(0))]
-Part = Annotated[float, _within(float, Gt(0), Lt(1))]
+Switch = Annotated[bool, within(bool)]
+Count = Annotated[int, within(int, Ge(1), Le(100_000))]
+Index = Annotated[int, within(int, Ge(0), Le(2**31))]
+Seed = Annotated[int, within(int, Ge(0), Lt(2**63))]
+Positive = Annotated[float, within(float, Gt(0))]
+NotNegative = Annotated[float, within(float, Ge(0))]
+Part = Annotated[float, within(float, Gt(0), Lt(1))]
 """A fraction that is neither nothing nor all."""
-Share = Annotated[float, _within(float, Ge(0), Le(1))]
+Share = Annotated[float, within(float, Ge(0), Le(1))]
 """A fraction that may be nothing or all."""
-Below1 = Annotated[float, _within(float, Ge(0), Lt(1))]
-Portion = Annotated[float, _within(float, Gt(0), Le(1))]
-Degrees = Annotated[float, _within(float, Ge(0), Le(180))]
+Below1 = Annotated[float, within(float, Ge(0), Lt(1))]
+Portion = Annotated[float, within(float, Gt(0), Le(1))]
+Degrees = Annotated[float, within(float, Ge(0), Le(180))]
 Text = Annotated[StrictStr, Field(min_length=1)]

@@ -16,7 +16,7 @@ from ...checkpoints.untrusted import shown
 from ..collection import Collection
 from ..dataset import Dataset
 from ..labels import classes_of, flags, numbered
-from ..options import Size
+from ..options import Channels, Size
 from ..pictures import read_images
 from ..sources import absent, damaged, folder_at
 from ..strict_json import read_json
@@ -44,8 +44,9 @@ def emoji(
     vendor: Literal["google", "twitter", "both"] = "both",
     size: Size = 32,
     labels: Literal["category", "multi"] = "category",
+    channels: Channels = 3,
 ) -> Collection:
-    """About 1,900 emoji in colour per vendor; no official parts.
+    """About 1,900 emoji per vendor; no official parts.
 
     `labels: category` is one of nine: activities, flags, food, objects and so on. `labels: multi`
     gives each emoji several labels that emoji.json states: its category, its subcategory where at
@@ -60,6 +61,7 @@ def emoji(
         vendor: whose drawings.
         size: pixels along a side; they are drawn at 64, on white here.
         labels: one category, or several labels.
+        channels: 3 for colour, 1 for grey.
 
     Source: npm emoji-datasource-google (Noto, Apache-2.0) and -twitter (Twemoji, CC-BY 4.0).
     """
@@ -75,7 +77,7 @@ def emoji(
         for number, item in enumerate(known)
         if one in item.drawn_by
     ]
-    inputs = read_images("emoji", [file for _, _, file in drawn], size=size, channels=3)
+    inputs = read_images("emoji", [file for _, _, file in drawn], size=size, channels=channels)
     classes, of_each = _labels(known, labels)
     numbers = torch.tensor([number for number, _, _ in drawn])
     domain = torch.tensor([place for _, place, _ in drawn])
