@@ -112,7 +112,7 @@ def test_progress_only_grows_and_ends_at_the_whole(ran):
 def test_what_is_finished_is_never_trained_again(ran, monkeypatch):
     experiment, out, _, _ = ran
     before = files(out)
-    monkeypatch.setattr("stockpot.training.jobs.fit", None)
+    monkeypatch.setattr("stockpot.training.work.fit", None)
     pools = train_experiment(experiment, out)
     assert files(out) == before
     assert pools[0].kept[0].selection_score == record(pools[0].kept[0].path)["selection_score"]
@@ -155,7 +155,7 @@ def test_what_is_wrong_with_any_cell_is_said_before_a_byte_is_written(small, tmp
 
 def test_changed_data_are_named(ran, monkeypatch):
     experiment, out, _, _ = ran
-    monkeypatch.setattr("stockpot.training.cell._digest", lambda *parts: "other")
+    monkeypatch.setattr("stockpot.training.cell.digest_of", lambda *parts: "other")
     _opened.cache_clear()
     try:
         with pytest.raises(OutputError, match=r"was made otherwise: data_digest was .* is 'other'"):

@@ -21,6 +21,7 @@ from .subsets import OnlyClasses as OnlyClasses
 from .subsets import OnlyDomain as OnlyDomain
 from .subsets import Skew as Skew
 from .subsets import of_domains as of_domains
+from .transforms import Channels as Channels
 from .transforms import Invert as Invert
 from .transforms import Resize as Resize
 from .transforms import Rotate as Rotate

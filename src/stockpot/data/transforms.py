@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor
 
+from ..errors import FieldError, StockpotError
 from ..fields import check_fields
 from .dataset import Dataset
 from .pixels import changed, check_unit_range
@@ -50,6 +51,40 @@ class Resize:
             return F.interpolate(square_NCHW, size, mode="bilinear", antialias=True)
 
         return changed(data, resized)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """Make images grey, or give grey ones three equal channels.
+
+    Grey is 0.299 red + 0.587 green + 0.114 blue.
+
+    Attributes:
+        count: 1 or 3.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or self.count not in (1, 3):
+            raise FieldError(f"channels: count must be 1 or 3; got {self.count!r:.80}.")
+
+    def __call__(self, data: Dataset) -> Dataset:
+        """The same samples; as they are where they have so many channels.
+
+        Raises:
+            StockpotError: for images of neither 1 nor 3 channels.
+        """
+        if not data.is_text and data.in_channels == self.count:
+            return data
+        if not data.is_text and data.in_channels not in (1, 3):
+            raise StockpotError(
+                f"'{data.name}' has images of {data.in_channels} channels, not of 1 or 3."
+            )
+        if self.count == 3:
+            return changed(data, lambda images_NCHW: images_NCHW.expand(-1, 3, -1, -1).clone())
+        weights_C11 = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        return changed(data, lambda images_NCHW: (images_NCHW * weights_C11).sum(1, keepdim=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,10 @@ from .builtin import NETWORKS as NETWORKS
 from .builtin import build as build
 from .cost import NetworkCost as NetworkCost
 from .cost import cost_of as cost_of
+from .multitask import MultiTask as MultiTask
+from .multitask import load_shared as load_shared
+from .multitask import load_task as load_task
+from .multitask import private_names as private_names
 from .network import Network as Network
 from .sources import NetworkSpec as NetworkSpec
 from .sources import open_network as open_network
@@ -13,4 +17,5 @@ from .statistics import has_batch_norm as has_batch_norm
 from .statistics import reestimate_batch_norm as reestimate_batch_norm
 from .weights import load_body as load_body
 from .weights import load_weights as load_weights
+from .weights import save_state as save_state
 from .weights import save_weights as save_weights

@@ -26,7 +26,11 @@ def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str]) ->
 
     Equal weights and text give equal bytes, which safetensors' own writer does not promise.
     """
-    state: dict[str, Tensor] = network.state_dict()
+    save_state(network.state_dict(), path, metadata)
+
+
+def save_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """The same for tensors by name."""
     tensors = (OutputTensor(name, one.dtype, tuple(one.shape)) for name, one in state.items())
     (shard,) = single_file(tensors, path.name, {"format": "pt", **metadata})
     partial = path.with_name(path.name + ".partial")
@@ -54,8 +58,13 @@ def load_weights(network: Net, path: Path) -> Net:
         CheckpointError: where the checkpoint cannot be read, or its names, shapes or kinds of
             numbers are not the network's; differences are named, up to twenty.
     """
+    return put_weights(network, read_checkpoint(path).entries, path)
+
+
+def put_weights(network: Net, entries: Mapping[str, TensorEntry], path: Path) -> Net:
+    """`load_weights` of what was found at `path`."""
     state: dict[str, Tensor] = network.state_dict()
-    found = _with_tied(state, read_checkpoint(path).entries)
+    found = _with_tied(state, entries)
     _require_fit(network, state, found, path)
     network.load_state_dict({name: entry.load() for name, entry in found.items()})
     return network

@@ -1,6 +1,7 @@
 """One network on one data set, opened: what every job of a cell needs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,10 +53,11 @@ def _opened(text: str) -> tuple[Splits, str]:
     spec, wanted, seed = json.loads(text)
     seed = seed if wanted["seed"] is None else wanted["seed"]
     splits = split(load(spec), **(wanted | {"seed": seed}))
-    return splits, _digest(splits.train, splits.selection)
+    return splits, digest_of(splits.train, splits.selection)
 
 
-def _digest(*parts: Dataset) -> str:
+def digest_of(*parts: Dataset) -> str:
+    """BLAKE3 of inputs and labels."""
     hasher = blake3()
     for part in parts:
         for tensor in (part.inputs, part.labels):
@@ -64,10 +66,9 @@ def _digest(*parts: Dataset) -> str:
     return hasher.hexdigest()
 
 
-def state_digest(network: nn.Module) -> str:
+def state_digest(state: Mapping[str, Tensor]) -> str:
     """BLAKE3 of every tensor of a network, with its name, dtype and shape."""
     hasher = blake3()
-    state: dict[str, Tensor] = network.state_dict()
     for name, tensor in state.items():
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         hasher.update(_bytes(tensor))

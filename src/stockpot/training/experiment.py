@@ -15,7 +15,9 @@ from ..recipes.experiment import Experiment
 from .cell import Cell, open_cell
 from .devices import Device, pick_device
 from .folder import list_pools, run_folder
-from .jobs import BASE, Job, Made
+from .job import BASE, Job, Made
+from .phases import JOINT, Which
+from .tasks import open_tasks
 from .workers import carry_out
 
 PoolProgress = Callable[[str, float], None]
@@ -31,6 +33,7 @@ class Trained:
         path: the file.
         selection_score: on the selection split.
         selection_metric: what that is: accuracy, or auroc.
+        splits: what it was trained, and is judged, on.
         build: a new network of its kind.
     """
 
@@ -38,6 +41,7 @@ class Trained:
     path: Path
     selection_score: float
     selection_metric: str
+    splits: Splits
     build: Callable[[], nn.Module]
 
     @property
@@ -54,21 +58,29 @@ class Pool:
         seed: the pool's.
         cell: the cell of the sweep; '' without one.
         network_spec: what the experiment calls the network.
-        data: what it calls the data.
-        splits: train, selection and test; the same for every pool of the cell.
-        kept: the ingredients.
+        data: what it calls the data; None with tasks.
+        kept: the ingredients; with tasks one for each, of its name.
         base: file of the start that they share, or None where they share none.
-        build: a new network of their kind, in evaluation mode.
+        joint: file of the network that was trained on all tasks, or None without tasks.
     """
 
     seed: int
     cell: str
     network_spec: Spec
-    data: Spec
-    splits: Splits
+    data: Spec | None
     kept: Sequence[Trained]
     base: Path | None
-    build: Callable[[], nn.Module]
+    joint: Path | None
+
+    @property
+    def splits(self) -> Splits:
+        """Train, selection and test of the first ingredient: of all of them, without tasks."""
+        return self.kept[0].splits
+
+    @property
+    def build(self) -> Callable[[], nn.Module]:
+        """A new network of the first ingredient's kind, in evaluation mode."""
+        return self.kept[0].build
 
 
 def train_experiment(
@@ -82,10 +94,10 @@ def train_experiment(
     """Train every pool of every cell into `out`, or go on where an earlier run ended.
 
     Writes OUT/[CELL/]pool-SEED/ with base.safetensors (where ingredients share a start) and
-    ingredient-NN.safetensors, each with its configuration and score in its metadata entry
-    `stockpot.ingredient`, and OUT/experiment.json. What is unfinished is in OUT/work. The same
-    experiment gives the same bytes on one machine's CPU, with any number of workers, broken off or
-    not.
+    ingredient-NN.safetensors (with tasks: TASK.safetensors and joint.safetensors), each with its
+    configuration and score in its metadata entry `stockpot.ingredient`; and OUT/experiment.json.
+    What is unfinished is in OUT/work. The same experiment gives the same bytes on one machine's
+    CPU, with any number of workers, broken off or not.
 
     Args:
         experiment: what to train.
@@ -104,19 +116,24 @@ def train_experiment(
     cells = dict(experiment.cells())
     jobs = _jobs(cells, experiment, out, place)
     for one in cells.values():
-        open_cell(one).network(0)  # what is wrong with any cell is said before the first is trained
+        _open(one, one.members)  # what is wrong with any is said before the first is trained
     with run_folder(out, experiment):
         made = carry_out(jobs, workers, _Share(jobs, progress).tell)
-        opened = {name: open_cell(one) for name, one in cells.items()}
+        opened = {name: _open(one, one.members) for name, one in cells.items()}
         pools = _pools(opened, made, experiment)
         list_pools(out, experiment, [_listed(pool, made, out) for pool in pools], complete=True)
     return pools
 
 
 def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: str) -> list[Job]:
-    """Of each pool the start that is shared, if one is, and then the ingredients."""
-    indices: list[int | None] = list(range(whole.ingredients.count))
-    if whole.ingredients.share != "none":
+    """Of each pool the start that is shared, if one is, and then the ingredients.
+
+    With tasks there always is one, for the joint network, which takes longest and comes next.
+    """
+    indices: list[Which] = list(range(whole.members))
+    if whole.tasks:
+        indices[:0] = [None, JOINT]
+    elif whole.ingredients.share != "none":
         indices.insert(0, None)
     return [
         Job(experiment=one, cell=name, pool=seed, index=index, out=out, device=device)
@@ -131,7 +148,7 @@ class _Share:
 
     def __init__(self, jobs: Sequence[Job], progress: PoolProgress | None) -> None:
         self._jobs, self._progress = jobs, progress
-        self._epochs = [job.epochs for job in jobs]
+        self._epochs = [job.effort for job in jobs]
         self._done = [0.0] * len(jobs)
 
     def tell(self, number: int, part: float) -> None:
@@ -142,7 +159,18 @@ class _Share:
             self._progress(f"training {self._jobs[number].title}", done)
 
 
-def _pools(cells: dict[str, Cell], made: Sequence[Made], whole: Experiment) -> list[Pool]:
+def _open(experiment: Experiment, members: int) -> list[Cell]:
+    """What each member of a pool is trained on, in their order; a network of each was opened."""
+    if not experiment.tasks:
+        cell = open_cell(experiment)
+        cell.network(0)
+        return [cell] * members
+    tasks = open_tasks(experiment)
+    tasks.together({task: cell.network(0) for task, cell in tasks.cells.items()})
+    return list(tasks.cells.values())
+
+
+def _pools(cells: dict[str, list[Cell]], made: Sequence[Made], whole: Experiment) -> list[Pool]:
     return [
         _pool(
             name, cell, seed, [one for one in made if (one.job.cell, one.job.pool) == (name, seed)]
@@ -152,28 +180,28 @@ def _pools(cells: dict[str, Cell], made: Sequence[Made], whole: Experiment) -> l
     ]
 
 
-def _pool(name: str, cell: Cell, seed: int, made: Sequence[Made]) -> Pool:
-    build = partial(cell.network, 0)  # the seed of weights that are replaced
+def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[Made]) -> Pool:
     paths = {one.job.name: one.job.path for one in made}
+    experiment = made[0].job.experiment
+    ingredients = [one for one in made if isinstance(one.job.index, int)]
     return Pool(
         seed=seed,
         cell=name,
-        network_spec=cell.experiment.network,
-        data=cell.experiment.data,
-        splits=cell.splits,
+        network_spec=experiment.network,
+        data=experiment.data,
         kept=[
             Trained(
                 one.job.name,
                 one.job.path,
                 one.record["selection_score"],
                 one.record["selection_metric"],
-                build,
+                cell.splits,
+                partial(cell.network, 0),  # the seed of weights that are replaced
             )
-            for one in made
-            if one.job.index is not None
+            for one, cell in zip(ingredients, cells, strict=True)
         ],
         base=paths.get(BASE),
-        build=build,
+        joint=paths.get(JOINT),
     )
 
 
@@ -184,6 +212,7 @@ def _listed(pool: Pool, made: Sequence[Made], out: Path) -> dict[str, Any]:
         "cell": pool.cell,
         "seed": pool.seed,
         "base": str(pool.base.relative_to(out)) if pool.base else None,
+        **({"joint": str(pool.joint.relative_to(out))} if pool.joint else {}),
         "ingredients": [
             {"path": str(one.path.relative_to(out)), **records[one.path]} for one in pool.kept
         ],

@@ -5,8 +5,10 @@ Shapes: N samples, B samples of a batch, L classes.
 
 import copy
 import math
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,23 @@ from .saves import Save, State
 Net = TypeVar("Net", bound=nn.Module)
 Progress = Callable[[float], None]
 """Called with the fraction done, in (0, 1]."""
+
+
+class Lessons(Protocol):
+    """What a network is fitted to, batch by batch."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of the whole fit."""
+        ...
+
+    def batches(self, epoch: int, order: torch.Generator, /) -> Iterable[Tensor]:
+        """Positions of the samples of each batch of an epoch; `order` is what may be drawn from."""
+        ...
+
+    def loss(self, network: nn.Module, index_B: Tensor, device: torch.device) -> Tensor:
+        """Of one batch."""
+        ...
 
 
 def fit(
@@ -59,10 +78,25 @@ def fit(
         StockpotError: where the data are empty or the loss stops being finite.
         OutputError: where `save` holds an epoch of another fit.
     """
-    _refuse_useless(data, augment)
+    refuse_useless(data, augment)
+    wanted = data.labels if targets is None else targets
+    steps = how.epochs * batches_of(data, how.batch_size, has_batch_norm(start))
+    lessons = _Lessons(data, wanted, how, augment, steps)
+    return follow(start, lessons, how, device=device, save=save, progress=progress)
+
+
+def follow(
+    start: Net,
+    lessons: Lessons,
+    how: Fit,
+    *,
+    device: str = "cpu",
+    save: Save | None = None,
+    progress: Progress | None = None,
+) -> Net:
+    """`fit` for any lessons."""
     with steady(device), seeded(how.seed):
-        wanted = data.labels if targets is None else targets
-        run = _Run(copy.deepcopy(start), data, wanted, how, augment, torch.device(device))
+        run = _Run(copy.deepcopy(start), lessons, how, torch.device(device))
         done = run.resume(save.read()) if save else 0
         for epoch in range(done, how.epochs):
             run.learn(epoch)
@@ -76,33 +110,17 @@ def fit(
 class _Run(Generic[Net]):
     """A fit in progress: everything that the next epoch depends on."""
 
-    def __init__(
-        self,
-        network: Net,
-        data: Dataset,
-        targets: Tensor,
-        how: Fit,
-        augment: Augment | None,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, network: Net, lessons: Lessons, how: Fit, device: torch.device) -> None:
         self.network = network.to(device).train()
-        self._targets = targets
-        self._data, self._how, self._augment, self._device = data, how, augment, device
-        self._batches = _batches(data, how.batch_size, has_batch_norm(network))
+        self._lessons, self._how, self._device = lessons, how, device
         self._optimiser = optimiser_of(self.network.parameters(), how)
-        self._schedule = schedule_of(self._optimiser, how, how.epochs * self._batches)
-        seed = how.seed if how.order == -1 else how.order
-        self._order = torch.Generator().manual_seed(seed)
-        wanted = how.precision == "bfloat16"
-        self._mixed = wanted or (how.precision == "auto" and device.type == "cuda")
+        self._schedule = schedule_of(self._optimiser, how, lessons.steps)
+        self._order = torch.Generator().manual_seed(order_seed(how))
 
     def learn(self, epoch: int) -> None:
         """One pass over the data."""
-        order_N = torch.randperm(len(self._data), generator=self._order)
-        for batch in range(self._batches):
-            first = batch * self._how.batch_size
-            index_B = order_N[first : first + self._how.batch_size]
-            loss = self._loss(index_B)
+        for index_B in self._lessons.batches(epoch, self._order):
+            loss = self._lessons.loss(self.network, index_B, self._device)
             _refuse_divergence(loss, epoch, self._how)
             self._optimiser.zero_grad()
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -110,16 +128,6 @@ class _Run(Generic[Net]):
                 nn.utils.clip_grad_norm_(self.network.parameters(), self._how.clip)
             self._optimiser.step()
             self._schedule.step()
-
-    def _loss(self, index_B: Tensor) -> Tensor:
-        inputs = self._data.batch(index_B).to(self._device)
-        targets = self._targets[index_B].to(self._device)
-        if self._augment:
-            inputs = self._augment(inputs)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
-            logits_BL = self.network(inputs)
-        several = self._data.is_multilabel
-        return loss_of(logits_BL.float(), targets, self._how.label_smoothing, several=several)
 
     def state(self, done: int) -> State:
         """What the rest depends on, `done` epochs being behind."""
@@ -148,6 +156,52 @@ class _Run(Generic[Net]):
         return state.done
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lessons:
+    """One data set, all of it in each epoch, in an order that is drawn each time."""
+
+    data: Dataset
+    targets: Tensor
+    how: Fit
+    augment: Augment | None
+    steps: int
+
+    def batches(self, _epoch: int, order: torch.Generator, /) -> Iterable[Tensor]:
+        """All samples in an order that is drawn now."""
+        order_N = torch.randperm(len(self.data), generator=order)
+        size = self.how.batch_size
+        return (order_N[at * size : (at + 1) * size] for at in range(self.steps // self.how.epochs))
+
+    def loss(self, network: nn.Module, index_B: Tensor, device: torch.device) -> Tensor:
+        """Against the targets."""
+        inputs = inputs_of(self.data, index_B, self.augment, device)
+        targets = self.targets[index_B].to(device)
+        with precision(self.how, device):
+            logits_BL = network(inputs)
+        several = self.data.is_multilabel
+        return loss_of(logits_BL.float(), targets, self.how.label_smoothing, several=several)
+
+
+def inputs_of(
+    data: Dataset, index_B: Tensor, augment: Augment | None, device: torch.device
+) -> Tensor:
+    """A batch on its device, changed at random where that is asked for."""
+    inputs = data.batch(index_B).to(device)
+    return augment(inputs) if augment else inputs
+
+
+def precision(how: Fit, device: torch.device) -> AbstractContextManager[object]:
+    """In which a forward pass computes as `how` says."""
+    wanted = how.precision == "bfloat16"
+    mixed = wanted or (how.precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed)
+
+
+def order_seed(how: Fit) -> int:
+    """Of the order of the data."""
+    return how.seed if how.order == -1 else how.order
+
+
 def loss_of(
     logits_BL: Tensor, targets: Tensor, smoothing: float = 0.0, *, several: bool = False
 ) -> Tensor:
@@ -164,7 +218,7 @@ def loss_of(
     return F.binary_cross_entropy_with_logits(logits_BL, target_BL)
 
 
-def _batches(data: Dataset, size: int, has_statistics: bool) -> int:
+def batches_of(data: Dataset, size: int, has_statistics: bool) -> int:
     """Batches of an epoch; without a last one of a single sample, where it has no statistics."""
     count = math.ceil(len(data) / size)
     if not has_statistics:
@@ -177,7 +231,8 @@ def _batches(data: Dataset, size: int, has_statistics: bool) -> int:
     return count - (len(data) % size == 1)
 
 
-def _refuse_useless(data: Dataset, augment: Augment | None) -> None:
+def refuse_useless(data: Dataset, augment: Augment | None) -> None:
+    """Refuse data without a sample, and text that is to be changed as images are."""
     if not len(data):
         raise StockpotError(f"'{data.name}' holds no samples to fit to.")
     if augment and data.inputs.ndim != 4:

@@ -7,7 +7,7 @@ changes no other draw.
 import hashlib
 import random
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..data import Skew, Transform
 from ..recipes.experiment import Experiment
@@ -15,6 +15,12 @@ from ..recipes.schooling import DataPart, Schooling
 from .augment import Augment
 from .how import Fit
 from .parts import Domains
+
+JOINT = "joint"
+"""The network that is trained on all tasks at once."""
+
+Which = int | Literal["joint"] | None
+"""An ingredient; the joint network of tasks; or the start that all of a pool share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +48,21 @@ class Phase:
         }
 
 
-def phases(experiment: Experiment, pool: int, index: int | None) -> tuple[Phase, ...]:
+def phases(experiment: Experiment, pool: int, index: Which) -> tuple[Phase, ...]:
     """The phases of one network, in order.
 
     Args:
         experiment: of one cell.
         pool: the pool's seed.
-        index: of the ingredient; None for the start that all of them share.
+        index: which ingredient, or other network of the pool.
     """
     made = experiment.ingredients
     if index is None:
         first = experiment.pretraining
         return (_phase("pretrain", first, derived(pool, "pretrain")),) if first else ()
+    if experiment.tasks:
+        return (_task_phase(experiment, pool, index),)
+    assert index != JOINT
     own: list[Phase] = []
     if made.share == "none" and made.pretrain:
         own.append(_phase("pretrain", made.pretrain, derived(pool, "pretrain", index)))
@@ -64,7 +73,24 @@ def phases(experiment: Experiment, pool: int, index: int | None) -> tuple[Phase,
     return (*own, _phase("train", made.model_copy(update=changes), seed, order))
 
 
-def start_seed(experiment: Experiment, pool: int, index: int | None) -> int:
+def passes(experiment: Experiment, index: Which) -> dict[str, int]:
+    """How often each task's data are gone through where they are trained on together."""
+    first = experiment.pretraining
+    common = first.epochs if index is None and first else experiment.ingredients.epochs
+    own = {task.name: None if index is None else task.epochs for task in experiment.tasks}
+    return {name: epochs or common for name, epochs in own.items()}
+
+
+def _task_phase(experiment: Experiment, pool: int, index: int | Literal["joint"]) -> Phase:
+    """Seeds are of a task's name, so that the order of tasks changes no draw."""
+    times = passes(experiment, index)
+    name = JOINT if index == JOINT else experiment.tasks[index].name
+    epochs = max(times.values()) if index == JOINT else times[name]
+    seeds = derived(pool, "train", name), derived(pool, "order", name)
+    return _phase("train", experiment.ingredients.model_copy(update={"epochs": epochs}), *seeds)
+
+
+def start_seed(experiment: Experiment, pool: int, index: Which) -> int:
     """Of a network's random weights: one for all, or one for each where they share nothing."""
     if experiment.ingredients.share == "none":
         return derived(pool, "start", str(index))

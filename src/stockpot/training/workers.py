@@ -17,7 +17,8 @@ import torch
 
 from ..errors import StockpotError
 from ..networks.reproducible import one_thread
-from .jobs import Job, Made, make
+from .job import Job, Made
+from .jobs import make
 
 PATIENCE = 20.0
 """Seconds of work left in turn that make it worth starting processes, which takes a few each."""

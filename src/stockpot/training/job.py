@@ -1,0 +1,98 @@
+"""One network of an experiment: a value that any process can carry out, with the same bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..recipes.experiment import Experiment
+from .phases import JOINT, Which, phases
+
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One network that is to be made.
+
+    Attributes:
+        experiment: of its cell.
+        cell: the cell's name; '' without a sweep.
+        pool: the seed of its pool.
+        index: which ingredient it is; None for the start that all of the pool share; or the network
+            that is trained on all tasks.
+        out: the folder of the run.
+        device: where it is trained.
+    """
+
+    experiment: Experiment
+    cell: str
+    pool: int
+    index: Which
+    out: Path
+    device: str
+
+    @property
+    def name(self) -> str:
+        """What tables and its file call it."""
+        if self.index is None:
+            return BASE
+        if self.index == JOINT:
+            return JOINT
+        tasks = self.experiment.tasks
+        return tasks[self.index].name if tasks else f"ingredient-{self.index:02d}"
+
+    @property
+    def title(self) -> str:
+        """What progress calls it."""
+        return " ".join(filter(None, (self.cell, f"pool {self.pool}", self.name)))
+
+    @property
+    def folder(self) -> Path:
+        """Of its pool."""
+        return self.out / self.cell / f"pool-{self.pool}"
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.folder / f"{self.name}.safetensors"
+
+    @property
+    def base(self) -> Path:
+        """The file of the start that its pool shares."""
+        return self.folder / f"{BASE}.safetensors"
+
+    @property
+    def from_base(self) -> bool:
+        """Whether it starts from that."""
+        shares = self.experiment.ingredients.share != "none"
+        return self.index == JOINT or (self.index is not None and shares)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the start that it is made from is there."""
+        return not self.from_base or self.base.exists()
+
+    @property
+    def epochs(self) -> int:
+        """Of all its phases."""
+        return sum(one.how.epochs for one in phases(self.experiment, self.pool, self.index))
+
+    @property
+    def effort(self) -> int:
+        """How long it takes beside others of the run."""
+        all_tasks = self.experiment.tasks and self.index in (None, JOINT)
+        return self.epochs * (len(self.experiment.tasks) if all_tasks else 1)
+
+    def saved(self, phase: str) -> Path:
+        """Where the last finished epoch of a phase is kept."""
+        words = filter(None, (self.cell, f"pool-{self.pool}", self.name, phase))
+        return self.out / "work" / f"{'.'.join(words)}.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished network: its file, and what the file says of it."""
+
+    job: Job
+    record: Mapping[str, Any]
