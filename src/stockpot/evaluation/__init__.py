@@ -1,5 +1,8 @@
 """What networks get right: predictions, ensembles, soups, intervals, tables to be believed."""
 
+from .bodies import Task as Task
+from .bodies import TaskPool as TaskPool
+from .bodies import merge_bodies as merge_bodies
 from .bootstrap import Estimate as Estimate
 from .bootstrap import Resampler as Resampler
 from .bootstrap import over_pools as over_pools
@@ -13,9 +16,8 @@ from .comparison import Cost as Cost
 from .comparison import Decision as Decision
 from .comparison import Row as Row
 from .comparison import Verdict as Verdict
-from .cross_task import Task as Task
+from .cross_task import ALL_TASKS as ALL_TASKS
 from .cross_task import cross_task as cross_task
-from .cross_task import merge_bodies as merge_bodies
 from .custom import metric_called as metric_called
 from .custom import metric_from as metric_from
 from .ensembles import average_head as average_head

@@ -13,7 +13,7 @@ from ..core import Method
 from ..errors import FieldError, StockpotError
 from ..fields import kebab_name, nearest
 from ..methods import METHODS
-from ..methods.catalogue import make_method
+from ..methods.catalogue import make_method, told_apart
 from .ensembles import (
     average_head,
     features_ensemble,
@@ -174,21 +174,22 @@ WITHOUT_TRAINING = tuple(name for name in COLUMNS if name not in ("learned-soup"
 def find_columns(methods: Sequence[str | Method]) -> dict[str, tuple[Column, Method | None]]:
     """Columns by their names in the table, and the merge method where it is one.
 
-    A method value is called by its name; by its repr where two values of one method are compared.
+    Two values of one method are told apart by the fields in which they differ.
 
     Raises:
         FieldError: for an unknown name, or the same column twice.
     """
     found: dict[str, tuple[Column, Method | None]] = {}
-    kinds = [type(one) for one in methods]
-    for one in methods:
-        if isinstance(one, str) and one in COLUMNS:
+    values = [
+        one if one in COLUMNS else _method(one) if isinstance(one, str) else one for one in methods
+    ]
+    names = iter(told_apart([one for one in values if not isinstance(one, str)]))
+    for one in values:
+        if isinstance(one, str):
             name, entry = one, (COLUMNS[one], None)
         else:
-            method = _method(one) if isinstance(one, str) else one
-            name = repr(method) if kinds.count(type(one)) > 1 else kebab_name(type(method))
-            name = kebab_name(type(method)) if isinstance(one, str) else name
-            entry = (merged(name, method), method)
+            name = next(names)
+            entry = (merged(name, one), one)
         if name in found:
             raise FieldError(f"methods: '{name}' stands twice.")
         found[name] = entry

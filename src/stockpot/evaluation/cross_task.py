@@ -1,189 +1,417 @@
-"""Networks of different tasks merged into one body, each task keeping its own head.
+"""Networks of different tasks merged into one body, each task keeping its own head, and judged.
 
-Shapes: K tasks.
+Shapes: R resamples.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
 from ..core import Method
-from ..data import Splits
-from ..engine.merge import merge
-from ..errors import MergeError, StockpotError
-from ..fields import kebab_name
+from ..errors import FieldError, MergeError, StockpotError
 from ..methods import Average
-from .bootstrap import Resampler
-from .comparison import Comparison, Kind, Row
+from ..methods.catalogue import told_apart
+from .bodies import Task, TaskPool, lend_body, merge_bodies
+from .bootstrap import Estimate, Resampler
+from .comparison import Comparison, Kind
+from .custom import metric_called
+from .ensembles import logits_ensemble
+from .facts import covers, non_finite, thread_fact
 from .intervals import Difference
 from .metrics import METRICS, Metric
-from .predictions import BATCH, Tally, predict
+from .predictions import BATCH, Predictions, Tally, predict
 from .scoring import Ledger, Place, Scored, score_predictions
 from .singles import JUDGED, split_of
+from .soups import Reestimate, mend
 from .trial import Entrant
 
+ALL_TASKS = "all-tasks"
+"""What a row's `data` is for the mean over tasks."""
+
+INDIVIDUAL = "individual"
 MERGED = "uniform-soup"
 """What the plain average of bodies is called."""
 
+ENSEMBLE = "logits-ensemble"
+NORMALISED = "normalised"
+"""Begins the name of a metric divided by the individual network's."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """One task: its network in evaluation mode, and its data."""
-
-    name: str
-    network: nn.Module
-    splits: Splits
+Progress = Callable[[str, float], None]
+Seen = Mapping[str, Predictions]
+"""Predictions on each split."""
 
 
 def cross_task(
-    tasks: Sequence[Task],
+    pools: Iterable[TaskPool],
     *,
-    private: Sequence[str] = ("head.*",),
-    methods: Sequence[Method] = (Average(),),
-    base: nn.Module | None = None,
-    baselines: Mapping[str, Mapping[str, nn.Module]] | None = None,
+    counts: Sequence[int] = (),
+    methods: Sequence[str | Method] = (MERGED,),
+    private: Sequence[str] = (),
+    metric: str | None = None,
+    reestimate: Reestimate | None = None,
+    seed: int = 0,
     title: str = "One body for several tasks",
     network: str = "",
     batch_size: int = BATCH,
+    facts: Sequence[tuple[str, str]] = (),
+    progress: Progress | None = None,
 ) -> Comparison:
-    """Merge the tasks' bodies, put each task's own head back, and judge each task on its own data.
+    """Merge tasks' bodies, put each task's own head back, and judge each task on its own data.
 
-    For each task the table has `individual`, its own network; each merge (the plain average is
-    uniform-soup); and each baseline, such as networks that were trained on all tasks jointly. A
-    row's `data` is the task; `differences` compare each merge with the individual networks, over
-    the samples of the task, in the order of the tasks.
+    For each N the first N tasks are merged. The table has `individual`, each task's own network;
+    every merge (the plain average is uniform-soup); `logits-ensemble`, the mean over the N bodies
+    of what they give through the task's head; and each pool's controls. A row's `data` is the task,
+    or `all-tasks` for the mean over the N of them. Beside the metric stands the normalised one,
+    divided by the individual network's: per task, and as the mean over tasks of these quotients.
+
+    Intervals are 95%: pools are resampled, then every task's test samples; tasks that are views of
+    the same samples are resampled together. `differences` are of the means over tasks.
 
     Args:
-        tasks: two or more, with different names.
-        private: globs of the tensors that stay each network's own; the others must have the same
-            names and shapes in all networks.
-        methods: how the bodies are merged.
-        base: what the networks were fine-tuned from, where a method needs it.
-        baselines: for a name in the table, a network for each task.
+        pools: one or more, of the same tasks; they are taken one by one.
+        counts: the N; by default all tasks.
+        methods: merge methods, "uniform-soup" or "logits-ensemble".
+        private: globs of tensors that stay each task's own beside its head, which is found.
+        metric: what is judged by; by default accuracy, or auroc where a sample may have several
+            classes.
+        reestimate: re-estimates batch-norm statistics on the task's own training inputs; adds a row
+            "...:bn" for every network that has any.
+        seed: of methods that draw at random.
         title: of the table.
         network: what it calls the networks.
         batch_size: samples of one forward pass.
+        facts: further ones for a reader.
+        progress: called as work is done.
 
     Raises:
-        StockpotError: where there are no two tasks, a baseline lacks one, nothing is shared or
-            private, or what should be shared differs.
+        StockpotError: where pools, tasks and methods do not fit together, or what should be shared
+            differs.
 
-    Source: the cross-task table of arXiv 2411.09263; private heads as in its discussion.
+    Source: the cross-task table of arXiv 2411.09263; normalised accuracy as in arXiv 2212.04089.
     """
-    _refuse(tasks, baselines or {})
-    contenders: dict[str, tuple[Kind, Mapping[str, nn.Module]]] = {
-        "individual": ("single", {task.name: task.network for task in tasks})
-    }
-    for method in methods:
-        name = MERGED if method == Average() else kebab_name(type(method))
-        if name in contenders:
-            raise StockpotError(f"cross-task: '{name}' stands twice among the methods.")
-        contenders[name] = "merge", merge_bodies(tasks, method, private=private, base=base)
-    for name, networks in (baselines or {}).items():
-        contenders[name] = "control", networks
-    tally = Tally()
-    judged = [_judge(task, contenders, network, batch_size, tally) for task in tasks]
-    merges = [name for name, (kind, _) in contenders.items() if kind == "merge"]
-    differences = tuple(one for _, some in judged for one in some if one.a.split(":")[0] in merges)
-    return Comparison(
-        title=title,
-        rows=tuple(row for rows, _ in judged for row in rows),
-        differences=differences,
-        conclusion=" ".join(f"{one.a} is {one.phrase()}." for one in differences),
-        facts=(
-            ("networks", network),
-            ("tasks", ", ".join(task.name for task in tasks)),
-            ("private tensors", ", ".join(private)),
-            ("intervals", "95%. They cover test samples only."),
-            ("samples run through networks", f"{sum(tally.samples.values()):,}"),
-        ),
+    wanted = _named(methods)
+    run: _Run | None = None
+    for pool in pools:
+        if run is None:
+            run = _Run(
+                pool=pool,
+                counts=tuple(counts) or (len(pool.tasks),),
+                methods=wanted,
+                metric=_metric(pool.tasks, metric),
+                own=pool.own(private),
+                reestimate=reestimate,
+                seed=seed,
+                network=network,
+                batch_size=batch_size,
+                tell=progress or _silent,
+            )
+        run.add(pool)
+    if run is None:
+        raise StockpotError("There is no pool to compare: give one or more.")
+    return run.finish(title, facts)
+
+
+def _silent(_what: str, _done: float) -> None:
+    pass
+
+
+def _named(methods: Sequence[str | Method]) -> dict[str, Method | None]:
+    """Methods by their names in the table; the ensemble is none."""
+    values = [Average() if one == MERGED else one for one in methods]
+    unknown = [one for one in values if isinstance(one, str) and one != ENSEMBLE]
+    if unknown:
+        raise FieldError(f"cross-task: give method values, {MERGED} or {ENSEMBLE}; got {unknown}.")
+    merges = [one for one in values if isinstance(one, Method)]
+    names = iter(told_apart(merges))
+    found: dict[str, Method | None] = {}
+    for one in values:
+        name = ENSEMBLE if isinstance(one, str) else next(names)
+        name = MERGED if one == Average() else name
+        if name in found:
+            raise FieldError(f"cross-task: '{name}' stands twice among the methods.")
+        found[name] = None if isinstance(one, str) else one
+    return found
+
+
+def _metric(tasks: Sequence[Task], name: str | None) -> Metric:
+    usual = {"auroc" if one.splits.test.is_multilabel else "accuracy" for one in tasks}
+    if name is None and len(usual) > 1:
+        raise StockpotError(
+            "cross-task: some tasks have one class a sample and some several, and there is no mean "
+            "of accuracy and auroc: name one metric for all."
+        )
+    found = metric_called(name or usual.pop())
+    if found.value is None:
+        raise FieldError(f"metric {found.name} runs networks itself; give one of predictions.")
+    return found
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Run:
+    """All results so far; `pool` is the first of them, which says what the tasks are."""
+
+    pool: TaskPool
+    counts: tuple[int, ...]
+    methods: Mapping[str, Method | None]
+    metric: Metric
+    own: frozenset[str]
+    reestimate: Reestimate | None
+    seed: int
+    network: str
+    batch_size: int
+    tell: Progress
+    tally: Tally = field(default_factory=Tally)
+    seeds: list[int] = field(default_factory=list[int])
+    ledgers: dict[str, Ledger] = field(default_factory=dict[str, Ledger])
+    resamplers: dict[str, Mapping[str, Resampler]] = field(
+        default_factory=dict[str, Mapping[str, Resampler]]
     )
 
-
-def merge_bodies(
-    tasks: Sequence[Task],
-    method: Method,
-    *,
-    private: Sequence[str] = ("head.*",),
-    base: nn.Module | None = None,
-) -> dict[str, nn.Module]:
-    """For each task a new network: the merged body, and that task's private tensors.
-
-    Raises:
-        MergeError: where nothing is shared or private, or what should be shared differs.
-    """
-    bodies = [_body(task.network.state_dict(), private) for task in tasks]
-    for task, body in zip(tasks, bodies, strict=True):
-        if not body or len(body) == len(task.network.state_dict()):
-            raise MergeError(
-                f"cross-task: {', '.join(private)} makes {'all' if not body else 'none'} of "
-                f"{task.name}'s tensors private; give globs of the names of its head."
+    def __post_init__(self) -> None:
+        tasks = self.pool.tasks
+        if len(set(self.counts)) < len(self.counts) or not (
+            2 <= min(self.counts) <= max(self.counts) <= len(tasks)
+        ):
+            raise FieldError(
+                f"counts must differ and lie in 2 to {len(tasks)}, the number of tasks; got "
+                f"{list(self.counts)}."
             )
-    of_base = None if base is None else _body(base.state_dict(), private)
-    merged = merge(bodies, method, base=of_base if method.needs.base else None)
-    networks: dict[str, nn.Module] = {}
-    for task in tasks:
-        network = copy.deepcopy(task.network)
-        network.load_state_dict(task.network.state_dict() | merged)
-        networks[task.name] = network
-    return networks
+        for name, method in self.methods.items():
+            least, most = method.needs.models if method else (1, None)
+            if min(self.counts) < least or (most is not None and max(self.counts) > most):
+                raise MergeError(
+                    f"{name} merges {least} to {most or 'any number of'} models; counts are "
+                    f"{list(self.counts)}. Leave it out or change the counts."
+                )
+        self.ledgers = {one: Ledger(self.network, one) for one in (ALL_TASKS, *self._names())}
+        self.resamplers = dict(_resamplers(tasks))
 
+    def _names(self) -> list[str]:
+        return [task.name for task in self.pool.tasks]
 
-def _body(state: Mapping[str, Tensor], private: Sequence[str]) -> dict[str, Tensor]:
-    return {
-        name: tensor
-        for name, tensor in state.items()
-        if not any(fnmatchcase(name, glob) for glob in private)
-    }
+    def add(self, pool: TaskPool) -> None:
+        """Everything of one pool."""
+        if [task.name for task in pool.tasks] != self._names() or pool.seed in self.seeds:
+            raise StockpotError("cross-task: pools must have the same tasks and different seeds.")
+        for name, method in self.methods.items():
+            if method and method.needs.base and pool.base is None:
+                raise MergeError(f"{name} needs a base, and the pools have none.")
+        self.seeds.append(pool.seed)
+        self.tell(f"pool {pool.seed}: {len(pool.tasks)} tasks", 0.0)
+        own = {task.name: task.network for task in pool.tasks}
+        fixed: dict[str, Mapping[str, _Judged]] = {}
+        for name, networks in {INDIVIDUAL: own, **pool.controls}.items():
+            kind: Kind = "single" if name == INDIVIDUAL else "control"
+            fixed |= self._judged(name, kind, pool.tasks, networks)
+        lent = _Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self._run)
+        for done, n in enumerate(self.counts):
+            self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
+            place, tasks = Place(n, 0, pool.seed), pool.tasks[:n]
+            for name, judged in [*fixed.items(), *self._merged(pool, tasks, lent)]:
+                self._note(place, name, [judged[task.name] for task in tasks], fixed[INDIVIDUAL])
 
+    def _merged(
+        self, pool: TaskPool, tasks: Sequence[Task], lent: "_Lent"
+    ) -> Iterator[tuple[str, Mapping[str, "_Judged"]]]:
+        for name, method in self.methods.items():
+            if method is None:
+                yield (
+                    name,
+                    {task.name: self._score(task, lent.ensemble(task, tasks)) for task in tasks},
+                )
+                continue
+            networks = merge_bodies(tasks, method, self.own, base=pool.base, seed=self.seed)
+            yield from self._judged(name, "merge", tasks, networks).items()
 
-def _judge(
-    task: Task,
-    contenders: Mapping[str, tuple[Kind, Mapping[str, nn.Module]]],
-    network: str,
-    batch_size: int,
-    tally: Tally,
-) -> tuple[list[Row], list[Difference]]:
-    """Rows of one task, and how each contender differs from the individual network."""
-    usual = "auroc" if task.splits.test.is_multilabel else "accuracy"
-    metrics: list[Metric] = [METRICS[name] for name in dict.fromkeys((usual, "accuracy", "nll"))]
-    resamplers = {split: Resampler(split_of(task.splits, split).originals) for split in JUDGED}
-    ledger, scored = Ledger(network, task.name), dict[str, Scored]()
-    for name, (kind, networks) in contenders.items():
-        seen = {
+    def _judged(
+        self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
+    ) -> dict[str, Mapping[str, "_Judged"]]:
+        """A contender, and a second one with statistics re-estimated where it keeps any."""
+        found: dict[str, dict[str, _Judged]] = {
+            name: {
+                task.name: self._score(task, self._run(task, networks[task.name], name), kind)
+                for task in tasks
+            }
+        }
+        if self.reestimate:
+            mended = f"{name}:bn"
+            found[mended] = {}
+            for task in tasks:
+                network = copy.deepcopy(networks[task.name])
+                if mend(network, task.splits.train, self.reestimate, seed=self.seed):
+                    seen = self._run(task, network, mended)
+                    found[mended] |= {task.name: self._score(task, seen, kind)}
+            if not found[mended]:
+                del found[mended]
+        return {**found}
+
+    def _run(self, task: Task, network: nn.Module, called: str) -> Seen:
+        return {
             split: predict(
-                networks[task.name],
+                network,
                 split_of(task.splits, split),
-                batch_size=batch_size,
-                tally=tally,
-                called=f"{name}/{task.name}",
+                batch_size=self.batch_size,
+                tally=self.tally,
+                called=f"{called}/{task.name}",
             )
             for split in JUDGED
         }
-        entrant = Entrant(method=name, kind=kind, forwards=1, predictions=seen)
-        scored[name] = score_predictions(seen, metrics, resamplers)
-        count = 1 if kind == "single" else len(contenders["individual"][1])
-        ledger.add(Place(count, 0, 0), entrant, scored[name])
-    key = "test", usual
-    own = scored["individual"].scores[key]
-    differences = [
-        Difference(f"{name}:{task.name}", "individual", one.scores[key].minus(own).interval())
-        for name, one in scored.items()
-        if name != "individual"
-    ]
-    return ledger.rows, differences
 
+    def _score(self, task: Task, seen: Seen, kind: Kind = "ensemble") -> "_Judged":
+        usual = ("auroc", "accuracy") if task.splits.test.is_multilabel else ("accuracy",)
+        metrics = (self.metric, *(METRICS[name] for name in (*usual, "nll", "ece")))
+        distinct = tuple({one.name: one for one in metrics}.values())
+        scored = score_predictions(seen, distinct, self.resamplers[task.name])
+        return _Judged(seen, scored, kind, seen["test"].forwards)
 
-def _refuse(tasks: Sequence[Task], baselines: Mapping[str, Mapping[str, nn.Module]]) -> None:
-    names = [task.name for task in tasks]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise StockpotError(
-            f"cross-task: give two or more tasks with different names; got {names}."
+    def _note(
+        self, place: Place, name: str, judged: Sequence["_Judged"], own: Mapping[str, "_Judged"]
+    ) -> None:
+        """A row for each task, and those of the mean over them."""
+        each: list[Scored] = []
+        for task, one in zip(self.pool.tasks, judged, strict=False):
+            scores = dict(one.scored.scores)
+            if self.metric.larger:
+                for split in JUDGED:
+                    key, of_own = (split, self.metric.name), own[task.name].scored.scores
+                    scores[split, f"{NORMALISED} {key[1]}"] = _quotient(scores[key], of_own[key])
+            each.append(Scored(scores, one.scored.non_finite))
+            self.ledgers[task.name].add(place, _entrant(name, judged[0]), each[-1])
+        self.ledgers[ALL_TASKS].add(place, _entrant(name, judged[0]), _mean(each))
+
+    def finish(self, title: str, facts: Sequence[tuple[str, str]]) -> Comparison:
+        """Sum up."""
+        self.tell("done", 1.0)
+        rows = tuple(row for one in self.ledgers.values() for row in (*one.rows, *one.summaries()))
+        differences = tuple(one for n in self.counts for one in self._differences(n))
+        most = max(self.counts)
+        names = self._names()
+        return Comparison(
+            title=title,
+            rows=rows,
+            differences=differences,
+            choices=(),
+            conclusion=self._conclusion(most, [one for one in differences if one.n == most]),
+            facts=(
+                ("network", self.network),
+                ("tasks", "; ".join(_sizes(task) for task in self.pool.tasks)),
+                ("N", f"the first N of {', '.join(names)} are merged and averaged over"),
+                ("each task's own", ", ".join(sorted(self.own)) or "the head alone"),
+                *facts,
+                ("pools", f"{len(self.seeds)}, seeds {', '.join(map(str, self.seeds))}"),
+                ("intervals", f"95%. {covers(len(self.seeds))}"),
+                ("samples run through networks", f"{sum(self.tally.samples.values()):,}"),
+                *non_finite(rows),
+                thread_fact(),
+            ),
         )
-    for name, networks in baselines.items():
-        missing = [task for task in names if task not in networks]
-        if missing:
-            raise StockpotError(f"cross-task: baseline '{name}' has no network for {missing}.")
+
+    def _differences(self, n: int) -> Iterator[Difference]:
+        """Of each contender less the individual networks, and of merges less the joint one."""
+        ledger, key = self.ledgers[ALL_TASKS], ("test", self.metric.name)
+        there = ledger.methods(n)
+        controls = [name for name in self.pool.controls if name != "base"]
+        pairs = [(a, INDIVIDUAL) for a in there if a != INDIVIDUAL]
+        pairs += [(a, b) for b in controls for a in there if a.removesuffix(":bn") in self.methods]
+        for a, b in pairs:
+            gap = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
+            yield Difference(a, b, gap.interval(), n)
+
+    def _conclusion(self, n: int, differences: Sequence[Difference]) -> str:
+        said = [f"{one.a} is {_phrase(one, self.metric)}" for one in differences]
+        return f"Mean {self.metric.name} over {n} tasks: {'; '.join(said)}."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A contender on one task."""
+
+    seen: Seen
+    scored: Scored
+    kind: Kind
+    forwards: int
+
+
+@dataclass(slots=True, eq=False)
+class _Lent:
+    """What each body gives through each head, run when it is first asked for."""
+
+    tasks: Sequence[Task]
+    own: frozenset[str]
+    individual: Mapping[str, _Judged]
+    run: Callable[[Task, nn.Module, str], Seen]
+    known: dict[tuple[str, str], Seen] = field(default_factory=dict[tuple[str, str], Seen])
+
+    def ensemble(self, task: Task, bodies: Sequence[Task]) -> Seen:
+        """Mean over bodies of the logits of one task's head."""
+        found = [self._through(task, body) for body in bodies]
+        return {split: logits_ensemble([one[split] for one in found]) for split in JUDGED}
+
+    def _through(self, task: Task, body: Task) -> Seen:
+        if task.name == body.name:
+            return self.individual[task.name].seen
+        key = task.name, body.name
+        if key not in self.known:
+            network = lend_body(task, body, self.own)
+            self.known[key] = self.run(task, network, f"body of {body.name}")
+        return self.known[key]
+
+
+def _resamplers(tasks: Sequence[Task]) -> Iterator[tuple[str, Mapping[str, Resampler]]]:
+    """For each task's splits; tasks of the same samples share one, others draw by themselves."""
+    known: dict[tuple[str, str, bytes], Resampler] = {}
+    for task in tasks:
+        found: dict[str, Resampler] = {}
+        for split in JUDGED:
+            data = split_of(task.splits, split)
+            key = split, data.name, data.originals.numpy().tobytes()
+            if key not in known:
+                known[key] = Resampler(data.originals, seed=len(known))
+            found[split] = known[key]
+        yield task.name, found
+
+
+def _entrant(name: str, judged: _Judged) -> Entrant:
+    return Entrant(method=name, kind=judged.kind, forwards=judged.forwards)
+
+
+def _mean(each: Sequence[Scored]) -> Scored:
+    """Over tasks, of what all of them have; each task counts the same."""
+    keys = [key for key in each[0].scores if all(key in one.scores for one in each)]
+    return Scored(
+        {key: _mean_estimate([one.scores[key] for one in each]) for key in keys},
+        {split: math.fsum(one.non_finite[split] for one in each) / len(each) for split in JUDGED},
+    )
+
+
+def _mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
+    return Estimate(
+        math.fsum(one.value for one in estimates) / len(estimates),
+        np.mean([one.draws for one in estimates], axis=0),
+        sum(one.units for one in estimates),
+    )
+
+
+def _quotient(a: Estimate, b: Estimate) -> Estimate:
+    """Paired; NaN where the divisor is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value, draws_R = np.divide([a.value], [b.value])[0], a.draws / b.draws
+    draws_R = np.where(np.isfinite(draws_R), draws_R, np.nan)
+    return Estimate(float(value) if b.value else math.nan, draws_R, a.units)
+
+
+def _sizes(task: Task) -> str:
+    parts = (task.splits.train, task.splits.selection, task.splits.test)
+    sizes = ", ".join(f"{len(part):,}" for part in parts)
+    return f"{task.name} ({task.splits.train.num_classes} classes; {sizes})"
+
+
+def _phrase(one: Difference, metric: Metric) -> str:
+    if metric.name in ("accuracy", "auroc"):
+        return one.phrase()
+    at = one.interval
+    return f"{at.value:+.4g} [{at.low:.4g}, {at.high:.4g}] from {one.b}"

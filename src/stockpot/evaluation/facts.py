@@ -43,9 +43,14 @@ def facts_of(
         ),
         ("samples run through networks", f"{sum(tally.samples.values()):,}"),
         *_left_out(splits, views),
-        *_non_finite(rows),
-        ("torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"),
+        *non_finite(rows),
+        thread_fact(),
     )
+
+
+def thread_fact() -> tuple[str, str]:
+    """What computed."""
+    return "torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"
 
 
 def _sizes(splits: Splits) -> str:
@@ -75,7 +80,7 @@ def _one_sided(data: Dataset) -> str:
     return ", ".join(names[one] for one in one_sided(data.labels, data.num_classes))
 
 
-def _non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Methods whose outputs are not all finite, by the worst of their rows."""
     worst: dict[str, float] = {}
     for row in rows:

@@ -87,6 +87,26 @@ def read_method(value: object) -> Method:
     raise FieldError("must be a method's name, or {name: ..., and its fields}.")
 
 
+def told_apart(methods: Sequence[Method]) -> list[str]:
+    """A name for each method: its own, with the fields that tell it from others of its kind.
+
+    Equal values have equal names.
+
+    Example:
+        >>> told_apart([make_method("ties", {}), make_method("interpolate", {"t": 0.3}),
+        ...             make_method("interpolate", {"t": 0.5})])
+        ['ties', 'interpolate(t=0.3)', 'interpolate(t=0.5)']
+    """
+    names: list[str] = []
+    for one in methods:
+        alike = [method_fields(other) for other in methods if type(other) is type(one)]
+        own = method_fields(one)
+        apart = [f"{key}={own[key]}" for key in own if any(f[key] != own[key] for f in alike)]
+        name = kebab_name(type(one))
+        names.append(f"{name}({', '.join(apart)})" if apart else name)
+    return names
+
+
 def required_fields(cls: type[Method]) -> list[str]:
     """Names of the fields that have no default."""
     return [

@@ -1,15 +1,28 @@
 """An experiment from end to end: its pools trained, or found trained, and compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from ..data import named_views
-from ..evaluation import WITHOUT_TRAINING, Comparison, Metric, compare_pools, join, metric_called
+from ..evaluation import (
+    WITHOUT_TRAINING,
+    Comparison,
+    Metric,
+    Task,
+    TaskPool,
+    compare_pools,
+    cross_task,
+    join,
+    metric_called,
+)
 from ..evaluation.given import ingredients_of, reestimation
 from ..evaluation.views import views_of
+from ..networks import load_shared, load_task
 from ..recipes.cells import slug
-from ..recipes.experiment import Experiment
+from ..recipes.experiment import ACROSS_TASKS, Experiment
 from .cell import open_cell
 from .devices import Device
 from .distilling import distil
@@ -74,6 +87,8 @@ def _refuse_views(experiment: Experiment) -> None:
 def _compared(
     cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
 ) -> Comparison:
+    if cell.tasks:
+        return _crossed(cell, pools, progress)
     wanted, first = cell.compare, pools[0]
     return compare_pools(
         [
@@ -99,6 +114,66 @@ def _compared(
         network=slug(cell.network),
         progress=progress,
     )
+
+
+def _crossed(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -> Comparison:
+    wanted, done = cell.compare, -1
+
+    def each() -> Iterator[TaskPool]:
+        """One pool in memory at a time."""
+        nonlocal done
+        for pool in pools:
+            done += 1
+            yield _task_pool(cell, pool)
+
+    def tell(what: str, part: float) -> None:
+        progress(what, (done + part) / len(pools))
+
+    return cross_task(
+        each(),
+        counts=wanted.counts,
+        methods=wanted.methods or ACROSS_TASKS,
+        private=cell.ingredients.private,
+        metric=wanted.metric,
+        reestimate=reestimation(pools[0].build()),
+        seed=cell.seed,
+        network=slug(cell.network),
+        facts=_said_of(cell),
+        progress=tell,
+    )
+
+
+def _task_pool(cell: Experiment, pool: Pool) -> TaskPool:
+    """A pool's networks, read from their files."""
+
+    def of_all(path: Path) -> dict[str, nn.Module]:
+        return {one.name: load_task(one.build(), path, one.name) for one in pool.kept}
+
+    assert pool.base
+    assert pool.joint
+    start = {"base": of_all(pool.base)} if cell.knows_heads else {}
+    shares = cell.ingredients.share != "none"
+    return TaskPool(
+        seed=pool.seed,
+        tasks=[Task(one.name, one.network, one.splits) for one in pool.kept],
+        base=load_shared(pool.base) if shares else None,
+        controls={"joint": of_all(pool.joint), **start},
+    )
+
+
+def _said_of(cell: Experiment) -> list[tuple[str, str]]:
+    made, first = cell.ingredients, cell.pretraining
+    start = f"trained jointly for {first.epochs} epochs" if first else made.share
+    start = f"{made.weights.path}, {start}" if made.weights else start
+    return [
+        ("start", start),
+        ("heads", made.heads),
+        (
+            "joint",
+            "one network trained from the same start on all tasks, at every N; it takes as many "
+            "steps as all tasks' own networks together",
+        ),
+    ]
 
 
 def _schooling(cell: Experiment) -> Fit:
