@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import OutputError
@@ -168,8 +169,14 @@ def print_comparison(result: "Comparison") -> None:
     rows = [row for row in result.summary() if row.split == "test"]
     if not rows:
         raise OutputError("the comparison has no row of the test split.")
+    from ..evaluation.cross_task import ALL_TASKS
+
     metric = rows[0].metric
     shown = [row for row in rows if row.metric == metric]
+    if any(row.data == ALL_TASKS for row in shown):
+        print_tasks(rows, metric)
+        out.print(result.conclusion, highlight=False, markup=False)
+        return
     cells = list(dict.fromkeys((row.network, row.data) for row in shown))
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
@@ -179,6 +186,39 @@ def print_comparison(result: "Comparison") -> None:
         if seen:
             out.print(_parts(metric, seen))
     out.print(result.conclusion, highlight=False, markup=False)
+
+
+def print_tasks(rows: "list[Row]", metric: str) -> None:
+    """Methods down; the mean over tasks and each task across, at the largest N of each network."""
+    from ..evaluation.cross_task import ALL_TASKS, NORMALISED
+
+    quotient = f"{NORMALISED} {metric}"
+    for network in dict.fromkeys(row.network for row in rows):
+        mine = [row for row in rows if row.network == network]
+        most = max(row.n for row in mine)
+        at = {(row.method, row.data, row.metric): row for row in mine if row.n == most}
+        tasks = [name for name in dict.fromkeys(row.data for row in mine) if name != ALL_TASKS]
+        has_quotients = any(key[2] == quotient for key in at)
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1),
+            show_edge=False,
+            title=f"{network}: {most} tasks".removeprefix(": "),
+        )
+        table.add_column(f"{metric} on test", no_wrap=True)
+        for name in ("mean [95%]", *(["normalised"] if has_quotients else []), *tasks, "cost"):
+            table.add_column(escape(name), justify="right")
+        for method in dict.fromkeys(method for method, _, _ in at):
+            mean = at[method, ALL_TASKS, metric]
+            values = [at[method, task, metric] for task in tasks]
+            values[:0] = [at[method, ALL_TASKS, quotient]] if has_quotients else []
+            table.add_row(
+                method,
+                f"{mean.value:.4f} [{mean.low:.4f}, {mean.high:.4f}]",
+                *(f"{one.value:.4f}" for one in values),
+                str(mean.forwards),
+            )
+        out.print(table)
 
 
 def _table(title: str, metric: str, rows: "list[Row]") -> Table:

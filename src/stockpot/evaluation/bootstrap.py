@@ -107,7 +107,7 @@ class Estimate:
 
     def interval(self) -> Interval:
         """The value and the percentile interval of its draws; NaN bounds where there are none."""
-        if not len(self.draws):
+        if not len(self.draws) or bool(np.isnan(self.draws).all()):
             return Interval(self.value, float("nan"), float("nan"))
         tail = (1 - LEVEL) / 2
         low, high = np.nanquantile(self.draws, (tail, 1 - tail))

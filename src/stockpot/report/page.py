@@ -9,6 +9,7 @@ from ..errors import OutputError
 from ..evaluation.comparison import Comparison
 from ..extras import optional
 from . import tables as sheets
+from .across import across_tasks, normalised_results
 from .drawings import drawings
 from .units import readable
 from .view import AVERAGED, view
@@ -164,7 +165,11 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
         _Section(
             "results",
             "Results",
-            (sheets.results(view(comparison)),),
+            _present(
+                across_tasks(comparison),
+                sheets.results(view(comparison)),
+                *normalised_results(comparison),
+            ),
             _present(*sheets.further_results(comparison)),
         ),
         _Section(

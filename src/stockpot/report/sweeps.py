@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
+from ..evaluation.cross_task import INDIVIDUAL
 from .axes import Band, bands, bands_height, dress, legend, panels
 from .styles import TABLE_1, in_order, styles
 from .view import View, cell_of, view
@@ -16,7 +17,7 @@ def plot_networks(result: Comparison, ax: Any = None) -> Any:
     """The metric of each method at the largest N, architecture by architecture.
 
     The methods are those of the paper's Table 1 and the best single network, where there are any of
-    them; otherwise all. Each data set has a panel.
+    them and no individual networks of several tasks; otherwise all. Each data set has a panel.
 
     Args:
         result: a sweep.
@@ -87,6 +88,8 @@ def _largest(shown: View) -> list[Row]:
     most = {cell: max(row.n for row in rows if cell_of(row) == cell) for cell in map(cell_of, rows)}
     main = {*TABLE_1, "single-best"}
     kept = [row for row in rows if row.n == most[cell_of(row)]]
+    if any(row.method == INDIVIDUAL for row in kept):
+        return kept
     return [row for row in kept if row.method in main] or kept
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluation.comparison import Comparison, Cost, Row
+from ..evaluation.cross_task import NORMALISED
 from ..evaluation.intervals import Difference, Interval
 from .confusions import mistakes
 from .decisions import greedy_runs
@@ -75,13 +76,16 @@ def _by_count(shown: View) -> Table:
             *_named(cell, len(names)),
             Entry(str(n), key=n),
             *([_part(seed), _part(subset)] if apart else []),
-            *(_value(found.get((cell, n, seed, subset, method)), shown.unit) for method in methods),
+            *(
+                value_entry(found.get((cell, n, seed, subset, method)), shown.unit)
+                for method in methods
+            ),
         )
         for cell, n, seed, subset in places
     )
     columns = tuple(Entry(readable(name), TABLE_1.get(name, "")) for name in methods)
     caption = (
-        f"{_capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
+        f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it. N is the number of networks that a method was given."
     )
     return Table(_title(shown), caption, (*headings, *columns), lines, names=len(headings))
@@ -94,7 +98,7 @@ def _by_method(shown: View) -> Table:
             Entry(readable(row.method), TABLE_1.get(row.method, "")),
             Entry(str(row.n), key=row.n),
             *([_part(row.seed), _part(row.subset)] if len(rows) > len(_methods(rows)) else []),
-            _value(row, shown.unit),
+            value_entry(row, shown.unit),
             Entry(str(row.forwards), key=row.forwards),
         )
         for row in rows
@@ -108,7 +112,7 @@ def _by_method(shown: View) -> Table:
         Entry("evaluations"),
     )
     caption = (
-        f"{_capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
+        f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it; evaluations are of networks, for one sample."
     )
     return Table(_title(shown), caption, headings, lines)
@@ -118,7 +122,8 @@ def further_results(result: Comparison) -> tuple[Table, ...]:
     """The same of every other metric and split."""
     main = view(result)
     keys = dict.fromkeys((row.metric, row.split) for row in result.overall())
-    others = [key for key in keys if key != (main.metric, main.split)]
+    shown = {(main.metric, main.split), (f"{NORMALISED} {main.metric}", main.split)}
+    others = [key for key in keys if key not in shown]
     others.sort(key=lambda key: key[1] != main.split)
     return tuple(results(view(result, *key)) for key in others)
 
@@ -155,12 +160,12 @@ def _parts(result: Comparison, rows: Sequence[Row], words: str) -> Table | None:
             *_named(place[0], len(naming)),
             Entry(readable(place[4])),
             Entry(str(place[1]), key=place[1]),
-            *(_value(found.get((*place, part)), shown.unit) for part in names),
+            *(value_entry(found.get((*place, part)), shown.unit) for part in names),
         )
         for place in places
     )
     across = (Entry("whole" if one == "all" else readable(one)) for one in names)
-    title = f"{_capital(shown.unit.label())} on each part and view of the test split{words}"
+    title = f"{capital(shown.unit.label())} on each part and view of the test split{words}"
     caption = (
         f"{title}{_better(shown.unit)}, with the 95% interval under it. Nothing was chosen on a "
         "view."
@@ -339,7 +344,8 @@ def interval_words(span: Interval | Row, unit: Unit) -> str:
     return f"{unit.show(span.low)} to {unit.show(span.high)}"
 
 
-def _value(row: Row | None, unit: Unit) -> Entry:
+def value_entry(row: Row | None, unit: Unit) -> Entry:
+    """The value with its interval under it."""
     if row is None:
         return EMPTY
     broken = f"; {100 * row.non_finite:.2g}% not finite" if row.non_finite else ""
@@ -374,12 +380,13 @@ def _key(value: float) -> float | None:
 
 
 def _title(shown: View) -> str:
-    return f"{_capital(shown.unit.label())} on the {shown.split} split"
+    return f"{capital(shown.unit.label())} on the {shown.split} split"
 
 
 def _better(unit: Unit) -> str:
     return f" ({unit.better} is better)" if unit.better == "lower" else ""
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """With a capital letter."""
     return text[:1].upper() + text[1:]

@@ -5,6 +5,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
+from ..evaluation.cross_task import NORMALISED
+
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -82,6 +84,10 @@ _UNITS = {
 
 def unit_of(metric: str) -> Unit:
     """The unit of a metric; a user's own is shown as it is, under its name."""
+    of_own = metric.removeprefix(f"{NORMALISED} ")
+    if of_own != metric:  # a quotient of two values of one unit
+        name = f"normalised {unit_of(of_own).name}"
+        return Unit(name=name, sign="%", gap="points", factor=100, digits=1, better="higher")
     return _UNITS.get(metric) or Unit(name=readable(metric))
 
 

@@ -82,22 +82,23 @@ class _Lessons:
         Each pass over a task has an order of its own, whose seed is of the pass and not of what was
         drawn before, because an epoch may end in the middle of one.
         """
-        index_N = torch.cat(list(self._shares(epoch)))
+        begin, end = (self.steps * at // self.how.epochs for at in (epoch, epoch + 1))
+        index_N = torch.cat(list(self._shares(begin, end)))
         mixer = torch.Generator().manual_seed(derived(order_seed(self.how), "mix", epoch))
         mixed_N = index_N[torch.randperm(len(index_N), generator=mixer)]
-        first, last = (self.steps * at // self.how.epochs for at in (epoch, epoch + 1))
-        return (one for one in mixed_N.tensor_split(last - first) if len(one))
+        return (one for one in mixed_N.tensor_split(end - begin) if len(one))
 
-    def _shares(self, epoch: int) -> Iterator[Tensor]:
+    def _shares(self, begin: int, end: int) -> Iterator[Tensor]:
+        """What some of the steps see, task by task."""
         offset = 0
         for task, data in self.data.items():
             count, whole = len(data), len(data) * self.passes[task]
-            first, last = (whole * at // self.how.epochs for at in (epoch, epoch + 1))
+            first, last = (whole * at // self.steps for at in (begin, end))
             for number in range(first // count, -(-last // count)):
                 seed = derived(order_seed(self.how), "pass", task, number)
                 order_N = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-                begin = number * count
-                yield offset + order_N[max(first - begin, 0) : last - begin]
+                before = number * count
+                yield offset + order_N[max(first - before, 0) : last - before]
             offset += count
 
     def loss(self, network: nn.Module, index_B: Tensor, device: torch.device) -> Tensor:

@@ -1,0 +1,254 @@
+"""Experiments with tasks: what is trained from what, how long, and with which bytes."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from stockpot.data import Dataset, Rotate, load, split
+from stockpot.errors import FieldError, OutputError, StockpotError
+from stockpot.networks import load_task
+from stockpot.recipes.experiment import parse_experiment
+from stockpot.training import Fit, compare_experiment, train_experiment
+from stockpot.training import joint as joint_module
+from stockpot.training.fitting import fit
+from stockpot.training.joint import fit_jointly
+from stockpot.training.tasks import open_tasks
+
+TASKS = [
+    {"name": "plain", "data": "digits", "limit": 200},
+    {"name": "turned", "data": "digits", "limit": 150, "rotate": 90, "epochs": 3},
+]
+
+
+def crossed(top=None, tasks=TASKS, **ingredients):
+    made = {"epochs": 2, "lr": 0.01, "pretrain": {"epochs": 1, "lr": 0.01}, **ingredients}
+    keys = {
+        "network": {"name": "mlp", "width": 8},
+        "tasks": tasks,
+        "split": {"selection": 0.2, "test": 0.5},
+        "ingredients": {key: value for key, value in made.items() if value is not None},
+    }
+    return parse_experiment(keys | (top or {}))
+
+
+def files(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def state(path):
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def record(path):
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["stockpot.ingredient"])
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    out = tmp_path_factory.mktemp("tasks")
+    return crossed(), out, train_experiment(crossed(), out)
+
+
+def test_a_pool_is_a_start_a_network_for_each_task_and_one_for_all(ran):
+    _, out, (pool,) = ran
+    names = {"base", "plain", "turned", "joint"}
+    assert set(files(out)) == {f"pool-0/{one}.safetensors" for one in names} | {"experiment.json"}
+    assert [one.name for one in pool.kept] == ["plain", "turned"]
+    assert (pool.base.stem, pool.joint.stem) == ("base", "joint")
+    listed = json.loads((out / "experiment.json").read_text())["pools"][0]
+    assert listed["joint"] == "pool-0/joint.safetensors"
+    assert [one["task"]["name"] for one in listed["ingredients"]] == ["plain", "turned"]
+
+
+def test_an_ingredient_starts_from_the_common_body_and_its_head(ran):
+    _, _, (pool,) = ran
+    for one in pool.kept:
+        start = load_task(one.build(), pool.base, one.name)
+        again = fit(start, one.splits.train, Fit(**record(one.path)["train"]["how"])).state_dict()
+        there = state(one.path)
+        assert all(torch.equal(again[name], there[name]) for name in there)
+    assert [record(one.path)["train"]["how"]["epochs"] for one in pool.kept] == [2, 3]
+
+
+def test_views_of_one_data_set_have_one_split(ran):
+    _, _, (pool,) = ran
+    plain, turned = (one.splits for one in pool.kept)
+    assert (len(plain.train), len(turned.train)) == (199, 149)  # about 200 and 150
+    assert torch.equal(plain.test.originals, turned.test.originals)
+    assert torch.equal(Rotate(degrees=90)(plain.test).inputs, turned.test.inputs)
+
+
+def test_the_joint_network_takes_the_steps_and_sees_the_samples_of_all(ran, monkeypatch):
+    experiment, _, _ = ran
+    tasks, seen, steps = open_tasks(experiment), {"plain": [], "turned": []}, []
+    data = {task: cell.splits.train for task, cell in tasks.cells.items()}
+    kept = joint_module.inputs_of
+
+    def noting(part, index_B, *rest):
+        seen["plain" if part is data["plain"] else "turned"].append(index_B)
+        return kept(part, index_B, *rest)
+
+    monkeypatch.setattr(joint_module, "inputs_of", noting)
+    loss = joint_module._Lessons.loss
+    monkeypatch.setattr(
+        joint_module._Lessons, "loss", lambda *a: steps.append(len(a[2])) or loss(*a)
+    )
+    start = tasks.together({task: cell.network(0) for task, cell in tasks.cells.items()})
+    fit_jointly(start, data, Fit(epochs=3, batch_size=64), {"plain": 2, "turned": 3})
+    assert len(steps) == 2 * 4 + 3 * 3
+    assert max(steps) - min(steps) <= 2
+    for task, times in (("plain", 2), ("turned", 3)):
+        counts = torch.bincount(torch.cat(seen[task]), minlength=len(data[task]))
+        assert counts.tolist() == [times] * len(data[task])
+
+
+def test_frozen_heads_stay_as_the_joint_pretraining_left_them(tmp_path):
+    (pool,) = train_experiment(crossed(heads="frozen"), tmp_path)
+    base = state(pool.base)
+    for one in pool.kept:
+        own = state(one.path)
+        assert torch.equal(own["head.weight"], base[f"{one.name}::head.weight"])
+        assert not all(torch.equal(own[n], base[n]) for n in own if not n.startswith("head."))
+    joint = state(pool.joint)
+    assert all(torch.equal(joint[name], base[name]) for name in base if "::" in name)
+
+
+@pytest.mark.parametrize("share", ["init", "none"])
+def test_without_pretraining_bodies_start_random_together_or_apart(share, tmp_path):
+    (pool,) = train_experiment(crossed(share=share, pretrain=None), tmp_path)
+    digests = {record(one.path)["parent"]["digest"] for one in pool.kept}
+    assert len(digests) == 2
+    start = [load_task(one.build(), pool.base, one.name).state_dict() for one in pool.kept]
+    assert torch.equal(start[0]["body.1.weight"], start[1]["body.1.weight"])
+    assert not torch.equal(start[0]["head.weight"], start[1]["head.weight"])
+    origin = {record(one.path)["parent"]["from"] for one in pool.kept}
+    assert origin == ({"base.safetensors"} if share == "init" else {"random weights"})
+
+
+def test_given_weights_are_the_body_and_heads_are_new(ran, tmp_path):
+    weights = str(ran[2][0].kept[0].path)
+    (pool,) = train_experiment(crossed(weights=weights, pretrain=None), tmp_path)
+    given, base = state(ran[2][0].kept[0].path), state(pool.base)
+    assert all(torch.equal(given[n], base[n]) for n in base if "::" not in n)
+    assert not torch.equal(given["head.weight"], base["plain::head.weight"])
+
+
+def test_two_at_once_give_the_same_bytes_and_a_broken_run_goes_on(ran, tmp_path):
+    experiment, out, _ = ran
+    whole = files(out)
+    train_experiment(experiment, tmp_path / "two", workers=2)
+    assert files(tmp_path / "two") == whole
+
+    class Stop(Exception):
+        pass
+
+    def stop(what, done):
+        if "joint" in what and (tmp_path / "on" / "work" / "pool-0.joint.train.pt").exists():
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_experiment(experiment, tmp_path / "on", progress=stop)
+    assert not (tmp_path / "on" / "pool-0" / "joint.safetensors").exists()
+    train_experiment(experiment, tmp_path / "on")
+    assert files(tmp_path / "on") == whole
+
+
+def test_nothing_is_trained_twice_and_another_experiment_is_refused(ran, monkeypatch):
+    experiment, out, _ = ran
+    before = files(out)
+    monkeypatch.setattr("stockpot.training.work.fit", None)
+    monkeypatch.setattr("stockpot.training.task_work.fit_jointly", None)
+    train_experiment(experiment, out)
+    assert files(out) == before
+    with pytest.raises(OutputError, match=r"ingredients\.heads was 'trained' and is 'frozen'"):
+        train_experiment(crossed(heads="frozen"), out)
+
+
+def test_compared_the_table_has_all_baselines(ran):
+    _, out, _ = ran
+    found = compare_experiment(crossed({"compare": {"counts": [2]}}), out)
+    methods = {"individual", "joint", "base", "uniform-soup", "logits-ensemble"}
+    assert {row.method for row in found.rows} == methods
+    assert {row.data for row in found.rows} == {"all-tasks", "plain", "turned"}
+    assert {row.split for row in found.rows} == {"selection", "test"}
+
+
+def test_private_tensors_beside_the_head(tmp_path):
+    (pool,) = train_experiment(crossed(private=["body.1.*"]), tmp_path)
+    assert "plain::body.1.weight" in state(pool.base)
+    assert record(pool.kept[0].path)["private"] == [
+        "body.1.bias",
+        "body.1.weight",
+        "head.bias",
+        "head.weight",
+    ]
+
+
+def test_tasks_of_different_shape_are_refused_and_size_mends_it(tmp_path):
+    tasks = [{"name": "small", "data": "digits"}, {"name": "large", "data": "digits", "size": 12}]
+    with pytest.raises(StockpotError, match=r"small \(1, 8, 8\), large \(1, 12, 12\)"):
+        train_experiment(crossed(tasks=tasks), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    tasks[0] |= {"size": 12, "channels": 3, "judge_limit": 100}
+    tasks[1] |= {"channels": 3, "invert": True, "shift": {"down": 1}}
+    small, large = open_tasks(crossed(tasks=tasks)).cells.values()
+    assert small.splits.test.inputs.shape[1:] == large.splits.test.inputs.shape[1:] == (3, 12, 12)
+    assert len(small.splits.test) == len(small.splits.selection) == 100
+
+
+@pytest.mark.parametrize(
+    ("top", "made", "words"),
+    [
+        ({"data": "digits"}, {}, "data has no meaning with tasks"),
+        ({}, {"count": 3}, "ingredients.count has no meaning with tasks"),
+        ({}, {"vary": {"lr": [0.1]}}, "ingredients.vary has no meaning"),
+        ({}, {"part": {"classes": [1]}}, "ingredients.part has no meaning"),
+        ({"compare": {"subsets": 2}}, {}, "compare.subsets has no meaning"),
+        ({"compare": {"counts": [3]}}, {}, r"at most the number of tasks, 2; got 3"),
+        ({"compare": {"counts": [1]}}, {}, "at least 2"),
+        ({"compare": {"methods": ["greedy-soup"]}}, {}, "of networks of one task"),
+        ({}, {"heads": "frozen", "pretrain": None, "share": "init"}, "frozen ones need a pretrain"),
+        ({}, {"share": "none"}, "start from nothing"),
+        ({"tasks": TASKS[:1]}, {}, "two or more"),
+        ({"tasks": [TASKS[0], TASKS[0]]}, {}, "'plain' stands twice"),
+        ({"tasks": [TASKS[0], {"name": "joint", "data": "digits"}]}, {}, "none of base, joint"),
+        ({"tasks": [TASKS[0], {"name": "a/b", "data": "digits"}]}, {}, "letters, digits"),
+        ({"tasks": [TASKS[0], {"name": "b", "data": "digits", "rotat": 9}]}, {}, "rotate"),
+    ],
+)
+def test_what_has_no_meaning_with_tasks_is_refused(top, made, words):
+    with pytest.raises(FieldError, match=words):
+        crossed(top, **made)
+
+
+def test_heads_and_private_need_tasks_and_tasks_read_back():
+    keys = {"network": "mlp", "data": "digits"}
+    for own in ({"heads": "frozen"}, {"private": ["x"]}):
+        with pytest.raises(FieldError, match="for experiments with tasks"):
+            parse_experiment(keys | {"ingredients": own})
+    one = crossed()
+    assert parse_experiment(one.resolved()).resolved() == one.resolved()
+    assert "tasks" not in parse_experiment(keys).resolved()
+
+
+def test_a_domain_is_taken_after_the_split(monkeypatch):
+    made = load("digits").train
+    two = Dataset(
+        "two", made.inputs, made.labels, 10, made.originals // 2, (), ("a", "b"), made.originals % 2
+    )
+    monkeypatch.setattr("stockpot.training.tasks.load", lambda spec: _collection(two))
+    tasks = [{"name": d, "data": "digits", "domain": d} for d in ("a", "b")]
+    a, b = open_tasks(crossed({"seed": 5}, tasks=tasks)).cells.values()
+    whole = split(_collection(two), selection=0.2, test=0.5, seed=5)
+    assert set(a.splits.test.originals.tolist()) <= set(whole.test.originals.tolist())
+    assert not set(a.splits.test.originals.tolist()) & set(b.splits.train.originals.tolist())
+
+
+def _collection(data):
+    from stockpot.data import Collection
+
+    return Collection(data)
