@@ -137,7 +137,7 @@ def test_pools_are_resampled_and_several_values_of_a_method_told_apart(tasks, st
     pools = [TaskPool(seed=seed, tasks=tasks, base=start.state_dict()) for seed in (0, 1)]
     methods = [TaskArithmetic(scale=0.3), TaskArithmetic(scale=0.6)]
     found = cross_task(iter(pools), methods=methods)
-    names = {"individual", "task-arithmetic(scale=0.3)", "task-arithmetic(scale=0.6)"}
+    names = {"individual", "task-arithmetic scale=0.3", "task-arithmetic scale=0.6"}
     assert {row.method for row in found.rows} == names
     means = [row for row in found.rows if row.seed == -1 and row.data == ALL_TASKS]
     assert {row.method for row in means} == names

@@ -322,8 +322,21 @@ class _Run:
             yield Difference(a, b, gap.interval(), n)
 
     def _conclusion(self, n: int, differences: Sequence[Difference]) -> str:
-        said = [f"{one.a} is {_phrase(one, self.metric)}" for one in differences]
-        return f"Mean {self.metric.name} over {n} tasks: {'; '.join(said)}."
+        """What the merge that the selection split prefers is worth on the test split."""
+        ledger, key = self.ledgers[ALL_TASKS], ("selection", self.metric.name)
+        merges = [
+            name
+            for name in ledger.methods(n)
+            if self.methods.get(name.removesuffix(":bn")) is not None
+        ]
+        if not merges:
+            return ""
+        best = max(merges, key=lambda name: self.metric.sign * ledger.estimate(n, name, key).value)
+        said = [_phrase(one, self.metric) for one in differences if one.a == best]
+        return (
+            f"Of the merges, the selection split prefers {best}. Its mean {self.metric.name} over "
+            f"{n} tasks on the test split is {', and '.join(said)}."
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

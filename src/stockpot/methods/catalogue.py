@@ -95,7 +95,7 @@ def told_apart(methods: Sequence[Method]) -> list[str]:
     Example:
         >>> told_apart([make_method("ties", {}), make_method("interpolate", {"t": 0.3}),
         ...             make_method("interpolate", {"t": 0.5})])
-        ['ties', 'interpolate(t=0.3)', 'interpolate(t=0.5)']
+        ['ties', 'interpolate t=0.3', 'interpolate t=0.5']
     """
     names: list[str] = []
     for one in methods:
@@ -103,7 +103,7 @@ def told_apart(methods: Sequence[Method]) -> list[str]:
         own = method_fields(one)
         apart = [f"{key}={own[key]}" for key in own if any(f[key] != own[key] for f in alike)]
         name = kebab_name(type(one))
-        names.append(f"{name}({', '.join(apart)})" if apart else name)
+        names.append(" ".join([name, *apart]))
     return names
 
 
