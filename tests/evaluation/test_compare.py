@@ -400,8 +400,8 @@ def test_two_values_of_one_method_are_told_apart(pools):
     assert "Nothing to decide" in found.conclusion
     assert {r.method for r in found.rows} == {
         "single-mean",
-        "ties(density=0.2)",
-        "ties(density=0.5)",
+        "ties density=0.2",
+        "ties density=0.5",
     }
 
 

@@ -294,7 +294,6 @@ class _Run:
             title=title,
             rows=rows,
             differences=differences,
-            choices=(),
             conclusion=self._conclusion(most, [one for one in differences if one.n == most]),
             facts=(
                 ("network", self.network),

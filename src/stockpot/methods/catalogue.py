@@ -1,6 +1,6 @@
 """Methods by name: how YAML and the command line find a method and give it its fields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import cast

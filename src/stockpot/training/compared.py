@@ -88,7 +88,7 @@ def _compared(
     cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
 ) -> Comparison:
     if cell.tasks:
-        return _crossed(cell, pools, progress)
+        return _crossed(cell, pools, metric, progress)
     wanted, first = cell.compare, pools[0]
     return compare_pools(
         [
@@ -116,7 +116,9 @@ def _compared(
     )
 
 
-def _crossed(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) -> Comparison:
+def _crossed(
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+) -> Comparison:
     wanted, done = cell.compare, -1
 
     def each() -> Iterator[TaskPool]:
@@ -134,7 +136,7 @@ def _crossed(cell: Experiment, pools: Sequence[Pool], progress: PoolProgress) ->
         counts=wanted.counts,
         methods=wanted.methods or ACROSS_TASKS,
         private=cell.ingredients.private,
-        metric=wanted.metric,
+        metric=metric,
         reestimate=reestimation(pools[0].build()),
         seed=cell.seed,
         network=slug(cell.network),
