@@ -47,6 +47,30 @@ def test_an_experiment_from_end_to_end_and_again(cli, tmp_path):
     assert again.json["verdict"]["choice"]
 
 
+TASKS = """
+network: {name: mlp, width: 8}
+tasks:
+  - {name: plain, data: digits, limit: 200, judge_limit: 200}
+  - {name: dark, data: digits, invert: true, limit: 200, judge_limit: 200}
+ingredients: {pretrain: {epochs: 1}, epochs: 1}
+"""
+
+
+def test_tasks_from_end_to_end(cli, tmp_path):
+    file, run = tmp_path / "t.yml", tmp_path / "run"
+    file.write_text(TASKS)
+    trained = cli("train", file, "--out", run, "--workers", "1")
+    assert trained.code == 0, trained.err
+    done = cli("compare", file, "--out", run, "--workers", "1")
+    assert done.code == 0, done.err
+    for word in ("normalised", "plain", "dark", "joint", "individual", "the selection split"):
+        assert word in done.out
+    with (run / "results.csv").open() as opened:
+        rows = list(csv.DictReader(opened))
+    assert {row["data"] for row in rows} == {"all-tasks", "plain", "dark"}
+    assert "normalised accuracy" in {row["metric"] for row in rows}
+
+
 def test_checkpoints_that_exist(cli, tmp_path):
     shape = {"num_classes": 10, "in_channels": 1, "image_size": 8}
     paths = [tmp_path / f"{seed}.safetensors" for seed in range(2)]

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from stockpot.data import Dataset, Invert, Rotate, Shift, Skew, digits, mixture
-from stockpot.errors import FieldError
+from stockpot.data import Channels, Dataset, Invert, Resize, Rotate, Shift, Skew, digits, mixture
+from stockpot.errors import FieldError, StockpotError
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,31 @@ def test_a_view_keeps_labels_and_originals_and_changes_the_images_only(data, vie
     assert torch.equal(seen.originals, data.originals)
     assert not torch.equal(seen.images, data.images)
     assert torch.equal(data.images, before)
+
+
+def test_resizing_takes_the_middle_square_and_averages(data):
+    assert Resize(size=8)(data) is data
+    halves = Resize(size=4)(data)
+    assert halves.inputs.shape == (200, 1, 4, 4)
+    assert torch.equal(halves.originals, data.originals)
+    assert halves.images.mean() == pytest.approx(float(data.images.mean()), rel=0.05)
+    wide = data.with_images(torch.nn.functional.pad(data.images, (3, 3)))
+    assert torch.equal(Resize(size=8)(wide).images, data.images)
+    level = data.with_images(torch.full((200, 1, 8, 8), 0.25))
+    assert torch.equal(Resize(size=13)(level).images, torch.full((200, 1, 13, 13), 0.25))
+
+
+def test_channels_there_and_back(data):
+    three = Channels(count=3)(data)
+    assert torch.equal(three.images[:, 2], data.images[:, 0])
+    torch.testing.assert_close(Channels(count=1)(three).images, data.images)
+    assert Channels(count=3)(three) is three
+    red = three.with_images(three.images * torch.tensor([1.0, 0, 0])[:, None, None])
+    torch.testing.assert_close(Channels(count=1)(red).images, 0.299 * data.images)
+    with pytest.raises(FieldError, match="count must be 1 or 3; got 2"):
+        Channels(count=2)
+    with pytest.raises(StockpotError, match="2 channels, not of 1 or 3"):
+        Channels(count=1)(data.with_images(data.images.expand(-1, 2, -1, -1)))
 
 
 def test_rotation_is_anticlockwise(data):

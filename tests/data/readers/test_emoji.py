@@ -53,6 +53,13 @@ def test_both_vendors_are_two_domains_of_the_same_emoji(modules):
     assert google.labels[twitter.originals].tolist() == twitter.labels.tolist()
 
 
+def test_grey_emoji_have_one_channel(modules):
+    data = load({"name": "emoji", "path": str(modules), "size": 16, "channels": 1}).train
+    assert data.inputs.shape == (60 + 59, 1, 16, 16)
+    with pytest.raises(FieldError, match="channels must be one of 1, 3"):
+        load({"name": "emoji", "path": str(modules), "channels": 2})
+
+
 def test_no_emoji_is_in_two_splits(modules):
     splits = split(load({"name": "emoji", "path": str(modules)}), selection=0.2, test=0.25)
     seen = [set(p.originals.tolist()) for p in (splits.train, splits.selection, splits.test)]
