@@ -1,14 +1,9 @@
-"""Networks of different tasks merged into one body, each task keeping its own head, and judged.
-
-Shapes: R resamples.
-"""
+"""Networks of different tasks merged into one body, each task keeping its own head, and judged."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from torch import nn
 
 from ..core import Method
@@ -16,7 +11,7 @@ from ..errors import FieldError, MergeError, StockpotError
 from ..methods import Average
 from ..methods.catalogue import told_apart
 from .bodies import Task, TaskPool, lend_body, merge_bodies
-from .bootstrap import Estimate, Resampler
+from .bootstrap import Resampler
 from .comparison import Comparison, Kind
 from .custom import metric_called
 from .ensembles import logits_ensemble
@@ -27,6 +22,7 @@ from .predictions import BATCH, Predictions, Tally, predict
 from .scoring import Ledger, Place, Scored, score_predictions
 from .singles import JUDGED, split_of
 from .soups import Reestimate, mend
+from .task_scores import mean_of, quotient, resamplers_of
 from .trial import Entrant
 
 ALL_TASKS = "all-tasks"
@@ -188,7 +184,7 @@ class _Run:
                     f"{list(self.counts)}. Leave it out or change the counts."
                 )
         self.ledgers = {one: Ledger(self.network, one) for one in (ALL_TASKS, *self._names())}
-        self.resamplers = dict(_resamplers(tasks))
+        self.resamplers = dict(resamplers_of(tasks))
 
     def _names(self) -> list[str]:
         return [task.name for task in self.pool.tasks]
@@ -278,10 +274,10 @@ class _Run:
             if self.metric.larger:
                 for split in JUDGED:
                     key, of_own = (split, self.metric.name), own[task.name].scored.scores
-                    scores[split, f"{NORMALISED} {key[1]}"] = _quotient(scores[key], of_own[key])
+                    scores[split, f"{NORMALISED} {key[1]}"] = quotient(scores[key], of_own[key])
             each.append(Scored(scores, one.scored.non_finite))
             self.ledgers[task.name].add(place, _entrant(name, judged[0]), each[-1])
-        self.ledgers[ALL_TASKS].add(place, _entrant(name, judged[0]), _mean(each))
+        self.ledgers[ALL_TASKS].add(place, _entrant(name, judged[0]), mean_of(each))
 
     def finish(self, title: str, facts: Sequence[tuple[str, str]]) -> Comparison:
         """Sum up."""
@@ -373,47 +369,8 @@ class _Lent:
         return self.known[key]
 
 
-def _resamplers(tasks: Sequence[Task]) -> Iterator[tuple[str, Mapping[str, Resampler]]]:
-    """For each task's splits; tasks of the same samples share one, others draw by themselves."""
-    known: dict[tuple[str, str, bytes], Resampler] = {}
-    for task in tasks:
-        found: dict[str, Resampler] = {}
-        for split in JUDGED:
-            data = split_of(task.splits, split)
-            key = split, data.name, data.originals.numpy().tobytes()
-            if key not in known:
-                known[key] = Resampler(data.originals, seed=len(known))
-            found[split] = known[key]
-        yield task.name, found
-
-
 def _entrant(name: str, judged: _Judged) -> Entrant:
     return Entrant(method=name, kind=judged.kind, forwards=judged.forwards)
-
-
-def _mean(each: Sequence[Scored]) -> Scored:
-    """Over tasks, of what all of them have; each task counts the same."""
-    keys = [key for key in each[0].scores if all(key in one.scores for one in each)]
-    return Scored(
-        {key: _mean_estimate([one.scores[key] for one in each]) for key in keys},
-        {split: math.fsum(one.non_finite[split] for one in each) / len(each) for split in JUDGED},
-    )
-
-
-def _mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
-    return Estimate(
-        math.fsum(one.value for one in estimates) / len(estimates),
-        np.mean([one.draws for one in estimates], axis=0),
-        sum(one.units for one in estimates),
-    )
-
-
-def _quotient(a: Estimate, b: Estimate) -> Estimate:
-    """Paired; NaN where the divisor is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value, draws_R = np.divide([a.value], [b.value])[0], a.draws / b.draws
-    draws_R = np.where(np.isfinite(draws_R), draws_R, np.nan)
-    return Estimate(float(value) if b.value else math.nan, draws_R, a.units)
 
 
 def _sizes(task: Task) -> str:
