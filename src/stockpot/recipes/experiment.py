@@ -223,6 +223,7 @@ class Experiment(Section):
             "ingredients.pretrain.part": made.pretrain is not None and made.pretrain.part,
             "compare.subsets": "subsets" in wanted.model_fields_set,
             "compare.margin": "margin" in wanted.model_fields_set,
+            "compare.views": bool(wanted.views),
         }
         for name in (name for name, is_given in idle.items() if is_given):
             raise ValueError(f"{name} has no meaning with tasks: leave it out.")
@@ -293,7 +294,7 @@ class Experiment(Section):
         return {key: value for key, value in plain.items() if value is not None}
 
 
-_IDLE = {"ingredients": ("count", "vary"), "compare": ("subsets", "margin")}
+_IDLE = {"ingredients": ("count", "vary"), "compare": ("subsets", "margin", "views")}
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,6 @@ from ..data import (
     Channels,
     Dataset,
     Invert,
-    OnlyDomain,
     Resize,
     Rotate,
     Shift,
@@ -118,20 +117,13 @@ def _opened(text: str) -> tuple[tuple[Splits, str], ...]:
 
 def _viewed(task: TaskSpec, wanted: dict[str, Any], seed: int) -> Splits:
     """A task's parts: split, then fewer, then seen as the task has them."""
-    limit, fraction = wanted.pop("limit"), wanted.pop("fraction")
-    whole = split(load(task.data), **(wanted | {"seed": seed}))
-    of_domain = OnlyDomain(domain=task.domain) if task.domain else _as_they_are
-    train, selection, test = map(of_domain, (whole.train, whole.selection, whole.test))
-    parts = (
-        fewer(train, task.limit or limit, None if task.limit else fraction, seed),
-        _at_most(selection, task.judge_limit, seed),
-        _at_most(test, task.judge_limit, seed),
-    )
+    own: dict[str, Any] = {"limit": task.limit, "fraction": None} if task.limit else {}
+    own |= {"domains": [task.domain]} if task.domain else {}
+    own["seed"] = seed
+    whole = split(load(task.data), **(wanted | own))
+    judged = [_at_most(part, task.judge_limit, seed) for part in (whole.selection, whole.test)]
+    parts = (whole.train, *judged)
     return Splits(*(_seen(task, part) for part in parts), notes=whole.notes)
-
-
-def _as_they_are(data: Dataset) -> Dataset:
-    return data
 
 
 def _at_most(data: Dataset, limit: int | None, seed: int) -> Dataset:
