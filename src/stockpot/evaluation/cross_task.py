@@ -47,7 +47,7 @@ def cross_task(
     counts: Sequence[int] = (),
     methods: Sequence[str | Method] = (MERGED,),
     private: Sequence[str] = (),
-    metric: str | None = None,
+    metric: str | Metric | None = None,
     reestimate: Reestimate | None = None,
     seed: int = 0,
     title: str = "One body for several tasks",
@@ -133,14 +133,14 @@ def _named(methods: Sequence[str | Method]) -> dict[str, Method | None]:
     return found
 
 
-def _metric(tasks: Sequence[Task], name: str | None) -> Metric:
+def _metric(tasks: Sequence[Task], wanted: str | Metric | None) -> Metric:
     usual = {"auroc" if one.splits.test.is_multilabel else "accuracy" for one in tasks}
-    if name is None and len(usual) > 1:
+    if wanted is None and len(usual) > 1:
         raise StockpotError(
             "cross-task: some tasks have one class a sample and some several, and there is no mean "
             "of accuracy and auroc: name one metric for all."
         )
-    found = metric_called(name or usual.pop())
+    found = wanted if isinstance(wanted, Metric) else metric_called(wanted or usual.pop())
     if found.value is None:
         raise FieldError(f"metric {found.name} runs networks itself; give one of predictions.")
     return found
