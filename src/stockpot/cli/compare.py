@@ -190,6 +190,7 @@ def print_comparison(result: "Comparison") -> None:
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:
     """Methods down; the mean over tasks and each task across, at the largest N of each network."""
+    from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS
     from ..evaluation.cross_task import ALL_TASKS, NORMALISED
 
     quotient = f"{NORMALISED} {metric}"
@@ -219,6 +220,9 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
                 str(mean.forwards),
             )
         out.print(table)
+        adapted = dict.fromkeys(row.method for row in mine if row.kind == ADAPTED)
+        for method in adapted:
+            out.print(f"{method}: {ADAPTED_WORDS}.", highlight=False, markup=False)
 
 
 def _table(title: str, metric: str, rows: "list[Row]") -> Table:

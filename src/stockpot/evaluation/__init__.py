@@ -1,11 +1,16 @@
 """What networks get right: predictions, ensembles, soups, intervals, tables to be believed."""
 
+from .adamerging import Adapted as Adapted
+from .adamerging import Learner as Learner
+from .adamerging import adapt as adapt
 from .bodies import Task as Task
 from .bodies import TaskPool as TaskPool
+from .bodies import adapt_bodies as adapt_bodies
 from .bodies import merge_bodies as merge_bodies
 from .bootstrap import Estimate as Estimate
 from .bootstrap import Resampler as Resampler
 from .bootstrap import over_pools as over_pools
+from .coefficients import Stored as Stored
 from .columns import COLUMNS as COLUMNS
 from .columns import WITHOUT_TRAINING as WITHOUT_TRAINING
 from .compare import MARGIN as MARGIN

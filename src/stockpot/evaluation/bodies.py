@@ -11,6 +11,10 @@ from ..data import Splits
 from ..engine.merge import merge
 from ..errors import StockpotError
 from ..networks import headed, private_names
+from ..recipes.adaptation import Adamerging
+from .adamerging import Adapted, Learner, Progress, adapt
+from .coefficients import refuse_different
+from .singles import split_of
 
 HEAD_BATCH = 4
 """Samples on which the head of a network is found."""
@@ -86,22 +90,59 @@ def merge_bodies(
     Raises:
         MergeError: where what should be shared differs, or the method cannot merge so many.
     """
-    bodies = [_body(task.network.state_dict(), own) for task in tasks]
-    of_base = _body(base, own) if base is not None and method.needs.base else None
+    bodies = [body_of(task.network.state_dict(), own) for task in tasks]
+    of_base = body_of(base, own) if base is not None and method.needs.base else None
     merged = merge(bodies, method, base=of_base, seed=seed)
-    return {task.name: _with_body(task.network, merged) for task in tasks}
+    return {task.name: with_body(task.network, merged) for task in tasks}
+
+
+def adapt_bodies(
+    tasks: Sequence[Task],
+    how: Adamerging,
+    own: Collection[str],
+    *,
+    base: Mapping[str, Tensor],
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[dict[str, nn.Module], Adapted]:
+    """The same with a body that AdaMerging learns on the tasks' unlabelled inputs.
+
+    Args:
+        tasks: whose bodies are merged, in this order.
+        how: which coefficients, vectors and inputs.
+        own: names of the tensors that are not merged.
+        base: what the bodies were fine-tuned from.
+        seed: of the order of inputs.
+        progress: called after each step.
+
+    Returns:
+        The networks, and how their body came about.
+
+    Raises:
+        StockpotError: where what should be shared differs, or an entropy is not finite.
+    """
+    learners = [
+        Learner(task.name, task.network, split_of(task.splits, how.inputs)) for task in tasks
+    ]
+    bodies = [body_of(task.network.state_dict(), own) for task in tasks]
+    shared = body_of(base, own)
+    refuse_different([shared, *bodies], ["base", *(task.name for task in tasks)])
+    found = adapt(learners, shared, bodies, how, seed=seed, progress=progress)
+    return {task.name: with_body(task.network, found.body) for task in tasks}, found
 
 
 def lend_body(task: Task, other: Task, own: Collection[str]) -> nn.Module:
     """One task's own tensors on another task's body: a new network."""
-    return _with_body(task.network, _body(other.network.state_dict(), own))
+    return with_body(task.network, body_of(other.network.state_dict(), own))
 
 
-def _body(state: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
+def body_of(state: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
+    """The shared tensors of a network."""
     return {name: tensor for name, tensor in state.items() if name not in own}
 
 
-def _with_body(network: nn.Module, body: Mapping[str, Tensor]) -> nn.Module:
+def with_body(network: nn.Module, body: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a network on another body."""
     copied = copy.deepcopy(network)
     copied.load_state_dict({**network.state_dict(), **body})
     return copied

@@ -9,8 +9,13 @@ from typing import Literal, cast
 
 from .intervals import Difference
 
-Kind = Literal["single", "merge", "ensemble", "control"]
-"""For grouping and colour; a control is there to compare with."""
+Kind = Literal["single", "merge", "test-time-adaptation", "ensemble", "control"]
+"""For grouping and colour; a control is there to compare with. What was adapted at test time is no
+merge like the others: it has seen the inputs of the test split."""
+
+ADAPTED: Kind = "test-time-adaptation"
+ADAPTED_WORDS = "adapted on unlabelled test inputs"
+"""What every table says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,18 @@ from torch import nn
 
 from ..core import Method
 from ..errors import FieldError, MergeError, StockpotError
-from ..methods import Average
-from ..methods.catalogue import told_apart
-from .bodies import Task, TaskPool, lend_body, merge_bodies
+from ..recipes.adaptation import Adamerging
+from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
+from .bodymakers import (
+    MERGED,
+    Contestant,
+    is_adapted,
+    learning_of,
+    named,
+    needs_base,
+)
 from .bootstrap import Resampler
-from .comparison import Comparison, Kind
+from .comparison import ADAPTED, ADAPTED_WORDS, Comparison, Kind
 from .custom import metric_called
 from .ensembles import logits_ensemble
 from .facts import covers, non_finite, thread_fact
@@ -29,10 +36,6 @@ ALL_TASKS = "all-tasks"
 """What a row's `data` is for the mean over tasks."""
 
 INDIVIDUAL = "individual"
-MERGED = "uniform-soup"
-"""What the plain average of bodies is called."""
-
-ENSEMBLE = "logits-ensemble"
 NORMALISED = "normalised"
 """Begins the name of a metric divided by the individual network's."""
 
@@ -45,7 +48,7 @@ def cross_task(
     pools: Iterable[TaskPool],
     *,
     counts: Sequence[int] = (),
-    methods: Sequence[str | Method] = (MERGED,),
+    methods: Sequence[str | Method | Adamerging] = (MERGED,),
     private: Sequence[str] = (),
     metric: str | Metric | None = None,
     reestimate: Reestimate | None = None,
@@ -70,7 +73,7 @@ def cross_task(
     Args:
         pools: one or more, of the same tasks; they are taken one by one.
         counts: the N; by default all tasks.
-        methods: merge methods, "uniform-soup" or "logits-ensemble".
+        methods: merge methods, `Adamerging` values, "uniform-soup" or "logits-ensemble".
         private: globs of tensors that stay each task's own beside its head, which is found.
         metric: what is judged by; by default accuracy, or auroc where a sample may have several
             classes.
@@ -89,7 +92,7 @@ def cross_task(
 
     Source: the cross-task table of arXiv 2411.09263; normalised accuracy as in arXiv 2212.04089.
     """
-    wanted = _named(methods)
+    wanted = named(methods)
     run: _Run | None = None
     for pool in pools:
         if run is None:
@@ -115,24 +118,6 @@ def _silent(_what: str, _done: float) -> None:
     pass
 
 
-def _named(methods: Sequence[str | Method]) -> dict[str, Method | None]:
-    """Methods by their names in the table; the ensemble is none."""
-    values = [Average() if one == MERGED else one for one in methods]
-    unknown = [one for one in values if isinstance(one, str) and one != ENSEMBLE]
-    if unknown:
-        raise FieldError(f"cross-task: give method values, {MERGED} or {ENSEMBLE}; got {unknown}.")
-    merges = [one for one in values if isinstance(one, Method)]
-    names = iter(told_apart(merges))
-    found: dict[str, Method | None] = {}
-    for one in values:
-        name = ENSEMBLE if isinstance(one, str) else next(names)
-        name = MERGED if one == Average() else name
-        if name in found:
-            raise FieldError(f"cross-task: '{name}' stands twice among the methods.")
-        found[name] = None if isinstance(one, str) else one
-    return found
-
-
 def _metric(tasks: Sequence[Task], wanted: str | Metric | None) -> Metric:
     usual = {"auroc" if one.splits.test.is_multilabel else "accuracy" for one in tasks}
     if wanted is None and len(usual) > 1:
@@ -152,7 +137,7 @@ class _Run:
 
     pool: TaskPool
     counts: tuple[int, ...]
-    methods: Mapping[str, Method | None]
+    methods: Mapping[str, Contestant]
     metric: Metric
     own: frozenset[str]
     reestimate: Reestimate | None
@@ -162,6 +147,7 @@ class _Run:
     tell: Progress
     tally: Tally = field(default_factory=Tally)
     seeds: list[int] = field(default_factory=list[int])
+    learned: dict[str, str] = field(default_factory=dict[str, str])
     ledgers: dict[str, Ledger] = field(default_factory=dict[str, Ledger])
     resamplers: dict[str, Mapping[str, Resampler]] = field(
         default_factory=dict[str, Mapping[str, Resampler]]
@@ -177,7 +163,7 @@ class _Run:
                 f"{list(self.counts)}."
             )
         for name, method in self.methods.items():
-            least, most = method.needs.models if method else (1, None)
+            least, most = method.needs.models if isinstance(method, Method) else (1, None)
             if min(self.counts) < least or (most is not None and max(self.counts) > most):
                 raise MergeError(
                     f"{name} merges {least} to {most or 'any number of'} models; counts are "
@@ -194,7 +180,7 @@ class _Run:
         if [task.name for task in pool.tasks] != self._names() or pool.seed in self.seeds:
             raise StockpotError("cross-task: pools must have the same tasks and different seeds.")
         for name, method in self.methods.items():
-            if method and method.needs.base and pool.base is None:
+            if needs_base(method) and pool.base is None:
                 raise MergeError(f"{name} needs a base, and the pools have none.")
         self.seeds.append(pool.seed)
         self.tell(f"pool {pool.seed}: {len(pool.tasks)} tasks", 0.0)
@@ -220,8 +206,29 @@ class _Run:
                     {task.name: self._score(task, lent.ensemble(task, tasks)) for task in tasks},
                 )
                 continue
-            networks = merge_bodies(tasks, method, self.own, base=pool.base, seed=self.seed)
-            yield from self._judged(name, "merge", tasks, networks).items()
+            kind: Kind = ADAPTED if is_adapted(method) else "merge"
+            networks = self._networks(name, method, pool, tasks)
+            yield from self._judged(name, kind, tasks, networks).items()
+
+    def _networks(
+        self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[Task]
+    ) -> Mapping[str, nn.Module]:
+        if isinstance(method, Method):
+            return merge_bodies(tasks, method, self.own, base=pool.base, seed=self.seed)
+        assert pool.base is not None
+        what = f"pool {pool.seed}: N = {len(tasks)}, {name}"
+        begun = self.counts.index(len(tasks)) / len(self.counts)
+        networks, found = adapt_bodies(
+            tasks,
+            method,
+            self.own,
+            base=pool.base,
+            seed=self.seed,
+            progress=lambda step, _done: self.tell(f"{what}: {step}", begun),
+        )
+        where = f"pool {pool.seed}, N = {len(tasks)}"
+        self.learned[name] = f"{learning_of(method, found, tasks)} ({where})"
+        return networks
 
     def _judged(
         self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
@@ -296,6 +303,7 @@ class _Run:
                 ("tasks", "; ".join(_sizes(task) for task in self.pool.tasks)),
                 ("N", f"the first N of {', '.join(names)} are merged and averaged over"),
                 ("each task's own", ", ".join(sorted(self.own)) or "the head alone"),
+                *self.learned.items(),
                 *facts,
                 ("pools", f"{len(self.seeds)}, seeds {', '.join(map(str, self.seeds))}"),
                 ("intervals", f"95%. {covers(len(self.seeds))}"),
@@ -317,12 +325,15 @@ class _Run:
             yield Difference(a, b, gap.interval(), n)
 
     def _conclusion(self, n: int, differences: Sequence[Difference]) -> str:
-        """What the merge that the selection split prefers is worth on the test split."""
+        """What the merge that the selection split prefers is worth on the test split.
+
+        What was adapted on inputs of the test split is no choice of the selection split.
+        """
         ledger, key = self.ledgers[ALL_TASKS], ("selection", self.metric.name)
         merges = [
             name
             for name in ledger.methods(n)
-            if self.methods.get(name.removesuffix(":bn")) is not None
+            if (method := self.methods.get(name.removesuffix(":bn"))) and not is_adapted(method)
         ]
         if not merges:
             return ""
@@ -330,8 +341,12 @@ class _Run:
         said = [_phrase(one, self.metric) for one in differences if one.a == best]
         return (
             f"Of the merges, the selection split prefers {best}. Its mean {self.metric.name} over "
-            f"{n} tasks on the test split is {', and '.join(said)}."
+            f"{n} tasks on the test split is {', and '.join(said)}.{self._adapted()}"
         )
+
+    def _adapted(self) -> str:
+        names = [name for name, method in self.methods.items() if is_adapted(method)]
+        return f" No choice there was {', '.join(names)}: {ADAPTED_WORDS}." if names else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -87,7 +87,7 @@ def read_method(value: object) -> Method:
     raise FieldError("must be a method's name, or {name: ..., and its fields}.")
 
 
-def told_apart(methods: Sequence[Method]) -> list[str]:
+def told_apart(methods: Sequence[object]) -> list[str]:
     """A name for each method: its own, with the fields that tell it from others of its kind.
 
     Equal values have equal names.
@@ -116,7 +116,7 @@ def required_fields(cls: type[Method]) -> list[str]:
     ]
 
 
-def method_fields(method: Method) -> dict[str, object]:
+def method_fields(method: object) -> dict[str, object]:
     """Every field and its value, as JSON and YAML have them: a value per model is a list.
 
     Example:
@@ -126,7 +126,7 @@ def method_fields(method: Method) -> dict[str, object]:
     return {spec.name: _plain(getattr(method, spec.name)) for spec in field_specs(type(method))}
 
 
-def plain_method(method: Method) -> dict[str, object]:
+def plain_method(method: object) -> dict[str, object]:
     """The method as a recipe writes it; `read_method` reads it back.
 
     Example:

@@ -16,6 +16,7 @@ from ..errors import FieldError
 from ..fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import plain_method, read_method
+from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging
 from .cells import SpecValue, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
@@ -46,15 +47,15 @@ ACROSS_TASKS = ("uniform-soup", "logits-ensemble")
 """The columns that networks of several tasks have too."""
 
 
-def _read_column(value: object) -> str | Method:
+def _read_column(value: object) -> str | Method | Adamerging:
     if isinstance(value, str):
         if value in COLUMNS:
             return value
-        names = [*COLUMNS, *map(kebab_name, METHODS)]
+        names = [*COLUMNS, ADAMERGING, *map(kebab_name, METHODS)]
         if value not in names:
             raise ValueError(f"there is no method '{value[:80]}'{nearest(value, names)}")
     try:
-        return read_method(value)
+        return read_adamerging(value) if is_adamerging(value) else read_method(value)
     except FieldError as error:
         raise ValueError(str(error)) from None
 
@@ -132,7 +133,8 @@ class Compare(Section):
         subsets: how many subsets of each count are drawn from a pool.
         seeds: how many pools are trained, with the seeds seed, seed + 1, ...; intervals over luck
             need at least three.
-        methods: columns and merge methods; none for all columns that need no training.
+        methods: columns and merge methods, with tasks adamerging too; none for all columns that
+            need no training.
         metric: accuracy, auroc, nll, ece, or package.module:function; by default accuracy, or auroc
             where a sample may have several classes.
         margin: a difference of the metric that does not matter.
@@ -196,6 +198,8 @@ class Experiment(Section):
             self._fits_tasks()
         elif self.ingredients.heads == "frozen" or self.ingredients.private:
             raise ValueError("ingredients: heads and private are for experiments with tasks.")
+        elif any(isinstance(one, Adamerging) for one in self.compare.methods):
+            raise ValueError(f"compare.methods: {ADAMERGING} is for experiments with tasks.")
         for name in ("network", "data"):
             one, many = getattr(self, name), getattr(self.sweep, name)
             if one is None and not many and not (name == "data" and self.tasks):
@@ -307,7 +311,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _plain_column(column: str | Method) -> object:
+def _plain_column(column: str | Method | Adamerging) -> object:
     return column if isinstance(column, str) else plain_method(column)
 
 

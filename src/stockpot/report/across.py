@@ -2,7 +2,7 @@
 
 from ..evaluation.comparison import Comparison
 from ..evaluation.cross_task import ALL_TASKS, NORMALISED
-from .styles import in_order
+from .styles import detail_of, in_order
 from .tables import Entry, Table, capital, results, value_entry
 from .units import readable
 from .view import View, view
@@ -28,7 +28,7 @@ def across_tasks(result: Comparison) -> Table | None:
     lines = tuple(
         (
             *([Entry(readable(network))] if several else []),
-            Entry(readable(method)),
+            Entry(readable(method), detail_of(found[network, method, ALL_TASKS])),
             value_entry(found[network, method, ALL_TASKS], main.unit),
             *([value_entry(whole[network, method], quotients.unit)] if quotients else []),
             *(

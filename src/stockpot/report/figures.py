@@ -1,16 +1,16 @@
 """Every contender at a glance; a plot takes a result and an Axes, never a model."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import Comparison, Kind, Row
 from ..extras import optional
 from .axes import SMALL, dress, interval_bar
 from .styles import FAMILIES, Style, family_of, styles
 from .units import plain, short
 from .view import View, drawable, view
 
-_KINDS = ("single", "merge", "ensemble", "control")
+_KINDS = get_args(Kind)
 
 
 def plot_comparison(result: Comparison, ax: Any = None) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
-from ..evaluation.comparison import Comparison
+from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from ..extras import optional
 from . import tables as sheets
 from .across import across_tasks, normalised_results
@@ -116,6 +116,12 @@ def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
         said.append(
             "Whatever was chosen was chosen on the selection split; the test split was looked at "
             "once, for the numbers here."
+        )
+    adapted = dict.fromkeys(row.method for row in rows if row.kind == ADAPTED)
+    if adapted:
+        said.append(
+            f"But {', '.join(adapted)}: {ADAPTED_WORDS}. Such a row is test-time adaptation and no "
+            "forecast for data that come later."
         )
     if any(row.seed == AVERAGED for row in rows):
         count = f"{len(pools)} pools" if len(pools) > 1 else "pools"

@@ -1,13 +1,14 @@
 """One colour and marker for each family of methods, the same in every figure.
 
-The palette is Okabe and Ito's, which colour-blind readers can tell apart.
+The palette is Okabe and Ito's, which colour-blind readers can tell apart; for what was adapted at
+test time it is the wine of Paul Tol's.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison, Row
 from .view import MEMBER
 
 INK = "#000000"
@@ -43,6 +44,7 @@ FAMILIES: Mapping[str, Family] = {
     "uniform-soup": Family("uniform soup", "#0072b2", "s"),
     "greedy-soup": Family("greedy soup", "#56b4e9", "D"),
     "merge": Family("other merges", "#cc79a7", "P"),
+    ADAPTED: Family(f"merges {ADAPTED_WORDS}", "#882255", "p"),
     "distilled": Family("one network distilled from the ensemble", INK, "*"),
     "ensemble": Family("ensembles of outputs", "#009e73", "^"),
     "features": Family("ensembles of features", "#e69f00", "v"),
@@ -115,6 +117,11 @@ def styles(result: Comparison) -> dict[str, Style]:
             hollow=(turn + turn // dashes) % 2 == 1,
         )
     return found
+
+
+def detail_of(row: Row) -> str:
+    """What stands under a method's name: how Table 1 calls it, or that it has seen test inputs."""
+    return ADAPTED_WORDS if row.kind == ADAPTED else TABLE_1.get(row.method, "")
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

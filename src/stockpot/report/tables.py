@@ -9,7 +9,7 @@ from ..evaluation.cross_task import NORMALISED
 from ..evaluation.intervals import Difference, Interval
 from .confusions import mistakes
 from .decisions import greedy_runs
-from .styles import TABLE_1, in_order
+from .styles import detail_of, in_order
 from .units import Unit, readable, show_bytes, show_count, show_probability, show_seconds
 from .view import Cell, View, cell_of, most_averaged, view
 
@@ -64,7 +64,7 @@ def _by_count(shown: View) -> Table:
     Pools or subsets that were not averaged have rows of their own.
     """
     rows = in_order(shown.contenders())
-    methods = list(dict.fromkeys(row.method for row in rows))
+    methods = {row.method: detail_of(row) for row in rows}
     found = {(*_place(row), row.method): row for row in rows}
     places = sorted({_place(row): None for row in rows}, key=lambda one: one[1:])
     places.sort(key=lambda one: shown.cells().index(one[0]))
@@ -83,7 +83,7 @@ def _by_count(shown: View) -> Table:
         )
         for cell, n, seed, subset in places
     )
-    columns = tuple(Entry(readable(name), TABLE_1.get(name, "")) for name in methods)
+    columns = tuple(Entry(readable(name), detail) for name, detail in methods.items())
     caption = (
         f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it. N is the number of networks that a method was given."
@@ -95,7 +95,7 @@ def _by_method(shown: View) -> Table:
     rows = in_order(shown.rows)
     lines = tuple(
         (
-            Entry(readable(row.method), TABLE_1.get(row.method, "")),
+            Entry(readable(row.method), detail_of(row)),
             Entry(str(row.n), key=row.n),
             *([_part(row.seed), _part(row.subset)] if len(rows) > len(_methods(rows)) else []),
             value_entry(row, shown.unit),
