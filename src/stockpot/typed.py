@@ -20,3 +20,20 @@ def from_numpy(array: npt.NDArray[Any]) -> Tensor:
 def to_floats(tensor: Tensor) -> list[float]:
     """The elements, flattened, as Python floats."""
     return cast(list[float], cast(Any, tensor).flatten().tolist())
+
+
+def svd(matrix_MN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Thin U, descending singular values, V^T."""
+    found = cast(Any, torch.linalg).svd(matrix_MN, full_matrices=False)
+    return cast(tuple[Tensor, Tensor, Tensor], tuple(found))
+
+
+def eigh(matrix_NN: Tensor) -> tuple[Tensor, Tensor]:
+    """Descending eigenvalues of a symmetric matrix, and its eigenvectors as columns."""
+    values_N, vectors_NN = cast(tuple[Tensor, Tensor], cast(Any, torch.linalg).eigh(matrix_NN))
+    return values_N.flip(0), vectors_NN.flip(1)
+
+
+def orthonormal(block_NQ: Tensor) -> Tensor:
+    """An orthonormal basis of the span of the columns."""
+    return cast(Tensor, cast(Any, torch.linalg).qr(block_NQ).Q)

@@ -1,0 +1,197 @@
+"""Decompositions against LAPACK's SVD in float64: errors within bounds, bounds within reach."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stockpot.ops.inner import inner
+from stockpot.ops.polar import polar, turned_apart
+from stockpot.ops.spectral import LIMIT, LowRank, Ranks, top_k
+
+
+def matrix(rows: int, columns: int, values: Tensor, seed: int = 0) -> Tensor:
+    """A float32 matrix with these singular values."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(rows, columns)
+
+    def basis(length: int) -> Tensor:
+        drawn = torch.randn(length, size, generator=generator, dtype=torch.float64)
+        return torch.linalg.qr(drawn).Q
+
+    return (basis(rows) * values.double() @ basis(columns).T).float()
+
+
+def decay(kind: str, size: int) -> Tensor:
+    """Spectra as trained networks have them, and the worst there are."""
+    i = torch.arange(1, size + 1, dtype=torch.float64)
+    return {
+        "slow": i**-0.5,
+        "fast": i**-1.5,
+        "exponential": 10 ** (-6 * i / size),
+        "linear": 1.1 - i / size,
+        "lora": torch.where(i <= 8, i**-0.5, 1e-6),
+        "low rank": torch.where(i <= 5, 6 - i, 0.0),
+        "steps": torch.floor(i / 10) * -1 + size / 10,
+    }[kind]
+
+
+def best(given: Tensor, rank: int) -> Tensor:
+    u, s, v = torch.linalg.svd(given.double(), full_matrices=False)
+    return u[:, :rank] * s[:rank] @ v[:rank]
+
+
+def error(found: LowRank, exact: Tensor) -> float:
+    made = found.left.double() * found.values @ found.right.double()
+    return float((made - exact).norm() / exact.norm())
+
+
+KINDS = ("slow", "fast", "exponential", "linear", "lora", "low rank")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(200, 200), (420, 160), (150, 333), (90, 40)])
+@pytest.mark.parametrize("fraction", [0.04, 0.12])
+def test_the_bound_is_at_least_the_error_and_small(
+    kind: str, shape: tuple[int, int], fraction: float
+) -> None:
+    size = min(shape)
+    given = matrix(*shape, decay(kind, size))
+    found = top_k(given, Ranks(fraction=fraction))
+    exact = best(given, max(1, int(fraction * size)))
+    assert error(found, exact) <= found.bound
+    assert found.bound <= 1.5 * LIMIT
+    energy = float(exact.norm() ** 2 / given.double().norm() ** 2)
+    assert found.energy == pytest.approx(energy, rel=1e-5)
+    short = found.right if shape[0] >= shape[1] else found.left.T
+    gram = short.double() @ short.double().T
+    assert float((gram - torch.eye(found.rank, dtype=torch.float64)).abs().max()) < 1e-5
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.integers(130, 260),
+    columns=st.integers(130, 200),
+    power=st.floats(0.0, 3.0),
+    count=st.integers(1, 60),
+    size=st.integers(-30, 30),
+)
+@settings(max_examples=25, deadline=None)
+def test_bounds_hold_for_any_decay_rank_and_size(
+    seed: int, rows: int, columns: int, power: float, count: int, size: int
+) -> None:
+    i = torch.arange(1, min(rows, columns) + 1, dtype=torch.float64)
+    drawn = torch.rand(len(i), generator=torch.Generator().manual_seed(seed)) + 0.1
+    given = matrix(rows, columns, drawn * i**-power * 2.0**size, seed)
+    found = top_k(given, Ranks(count=count))
+    values = torch.linalg.svdvals(given.double())
+    kept = found.values / values[0]
+    assert torch.allclose(kept, (values / values[0])[: found.rank], rtol=0, atol=1e-6)
+    assert error(found, best(given, count)) <= found.bound
+
+
+def test_a_flat_spectrum_falls_back_and_gives_one_of_the_best() -> None:
+    """Where the values at the cut are equal no matrix is the best; the energy still is."""
+    found = top_k(matrix(200, 180, torch.ones(180)), Ranks(count=20))
+    assert found.exact
+    assert found.bound > LIMIT
+    assert found.energy == pytest.approx(20 / 180, rel=1e-6)
+    stepped = top_k(matrix(200, 180, decay("steps", 180)), Ranks(count=25))
+    assert stepped.exact
+    assert float(stepped.values.norm() ** 2) == pytest.approx(
+        float((decay("steps", 180)[:25] ** 2).sum()), rel=1e-5
+    )
+
+
+def test_the_fast_route_is_taken_on_ordinary_spectra() -> None:
+    for kind in ("slow", "exponential"):
+        assert not top_k(matrix(300, 256, decay(kind, 256)), Ranks(fraction=0.08)).exact
+
+
+def test_ranks_by_count_energy_and_fraction() -> None:
+    squares = torch.tensor([4.0, 3.0, 2.0, 1.0], dtype=torch.float64)
+    assert Ranks(fraction=0.5).of(squares, 10.0) == 2
+    assert Ranks(fraction=0.1).of(squares, 10.0) == 1
+    assert Ranks(count=3, energy=0.1, fraction=0.1).of(squares, 10.0) == 3
+    assert Ranks(count=9).of(squares, 10.0) == 4
+    assert [Ranks(energy=e).of(squares, 10.0) for e in (0.4, 0.41, 0.7, 0.71, 1.0)] == [
+        1,
+        2,
+        2,
+        3,
+        4,
+    ]
+    assert Ranks(fraction=0.29).of(torch.ones(100), 100.0) == 29
+
+
+def test_full_rank_is_the_matrix() -> None:
+    given = matrix(200, 150, decay("slow", 150))
+    found = top_k(given, Ranks(fraction=1.0))
+    assert float((found.product() - given).norm() / given.norm()) < 1e-6
+    assert found.energy == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4, 4), (200, 150), (1, 7)])
+def test_nothing_is_rank_zero_and_what_is_not_finite_stays_so(shape: tuple[int, int]) -> None:
+    found = top_k(torch.zeros(shape), Ranks())
+    assert (found.rank, tuple(found.product().shape)) == (0, shape)
+    assert polar(torch.zeros(shape)).rank == 0
+    if math.prod(shape):
+        for value in (math.nan, math.inf):
+            given = torch.zeros(shape)
+            given[-1, -1] = value
+            assert top_k(given, Ranks()).product().isnan().all()
+            assert polar(given).factor.isnan().all()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (160, 140)])
+@pytest.mark.parametrize("unit", [1e-42, 1e-30, 1e30])
+def test_very_small_and_very_large_numbers(shape: tuple[int, int], unit: float) -> None:
+    given = (matrix(*shape, decay("linear", min(shape))).double() * unit).float()
+    found = top_k(given, Ranks(count=2))
+    assert float(found.values[0]) == pytest.approx(
+        float(torch.linalg.svdvals(given.double())[0]), rel=1e-3
+    )
+    assert found.product().isfinite().all()
+
+
+def test_double_precision_is_kept() -> None:
+    given = matrix(160, 140, decay("slow", 140)).double()
+    found = top_k(given, Ranks(count=9))
+    assert found.left.dtype == torch.float64
+    assert error(found, best(given, 9)) < 1e-12
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (200, 300), (60, 50)])
+@pytest.mark.parametrize("kind", ["slow", "linear", "lora", "low rank"])
+def test_polar_factors_are_those_of_the_svd(shape: tuple[int, int], kind: str) -> None:
+    given = matrix(*shape, decay(kind, min(shape)))
+    u, s, v = torch.linalg.svd(given.double(), full_matrices=False)
+    kept = s > 1e-5 * s[0]
+    found = polar(given)
+    assert found.rank == int(kept.sum())
+    assert found.nuclear == pytest.approx(float(s[kept].sum()), rel=1e-5)
+    exact = u[:, kept] @ v[kept]
+    assert float((found.factor.double() - exact).norm() / exact.norm()) < 1e-5
+
+
+def test_directions_are_turned_apart_by_the_least() -> None:
+    parts = [
+        top_k(matrix(180, 150, decay("slow", 150), seed), Ranks(count=20)) for seed in range(3)
+    ]
+    left, right = turned_apart(parts)
+    assert float((left.T @ left - torch.eye(60)).abs().max()) < 1e-5
+    assert float((right @ right.T - torch.eye(60)).abs().max()) < 1e-5
+    same = turned_apart([parts[0], parts[0]])[0]
+    twice = torch.cat([parts[0].left] * 2, 1) / math.sqrt(2)
+    assert float((same - twice).abs().max()) < 1e-5
+
+
+def test_a_gram_matrix_is_symmetric_to_the_last_bit() -> None:
+    given = matrix(1100, 300, decay("slow", 300))
+    gram = inner(given, 4.0)
+    assert torch.equal(gram, gram.T)
+    assert torch.allclose(gram, given.double().T @ given.double() / 16, rtol=0, atol=1e-12)
