@@ -87,6 +87,7 @@ class Needs:
     reach: Reach = Reach.ELEMENT
     sample: bool = False  # the first survey sees a sample of the elements, to set a bracket
     whole: bool = False  # cannot work in blocks (SVD): gets whole tensors in their own shape
+    sweeps: int = 1  # how often a whole method asks for each model's row; the base's it asks once
     models: tuple[int, int | None] = (1, None)
     weights: Literal["mean", "sum", "unused"] = "mean"  # divided by their sum | as given | refused
     random: bool = False
@@ -175,6 +176,32 @@ class Stack:
             yield from_numpy(drawn).reshape(shape).to(device)
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A tensor as `Method.select` sees it: no values, only what it is."""
+
+    name: str
+    shape: tuple[int, ...]
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tensors a method is defined for, and what becomes of the others.
+
+    Attributes:
+        views: by name the shape, of as many elements, in which the method sees a tensor.
+        rest: the method of every other tensor.
+        kind: which tensors are taken, in words.
+        mend: what to set where none is, in words.
+    """
+
+    views: Mapping[str, tuple[int, ...]]
+    rest: "Method"
+    kind: str
+    mend: str
+
+
 class Method(ABC):
     """A merge method: subclasses are final frozen dataclasses whose fields are hyper-parameters.
 
@@ -219,6 +246,20 @@ class Method(ABC):
         """The method for some of the models: fields per model keep those values only."""
         some = {n: tuple(value[i] for i in indices) for n, value in _per_model(self).items()}
         return cast(Method, replace(cast(Any, self), **some)) if some else self
+
+    def select(self, tensors: Sequence[Described], models: int) -> Selection | None:  # noqa: ARG002
+        """Which of all tensors that methods of this kind get it works on; None for every one."""
+        return None
+
+    def with_report(
+        self, stack: Stack, settled: Settled | None
+    ) -> tuple[Tensor, Mapping[str, object]]:
+        """The map of a whole tensor, and what people want to know of it, for the manifest."""
+        return self(stack, settled), {}
+
+    def room(self, shape: tuple[int, ...], models: int) -> int:
+        """Float32 elements that the map of a whole tensor holds at once, its rows included."""
+        return math.prod(shape) * (models + 8)
 
 
 def _per_model(method: Method) -> dict[str, tuple[float, ...]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +16,7 @@ from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments
 from .counts import Counts
 from .plan import Piece
-from .rows import Arena, ElementBytes, Rows, is_finite
+from .rows import Arena, ElementBytes, OnDisk, Row, Rows, is_finite
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -36,6 +36,7 @@ class Desk:
         device: where blocks are computed.
         seed: of methods that draw at random.
         check: whether NaN and infinity are refused.
+        digests: whether rows that are read when asked for are hashed.
     """
 
     def __init__(
@@ -47,21 +48,27 @@ class Desk:
         device: torch.device,
         seed: int,
         check: bool,
+        digests: bool,
     ) -> None:
         self._assignments, self._block = assignments, block
         self._arena = Arena(arena, device)
         self._device, self._seed, self._check = device, seed, check
+        self._digests = digests
 
-    def load(self, pieces: Sequence[Piece]) -> tuple[list[Tensor], Tensor]:
+    def load(self, pieces: Sequence[Piece]) -> tuple[Sequence[Row], Tensor]:
         """Read the rows of one piece, or of several small tensors end to end.
 
         Returns:
-            One flat tensor per row in the stored dtype, and an empty one for the result; all in
-            the arena, and gone with the next call.
+            One flat tensor per row in the stored dtype, or where to read it if the piece is read
+            in sweeps; and an empty tensor for the result. Tensors lie in the arena, and are gone
+            with the next call.
         """
         self._arena.clear()
         first = pieces[0].assignment
         numel = sum(p.numel for p in pieces)
+        if pieces[0].sweeps:
+            on_disk = [OnDisk(entry, digests=self._digests) for entry in first.entries]
+            return on_disk, self._arena.take(numel, first.dtype)
         rows = [self._arena.take(numel, row.dtype) for row in first.entries]
         buffers = [ElementBytes(row) for row in rows]
         at = 0
@@ -84,7 +91,7 @@ class Desk:
         return rows
 
     def facts(
-        self, piece: Piece, method: Method, rows: Sequence[Tensor], hint: Settled | None
+        self, piece: Piece, method: Method, rows: Sequence[Row], hint: Settled | None
     ) -> Facts:
         """The joined facts of a loaded piece."""
         joined: Facts | None = None
@@ -103,11 +110,12 @@ class Desk:
         """The facts of a sample."""
         return method.survey(self._stack(assignment, rows, 0, rows[0].numel(), 0, runs), None)
 
-    def settle(self, piece: Piece, method: Method, rows: Sequence[Tensor]) -> Settled:
+    def settle(self, piece: Piece, method: Method, rows: Sequence[Row]) -> Settled:
         """Everything that must be known of a whole loaded tensor, in as many rounds as it takes."""
         hint: Settled | None = None
         if method.needs.sample and piece.numel > UNSAMPLED:
-            thin = [row[:: max(piece.numel // _SAMPLE, 1)].contiguous() for row in rows]
+            step = max(piece.numel // _SAMPLE, 1)
+            thin = [row[::step].contiguous() for row in rows if isinstance(row, Tensor)]
             facts = self.sampled_facts(piece.assignment, method, thin, thin[0].numel())
             hint = method.settle(facts, None)
         while hint is None or not hint.final:
@@ -115,21 +123,25 @@ class Desk:
         return hint
 
     def merge(
-        self, pieces: Sequence[Piece], rows: Sequence[Tensor], out: Tensor, settled: Settled | None
-    ) -> Sequence[Counter[str]]:
+        self, pieces: Sequence[Piece], rows: Sequence[Row], out: Tensor, settled: Settled | None
+    ) -> tuple[Mapping[str, object], Sequence[Counter[str]]]:
         """Map loaded rows into `out`, block by block, in the output's dtype.
 
         Returns:
-            For each piece what the method counted in it.
+            What a method that works on whole tensors tells of this one; and for each piece what the
+            method counted in it.
         """
         first = pieces[0]
         method = first.assignment.method
         counts = Counts([piece.numel for piece in pieces])
+        report: Mapping[str, object] = {}
         if method is None:
-            out.copy_(rows[0])
+            (row,) = rows
+            assert isinstance(row, Tensor)
+            out.copy_(row)
             if self._check and out.dtype.is_floating_point and not is_finite(out):
-                self._refuse_copy(pieces, rows[0], out)
-            return counts.found
+                self._refuse_copy(pieces, row, out)
+            return report, counts.found
         whole = Piece(first.assignment, first.start, first.start + out.numel())
         for start, stop in self._blocks(whole):
             low, high = start - first.start, stop - first.start
@@ -137,12 +149,16 @@ class Desk:
             blamed = [p.assignment for p in pieces] if settled is None else []
             stack = self._stack(first.assignment, rows, low, high, start, among=blamed)
             stack = replace(stack, tally=counts.tally(low))
-            part.copy_(method(stack, settled).reshape(-1), non_blocking=True)
+            if method.needs.whole:
+                merged, report = method.with_report(stack, settled)
+            else:
+                merged = method(stack, settled)
+            part.copy_(merged.reshape(-1), non_blocking=True)
             if self._device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
             if self._check and not is_finite(part):
                 self._refuse_result(pieces, out)
-        return counts.found
+        return report, counts.found
 
     def _blocks(self, piece: Piece) -> Iterator[tuple[int, int]]:
         method = piece.assignment.method
@@ -155,7 +171,7 @@ class Desk:
     def _stack(
         self,
         a: Assignment,
-        rows: Sequence[Tensor],
+        rows: Sequence[Row],
         low: int,
         high: int,
         start: int,
@@ -164,10 +180,10 @@ class Desk:
     ) -> Stack:
         assert a.method is not None
         needs = a.method.needs
-        parts = [row[low:high] for row in rows]
+        parts = [row if isinstance(row, OnDisk) else row[low:high] for row in rows]
         wide = any(row.dtype == torch.float64 for row in rows)
         dtype = torch.float64 if wide else torch.float32
-        shape = a.shape if needs.whole else (high - low,)
+        shape = (a.view or a.shape) if needs.whole else (high - low,)
 
         def blame(row: int) -> None:
             self._refuse_input(among or [a], rows, row)
@@ -187,11 +203,13 @@ class Desk:
             fresh=models.fresh,
         )
 
-    def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Tensor], row: int) -> None:
-        at = 0
+    def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Row], row: int) -> None:
+        at, found = 0, rows[row]
         for a in among:
-            numel = math.prod(a.shape) if len(among) > 1 else rows[row].numel()
-            if not is_finite(rows[row][at : at + numel]):
+            numel = (
+                math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
+            )
+            if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
                 base = self._assignments.base
                 of = base if row >= len(a.sources) and base else self._model(a, row)
                 raise self._non_finite(a, of)

@@ -16,7 +16,7 @@ from ..checkpoints.card import config_with_dtype, model_card
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.layout import index_json
 from ..core import Method, Reach
-from ..recipes.assignment import Assignment
+from ..recipes.assignment import Assignment, Selected
 from ..recipes.yaml import dump_yaml
 from .local import Run
 from .prepare import Prepared
@@ -35,6 +35,7 @@ def manifest_of(
         "seed": recipe.seed,
         "methods": [repr(method) for method in methods],
         "settled": run.reports,
+        "selected": [_selected(s, methods) for s in assignments.selected],
         "notes": list(assignments.notes),
         "versions": {
             "python": platform.python_version(),
@@ -77,6 +78,17 @@ def _input(checkpoint: Checkpoint) -> dict[str, object]:
     }
 
 
+def _selected(selected: Selected, methods: Sequence[Method]) -> dict[str, object]:
+    return {
+        "method": selected.method,
+        "kind": selected.kind,
+        "rest": [methods.index(method) for method in selected.rest if method in methods],
+        "tensors": [selected.tensors, selected.of_tensors],
+        "parameters": [selected.parameters, selected.of_parameters],
+        "share": selected.share,
+    }
+
+
 def _tensor(
     a: Assignment, run: Run, methods: Sequence[Method], inputs: Sequence[Checkpoint]
 ) -> dict[str, object]:
@@ -84,6 +96,8 @@ def _tensor(
     entry: dict[str, object] = {"role": str(a.role), "rule": a.rule}
     if a.method is not None:
         entry |= {"method": methods.index(a.method), "weights": list(a.weights)}
+    if a.view is not None and a.view != a.shape:
+        entry["view"] = list(a.view)
     origins = [_owner(entry, inputs) for entry in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest

@@ -23,7 +23,7 @@ from .allocator import keep_freed_blocks
 from .desk import RUN, UNSAMPLED, Desk, fits_tensor
 from .digests import TensorDigests
 from .plan import Piece, Plan, Survey, Task
-from .rows import ElementBytes
+from .rows import ElementBytes, OnDisk
 from .sinks import Sink
 
 RUNS = 2**12
@@ -138,6 +138,7 @@ class Run:
                 device=self._device,
                 seed=self._seed,
                 check=self._check,
+                digests=self._hash,
             )
             try:
                 with torch.cuda.stream(torch.cuda.Stream()) if on_gpu else nullcontext():
@@ -229,17 +230,18 @@ class Run:
         settled = self._settled.get(first.assignment.name)
         if settled is None and first.assignment.method and fits_tensor(first.assignment):
             settled = desk.settle(first, first.assignment.method, rows)
-        counted = desk.merge(pieces, rows, out, settled)
+        told, counted = desk.merge(pieces, rows, out, settled)
         finished: list[Record] = []
-        loaded = [ElementBytes(row) for row in (*rows, out)]
+        streamed = [row for row in rows if isinstance(row, OnDisk)]
+        loaded = [ElementBytes(row) for row in (*rows, out) if not isinstance(row, OnDisk)]
         at = 0
         for piece, found in zip(pieces, counted, strict=True):
             parts = [row[at : at + piece.numel] for row in loaded]
-            digests = self._hashed(piece, parts)
+            digests = self._hashed(piece, streamed, parts)
             self._sink.write(piece.assignment.name, piece.start * out.dtype.itemsize, parts[-1])
             if self._is_complete(piece, found):
-                *inputs, output = digests() if digests else [None] * len(parts)
-                report = self._report(piece.assignment, settled)
+                *inputs, output = digests() if digests else [None] * (len(rows) + 1)
+                report = self._report(piece.assignment, settled) or told or None
                 finished.append(Record(piece.assignment.name, output, tuple(inputs), report))
             at += piece.numel
         if finished:
@@ -249,13 +251,14 @@ class Run:
         self._count(pieces)
 
     def _hashed(
-        self, piece: Piece, parts: Sequence[memoryview]
-    ) -> Callable[[], Sequence[str]] | None:
+        self, piece: Piece, streamed: Sequence[OnDisk], parts: Sequence[memoryview]
+    ) -> Callable[[], Sequence[str | None]] | None:
         """Add the piece's bytes to its tensor's hashes; what is returned gives the digests."""
         if not self._hash:
             return None
         if piece.whole:
-            return lambda: [blake3.blake3(part).hexdigest() for part in parts]
+            read = [row.digest() for row in streamed]
+            return lambda: [*read, *(blake3.blake3(part).hexdigest() for part in parts)]
         with self._lock:
             hashes = self._digests.setdefault(piece.assignment.name, TensorDigests(len(parts)))
         hashes.update(piece.start, piece.stop, parts, self._stop.is_set)

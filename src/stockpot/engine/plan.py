@@ -31,11 +31,16 @@ _TEMPORARIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Elements [start, stop) of one output tensor."""
+    """Elements [start, stop) of one output tensor.
+
+    `sweeps` is 0 where its rows are loaded into the arena, once. A whole tensor whose rows do not
+    fit there is read row by row whenever its method asks, so many times in all.
+    """
 
     assignment: Assignment
     start: int
     stop: int
+    sweeps: int = 0
 
     @property
     def numel(self) -> int:
@@ -49,8 +54,13 @@ class Piece:
 
     @property
     def read_bytes(self) -> int:
-        """Bytes that reading it once takes."""
-        return self.numel * sum(row.dtype.itemsize for row in self.assignment.entries)
+        """Bytes that are read for it, once or in as many sweeps as it takes."""
+        a = self.assignment
+        if not self.sweeps or a.method is None:
+            return self.numel * sum(row.dtype.itemsize for row in a.entries)
+        each = self.sweeps * sum(row.dtype.itemsize for row in a.sources)
+        stacks = 2 if a.method.needs.reach is Reach.TENSOR else 1
+        return self.numel * (each + (0 if a.base is None else stacks * a.base.dtype.itemsize))
 
     @property
     def written_bytes(self) -> int:
@@ -119,9 +129,11 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     """
     widest = max((len(a.entries) for a in assignments.tensors), default=1)
     held = max(map(_held, dict.fromkeys(a.method for a in assignments.tensors)), default=0)
-    is_wide = any(row.dtype == torch.float64 for a in assignments.tensors for row in a.entries)
-    row_bytes = (8 if is_wide else 4) * (widest + _TEMPORARIES + held)
+    row_bytes = max(map(_width, assignments.tensors), default=4) * (widest + _TEMPORARIES + held)
     workers, block = _shape_of_work(memory, workers, row_bytes)
+    working = max(map(_working, assignments.tensors), default=0)
+    wholes = [_streamed(a) for a in assignments.tensors if _is_whole(a)]
+    workers = min(workers, max(memory // max([1, *wholes]), 1))
     books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
     spare = (memory - books) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
@@ -144,7 +156,7 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         arena=arena,
         bytes_read=read,
         bytes_written=sum(p.written_bytes for p in every),
-        peak_memory=workers * (arena + block * row_bytes) + books,
+        peak_memory=workers * (arena + max(block * row_bytes, working)) + books,
     )
 
 
@@ -181,7 +193,7 @@ def _surveys(tensors: Sequence[Assignment], room: int, whole_room: int) -> Itera
 
 def _survey(method: Method, group: list[Assignment], room: int, whole_room: int) -> Survey:
     wide = {id(a) for a in group}
-    pieces = (p for a in group for p in _cut(a, _step(a, room, wide, whole_room)))
+    pieces = (p for a in group for p in _pieces(a, room, wide, whole_room, 1))
     batches = _batched(pieces, BLOCK)
     return Survey(method, tuple(group), tuple(batches))
 
@@ -192,7 +204,7 @@ def _tasks(tensors: Sequence[Assignment], room: int, wide: set[int], whole_room:
     for a in tensors:
         signature = _packable(a) if math.prod(a.shape) <= SMALL else None
         (loose if signature is None else packable.setdefault(signature, [])).append(a)
-    uncut = (p for a in loose for p in _cut(a, _step(a, room, wide, whole_room)))
+    uncut = (p for a in loose for p in _pieces(a, room, wide, whole_room, None))
     tasks = [*_batched(uncut, BLOCK)]
     for group in packable.values():
         full = min(BLOCK, room // element_bytes(group[0]) - SMALL)
@@ -213,18 +225,57 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
     return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
 
 
-def _step(a: Assignment, room: int, wide: set[int], whole_room: int) -> int:
+def _pieces(
+    a: Assignment, room: int, wide: set[int], whole_room: int, sweeps: int | None
+) -> Iterator[Piece]:
+    """The pieces of a tensor; a whole one in `sweeps` where it must be, else as its map needs."""
+    if not _is_whole(a):
+        yield from _cut(a, _step(a, room, wide))
+        return
+    assert a.method is not None
+    numel, needs = math.prod(a.shape), a.method.needs
+    if _is_loaded(a, whole_room):
+        yield Piece(a, 0, numel)
+        return
+    if _streamed(a) > whole_room:
+        raise MergeError(
+            f"{kebab_name(type(a.method))} works on whole matrices: '{a.name}' "
+            f"{a.shape} needs {math.ceil(_streamed(a) / 2**20)} MiB per worker and has "
+            f"{whole_room // 2**20} MiB: raise --memory or lower --workers."
+        )
+    of_map = needs.sweeps + (needs.reach is Reach.TENSOR)  # its survey asks for each row once
+    yield Piece(a, 0, numel, sweeps or of_map)
+
+
+def _is_loaded(a: Assignment, whole_room: int) -> bool:
+    return _tensor_bytes(a) + _working(a) <= whole_room
+
+
+def _is_whole(a: Assignment) -> bool:
+    return a.method is not None and a.method.needs.whole
+
+
+def _width(a: Assignment) -> int:
+    return 8 if any(row.dtype == torch.float64 for row in a.entries) else 4
+
+
+def _working(a: Assignment) -> int:
+    """Bytes that the map of a whole tensor takes beyond the arena."""
+    if a.method is None or not a.method.needs.whole:
+        return 0
+    shape = a.view or a.shape
+    held = _held(a.method) * math.prod(shape)
+    return _width(a) * (a.method.room(shape, len(a.sources)) + held)
+
+
+def _streamed(a: Assignment) -> int:
+    """The least that a whole tensor takes: its result, one row as stored, and what is computed."""
+    rows = max(row.dtype.itemsize for row in a.entries)
+    return math.prod(a.shape) * (rows + a.dtype.itemsize) + _working(a)
+
+
+def _step(a: Assignment, room: int, wide: set[int]) -> int:
     """Bytes of arena that one piece of this assignment may take."""
-    if a.method is not None and a.method.needs.whole:
-        rows = len(a.entries) + _TEMPORARIES + _held(a.method)
-        needed = _tensor_bytes(a) + 4 * math.prod(a.shape) * rows
-        if needed > whole_room:
-            raise MergeError(
-                f"{kebab_name(type(a.method))} works on whole matrices: '{a.name}' "
-                f"{a.shape} needs {math.ceil(needed / 2**20)} MiB per worker and has "
-                f"{whole_room // 2**20} MiB: raise --memory or lower --workers."
-            )
-        return _tensor_bytes(a)
     fused = a.method is not None and a.method.needs.reach is Reach.TENSOR and id(a) not in wide
     return room if fused else min(room, CHUNK * element_bytes(a))
 
@@ -254,7 +305,10 @@ def _batched(pieces: Iterable[Piece], full: int) -> Iterator[Task]:
 
 def room_of(task: Task) -> int:
     """Bytes of arena that a task takes, with padding between rows."""
-    sizes = [p.numel * element_bytes(p.assignment) for p in task.pieces]
+    sizes = [
+        p.numel * (p.assignment.dtype.itemsize if p.sweeps else element_bytes(p.assignment))
+        for p in task.pieces
+    ]
     rows = max((len(p.assignment.entries) + 1 for p in task.pieces), default=0)
     return (sum(sizes) if task.packed else max(sizes, default=0)) + 64 * rows
 

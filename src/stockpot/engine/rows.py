@@ -8,9 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import overload
 
+import blake3
 import torch
 from torch import Tensor
 
+from ..checkpoints.entry import TensorEntry
 from ..typed import to_numpy
 
 ALIGN = 64
@@ -63,18 +65,46 @@ def is_finite(values: Tensor) -> bool:
     return math.isfinite(sums.sum().item()) or bool(torch.isfinite(sums).all())
 
 
+class OnDisk:
+    """A row that is read whenever it is asked for, into new memory; hashed the first time."""
+
+    def __init__(self, entry: TensorEntry, *, digests: bool) -> None:
+        self._entry, self._wanted = entry, digests
+        self._digest: str | None = None
+        self.dtype = entry.dtype
+
+    def read(self) -> Tensor:
+        """All of it, flat, in the stored dtype."""
+        flat = torch.empty(self._entry.numel, dtype=self.dtype)
+        data = raw_bytes(flat)
+        self._entry.source.read_into(data, self._entry.offset)
+        if self._wanted and self._digest is None:
+            self._digest = blake3.blake3(data).hexdigest()
+        return flat
+
+    def digest(self) -> str | None:
+        """Of its bytes, where that is wanted; a row that nobody asked for is read for it."""
+        if self._wanted and self._digest is None:
+            self.read()
+        return self._digest
+
+
+Row = Tensor | OnDisk
+"""A row in the arena, or one that is read when it is asked for."""
+
+
 class Rows(Sequence[Tensor]):
     """Lazy rows of one block: converted when asked for, never kept.
 
     Args:
-        raw: one flat tensor per row, in the arena.
+        raw: one flat tensor per row, in the arena; or where to read it.
         shape: the shape that a method sees.
         blame: called with the row's index if it is not finite; None to let it through.
     """
 
     def __init__(
         self,
-        raw: Sequence[Tensor],
+        raw: Sequence[Row],
         dtype: torch.dtype,
         device: torch.device,
         shape: Sequence[int],
@@ -89,7 +119,10 @@ class Rows(Sequence[Tensor]):
     @property
     def fresh(self) -> bool:
         """Whether every row is new memory each time that it is asked for."""
-        return all(row.dtype != self._dtype or row.device != self._device for row in self._raw)
+        return all(
+            isinstance(row, OnDisk) or row.dtype != self._dtype or row.device != self._device
+            for row in self._raw
+        )
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -98,7 +131,9 @@ class Rows(Sequence[Tensor]):
     def __getitem__(self, index: int | slice) -> "Tensor | Rows":
         if isinstance(index, slice):
             return Rows(self._raw[index], self._dtype, self._device, self._shape, self._blame)
-        row = self._raw[index].to(self._device, self._dtype, non_blocking=True).view(self._shape)
+        raw = self._raw[index]
+        flat = raw.read() if isinstance(raw, OnDisk) else raw
+        row = flat.to(self._device, self._dtype, non_blocking=True).view(self._shape)
         if self._blame is not None and not is_finite(row):
             self._blame(range(len(self))[index])
         return row

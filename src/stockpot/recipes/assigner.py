@@ -87,6 +87,7 @@ class Assigner:
             shape=found[0][1].shape,
             dtype=self._dtype(name, [entry for _, entry in found]),
             method=method,
+            view=decision.view,
             weights=self._weights(name, indices, method, kind),
             sources=tuple(taken.values()),
             models=indices,
@@ -175,4 +176,5 @@ class Assigner:
 
 def _made(assignment: Assignment) -> tuple[object, ...]:
     read = [(id(entry.source), entry.offset) for entry in assignment.entries]
-    return assignment.method, assignment.weights, assignment.dtype, assignment.shape, read
+    a = assignment
+    return a.method, a.view, a.weights, a.dtype, a.shape, read

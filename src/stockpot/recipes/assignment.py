@@ -22,6 +22,7 @@ class Assignment:
         shape: of the output tensor and of every source.
         dtype: of the output tensor.
         method: how it is merged; None for a copy.
+        view: the shape in which the method sees it; None for its own.
         weights: one per source; they sum to 1 where the method needs a mean.
         sources: the tensors that take part, in the order of the models.
         models: for each source, its index in `Assignments.models`.
@@ -36,6 +37,7 @@ class Assignment:
     shape: tuple[int, ...]
     dtype: torch.dtype
     method: Method | None = None
+    view: tuple[int, ...] | None = None
     weights: tuple[float, ...] = ()
     sources: tuple[TensorEntry, ...] = ()
     models: tuple[int, ...] = ()
@@ -52,6 +54,39 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """How much of the network a method reaches that is defined for some tensors only.
+
+    Attributes:
+        method: its name.
+        kind: which tensors it takes, in words.
+        rest: the methods of the others, which it chose.
+        tensors, of_tensors: how many it works on, of how many that were to be merged by it.
+        parameters, of_parameters: the same in elements.
+    """
+
+    method: str
+    kind: str
+    rest: tuple[Method, ...]
+    tensors: int
+    of_tensors: int
+    parameters: int
+    of_parameters: int
+
+    @property
+    def share(self) -> float:
+        """Share of the parameters that it works on."""
+        return self.parameters / max(self.of_parameters, 1)
+
+    def __str__(self) -> str:
+        others = ", ".join(map(repr, self.rest))
+        return (
+            f"{self.method} works on {self.kind}: {self.tensors} of {self.of_tensors} tensors, "
+            f"{self.share:.1%} of the parameters" + (f"; the rest: {others}." if others else ".")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignments:
     """Every output tensor, in the order of the first model's files.
 
@@ -61,9 +96,11 @@ class Assignments:
             an interpolation takes.
         base: the base, if there is one.
         notes: what the user should know, in sentences.
+        selected: of methods that are defined for some tensors only, what they reach.
     """
 
     tensors: tuple[Assignment, ...]
     models: tuple[Checkpoint, ...]
     base: Checkpoint | None
     notes: tuple[str, ...] = ()
+    selected: tuple[Selected, ...] = ()

@@ -3,17 +3,19 @@
 Names, shapes and dtypes decide; no weight is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role, classify
+from ..core import Method
 from ..errors import MergeError
 from .assigner import Assigner
 from .assignment import Assignments
 from .fit import check_needs, gather
 from .model import Recipe
 from .notes import notes_on
-from .rules import NORM_STATS, decide
+from .rules import NORM_STATS, Decision, decide
+from .selecting import select
 
 
 def resolve(
@@ -29,7 +31,8 @@ def resolve(
         base: the open checkpoint of `recipe.base`.
 
     Raises:
-        MergeError: models, base or weights do not fit the methods; a rule matches no tensor; or
+        MergeError: models, base or weights do not fit the methods; a rule matches no tensor; a
+            method is defined for none of the tensors that it is to merge; or
             tensors that are missing or differ in shape, or that cannot be merged: every one of
             them, the first twenty in words.
     """
@@ -45,8 +48,10 @@ def resolve(
         tied = entry if entry.alias_of is None else entries.get(entry.alias_of, entry)
         roles[name] = classify(tied.name, tied.shape, tied.dtype)
     decisions, rule_notes = decide(recipe, roles)
-    methods = {d.method: None for d in decisions.values() if d.method and d is not NORM_STATS}
-    check_needs(tuple(methods), ingredients)
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    check_needs(_methods(decisions), ingredients)
+    decisions, selected = select(decisions, roles, shapes, len(ingredients.models))
+    check_needs(_methods(decisions), ingredients)
 
     assigner = Assigner(recipe, ingredients)
     for name, decision in decisions.items():
@@ -57,4 +62,11 @@ def resolve(
         models=ingredients.models,
         base=base,
         notes=rule_notes + notes_on(ingredients, tensors),
+        selected=selected,
     )
+
+
+def _methods(decisions: Mapping[str, Decision]) -> tuple[Method, ...]:
+    """Methods that the recipe chose, or that one of those chose for the rest."""
+    found = (d.method for d in decisions.values() if d is not NORM_STATS)
+    return tuple(dict.fromkeys(method for method in found if method is not None))

@@ -20,11 +20,15 @@ Copy = int | Literal["base", "anchor"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one tensor gets, a method or a copy, and which line of the recipe said so."""
+    """What one tensor gets, a method or a copy, and which line of the recipe said so.
+
+    `view` is the shape in which a method sees the tensor that is defined for some only.
+    """
 
     method: Method | None
     copy: Copy | None
     rule: str
+    view: tuple[int, ...] | None = None
 
 
 _EXCLUDED = Decision(None, "anchor", "only: no pattern matches, copied")
