@@ -30,10 +30,19 @@ State = dict[str, Tensor]
 
 WINDOW = 4.0
 """Where a field has no bound it is drawn from [-4, 4]; an excluded bound is kept off by 1/64."""
-NEUTRAL: Mapping[str, object] = {"scale": 1.0, "density": 1.0, "rank": 1.0, "agree": 1}
+NEUTRAL: Mapping[str, object] = {
+    "scale": 1.0,
+    "density": 1.0,
+    "rank": 1.0,
+    "rank_count": 0,
+    "energy": 0.0,
+    "agree": 1,
+}
 """The shared fields at which a task vector is taken as it is."""
 WOVEN = (TaskArithmetic, Ties, Dare, ModelStock, Consensus)
 """What is woven: a method of every reach, at random and not."""
+BY_NAME: Mapping[str, object] = {"tensors": "auto"}
+"""Fields about the names of tensors, which say nothing here, keep their value."""
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SHAPES: tuple[tuple[int, ...], ...] = ((33,), (3, 5), (), (1,), (0, 3), (2, 3, 4), (130,))
 
@@ -79,8 +88,9 @@ def methods(
     if cls is Weave:
         return draw(weaves(count, pinned))
     values: dict[str, object] = {}
+    pinned = {**BY_NAME, **(pinned or {})}
     for spec in field_specs(cls):
-        if pinned and spec.name in pinned:
+        if spec.name in pinned:
             values[spec.name] = pinned[spec.name]
             continue
         one = number_of(spec)
@@ -123,6 +133,11 @@ def example(cls: type[Method]) -> Method:
         if spec.name in required:
             values[spec.name] = spec.choices[0] if spec.choices else spec.kind(0.5)
     return cls(**values)
+
+
+def selects(cls: type[Method]) -> bool:
+    """Whether it is defined for some tensors only: it must be given a matrix."""
+    return cls.select is not Method.select
 
 
 def counts(cls: type[Method], most: int = 4) -> st.SearchStrategy[int]:
@@ -202,6 +217,7 @@ def cases(
     method = draw(methods(cls, count, pinned))
     weights = draw(weights_for(method, count))
     some = draw(st.lists(st.sampled_from(shapes), min_size=1, max_size=4))
+    some = [*some, (3, 5)] if selects(cls) else some
     make = draw(st.sampled_from(values))
     base, models = make(some, count, draw(st.integers(0, 999)), draw(st.sampled_from(dtypes)))
     return Case(method, models, base if method.needs.base else None, weights)

@@ -32,11 +32,15 @@ LAWS = (
 
 OPT_OUTS: dict[tuple[str, str], str] = {
     ("slerp", "translation"): "the angle is seen from the origin, which a shift moves",
+    ("tsv-m", "copies"): "copies share their directions, of which the cut keeps one K-th",
+    ("iso-c", "copies"): "singular values are made equal, which those of one model are not",
+    ("iso-cts", "copies"): "singular values are made equal, which those of one model are not",
 }
 
 FLOAT32_DELTAS: dict[str, str] = {
     "ties": "the mean of those that agree is formed from task vectors, then added to the base",
     "weave": "its points are as near as the method that it weaves brings them",
+    "cart": "around the base, what is kept of the task vectors is summed, then added to it",
     "dare": "what the mask leaves of the task vectors is summed, then added to the base",
 }
 """Methods that give copies back to within roundings of base and model, not to the last bit."""

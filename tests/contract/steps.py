@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 import torch
+from torch import Tensor
 
 from stockpot.core import Facts, Method, Reach, Settled, Stack
 
@@ -14,8 +15,9 @@ from ..cases import Case
 def stack_of(
     case: Case, name: str, start: int = 0, stop: int | None = None, seed: int = 0
 ) -> Stack:
-    """Elements [start, stop) of one tensor as a method sees them."""
-    rows = [model[name].reshape(-1)[start:stop] for model in case.models]
+    """Elements [start, stop) of one tensor as a method sees them; a whole one in its own shape."""
+    whole = case.method.needs.whole
+    rows = [_seen(model[name], start, stop, whole) for model in case.models]
     dtype = torch.promote_types(rows[0].dtype, torch.float32)
     weights = case.weights or [1.0] * len(rows)
     if case.method.needs.weights == "mean":
@@ -23,10 +25,14 @@ def stack_of(
     return Stack(
         models=[row.to(dtype) for row in rows],
         weights=tuple(weights),
-        base=None if case.base is None else case.base[name].reshape(-1)[start:stop].to(dtype),
+        base=None if case.base is None else _seen(case.base[name], start, stop, whole).to(dtype),
         name=name,
         start=start,
     )
+
+
+def _seen(tensor: Tensor, start: int, stop: int | None, whole: bool) -> Tensor:
+    return tensor if whole else tensor.reshape(-1)[start:stop]
 
 
 def settled_from(method: Method, stacks: Sequence[Stack], order: Sequence[int]) -> Settled | None:

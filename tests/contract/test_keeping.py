@@ -23,7 +23,7 @@ def test_inputs_are_not_changed(cls: type[Method], data: st.DataObject) -> None:
     case.merge()
     assert [bits(state) for state in states] == before
 
-    name = next(iter(case.models[0]))
+    name = list(case.models[0])[-1]  # a matrix where the method wants one
     stack = stack_of(case, name)
     rows = [*stack.models, *([] if stack.base is None else [stack.base])]
     seen = [row.clone() for row in rows]
@@ -58,8 +58,9 @@ def test_a_mixture_of_dtypes_is_merged_in_the_one_that_holds_them(cls: type[Meth
     method = example(cls)
     kinds = [torch.bfloat16, torch.float32, torch.float16]
     count = max(2, method.needs.models[0])
-    models = [{"w": torch.linspace(-1, k, 9, dtype=kinds[k % 3])} for k in range(count)]
-    base = {"w": torch.zeros(9, dtype=torch.float64)} if method.needs.base else None
+    rows = [torch.linspace(-1, k, 9, dtype=kinds[k % 3]) for k in range(count)]
+    models = [{"w": row.reshape(3, 3)} for row in rows]
+    base = {"w": torch.zeros(3, 3, dtype=torch.float64)} if method.needs.base else None
     merged = Case(method, models, base).merge()["w"]
     assert merged.dtype == (torch.float64 if base else torch.float32)
     wide = [{"w": model["w"].to(merged.dtype)} for model in models]
@@ -116,7 +117,7 @@ def test_a_method_reaches_no_further_than_it_says(cls: type[Method]) -> None:
     method = example(cls)
     count = max(2, method.needs.models[0])
     base, models = edges("constants", count, torch.float32)
-    stack = stack_of(Case(method, models, base if method.needs.base else None), "vector.weight")
+    stack = stack_of(Case(method, models, base if method.needs.base else None), "matrix.weight")
     settled = settled_from(method, [stack], [0])
     assert (settled is None) == (method.needs.reach is Reach.ELEMENT)
-    assert method(stack, settled).shape == (5,)
+    assert method(stack, settled).shape == stack.models[0].shape

@@ -38,8 +38,11 @@ SHAPES = ((5 * SEGMENT + 77,), (3,), (200, 203), (17,), (SEGMENT,), (), (0, 4), 
 """Tensors of several slices, of one, and small ones of odd sizes that are packed end to end."""
 TINY = {"BLOCK": SEGMENT, "CHUNK": SEGMENT, "ARENA": 24 * SEGMENT}
 
+LEAST = "1MiB"
+WHOLE = "16MiB"
+"""What the one matrix takes, for methods that need it whole."""
 CUTS: Mapping[str, tuple[dict[str, Any], dict[str, int]]] = {
-    "least memory": ({"memory": "1MiB", "workers": 1}, {}),
+    "least memory": ({"memory": LEAST, "workers": 1}, {}),
     "three workers on slices of one segment": ({"memory": "64MiB", "workers": 3}, TINY),
     "nothing packed": ({"workers": 2}, {"SMALL": -1, "BLOCK": 2 * SEGMENT}),
     "thresholds by sample": ({"workers": 2}, TINY | {"UNSAMPLED": 2**14, "_SAMPLE": 2**12}),
@@ -80,8 +83,14 @@ def test_slices_workers_and_memory_do_not_show(cls: type[Method], data: st.DataO
     case = data.draw(large_cases(cls))
     expected = bits(case.merge(workers=1))
     for name, (options, constants) in CUTS.items():
+        if case.method.needs.whole and options.get("memory") == LEAST:
+            options = options | {"memory": WHOLE}
         with cut(**constants):
             assert bits(case.merge(**options)) == expected, name
+    if case.method.needs.whole:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plan, "_is_loaded", lambda *_: False)
+            assert bits(case.merge(workers=2)) == expected, "rows read when they are asked for"
 
 
 @pytest.mark.parametrize("cls", [Average, Ties, Slerp])
@@ -203,7 +212,7 @@ def test_files_and_memory_agree(cls: type[Method], data: st.DataObject) -> None:
             base=None if case.base is None else base,
             weights=case.weights,
             seed=3,
-            memory="8MiB",
+            memory=WHOLE if case.method.needs.whole else "8MiB",
             workers=2,
             device="cpu",
         )

@@ -25,7 +25,7 @@ from stockpot.methods import (
 )
 from stockpot.recipes.assignment import Assignment, Assignments
 
-from ..cases import example
+from ..cases import example, selects
 from .making import MIB, Polar, RowSoftmax, names_only, resolved
 
 FLOATS = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
@@ -68,6 +68,8 @@ def checkpoints(
     specs |= {
         f"{i}.num_batches_tracked": ((size,), torch.int64) for i, size in enumerate(sizes[:2])
     }
+    if selects(type(method)):
+        specs["matrix.weight"] = ((20, 30), torch.float32)
     models = [names_only(label, specs) for label in map(str, range(count))]
     return resolved(method, models, names_only("base", specs) if method.needs.base else None)
 

@@ -20,14 +20,18 @@ import stockpot as sp
 from stockpot.core import Method
 from stockpot.methods import (
     Average,
+    Cart,
     Consensus,
     Dare,
     Interpolate,
+    IsoC,
+    IsoCts,
     Median,
     ModelStock,
     Slerp,
     TaskArithmetic,
     Ties,
+    TsvM,
     Weave,
 )
 
@@ -57,6 +61,12 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
     (Weave(Ties(), {"density": (0.1, 0.4), "scale": (0.5, 1.0)}, pool="random"), None),
     (Weave(Dare(rescale="norm"), {"density": (0.2, 0.6)}, pool="largest"), None),
     (Weave(Ties(trim="tensor"), {"density": (0.1, 0.4)}, pool=ModelStock()), None),
+    (Cart(rank=0.2, scale=1.5), None),
+    (Cart(energy=0.7, around="base"), [1.0, 0.5, 0.7]),
+    (TsvM(), None),
+    (TsvM(scale=0.6), [1.0, 0.5, 0.7]),
+    (IsoC(scale=0.4), None),
+    (IsoCts(common=0.6), None),
 )
 
 

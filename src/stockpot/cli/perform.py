@@ -27,7 +27,7 @@ def perform(recipe: Recipe, out: Path, flags: RunFlags) -> int:
         if not quiet:
             for text in (n for c in prepared.inputs for n in c.notes):
                 note(text)
-            for text in prepared.assignments.notes:
+            for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
                 note(text)
         merged = carry_out(prepared, out)
     _report(merged, flags)

@@ -15,7 +15,8 @@ from .console import note, print_json, print_table, say, size_text
 def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
     """Tensors by role and treatment, passes, bytes, memory and time; nothing is written."""
     plan = prepared.plan
-    surveyed = {a.name for survey in plan.surveys for a in survey.assignments}
+    reads = {p.assignment.name: p.sweeps for t in plan.tasks for p in t.pieces if p.sweeps}
+    reads |= {a.name: 2 for survey in plan.surveys for a in survey.assignments}
     tensors, elements, passes = (
         Counter[tuple[str, str]](),
         Counter[tuple[str, str]](),
@@ -25,7 +26,7 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
         group = (str(a.role), _treatment(a))
         tensors[group] += 1
         elements[group] += prod(a.shape)
-        passes[group] = max(passes.get(group, 1), 2 if a.name in surveyed else 1)
+        passes[group] = max(passes.get(group, 1), reads.get(a.name, 1))
     groups: list[dict[str, object]] = [
         {
             "role": role,
@@ -44,6 +45,7 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
         "workers": plan.workers,
         "peak_memory": plan.peak_memory,
         "seconds": round(predict_seconds(prepared, out), 2),
+        "selected": [str(s) for s in plan.assignments.selected],
         "notes": list(plan.assignments.notes),
     }
     if as_json:
@@ -56,7 +58,7 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
     memory = size_text(plan.peak_memory)
     say(f"peak memory about {memory} above the libraries, {plan.workers} workers")
     say(f"about {facts['seconds']:.1f} s; nothing was written")
-    for text in plan.assignments.notes:
+    for text in (*map(str, plan.assignments.selected), *plan.assignments.notes):
         note(text)
 
 

@@ -52,11 +52,13 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
         for a in prepared.assignments.tensors
     ]
     if flags.json:
-        print_json({"tensors": rows, "notes": list(prepared.assignments.notes)})
+        selected = [str(s) for s in prepared.assignments.selected]
+        notes = list(prepared.assignments.notes)
+        print_json({"tensors": rows, "selected": selected, "notes": notes})
         return 0
     columns = ("tensor", "role", "shape", "method", "weights", "rule")
     print_table("", columns, [[_short(r[c]) for c in columns] for r in rows])
-    for text in prepared.assignments.notes:
+    for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
         note(text)
     return 0
 

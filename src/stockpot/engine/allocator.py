@@ -5,7 +5,7 @@ import ctypes
 from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # numbers of glibc's malloc.h
-_KEPT, _HEAP, _LARGEST = 2**28, 2**26, 2**25
+_KEPT, _HEAP, _LARGEST = 2**28, 2**26, 2**23
 
 
 @cache
@@ -15,7 +15,8 @@ def keep_freed_blocks() -> None:
     By default it gives a freed block of half a megabyte back to the system and faults its pages
     in again for the next operation, which makes a merge four times slower; and it unmaps each
     further heap of 64 MiB of a thread once that is empty, whatever the threshold, unless that
-    much padding is asked for. Elsewhere than glibc nothing is changed.
+    much padding is asked for. What is larger than 8 MiB, as whole matrices are, is given back: it
+    would leave holes in such heaps. Elsewhere than glibc nothing is changed.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -2,14 +2,18 @@
 
 from ..core import Method
 from .average import Average as Average
+from .cart import Cart as Cart
 from .consensus import Consensus as Consensus
 from .dare import Dare as Dare
 from .interpolate import Interpolate as Interpolate
+from .iso_c import IsoC as IsoC
+from .iso_cts import IsoCts as IsoCts
 from .median import Median as Median
 from .model_stock import ModelStock as ModelStock
 from .slerp import Slerp as Slerp
 from .task_arithmetic import TaskArithmetic as TaskArithmetic
 from .ties import Ties as Ties
+from .tsv_m import TsvM as TsvM
 from .weave import Weave as Weave
 
 METHODS: tuple[type[Method], ...] = (
@@ -23,4 +27,8 @@ METHODS: tuple[type[Method], ...] = (
     ModelStock,
     Consensus,
     Weave,
+    Cart,
+    TsvM,
+    IsoC,
+    IsoCts,
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..typed import eigh, svd
 from .inner import inner
-from .spectral import SMALL, LowRank
+from .spectral import SMALL, LowRank, largest_magnitude
 
 TOLERANCE = 1e-5
 """Directions below this share of the largest are noise by default."""
@@ -48,7 +48,7 @@ def polar(matrix_MN: Tensor, tolerance: float = TOLERANCE) -> Polar:
     if matrix_MN.shape[0] < matrix_MN.shape[1]:
         flipped = polar(matrix_MN.mT, tolerance)
         return replace(flipped, factor=flipped.factor.mT)
-    largest = float(matrix_MN.abs().amax()) if matrix_MN.numel() else 0.0
+    largest = largest_magnitude(matrix_MN)
     if largest == 0:
         return Polar(factor=torch.zeros_like(matrix_MN), rank=0, nuclear=0.0)
     if not math.isfinite(largest):

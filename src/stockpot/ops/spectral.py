@@ -51,6 +51,11 @@ class Ranks:
         return min(max(1, math.floor(self.fraction * full + 1e-9)), full)
 
     @property
+    def everything(self) -> bool:
+        """Whether nothing is cut, whatever the matrix."""
+        return not self.count and not self.energy and self.fraction == 1
+
+    @property
     def most(self) -> float:
         """The largest share of the full rank that is known before a matrix is seen."""
         return 1.0 if self.count or self.energy else self.fraction
@@ -120,7 +125,7 @@ def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
     """
     if matrix_MN.shape[0] < matrix_MN.shape[1]:
         return top_k(matrix_MN.mT, ranks).mT()
-    largest = float(matrix_MN.abs().amax()) if matrix_MN.numel() else 0.0
+    largest = largest_magnitude(matrix_MN)
     if largest == 0:
         return _constant(matrix_MN, 0, 0.0)
     if not math.isfinite(largest):
@@ -132,6 +137,14 @@ def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
     total = float(gram_NN.trace())
     found = _refined(gram_NN, total, ranks) or _by_eigenvectors(gram_NN, total, ranks)
     return _factors(matrix_MN, unit, total, found)
+
+
+def largest_magnitude(matrix_MN: Tensor) -> float:
+    """Of any element; 0 where there is none, NaN where one is NaN."""
+    if not matrix_MN.numel():
+        return 0.0
+    least, most = torch.aminmax(matrix_MN)
+    return float(torch.maximum(-least, most))
 
 
 def _constant(matrix_MN: Tensor, rank: int, value: float) -> LowRank:
@@ -161,7 +174,7 @@ def _refined(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found | None:
     size = len(gram_NN)
     if _subspace(math.ceil(ranks.most * size), size) is None and not (ranks.count or ranks.energy):
         return None
-    rough_N, rough_NN = eigh((gram_NN / total).float())
+    rough_N, rough_NN = eigh(gram_NN.float().div_(total))
     squares_N = rough_N.double().clamp(min=0) * total
     kept = ranks.of(squares_N, total)
     wide = _subspace(kept, size)

@@ -1,0 +1,108 @@
+"""Iso-C (Marczak et al., No task left behind, arXiv 2502.04959)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Lt
+from torch import Tensor
+
+from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..fields import Finite, check_fields
+from ..ops.polar import polar, room_for_polar
+from .matrices import (
+    Conv,
+    Qkv,
+    Which,
+    choose_matrices,
+    each_matrix,
+    matrix_shape,
+    weighted_deltas,
+)
+from .task_arithmetic import TaskArithmetic
+
+
+@dataclass(frozen=True, slots=True)
+class IsoC(Method):
+    """Add up the task vectors, and make all singular values of the sum equal.
+
+    Σ_k w_k (θ_k - θ_0) = U diag(σ) Vᵀ,   σ̄ = mean σ,   θ = θ_0 + scale · σ̄ U Vᵀ
+
+    The sum is ruled by a few directions that tasks share; equal values give the others, which hold
+    what single tasks need, the same weight.
+
+    Attributes:
+        scale: λ on the merged task vector; larger moves further from the base. The authors search
+            up to 3; about 1 for eight vision tasks, less for more of them.
+        tolerance: directions with a singular value below this share of the largest are noise, left
+            out of U Vᵀ and of the mean; raise it to 0.01 where task vectors are differences of
+            bfloat16 weights.
+        tensors: "matrices" (and "auto") flattens every matrix but embeddings; "attention-mlp" those
+            with attn or mlp in their names.
+        conv: "average" convolutions with the rest, or take them "as-matrix".
+        qkv: query, key and value that are stored as one matrix are taken as "stored", or "split" in
+            three.
+
+    Needs: a base; weights as given.
+    Cost: one sweep; one polar factor for all models, no SVD.
+    Deviations: the published code has every direction take part, so that a sum that lacks rank, as
+        of LoRA models, gets random ones at full weight. Tensors that are not flattened get
+        θ_0 + scale/K Σ w_k (θ_k - θ_0), as in that code, but embeddings are among them.
+    Example:
+        >>> import torch, stockpot as sp
+        >>> base, model = {"w": torch.zeros(2, 2)}, {"w": torch.tensor([[3.0, 0.0], [0.0, 1.0]])}
+        >>> sp.merge([model], IsoC(), base=base)
+        {'w': tensor([[2., 0.],
+                [0., 2.]])}
+
+    Source: Marczak et al., ICML 2025, arXiv 2502.04959.
+    """
+
+    scale: Finite = 1.0
+    tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-5
+    tensors: Which = "auto"
+    conv: Conv = "average"
+    qkv: Qkv = "stored"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def needs(self) -> Needs:
+        """A base and whole matrices."""
+        return Needs(base=True, whole=True, weights="sum")
+
+    def select(self, tensors: Sequence[Described], models: int) -> Selection:
+        """Matrices; the rest gets the mean task vector."""
+        return choose_matrices(
+            tensors,
+            which=self.tensors,
+            by_default="matrices",
+            conv=self.conv,
+            qkv=self.qkv,
+            rest=TaskArithmetic(scale=self.scale / models),
+        )
+
+    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
+        """The merged matrix, or batch of them."""
+        return self.with_report(stack, settled)[0]
+
+    def with_report(
+        self, stack: Stack, settled: Settled | None
+    ) -> tuple[Tensor, Mapping[str, object]]:
+        """The merged matrix; and the rank of the sum and the value that its directions got."""
+        total = torch.zeros_like(stack.anchor)
+        for delta in weighted_deltas(stack):
+            total.add_(delta)
+        ranks, values = list[int](), list[float]()
+        for matrix in each_matrix(total):
+            found = polar(matrix, self.tolerance)
+            values.append(found.nuclear / max(found.rank, 1))
+            ranks.append(found.rank)
+            matrix.copy_(found.factor * values[-1])
+        return total.mul_(self.scale).add_(stack.anchor), {"rank": ranks, "value": values}
+
+    def room(self, shape: tuple[int, ...], models: int) -> int:
+        """Base, sum and task vector, and the polar factor."""
+        return 4 * torch.Size(shape).numel() + room_for_polar(*matrix_shape(shape))
