@@ -1,0 +1,300 @@
+"""CART's average and low-rank factors on disk: computed once, then used at any rank and scale.
+
+A directory with `average.safetensors`, and a file for each task, `task-0.safetensors` ...: for
+every decomposed tensor `tasks.0.NAME.left`, U diag(s), and `tasks.0.NAME.right`, Vᵀ, in float32.
+`factored.json` says what they were made of.
+
+Shapes: B matrices of M rows and N columns in a tensor, K kept directions.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.entry import Checkpoint, FileSource
+from ..checkpoints.journal import Record
+from ..checkpoints.layout import OutputTensor, Shard, single_file
+from ..checkpoints.safetensors import read_safetensors
+from ..checkpoints.writer import Output
+from ..core import Reach
+from ..errors import CheckpointError, FieldError, MergeError
+from ..methods import Cart
+from ..methods.catalogue import make_method, method_fields
+from ..methods.matrices import each_matrix, matrix_shape
+from ..ops.means import affine
+from ..ops.spectral import Ranks, top_k
+from ..recipes.assignment import Assignment
+from ..recipes.model import parse_recipe
+from .local import Run
+from .options import Options
+from .plan import Plan
+from .prepare import Prepared, prepare
+from .rows import OnDisk, Rows, raw_bytes
+
+_TOLD = "factored.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Factored:
+    """An average and, for each task, its centred task vector at low rank.
+
+    Attributes:
+        path: the directory.
+        method: the Cart whose rank is the largest that there is.
+        tasks: paths of the models, as they were given.
+        shares: what each task counts in the sum, K w_k / Σ w.
+        views: by decomposed tensor, the shape that was decomposed.
+        average: the average's tensors.
+        factors: those of each task.
+        inputs: bytes of the models.
+    """
+
+    path: Path
+    method: Cart
+    tasks: tuple[str, ...]
+    shares: tuple[float, ...]
+    views: Mapping[str, tuple[int, ...]]
+    average: Checkpoint
+    factors: tuple[Checkpoint, ...]
+    inputs: int
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of the models, of the average, and of all factors."""
+        factors = sum(task.nbytes for task in self.factors)
+        return {"models": self.inputs, "average": self.average.nbytes, "factors": factors}
+
+    def task(
+        self, index: int, *, rank: float | None = None, scale: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Task `index` itself, restored: θ_avg + scale · SVD_r(θ_k - θ_avg).
+
+        Tensors that were not decomposed are those of the average.
+
+        Raises:
+            FieldError: `rank` is not in (0, 1] or above the stored one.
+        """
+        return self._moved({index: 1.0}, rank, scale)
+
+    def merged(self, *, rank: float | None = None, scale: float = 1.0) -> dict[str, Tensor]:
+        """CART at a rank up to the stored one: θ_avg + scale · Σ_k SVD_r(θ_k - θ_avg)."""
+        return self._moved(dict(enumerate(self.shares)), rank, scale)
+
+    def sweep(
+        self, ranks: Sequence[float], scales: Sequence[float]
+    ) -> Iterator[tuple[float, float, dict[str, Tensor]]]:
+        """CART at every rank and scale, ranks ascending; each direction is multiplied out once.
+
+        Memory: the average, the sum, and the state dict that is given out.
+        """
+        average = {n: e.load() for n, e in self.average.entries.items()}
+        total = {n: torch.zeros(self._flat(n)) for n in self.views}
+        low: float | None = None
+        for rank in sorted(ranks):
+            for task, share in enumerate(self.shares):
+                for name in self.views:
+                    self._add(total[name], name, task, share, low, rank)
+            low = rank
+            for scale in scales:
+                yield rank, scale, {n: _at(t, total.get(n), scale) for n, t in average.items()}
+
+    def _moved(
+        self, shares: Mapping[int, float], rank: float | None, scale: float
+    ) -> dict[str, Tensor]:
+        high = self.method.rank if rank is None else rank
+        state: dict[str, Tensor] = {}
+        for name, entry in self.average.entries.items():
+            total = torch.zeros(self._flat(name)) if name in self.views else None
+            if total is not None:
+                for task, share in shares.items():
+                    self._add(total, name, task, share, None, high)
+            state[name] = _at(entry.load(), total, scale)
+        return state
+
+    def _add(
+        self, total_BMN: Tensor, name: str, task: int, share: float, low: float | None, high: float
+    ) -> None:
+        """Directions from the rank `low` on up to `high` of one task."""
+        full = min(total_BMN.shape[1:])
+        first = 0 if low is None else _count(Ranks(fraction=low), full)
+        last = _count(Ranks(fraction=self._checked(high)), full)
+        if first == last:
+            return
+        entries, key = self.factors[task].entries, f"tasks.{task}.{name}"
+        left_BMK = entries[f"{key}.left"].load()[..., first:last]
+        right_BKN = entries[f"{key}.right"].load()[:, first:last]
+        total_BMN.baddbmm_(left_BMK, right_BKN, alpha=share)
+
+    def _checked(self, rank: float) -> float:
+        if not 0 < rank <= 1:
+            raise FieldError(f"rank must be in (0, 1]; got {rank}.")
+        if rank > self.method.rank:
+            raise FieldError(
+                f"rank {rank:g} is above {self.method.rank:g}, which {self.path} holds: "
+                "make the factors anew at a larger rank."
+            )
+        return rank
+
+    def _flat(self, name: str) -> tuple[int, int, int]:
+        rows, columns = matrix_shape(self.views[name])
+        return (math.prod(self.views[name][:-2]), rows, columns)
+
+
+def _at(average: Tensor, total_BMN: Tensor | None, scale: float) -> Tensor:
+    if total_BMN is None:
+        return average
+    return (total_BMN.reshape(average.shape) * scale).add_(average).to(average.dtype)
+
+
+def _count(ranks: Ranks, full: int) -> int:
+    return ranks.of(torch.ones(full), float(full)) if full else 0
+
+
+def read_factored(path: str | Path) -> Factored:
+    """What `factor_to` wrote at a path; no factor is read before it is asked for.
+
+    Raises:
+        CheckpointError: there is no such thing at `path`.
+    """
+    where = Path(path)
+    try:
+        told: dict[str, Any] = json.loads((where / _TOLD).read_text(encoding="utf8"))
+        method = make_method("cart", told["fields"])
+        tasks, shares, views = told["tasks"], told["shares"], told["views"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{where} holds no factors of CART: no {_TOLD} there.") from None
+    assert isinstance(method, Cart)
+    return Factored(
+        path=where,
+        method=method,
+        tasks=tuple(tasks),
+        shares=tuple(shares),
+        views={name: tuple(view) for name, view in views.items()},
+        average=read_safetensors(FileSource(where / "average.safetensors")),
+        factors=tuple(
+            read_safetensors(FileSource(where / _file(task))) for task in range(len(tasks))
+        ),
+        inputs=told["inputs"],
+    )
+
+
+def factor_to(
+    out: str | Path,
+    models: Sequence[str | Path],
+    method: Cart,
+    *,
+    weights: Sequence[float] | None = None,
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+) -> Factored:
+    """Decompose the centred task vectors of checkpoints once, and keep the factors in `out`.
+
+    Where `out` holds those of the same models and method already, nothing is computed.
+
+    Args:
+        out: a directory to be made.
+        models: paths of the tasks' models.
+        method: its rank is the largest that can be asked for later; scale is not used.
+        weights: K raw numbers, default 1 each.
+        memory: budget for buffers; two sweeps over the models whatever it is.
+        workers: threads.
+
+    Raises:
+        MergeError: the method is around the base, or has no rank as a fraction.
+        StockpotError: as `merge_to`.
+    """
+    if method.around != "average" or method.energy or method.rank_count:
+        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
+    where = Path(out)
+    given = [None] * len(models) if weights is None else [float(w) for w in weights]
+    ingredients = [{"path": str(m), "weight": w} for m, w in zip(models, given, strict=True)]
+    recipe = parse_recipe({"method": method, "models": ingredients})
+    prepared = prepare(recipe, Options(memory=memory, workers=workers, device="cpu"), None)
+    fingerprint = prepared.fingerprint()
+    if (where / _TOLD).is_file():
+        told = json.loads((where / _TOLD).read_text(encoding="utf8"))
+        if told.get("fingerprint") == fingerprint:
+            return read_factored(where)
+    decomposed = [a for a in prepared.assignments.tensors if a.view is not None]
+    for a in decomposed:
+        if len(a.sources) < len(models):
+            raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
+    with Output(where, _layout(prepared, method, len(models)), fingerprint) as output:
+        Run(_without(prepared.plan, decomposed), output, digests=False).execute()
+        with ThreadPoolExecutor(prepared.plan.workers) as pool:
+            for _ in pool.map(partial(_factor, output=output, ranks=method.ranks), decomposed):
+                pass
+        told = {
+            "fingerprint": fingerprint,
+            "fields": method_fields(method),
+            "tasks": [str(model) for model in models],
+            "shares": [len(models) * weight for weight in decomposed[0].weights],
+            "views": {a.name: a.view for a in decomposed},
+            "inputs": sum(checkpoint.nbytes for checkpoint in prepared.inputs),
+        }
+        output.commit({_TOLD: json.dumps(told, indent=1) + "\n"})
+    return read_factored(where)
+
+
+def _file(task: int) -> str:
+    return f"task-{task}.safetensors"
+
+
+def _layout(prepared: Prepared, method: Cart, tasks: int) -> tuple[Shard, ...]:
+    tensors = prepared.assignments.tensors
+    average = [OutputTensor(a.name, a.dtype, a.shape) for a in tensors]
+    shards = [*single_file(average, "average.safetensors", {"format": "pt"})]
+    for task in range(tasks):
+        factors: list[OutputTensor] = []
+        for a in tensors:
+            if a.view is not None:
+                rows, columns = matrix_shape(a.view)
+                count = _count(method.ranks, min(rows, columns))
+                batch, key = math.prod(a.view[:-2]), f"tasks.{task}.{a.name}"
+                factors.append(OutputTensor(f"{key}.left", torch.float32, (batch, rows, count)))
+                factors.append(OutputTensor(f"{key}.right", torch.float32, (batch, count, columns)))
+        shards += single_file(factors, _file(task), {"format": "pt"})
+    return tuple(shards)
+
+
+def _without(plan: Plan, decomposed: Sequence[Assignment]) -> Plan:
+    """The plan of everything else; those tensors have no survey and are never packed."""
+    names = {a.name for a in decomposed}
+    tasks = [replace(t, pieces=tuple(p for p in t.pieces if p.assignment.name not in names))
+             for t in plan.tasks]  # fmt: skip
+    assert all(s.method.needs.reach is Reach.MODEL for s in plan.surveys)
+    return replace(plan, tasks=tuple(task for task in tasks if task.pieces))
+
+
+def _factor(a: Assignment, *, output: Output, ranks: Ranks) -> None:
+    """Write one tensor's average and the factors of every task; a few matrices at a time."""
+    torch.set_num_threads(1)
+    assert a.view is not None
+    wide = any(row.dtype == torch.float64 for row in a.entries)
+    dtype = torch.float64 if wide else torch.float32
+    raw = [OnDisk(entry, digests=False) for entry in a.sources]
+    rows = Rows(raw, dtype, torch.device("cpu"), a.view, None)
+    centre = affine(rows, a.weights)
+    if not torch.isfinite(centre).all():
+        raise MergeError(f"'{a.name}' holds NaN or infinity in one of the models.")
+    output.write(a.name, 0, raw_bytes(centre.to(a.dtype).reshape(-1)))
+    count = _count(ranks, min(matrix_shape(a.view)))
+    for task in range(len(rows)):
+        parts = [top_k(matrix, ranks) for matrix in each_matrix(rows[task].sub_(centre))]
+        left_BMK = centre.new_zeros((len(parts), centre.shape[-2], count), dtype=torch.float32)
+        right_BKN = centre.new_zeros((len(parts), count, centre.shape[-1]), dtype=torch.float32)
+        for b, part in enumerate(parts):
+            left_BMK[b, :, : part.rank] = part.scaled()
+            right_BKN[b, : part.rank] = part.right
+        key = f"tasks.{task}.{a.name}"
+        output.write(f"{key}.left", 0, raw_bytes(left_BMK.reshape(-1)))
+        output.write(f"{key}.right", 0, raw_bytes(right_BKN.reshape(-1)))
+    output.finish([Record(a.name, None)])

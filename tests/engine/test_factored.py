@@ -1,0 +1,111 @@
+"""CART's factors on disk: the merge at any rank and scale, single tasks, and what they take."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import stockpot as sp
+from stockpot.engine.factored import Factored, factor_to, read_factored
+from stockpot.errors import CheckpointError, FieldError, MergeError
+from stockpot.methods import Average, Cart
+
+from ..cases import State, smooth
+
+SHAPES = [(60, 70), (33,), (150, 140), (2, 3, 4)]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    _, models = smooth(SHAPES, 4, 0)
+    for k, state in enumerate(models):
+        save_file(state, tmp_path / f"{k}.safetensors")
+    return [tmp_path / f"{k}.safetensors" for k in range(4)]
+
+
+def close(one: State, other: State, tolerance: float = 2e-6) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, other[name], rtol=0, atol=tolerance), name
+
+
+def merged(paths: list[Path], method: Cart, weights: list[float] | None = None) -> State:
+    return sp.merge([load_file(path) for path in paths], method, weights=weights)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, 2.0, 1.0]])
+def test_factors_merge_at_any_smaller_rank_and_any_scale(
+    paths: list[Path], tmp_path: Path, weights: list[float] | None
+) -> None:
+    method = Cart(rank=0.3, conv="as-matrix")
+    kept = factor_to(tmp_path / "f", paths, method, weights=weights)
+    for rank, scale in ((0.3, 1.0), (0.12, 2.0), (0.05, -0.5)):
+        expected = merged(paths, Cart(rank=rank, scale=scale, conv="as-matrix"), weights)
+        close(kept.merged(rank=rank, scale=scale), expected)
+
+
+def test_a_sweep_is_every_merge(paths: list[Path], tmp_path: Path) -> None:
+    kept = factor_to(tmp_path / "f", paths, Cart(rank=0.4))
+    seen = []
+    for rank, scale, state in kept.sweep([0.4, 0.1, 0.02], [0.5, 2.0]):
+        close(state, merged(paths, Cart(rank=rank, scale=scale)), 5e-6)
+        seen.append((rank, scale))
+    assert seen == [(r, s) for r in (0.02, 0.1, 0.4) for s in (0.5, 2.0)]
+
+
+def test_a_task_is_restored_from_the_average_and_its_factors(
+    paths: list[Path], tmp_path: Path
+) -> None:
+    kept = factor_to(tmp_path / "f", paths, Cart(rank=1.0))
+    average = sp.merge([load_file(path) for path in paths], Average())
+    for index, path in enumerate(paths):
+        model, restored = load_file(path), kept.task(index)
+        close({n: restored[n] for n in kept.views}, {n: model[n] for n in kept.views}, 5e-6)
+        assert torch.equal(restored["layers.1.weight"], average["layers.1.weight"])
+    low = kept.task(2, rank=0.1)
+
+    def distance(state: dict[str, Tensor]) -> float:
+        model = load_file(paths[2])
+        return sum(float((state[n] - model[n]).norm()) for n in kept.views)
+
+    assert distance(kept.task(2)) < distance(low) < distance(average)
+
+
+def test_sizes_are_those_of_the_files(paths: list[Path], tmp_path: Path) -> None:
+    kept = factor_to(tmp_path / "f", paths, Cart(rank=0.1))
+    one = sum(t.nbytes for t in load_file(paths[0]).values())
+    factors = 4 * 4 * (6 * (60 + 70) + 14 * (150 + 140))
+    assert kept.sizes == {"models": 4 * one, "average": one, "factors": factors}
+    again = read_factored(tmp_path / "f")
+    assert (again.method, again.tasks) == (Cart(rank=0.1), tuple(map(str, paths)))
+    assert again.sizes == kept.sizes
+
+
+def test_what_is_there_is_not_computed_again(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factor_to(tmp_path / "f", paths, Cart(rank=0.1))
+    monkeypatch.setattr("stockpot.engine.factored._factor", None)
+    assert isinstance(factor_to(tmp_path / "f", paths, Cart(rank=0.1)), Factored)
+    with pytest.raises(sp.StockpotError, match="exists"):
+        factor_to(tmp_path / "f", paths, Cart(rank=0.2))
+
+
+def test_what_cannot_be_is_refused(paths: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no factors"):
+        read_factored(tmp_path)
+    for method in (Cart(around="base"), Cart(energy=0.5), Cart(rank_count=3)):
+        with pytest.raises(MergeError, match="around the average"):
+            factor_to(tmp_path / "f", paths, method)
+    kept = factor_to(tmp_path / "f", paths, Cart(rank=0.1))
+    for rank in (0.0, 1.5, 0.2):
+        with pytest.raises(FieldError, match="rank"):
+            kept.merged(rank=rank)
+    nan = load_file(paths[0])
+    nan["layers.0.weight"][0, 0] = float("nan")
+    save_file(nan, paths[0])
+    with pytest.raises(MergeError, match=r"'layers.0.weight' holds NaN"):
+        factor_to(tmp_path / "g", paths, Cart(rank=0.1))
+    assert not (tmp_path / "g").exists()
