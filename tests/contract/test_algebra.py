@@ -81,8 +81,8 @@ def test_a_common_shift_shifts_the_merge(
     On grid values, where the shift itself is exact and so are the task vectors; and, so that what
     draws do not show is seen too, on two models at a right angle.
     """
-    at_right_angle = [{"w": torch.tensor(row)} for row in ([1.0, 0.0], [0.0, 1.0])]
-    _moves_along(Case(example(cls), at_right_angle, {"w": torch.zeros(2)}), 1.0)
+    at_right_angle = [{"w": torch.tensor([row])} for row in ([1.0, 0.0], [0.0, 1.0])]
+    _moves_along(Case(example(cls), at_right_angle, {"w": torch.zeros(1, 2)}), 1.0)
     drawn = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
     _moves_along(drawn, shift / 32)
 

@@ -14,12 +14,13 @@ from stockpot.checkpoints.entry import MemorySource
 from stockpot.core import Method
 from stockpot.engine import plan
 from stockpot.errors import MergeError, NonFiniteError
-from stockpot.methods import Cart, IsoC, IsoCts, TsvM
+from stockpot.methods import Cart, IsoC, IsoCts, TsvM, Weave
 
 from ..cases import bits, smooth
 from .making import MIB, Polar, names_only, resolved, run
 
-METHODS = (Cart(), Cart(around="base"), TsvM(), IsoC(), IsoCts(), Polar(reach=2))
+WOVEN = Weave(TsvM(), {"scale": (0.5, 1.0)}, pool="largest")
+METHODS = (Cart(), Cart(around="base"), TsvM(), IsoC(), IsoCts(), WOVEN, Polar(reach=2))
 SHAPES = [(60, 70), (33,), (40, 20)]
 
 
@@ -131,7 +132,7 @@ def test_what_a_method_tells_of_a_tensor_is_recorded(tmp_path: Path) -> None:
 MEMORY = """
 import json, resource, sys
 import stockpot as sp
-from stockpot.methods import Cart, IsoC, IsoCts, TsvM
+from stockpot.methods import Cart, IsoC, IsoCts, TsvM, Weave
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 folder, peaks = sys.argv[1], [peak()]

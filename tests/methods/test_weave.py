@@ -16,9 +16,11 @@ from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import (
     Average,
+    Cart,
     Consensus,
     Dare,
     Interpolate,
+    IsoC,
     Median,
     ModelStock,
     Slerp,
@@ -331,3 +333,22 @@ def test_advice_is_that_of_the_first_point_that_has_any() -> None:
     (said,) = weave.advice((1.0, 1.0))
     assert said.startswith("at scale 1.0: scale × sum of weights is 2")
     assert Weave(Ties(), grid={"scale": (3,)}).advice((1.0, 1.0)) == ()
+
+
+def test_weaving_a_method_for_matrices_weaves_its_rest_for_the_others() -> None:
+    base, models = smooth([(12, 9), (33,)], 3, 0)
+    grid = {"scale": (0.5, 1.0, 3.0)}
+    points = [sp.merge(models, IsoC(scale=scale), base=base) for scale in grid["scale"]]
+    woven = sp.merge(models, Weave(IsoC(), grid), base=base)
+    for name, tensor in woven.items():
+        mean = torch.stack([point[name].double() for point in points]).mean(dim=0)
+        torch.testing.assert_close(tensor.double(), mean, rtol=1e-5, atol=1e-6)
+    same = sp.merge(models, Weave(Cart(), {"scale": (0.5, 1.5)}))
+    plain = sp.merge(models, Cart(scale=1.0))
+    torch.testing.assert_close(same, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_what_cannot_be_woven_for_some_tensors_only_is_refused() -> None:
+    _, models = smooth([(12, 9), (3, 2, 3, 3)], 3, 0)
+    with pytest.raises(FieldError, match="omit them"):
+        sp.merge(models, Weave(Cart(), {"scale": (0.5, 1.5)}, raw="include"))

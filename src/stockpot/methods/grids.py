@@ -86,6 +86,7 @@ def joint_needs(points: Sequence[Method], pool: Method | None, *, with_models: b
         reach=next(iter(reaches), Reach.ELEMENT),
         sample=sampled or (not settling and last.sample),
         whole=last.whole or any(needs.whole for needs in each),
+        sweeps=sum(needs.sweeps for needs in each) + with_models,
         models=_models(each, pool, with_models=with_models),
         weights=each[0].weights,
         random=last.random or any(needs.random for needs in each),

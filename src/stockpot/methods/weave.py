@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..core import Facts, Method, Needs, Reach, Settled, Stack
+from ..core import Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
 from ..errors import FieldError
-from ..fields import Grid, check_fields, kebab_name
+from ..fields import Grid, check_fields, field_specs, kebab_name
 from ..ops.abreast import (
     Abreast,
     Merges,
@@ -163,6 +163,38 @@ class Weave(Method):
             depth, within = depth + 1, within.method
         return stack.name + "\0pool" * depth
 
+    def select(self, tensors: Sequence[Described], models: int) -> Selection | None:
+        """The tensors that all points take; the points' rests woven alike for the others."""
+        points = _laid_out(self).points
+        asked = [point.select(tensors, models) for point in points]
+        found = [one for one in asked if one is not None]
+        if not found:
+            return None
+        if len(found) < len(points) or any(one.views != found[0].views for one in found):
+            raise FieldError("weave: the points of the grid do not take the same tensors.")
+        if self.raw == "include":
+            raise FieldError(
+                f"weave: raw: {kebab_name(type(self.method))} is for some tensors only, and the "
+                "models themselves would be pooled with its merges of those alone: omit them."
+            )
+        return replace(found[0], rest=self._rest([one.rest for one in found]))
+
+    def _rest(self, rests: Sequence[Method]) -> Method:
+        first, *others = rests
+        if all(one == first for one in others):
+            return first
+        names = [spec.name for spec in field_specs(type(first))]
+        values = {name: dict.fromkeys(getattr(one, name) for one in rests) for name in names}
+        grid = {name: tuple(found) for name, found in values.items() if len(found) > 1}
+        rest = replace(self, method=first, grid=grid)
+        if len(set(rests)) < len(_laid_out(rest).points):
+            raise FieldError("weave: what the points give to other methods is no grid.")
+        return rest
+
+    def room(self, shape: tuple[int, ...], models: int) -> int:
+        """What the greediest point needs; the pooled rows are counted as held."""
+        return max(point.room(shape, models) for point in _laid_out(self).points)
+
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:
         """That of the first point that has any."""
         for point in _laid_out(self).points:
@@ -211,6 +243,7 @@ def _laid_out(weave: Weave) -> _LaidOut:
         random=needs.random or drawn,
         symmetric=needs.symmetric and not (drawn and weave.raw == "include"),
         held_rows=needs.held_rows + held,
+        sweeps=needs.sweeps + (weave.pool == "largest" and not needs.base),
     )
     settling = (pool,) if pool and pool.needs.reach is not Reach.ELEMENT else ()
     return _LaidOut(points, some, of, settling, needs)
