@@ -53,6 +53,7 @@ tasks:
   - {name: plain, data: digits, limit: 200, judge_limit: 200}
   - {name: dark, data: digits, invert: true, limit: 200, judge_limit: 200}
 ingredients: {pretrain: {epochs: 1}, epochs: 1}
+compare: {methods: [uniform-soup, logits-ensemble, {name: adamerging, steps: 2}]}
 """
 
 
@@ -65,10 +66,16 @@ def test_tasks_from_end_to_end(cli, tmp_path):
     assert done.code == 0, done.err
     for word in ("normalised", "plain", "dark", "joint", "individual", "the selection split"):
         assert word in done.out
+    said = "adapted on unlabelled test inputs"
+    assert f"adamerging: {said}." in done.out
+    assert said in (run / "report.html").read_text()
+    assert said in (run / "results.json").read_text()
     with (run / "results.csv").open() as opened:
         rows = list(csv.DictReader(opened))
     assert {row["data"] for row in rows} == {"all-tasks", "plain", "dark"}
     assert "normalised accuracy" in {row["metric"] for row in rows}
+    kinds = {row["kind"] for row in rows if row["method"] == "adamerging"}
+    assert kinds == {"test-time-adaptation"}
 
 
 def test_checkpoints_that_exist(cli, tmp_path):

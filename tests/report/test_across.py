@@ -1,7 +1,9 @@
 """Tables of a comparison across tasks."""
 
+from dataclasses import replace
+
 from stockpot.report.across import across_tasks, normalised_results
-from stockpot.report.page import render_page
+from stockpot.report.page import how_it_was_measured, render_page
 
 from .making import row, whole
 
@@ -34,6 +36,21 @@ def test_the_page_has_them_and_the_quotients_before_what_is_folded():
     assert "Normalised accuracy" in quotients.caption
     page = render_page(crossed())
     assert page.index("mean, normalised") < page.index("<details>")
+
+
+def test_what_has_seen_test_inputs_says_so_in_the_table_and_under_it():
+    result = crossed()
+    seen = [
+        replace(one, method="adamerging", kind="test-time-adaptation")
+        for one in result.rows
+        if one.method == "uniform-soup"
+    ]
+    result = replace(result, rows=(*result.rows, *seen))
+    (line,) = [one for one in across_tasks(result).rows if one[0].text == "adamerging"]
+    assert line[0].detail == "adapted on unlabelled test inputs"
+    assert any("But adamerging" in one for one in how_it_was_measured(result))
+    assert not any("But" in one for one in how_it_was_measured(crossed()))
+    assert "merges adapted on unlabelled test inputs" in render_page(result)
 
 
 def test_other_comparisons_have_neither():

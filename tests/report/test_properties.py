@@ -1,12 +1,13 @@
 """No comparison that is valid breaks the page, whatever its numbers, names and gaps."""
 
 import re
+from typing import get_args
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stockpot.evaluation import Comparison, Row
-from stockpot.evaluation.comparison import Confusion, Cost, Decision, Verdict
+from stockpot.evaluation.comparison import Confusion, Cost, Decision, Kind, Verdict
 from stockpot.evaluation.intervals import Difference, Interval
 from stockpot.report import render_page
 from stockpot.report.view import view
@@ -28,7 +29,7 @@ rows = st.builds(
     subset=st.integers(-1, 1),
     seed=st.integers(-1, 1),
     method=names,
-    kind=st.sampled_from(["single", "merge", "ensemble", "control"]),
+    kind=st.sampled_from(get_args(Kind)),
     split=st.sampled_from(["test", "selection"]),
     part=st.sampled_from(["all", "left"]),
     metric=st.sampled_from(["accuracy", "auroc", "nll", "own"]),

@@ -177,6 +177,20 @@ def test_compared_the_table_has_all_baselines(ran):
     assert {row.split for row in found.rows} == {"selection", "test"}
 
 
+def test_adamerging_is_read_run_and_read_back(ran):
+    _, out, _ = ran
+    column = {"name": "adamerging", "level": "task", "vectors": "ties", "steps": 2, "density": 0.5}
+    experiment = crossed({"compare": {"methods": ["adamerging", column]}})
+    assert parse_experiment(experiment.resolved()).resolved() == experiment.resolved()
+    few = crossed({"compare": {"methods": [column | {"inputs": "selection"}, column]}})
+    found = compare_experiment(few, out)
+    kinds = {row.method: row.kind for row in found.rows if row.method.startswith("adamerging")}
+    assert kinds == {
+        "adamerging inputs=selection": "merge",
+        "adamerging inputs=test": "test-time-adaptation",
+    }
+
+
 def test_private_tensors_beside_the_head(tmp_path):
     (pool,) = train_experiment(crossed(private=["body.1.*"]), tmp_path)
     assert "plain::body.1.weight" in state(pool.base)
@@ -211,6 +225,9 @@ def test_tasks_of_different_shape_are_refused_and_size_mends_it(tmp_path):
         ({"compare": {"counts": [3]}}, {}, r"at most the number of tasks, 2; got 3"),
         ({"compare": {"counts": [1]}}, {}, "at least 2"),
         ({"compare": {"methods": ["greedy-soup"]}}, {}, "of networks of one task"),
+        ({"compare": {"methods": ["adamergin"]}}, {}, "did you mean 'adamerging'"),
+        ({"compare": {"methods": [{"name": "adamerging", "lvl": "task"}]}}, {}, "level"),
+        ({"compare": {"methods": [{"name": "adamerging", "steps": -1}]}}, {}, "steps must be"),
         ({}, {"heads": "frozen", "pretrain": None, "share": "init"}, "frozen ones need a pretrain"),
         ({}, {"share": "none"}, "start from nothing"),
         ({"tasks": TASKS[:1]}, {}, "two or more"),
@@ -230,6 +247,8 @@ def test_heads_and_private_need_tasks_and_tasks_read_back():
     for own in ({"heads": "frozen"}, {"private": ["x"]}):
         with pytest.raises(FieldError, match="for experiments with tasks"):
             parse_experiment(keys | {"ingredients": own})
+    with pytest.raises(FieldError, match="adamerging is for experiments with tasks"):
+        parse_experiment(keys | {"compare": {"methods": ["adamerging"]}})
     one = crossed()
     assert parse_experiment(one.resolved()).resolved() == one.resolved()
     assert "tasks" not in parse_experiment(keys).resolved()

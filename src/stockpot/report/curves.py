@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import ADAPTED, Comparison, Row
 from .axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
 from .styles import Style, family_of, in_order, styles
 from .units import Unit
@@ -15,7 +15,10 @@ SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")
 ENSEMBLE = "logits-ensemble"
 
 _SIDES = (
-    ("one network's cost", frozenset({"uniform-soup", "greedy-soup", "merge", "distilled"})),
+    (
+        "one network's cost",
+        frozenset({"uniform-soup", "greedy-soup", "merge", ADAPTED, "distilled"}),
+    ),
     ("every member runs", frozenset({"ensemble", "features"})),
 )
 """What the panels beside each other hold; single networks and controls stand in both."""
