@@ -16,6 +16,7 @@ from ..checkpoints.read import read_checkpoint
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
+from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
 from .evidence import donor, manifest_of, small_texts
@@ -96,13 +97,39 @@ def merge(
     of_base = None if base is None else _opened(base, "base")
     labels = [one.label for one in opened]
     recipe = _recipe(labels, method, of_base and of_base.label, weights, dtype, seed)
-    options = Options(memory=memory, workers=workers, device="cpu")
+    options = Options(
+        memory=memory, workers=workers, device="cpu", allow_non_finite=allow_non_finite
+    )
     assignments = resolve(recipe, opened, of_base)
     _tell(assignments.notes)
+    return _in_memory(assignments, options, seed)
+
+
+def merge_opened(
+    recipe: Recipe, models: Sequence[Checkpoint], base: Checkpoint | None, options: Options
+) -> dict[str, Tensor]:
+    """Carry out a recipe in memory on checkpoints that are open; the bits of `run_recipe`.
+
+    For many recipes on the same checkpoints: nothing is opened again, and of state dicts in memory
+    nothing is read from disk. Notes are not told.
+
+    Args:
+        recipe: what is merged with what.
+        models, base: of the recipe, in its order.
+        options: memory, workers, and whether NaN and infinity are let through.
+
+    Raises:
+        StockpotError: what cannot be merged, and why.
+    """
+    return _in_memory(resolve(recipe, models, base), options, recipe.seed)
+
+
+def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[str, Tensor]:
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
-    sink = MemorySink(assignments.tensors)
-    Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow_non_finite).execute()
-    _refuse_changed([*opened, *([of_base] if of_base else [])])
+    sink, allow = MemorySink(assignments.tensors), options.allow_non_finite
+    Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow).execute()
+    base = assignments.base
+    _refuse_changed([*assignments.models, *([base] if base else [])])
     return sink.state
 
 

@@ -18,6 +18,7 @@ from ..errors import FieldError
 from ..fields import nearest
 from ..methods.catalogue import plain_method
 from .layers import check_layers
+from .searching import AxisValue, Searched, space_of
 from .section import Section
 from .sizes import format_size
 from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
@@ -78,6 +79,8 @@ class Recipe(Section):
             merge those that are present.
         only: globs; tensors that match none of them are copied from the base, else from the first
             model. Empty for all.
+        search: axes of `stockpot search`; a merge does not look at them.
+        searched: how weights and fields came about, in a recipe that a search has written.
     """
 
     method: MethodValue
@@ -89,6 +92,8 @@ class Recipe(Section):
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
     missing: Missing = "error"
     only: tuple[Text, ...] = ()
+    search: dict[StrictStr, AxisValue] = Field(default_factory=dict)
+    searched: Searched | None = None
 
     @model_validator(mode="after")
     def _refers_to_what_there_is(self) -> Self:
@@ -98,6 +103,9 @@ class Recipe(Section):
             raise ValueError("missing: there is no base to take tensors from: pass --base.")
         try:
             check_layers(self.method, self.layers)
+            space_of(self.method, len(self.models), self.search)
+            if both := [name for name in self.layers if name in self.search]:
+                raise FieldError(f"search.{both[0]}: layers says already what it is.")
             for index, rule in enumerate(self.rules):
                 if rule.copy_from is not None:
                     self.copied_model(rule.copy_from, f"rules[{index}].copy")
@@ -140,7 +148,7 @@ class Recipe(Section):
         )
 
     def resolved(self) -> dict[str, Any]:
-        """The whole recipe in plain values, defaults and all; `parse_recipe` reads it back."""
+        """All that decides the merge, in plain values; `parse_recipe` reads it back."""
         plain: dict[str, Any] = {"method": plain_method(self.method)}
         if self.base is not None:
             plain["base"] = self.base
@@ -154,6 +162,8 @@ class Recipe(Section):
         plain |= {"seed": self.seed, "missing": self.missing}
         if self.only:
             plain["only"] = list(self.only)
+        if self.searched is not None:
+            plain["searched"] = self.searched.model_dump(mode="json")
         return plain
 
 
