@@ -23,6 +23,7 @@ from .lab import demo
 from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
+from .search import search
 from .train import train
 from .usage import UsageError, told_by_the_command_line
 from .verify import verify
@@ -37,7 +38,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
-for _function in (run, methods, inspect, explain, verify, train, compare, demo):
+for _function in (run, methods, inspect, explain, verify, train, compare, search, demo):
     app.command(_function)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 

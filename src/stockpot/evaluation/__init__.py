@@ -3,6 +3,9 @@
 from .adamerging import Adapted as Adapted
 from .adamerging import Learner as Learner
 from .adamerging import adapt as adapt
+from .bench import Bench as Bench
+from .bench import Subject as Subject
+from .bench import bench_metric as bench_metric
 from .bodies import Task as Task
 from .bodies import TaskPool as TaskPool
 from .bodies import adapt_bodies as adapt_bodies
@@ -15,13 +18,13 @@ from .columns import COLUMNS as COLUMNS
 from .columns import WITHOUT_TRAINING as WITHOUT_TRAINING
 from .compare import MARGIN as MARGIN
 from .compare import compare_pools as compare_pools
+from .comparison import Attempt as Attempt
 from .comparison import Comparison as Comparison
 from .comparison import Confusion as Confusion
 from .comparison import Cost as Cost
 from .comparison import Decision as Decision
 from .comparison import Row as Row
 from .comparison import Verdict as Verdict
-from .cross_task import ALL_TASKS as ALL_TASKS
 from .cross_task import cross_task as cross_task
 from .custom import metric_called as metric_called
 from .custom import metric_from as metric_from
@@ -49,6 +52,11 @@ from .metrics import ece as ece
 from .metrics import find_metric as find_metric
 from .metrics import nll as nll
 from .metrics import one_sided as one_sided
+from .optimise import WORST as WORST
+from .optimise import Search as Search
+from .optimise import Tried as Tried
+from .optimise import attempts_of as attempts_of
+from .optimise import best_of as best_of
 from .predictions import Predictions as Predictions
 from .predictions import Tally as Tally
 from .predictions import predict as predict

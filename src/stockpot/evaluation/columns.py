@@ -26,6 +26,7 @@ from .greedy import select_with_replacement
 from .learned import learn_weights
 from .soups import soup
 from .trial import Entrant, Trial
+from .tuning import tuned_name
 
 Column = Callable[[Trial], Iterator[Entrant]]
 
@@ -135,11 +136,31 @@ def distilled(trial: Trial) -> Iterator[Entrant]:
 
 
 def merged(name: str, method: Method) -> Column:
-    """Any merge method as a column."""
+    """Any merge method as a column; tuned first, where the setting has a budget for that.
+
+    With batch normalisation it is tuned by networks whose statistics are re-estimated, which is
+    how such merges are used.
+    """
 
     def column(trial: Trial) -> Iterator[Entrant]:
-        network = soup(trial.singles.pool, trial.members, method, seed=trial.setting.seed)
-        yield from _soups(trial, name, network)
+        pool, setting = trial.singles.pool, trial.setting
+        if setting.tuning is None:
+            yield from _soups(trial, name, soup(pool, trial.members, method, seed=setting.seed))
+            return
+        held = pool.held(trial.members)
+
+        def made(one: Method) -> nn.Module:
+            return soup(held, range(len(held)), one, seed=setting.seed)
+
+        def score(one: Method) -> float:
+            network = made(one)
+            return trial.score_network(trial.mended(network) if trial.mends else network, name)
+
+        place = {"subset": trial.subset, "seed": pool.seed}
+        best = setting.tuning.tune(
+            name, method, score, count=len(held), sign=setting.metric.sign, place=place
+        )
+        yield from _soups(trial, tuned_name(name, method, setting.tuning.budget), made(best))
 
     return column
 

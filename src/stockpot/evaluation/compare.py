@@ -9,6 +9,7 @@ from ..core import Method
 from ..data import Transform
 from ..errors import StockpotError
 from ..networks import NetworkCost
+from ..recipes.searching import Budget
 from .bootstrap import Resampler
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .comparison import Comparison, Cost, Decision
@@ -25,6 +26,7 @@ from .singles import JUDGED, Singles, run_singles
 from .soups import Reestimate
 from .summing import Confusions, differences_at, options_at
 from .trial import Distil, Setting, Trial
+from .tuning import Tuning
 from .verdict import judge, require_margin
 from .views import TEST, Views, views_of
 
@@ -48,6 +50,7 @@ def compare_pools(
     reestimate: Reestimate | None = None,
     distil: Distil | None = None,
     learning: Learning | None = None,
+    search: Budget | None = None,
     title: str = "Soup, ensemble, or keep the best?",
     network: str = "",
     batch_size: int = BATCH,
@@ -76,6 +79,7 @@ def compare_pools(
             to each soup of networks that have any.
         distil: trains a student, for "distilled".
         learning: how "learned-soup" learns.
+        search: tunes every merge method on the selection split, each with as many trials.
         title: of the table.
         network: what it calls the networks.
         batch_size: samples of one forward pass.
@@ -98,6 +102,7 @@ def compare_pools(
         learning=learning or Learning(),
         seed=seed,
         batch_size=batch_size,
+        tuning=None if search is None else Tuning(search),
     )
     smallest = min(len(pool) for pool in pools)
     plan = Plan(pools, tuple(counts) or tuple(range(min(2, smallest), smallest + 1)), subsets, seed)
@@ -182,7 +187,7 @@ class _Run:
         self.done += len(pool)
         for n, subset, members in self.plan.trials(pool):
             self.tell(f"{what}: N = {n}, subset {subset + 1}", self.done / self.plan.work())
-            trial = Trial(singles=singles, members=members, setting=self.setting)
+            trial = Trial(singles=singles, members=members, setting=self.setting, subset=subset)
             self.trial(trial, judged, Place(n, subset, pool.seed))
             self.done += n
 
@@ -218,6 +223,10 @@ class _Run:
         test = plan.pools[0].splits.test
         views = self.views[plan.pools[0].seed]
         rows = (*ledger.rows, *ledger.summaries())
+        tuning = self.setting.tuning
+        tuned = () if tuning is None else tuning.facts
+        found = () if tuning is None else tuning.attempts
+        attempts = tuple(replace(one, **self.labels) for one in found)
         self.tell("done", 1.0)
         return Comparison(
             title=title,
@@ -233,7 +242,8 @@ class _Run:
             decisions=tuple(self.decisions),
             confusion=self.confusions.of(preferred, test),
             verdict=verdict,
-            facts=facts_of(plan, self.setting.tally, rows, self.labels, views),
+            facts=(*facts_of(plan, self.setting.tally, rows, self.labels, views), *tuned),
+            attempts=attempts,
         )
 
     def _costs(self) -> tuple[Cost, ...]:

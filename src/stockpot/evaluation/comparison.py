@@ -89,6 +89,34 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One candidate of a search: what it was, and its score on the selection split.
+
+    Attributes:
+        method: what was tuned; n, subset, seed: of which ingredients.
+        number: which, from 0.
+        origin: the start that it is, or the sampler that drew it.
+        score: by the metric as it is; -∞, or ∞ where smaller is better, for what has none.
+        leads: whether it was better than all before it.
+        values: on each axis that was searched; None where it is not on the axis.
+        problem: why it has no score.
+    """
+
+    method: str
+    number: int
+    origin: str
+    score: float
+    leads: bool
+    values: tuple[tuple[str, float | int | bool | str | None], ...]
+    problem: str = ""
+    n: int = 0
+    subset: int = 0
+    seed: int = 0
+    network: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
     """Counts [true class][said class] of one method on the test split."""
 
@@ -130,6 +158,7 @@ class Comparison:
         confusion: of the winner.
         verdict: what to do.
         facts: about the run, for a reader: networks, data, splits, seeds, machine.
+        attempts: what searches on the selection split tried.
     """
 
     title: str
@@ -141,6 +170,7 @@ class Comparison:
     confusion: Confusion | None = None
     verdict: Verdict | None = None
     facts: tuple[tuple[str, str], ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     def summary(self) -> tuple[Row, ...]:
         """Of the rows of the whole split, the one that sums up each N, method, split and metric.

@@ -1,6 +1,7 @@
 """Networks of different tasks merged into one body, each task keeping its own head, and judged."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from torch import nn
 from ..core import Method
 from ..errors import FieldError, MergeError, StockpotError
 from ..recipes.adaptation import Adamerging
+from ..recipes.searching import Budget
 from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
 from .bodymakers import (
     MERGED,
@@ -29,8 +31,9 @@ from .predictions import BATCH, Predictions, Tally, predict
 from .scoring import Ledger, Place, Scored, score_predictions
 from .singles import JUDGED, split_of
 from .soups import Reestimate, mend
-from .task_scores import mean_of, quotient, resamplers_of
+from .task_scores import difference_phrase, mean_of, quotient, resamplers_of
 from .trial import Entrant
+from .tuning import Tuning, tuned_name
 
 ALL_TASKS = "all-tasks"
 """What a row's `data` is for the mean over tasks."""
@@ -52,6 +55,7 @@ def cross_task(
     private: Sequence[str] = (),
     metric: str | Metric | None = None,
     reestimate: Reestimate | None = None,
+    search: Budget | None = None,
     seed: int = 0,
     title: str = "One body for several tasks",
     network: str = "",
@@ -79,6 +83,8 @@ def cross_task(
             classes.
         reestimate: re-estimates batch-norm statistics on the task's own training inputs; adds a row
             "...:bn" for every network that has any.
+        search: tunes every merge method by the mean over tasks on the selection splits, each with
+            as many trials.
         seed: of methods that draw at random.
         title: of the table.
         network: what it calls the networks.
@@ -103,6 +109,7 @@ def cross_task(
                 metric=_metric(pool.tasks, metric),
                 own=pool.own(private),
                 reestimate=reestimate,
+                tuning=None if search is None else Tuning(search),
                 seed=seed,
                 network=network,
                 batch_size=batch_size,
@@ -141,6 +148,7 @@ class _Run:
     metric: Metric
     own: frozenset[str]
     reestimate: Reestimate | None
+    tuning: Tuning | None
     seed: int
     network: str
     batch_size: int
@@ -207,8 +215,45 @@ class _Run:
                 )
                 continue
             kind: Kind = ADAPTED if is_adapted(method) else "merge"
+            if self.tuning is not None and isinstance(method, Method):
+                method = self._tuned(self.tuning, name, method, pool, tasks)
             networks = self._networks(name, method, pool, tasks)
-            yield from self._judged(name, kind, tasks, networks).items()
+            yield from self._judged(self._called(name), kind, tasks, networks).items()
+
+    def _called(self, name: str) -> str:
+        """What a method is called in the table: whether it was tuned too."""
+        method = self.methods[name]
+        if self.tuning is None or not isinstance(method, Method):
+            return name
+        return tuned_name(name, method, self.tuning.budget)
+
+    def _tuned(
+        self, tuning: Tuning, name: str, method: Method, pool: TaskPool, tasks: Sequence[Task]
+    ) -> Method:
+        """The method with the fields that are best on the selection splits, the mean over tasks."""
+
+        def score(one: Method) -> float:
+            networks = merge_bodies(tasks, one, self.own, base=pool.base, seed=self.seed)
+            found = [self._selection(task, networks[task.name], name) for task in tasks]
+            return self.metric.sign * math.fsum(found) / len(found)
+
+        place = {"seed": pool.seed, "network": self.network, "data": ALL_TASKS}
+        return tuning.tune(
+            name, method, score, count=len(tasks), sign=self.metric.sign, place=place
+        )
+
+    def _selection(self, task: Task, network: nn.Module, name: str) -> float:
+        if self.reestimate:
+            mend(network, task.splits.train, self.reestimate, seed=self.seed)
+        assert self.metric.value
+        seen = predict(
+            network,
+            task.splits.selection,
+            batch_size=self.batch_size,
+            tally=self.tally,
+            called=f"{name} candidate/{task.name}",
+        )
+        return self.metric.value(seen)
 
     def _networks(
         self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[Task]
@@ -308,9 +353,11 @@ class _Run:
                 ("pools", f"{len(self.seeds)}, seeds {', '.join(map(str, self.seeds))}"),
                 ("intervals", f"95%. {covers(len(self.seeds))}"),
                 ("samples run through networks", f"{sum(self.tally.samples.values()):,}"),
+                *(self.tuning.facts if self.tuning else ()),
                 *non_finite(rows),
                 thread_fact(),
             ),
+            attempts=tuple(self.tuning.attempts) if self.tuning else (),
         )
 
     def _differences(self, n: int) -> Iterator[Difference]:
@@ -319,7 +366,8 @@ class _Run:
         there = ledger.methods(n)
         controls = [name for name in self.pool.controls if name != "base"]
         pairs = [(a, INDIVIDUAL) for a in there if a != INDIVIDUAL]
-        pairs += [(a, b) for b in controls for a in there if a.removesuffix(":bn") in self.methods]
+        mine = set(map(self._called, self.methods))
+        pairs += [(a, b) for b in controls for a in there if a.removesuffix(":bn") in mine]
         for a, b in pairs:
             gap = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
             yield Difference(a, b, gap.interval(), n)
@@ -330,15 +378,16 @@ class _Run:
         What was adapted on inputs of the test split is no choice of the selection split.
         """
         ledger, key = self.ledgers[ALL_TASKS], ("selection", self.metric.name)
+        methods = {self._called(name): one for name, one in self.methods.items()}
         merges = [
             name
             for name in ledger.methods(n)
-            if (method := self.methods.get(name.removesuffix(":bn"))) and not is_adapted(method)
+            if (method := methods.get(name.removesuffix(":bn"))) and not is_adapted(method)
         ]
         if not merges:
             return ""
         best = max(merges, key=lambda name: self.metric.sign * ledger.estimate(n, name, key).value)
-        said = [_phrase(one, self.metric) for one in differences if one.a == best]
+        said = [difference_phrase(one, self.metric) for one in differences if one.a == best]
         return (
             f"Of the merges, the selection split prefers {best}. Its mean {self.metric.name} over "
             f"{n} tasks on the test split is {', and '.join(said)}.{self._adapted()}"
@@ -392,10 +441,3 @@ def _sizes(task: Task) -> str:
     parts = (task.splits.train, task.splits.selection, task.splits.test)
     sizes = ", ".join(f"{len(part):,}" for part in parts)
     return f"{task.name} ({task.splits.train.num_classes} classes; {sizes})"
-
-
-def _phrase(one: Difference, metric: Metric) -> str:
-    if metric.name in ("accuracy", "auroc"):
-        return one.phrase()
-    at = one.interval
-    return f"{at.value:+.4g} [{at.low:.4g}, {at.high:.4g}] from {one.b}"

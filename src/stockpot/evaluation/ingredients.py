@@ -1,7 +1,7 @@
 """A pool of networks that may be merged: where their weights are, and what they are judged on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -58,6 +58,16 @@ class Ingredients:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def held(self, members: Sequence[int]) -> "Ingredients":
+        """Some of them in memory, the base too: for many merges, files are read once."""
+        base = self.base
+        return replace(
+            self,
+            names=[self.names[i] for i in members],
+            sources=[self.network(i) for i in members],
+            base=load_weights(self.build(), base) if isinstance(base, Path) else base,
+        )
 
     def network(self, index: int) -> nn.Module:
         """One ingredient; read from its file where it is in one."""

@@ -6,7 +6,7 @@ trials. So a search that was broken off goes on to the trials that it would have
 """
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,10 @@ from blake3 import blake3
 
 from ..errors import FieldError, MergeError, NonFiniteError, OutputError
 from ..extras import optional
-from ..fields import kebab_name
-from ..methods.catalogue import method_fields
+from ..methods.catalogue import plain_method, read_method
 from ..recipes.searching import Sampler
 from ..recipes.space import Candidate, Choices, Range, Space, Value
-from ..recipes.values import read_method
+from .comparison import Attempt
 
 GIVEN = "given"
 """The origin of the method as it was given."""
@@ -80,7 +79,7 @@ class Search:
         parameters = self.space.parameters
         if not parameters:
             raise FieldError(
-                "there is nothing to search: the method has no numeric field with bounds, and its "
+                "there is nothing to search: the method has no field that is usually searched, and its "
                 "weights do not count. Name axes under search:."
             )
         continuous = [one for one in parameters.values() if isinstance(one, Range)]
@@ -111,7 +110,6 @@ class Search:
             return self._run(log, score, told)
 
     def _run(self, log: "_Log", score: Score, told: Told | None) -> tuple[Tried, ...]:
-        starts = {c: name for name, c in reversed(self.starts.items())}  # the first name of equals
         tried = log.tried()
         known = {one.candidate: (one.score, one.problem) for one in tried}
 
@@ -121,7 +119,7 @@ class Search:
             if told:
                 told(len(tried), max(each.score for each in tried))
 
-        for candidate, name in reversed(starts.items()):
+        for name, candidate in self.starts.items():
             if len(tried) < self.trials and candidate not in known:
                 found = _finite(score(candidate))
                 note(log.put(Tried(len(tried), name, candidate, found)))
@@ -140,9 +138,40 @@ class Search:
         return tuple(tried)
 
 
-def best_of(tried: tuple[Tried, ...]) -> Tried:
+def best_of(tried: Sequence[Tried]) -> Tried:
     """The first of those with the highest score."""
     return max(tried, key=lambda one: one.score)
+
+
+def attempts_of(
+    method: str, search: Search, tried: Sequence[Tried], sign: int, **place: Any
+) -> tuple[Attempt, ...]:
+    """What was tried, as tables have it.
+
+    Args:
+        method: what tables call it.
+        search: which search.
+        tried: what it tried.
+        sign: the metric's.
+        place: further fields of `Attempt`, such as the pool's seed.
+    """
+    best, found = WORST, list[Attempt]()
+    for one in tried:
+        found.append(
+            Attempt(
+                method=method,
+                number=one.number,
+                origin=one.origin,
+                score=sign * one.score,
+                leads=one.score > best,
+                values=tuple(one.candidate.values(list(search.space.axes)).items()),
+                problem=one.problem,
+                n=search.space.count,
+                **place,
+            )
+        )
+        best = max(best, one.score)
+    return tuple(found)
 
 
 def _finite(score: float) -> float:
@@ -195,7 +224,8 @@ class _Log:
             self.study.add_trial(trial)
             self._keep()
         elif self.journal is not None:
-            self.journal.set_user_attr(f"{_KEPT} {one.number}", _plain(one))
+            with _writing():
+                self.journal.set_user_attr(f"{_KEPT} {one.number}", _plain(one))
         return one
 
     def ask(self, sampler: Any) -> Any:
@@ -211,7 +241,9 @@ class _Log:
         return one
 
     def _keep(self) -> None:
-        if self.journal is not None:
+        if self.journal is None:
+            return
+        with _writing():
             self.journal.add_trial(self.study.get_trials(deepcopy=False)[-1])
 
     def _distributions(self) -> dict[str, Any]:
@@ -226,7 +258,7 @@ def _plain(one: Tried) -> dict[str, Any]:
     return {
         "number": one.number,
         "origin": one.origin,
-        "method": {"name": kebab_name(type(method)), **method_fields(method)},
+        "method": plain_method(method),
         "weights": None if weights is None else list(weights),
         "score": one.score,
         "problem": one.problem,
@@ -270,12 +302,19 @@ def _log(space: Space, journal: Path | None) -> Generator[_Log]:
         )
 
     try:
-        kept = None if journal is None else study(_storage(optuna, journal))
+        with _writing():
+            kept = None if journal is None else study(_storage(optuna, journal))
         yield _Log(study(None), kept, space)
-    except OSError as error:
-        raise OutputError(f"cannot write {journal}: {error.strerror}.") from None
     finally:
         optuna.logging.set_verbosity(before)
+
+
+@contextmanager
+def _writing() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot keep the search's journal: {error}.") from None
 
 
 def _storage(optuna: Any, journal: Path) -> Any:

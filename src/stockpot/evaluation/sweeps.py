@@ -27,6 +27,7 @@ def join(found: Sequence[Comparison]) -> Comparison:
         costs=tuple(cost for one in found for cost in one.costs),
         decisions=tuple(step for one in found for step in one.decisions),
         facts=tuple(_facts(found)),
+        attempts=tuple(attempt for one in found for attempt in one.attempts),
     )
 
 

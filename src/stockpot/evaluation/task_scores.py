@@ -11,6 +11,8 @@ import numpy as np
 from ..typed import to_numpy
 from .bodies import Task
 from .bootstrap import Estimate, Resampler
+from .intervals import Difference
+from .metrics import Metric
 from .scoring import Scored
 from .singles import JUDGED, split_of
 
@@ -52,3 +54,11 @@ def quotient(a: Estimate, b: Estimate) -> Estimate:
         value, draws_R = np.divide([a.value], [b.value])[0], a.draws / b.draws
     draws_R = np.where(np.isfinite(draws_R), draws_R, np.nan)
     return Estimate(float(value) if b.value else math.nan, draws_R, a.units)
+
+
+def difference_phrase(one: Difference, metric: Metric) -> str:
+    """A difference in words: points where the metric is a fraction of samples."""
+    if metric.name in ("accuracy", "auroc"):
+        return one.phrase()
+    at = one.interval
+    return f"{at.value:+.4g} [{at.low:.4g}, {at.high:.4g}] from {one.b}"

@@ -16,6 +16,7 @@ from .metrics import METRICS, Metric
 from .predictions import BATCH, Predictions, Tally, predict
 from .singles import JUDGED, Singles, network_scores
 from .soups import Reestimate, mend, soup
+from .tuning import Tuning
 from .views import seen_on
 
 Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
@@ -36,6 +37,7 @@ class Setting:
         seed: of what draws at random.
         batch_size: samples of one forward pass.
         tally: where the samples run are noted.
+        tuning: how merge methods are tuned, where they are.
     """
 
     metric: Metric = METRICS["accuracy"]
@@ -46,6 +48,7 @@ class Setting:
     seed: int = 0
     batch_size: int = BATCH
     tally: Tally = field(default_factory=Tally)
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -75,6 +78,7 @@ class Trial:
     singles: Singles
     members: tuple[int, ...]
     setting: Setting
+    subset: int = 0
 
     def seen(self, key: str, members: Sequence[int] | None = None) -> list[Predictions]:
         """Predictions of the (or some) members on a split or view."""
@@ -95,13 +99,15 @@ class Trial:
     @cached_property
     def greedy(self) -> Greedy:
         """The greedy soup's members; at most N - 1 soups are run on the selection split."""
-        return greedy_members(self.scores, lambda some: self._score_of(self.soup(some)))
+        return greedy_members(
+            self.scores, lambda some: self.score_network(self.soup(some), _GREEDY)
+        )
 
     @cached_property
     def greedy_mended(self) -> Greedy:
         """The same where every soup has its batch-norm statistics re-estimated first."""
         return greedy_members(
-            self.scores, lambda some: self._score_of(self.mended(self.soup(some)))
+            self.scores, lambda some: self.score_network(self.mended(self.soup(some)), _GREEDY)
         )
 
     def soup(self, members: Sequence[int]) -> nn.Module:
@@ -127,11 +133,12 @@ class Trial:
         assert metric.value is not None
         return _or_worst(metric.sign * metric.value(selection))
 
-    def _score_of(self, network: nn.Module) -> float:
+    def score_network(self, network: nn.Module, candidate_of: str) -> float:
+        """A candidate's score on the selection split; larger is better, and no number is worst."""
         pool, metric = self.singles.pool, self.setting.metric
         if metric.of_network:
             return _or_worst(metric.sign * metric.of_network(network, pool.splits.selection))
-        return self.score(self.run(network, "selection", "greedy-soup candidate"))
+        return self.score(self.run(network, "selection", f"{candidate_of} candidate"))
 
     def run(self, network: nn.Module, key: str, called: str) -> Predictions:
         """A new network's predictions on a split or view."""
@@ -174,6 +181,9 @@ class Trial:
         seen = self.seen(split)
         spread = torch.sigmoid if seen[0].is_multilabel else _softmax
         return torch.stack([spread(one.logits) for one in seen]).mean(dim=0)
+
+
+_GREEDY = "greedy-soup"
 
 
 def _softmax(logits_NL: Tensor) -> Tensor:

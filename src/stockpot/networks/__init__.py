@@ -17,5 +17,6 @@ from .statistics import has_batch_norm as has_batch_norm
 from .statistics import reestimate_batch_norm as reestimate_batch_norm
 from .weights import load_body as load_body
 from .weights import load_weights as load_weights
+from .weights import put_weights as put_weights
 from .weights import save_state as save_state
 from .weights import save_weights as save_weights

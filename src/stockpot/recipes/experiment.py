@@ -19,6 +19,7 @@ from ..methods.catalogue import plain_method, read_method
 from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging
 from .cells import SpecValue, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
+from .searching import Budget
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
 from .tasks import TaskSpec, refuse_tasks
 from .views import ViewSpec
@@ -139,6 +140,8 @@ class Compare(Section):
             where a sample may have several classes.
         margin: a difference of the metric that does not matter.
         views: of the test split, for a look at what a shift does; nothing is chosen on them.
+        search: the budget with which every merge method is tuned on the selection split; none
+            takes each as it is written.
     """
 
     counts: tuple[Count, ...] = ()
@@ -148,6 +151,7 @@ class Compare(Section):
     metric: Text | None = None
     margin: NotNegative = 0.005
     views: tuple[ViewSpec, ...] = ()
+    search: Budget | None = None
 
     @model_validator(mode="after")
     def _views_differ(self) -> Self:
@@ -288,6 +292,8 @@ class Experiment(Section):
         plain["compare"]["methods"] = methods
         if not self.split.domains:  # files that were trained before there was the key have none
             del plain["split"]["domains"]
+        if self.compare.search is None:
+            del plain["compare"]["search"]
         if self.tasks:  # what has no meaning with them would not be read back
             for section, keys in _IDLE.items():
                 plain[section] = {k: v for k, v in plain[section].items() if k not in keys}

@@ -8,24 +8,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import PlainValidator
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import FieldSpec, field_specs, kebab_name
-from ..methods.catalogue import find_field, nearest, required_fields
+from ..fields import FieldSpec, field_specs, find_field, kebab_name, nearest
+from ..methods.catalogue import required_fields
 from .section import Count, Section, Seed, Text
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value
 
 Sampler = Literal["grid", "random", "tpe", "cma-es"]
 SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe", "cma-es")
 
-USUAL: Mapping[str, tuple[float, float]] = {"scale": (0.0, 2.0), "t": (0.0, 1.0)}
-"""Ranges of fields that have no bounds of their own on both sides."""
-
-_LEAST = 0.05
-"""Where the range of a field begins that must be above 0."""
+USUAL: Mapping[str, Range] = {
+    "scale": Range(0.0, 2.0),
+    "t": Range(0.0, 1.0),
+    "density": Range(0.05, 1.0),
+    "rank": Range(0.02, 1.0, log=True),
+    "common": Range(0.05, 1.0),
+    "ratio": Range(0.0, 1.0),
+}
+"""The fields that are searched without being asked for, whatever method has them; the others are
+switches, tolerances, or another way to say the same."""
 
 
 class Budget(Section):
@@ -134,8 +138,7 @@ def space_of(
 ) -> Space:
     """The space around a method of `count` models; `search` empty for the usual axes.
 
-    Those are every numeric field that has bounds or a usual range, and weights on the simplex
-    where the method averages. A method that adds task vectors has its weights searched only where
+    Those are the method's fields that USUAL has, and weights on the simplex where it averages. A method that adds task vectors has its weights searched only where
     they are asked for, because its scale says most of what they do.
 
     Raises:
@@ -164,24 +167,10 @@ def defaults_of(method: Method) -> Method:
 
 
 def _usual(spec: FieldSpec) -> Range | None:
-    if spec.kind not in (int, float):
+    found = USUAL.get(spec.name)
+    if found is None or spec.kind is not float:
         return None
-    low, high = -math.inf, math.inf
-    for bound in spec.bounds:
-        match bound:
-            case Ge(ge):
-                low = max(low, cast(float, ge))
-            case Gt(gt):
-                low = max(low, cast(float, gt) + (_LEAST if spec.kind is float else 1))
-            case Le(le):
-                high = min(high, cast(float, le))
-            case Lt(lt):
-                high = min(high, cast(float, lt) - (_LEAST if spec.kind is float else 1))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        if spec.name not in USUAL:
-            return None
-        low, high = max(low, USUAL[spec.name][0]), min(high, USUAL[spec.name][1])
-    return Range(low, high, whole=spec.kind is int) if low < high else None
+    return found if spec.admits(found.low) and spec.admits(found.high) else None
 
 
 def _fitted(method: Method, name: str, axis: Axis) -> Axis:

@@ -1,5 +1,7 @@
 """Figures, one function a result, drawn on the caller's axes; and the page that holds them all."""
 
+from .attempts import plot_attempts as plot_attempts
+from .attempts import plot_fields as plot_fields
 from .confusions import plot_confusion as plot_confusion
 from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap

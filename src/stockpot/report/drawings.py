@@ -1,10 +1,12 @@
 """Which figures a page shows, with the words under them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.comparison import Comparison
+from .attempts import plot_attempts, plot_fields
 from .confusions import MOST, plot_confusion
 from .costs import plot_cost
 from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
@@ -120,6 +122,28 @@ _PLANNED = (
         "Top to bottom in the order of the single scores. Filled and + were accepted, hollow and – "
         "were left out; the line is the score of the soup as it grew. A soup of one network is the "
         "best single network.",
+    ),
+    _Planned(
+        "attempts",
+        "The score over trials",
+        plot_attempts,
+        lambda result, _shown: any(math.isfinite(one.score) for one in result.attempts),
+        "Each dot is a candidate's score on the selection split, the line the best until then; "
+        "diamonds were tried first. A line that still climbs at the end asks for more trials. "
+        "The best of many scores flatters: the test split says what it is worth.",
+    ),
+    _Planned(
+        "fields",
+        "The score against each field",
+        plot_fields,
+        lambda result, _shown: any(
+            value is not None
+            for one in result.attempts
+            if math.isfinite(one.score)
+            for _, value in one.values
+        ),
+        "Each dot is a candidate, by its value of one field; the others varied too. A best dot at "
+        "the edge of a panel asks for a wider range.",
     ),
     _Planned(
         "confusion",

@@ -10,6 +10,7 @@ from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from ..extras import optional
 from . import tables as sheets
 from .across import across_tasks, normalised_results
+from .attempts import attempts_csv, attempts_json
 from .drawings import drawings
 from .units import readable
 from .view import AVERAGED, view
@@ -70,6 +71,8 @@ def render_page(comparison: Comparison, *, title: str | None = None) -> str:
 def write_report(comparison: Comparison, out: Path) -> None:
     """Write report.html, results.csv and results.json into `out`, replacing those of before.
 
+    Where something was searched, trials.csv and trials.json have every attempt.
+
     Each is written beside its place and renamed into it, so none is ever half there; all are
     rendered before the first is written. In results.json a number that is not finite is null,
     because JSON has no such number; results.csv has it as it is.
@@ -88,6 +91,9 @@ def write_report(comparison: Comparison, out: Path) -> None:
         "results.json": json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n",
         "report.html": render_page(comparison),
     }
+    if comparison.attempts:
+        files["trials.csv"] = attempts_csv(comparison.attempts)
+        files["trials.json"] = attempts_json(comparison)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

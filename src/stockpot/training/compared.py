@@ -111,6 +111,7 @@ def _compared(
         seed=cell.seed,
         reestimate=reestimation(first.build()),
         distil=partial(distil, _schooling(cell)),
+        search=wanted.search,
         network=slug(cell.network),
         progress=progress,
     )
@@ -138,6 +139,7 @@ def _crossed(
         private=cell.ingredients.private,
         metric=metric,
         reestimate=reestimation(pools[0].build()),
+        search=wanted.search,
         seed=cell.seed,
         network=slug(cell.network),
         facts=_said_of(cell),

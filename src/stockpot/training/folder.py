@@ -24,7 +24,7 @@ def run_folder(out: Path, experiment: Experiment) -> Generator[None]:
     Raises:
         OutputError: the folder cannot be made, is in use, or holds another experiment.
     """
-    held = _hold(out)
+    held = hold(out)
     try:
         (out / WORK).mkdir(exist_ok=True)
         _begin(out, experiment)
@@ -35,8 +35,15 @@ def run_folder(out: Path, experiment: Experiment) -> Generator[None]:
         os.close(held)
 
 
-def _hold(out: Path) -> int:
-    """Lock the folder itself, so that no file of a lock is left behind."""
+def hold(out: Path) -> int:
+    """Make the folder and lock it, itself, so that no file of a lock is left behind.
+
+    Returns:
+        A descriptor; closing it lets the folder go.
+
+    Raises:
+        OutputError: the folder cannot be made, or is in use.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         held = os.open(out, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,111 @@
+"""`stockpot search RECIPE.yml EXPERIMENT.yml`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..engine.options import Options
+from .compare import print_comparison
+from .console import note, print_json, say, steps
+from .flags import Flag, RunFlags
+from .recipe import read_recipe
+from .usage import UsageError, told_by_the_command_line
+
+if TYPE_CHECKING:
+    from ..training.searched import Found
+
+Recipe = Annotated[Path, Parameter(help="What is merged, and under search: what may change.")]
+Data = Annotated[Path, Parameter(help="An experiment: network, data or tasks, split, metric.")]
+Folder = Annotated[Path, Parameter(help="Folder for the winner, its merge, trials and report.")]
+
+
+def search(
+    recipe: Recipe,
+    experiment: Data,
+    /,
+    *,
+    out_: Annotated[Folder, Parameter(name="--out")] = Path("search"),
+    trials: int = 50,
+    sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe",
+    seed: int = 0,
+    memory: str = "2GiB",
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    resume: Flag = False,
+    overwrite: Flag = False,
+    json: Flag = False,
+    quiet: Flag = False,
+) -> int:
+    """Search a recipe's weights and fields on the selection split; judge the winner on test, once.
+
+    The uniform soup, the method's defaults and the recipe as it is are tried first.
+
+    Args:
+        trials: Candidates that are scored.
+        sampler: How they are drawn.
+        seed: Of the sampler; the same seed gives the same trials.
+        memory: Models that fit in it together are read once, and held.
+        workers: Threads of a merge.
+        device: Where networks are run.
+        resume: Go on with an earlier search, perhaps for more trials.
+        overwrite: Forget an earlier search.
+        json: Print one JSON object on stdout and nothing else.
+        quiet: No progress.
+    """
+    if trials < 1:
+        raise UsageError(f"--trials must be at least 1; got {trials}.")
+    if seed < 0:
+        raise UsageError(f"--seed must be at least 0; got {seed}.")
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a search, --overwrite forgets it: give one.")
+    with told_by_the_command_line():
+        options = Options(memory=memory, workers=workers)
+    from ..recipes.experiment import read_experiment
+    from ..report import write_report
+    from ..training.searched import search_experiment
+
+    wanted, data = read_recipe(recipe, RunFlags()), read_experiment(experiment)
+    try:
+        with steps(quiet=quiet or json) as progress:
+            found = search_experiment(
+                wanted,
+                data,
+                out_,
+                trials=trials,
+                sampler=sampler,
+                seed=seed,
+                resume=resume,
+                overwrite=overwrite,
+                device=device,
+                options=options,
+                progress=progress,
+            )
+            write_report(found.comparison, out_)
+    except KeyboardInterrupt:
+        note("what was tried is kept: the same command with --resume goes on from there.")
+        raise
+    if json:
+        print_json(_facts(found, out_))
+    elif not quiet:
+        _tell(found, out_)
+    return 0
+
+
+def _facts(found: "Found", out: Path) -> dict[str, object]:
+    return {
+        "out": str(out),
+        "best": str(found.best),
+        "merged": str(found.merged),
+        "score": found.score,
+        "recipe": found.recipe.resolved(),
+        **found.comparison.as_dict(),
+    }
+
+
+def _tell(found: "Found", out: Path) -> None:
+    print_comparison(found.comparison)
+    for sentence in found.comparison.choices:
+        say(sentence)
+    say(f"\n{found.best} is the winner: stockpot run {found.best} --out PATH; {found.merged} is")
+    say(f"its merge, {out / 'trials.csv'} has every trial, {out / 'report.html'} the figures.")
