@@ -315,18 +315,17 @@ def _writing() -> Generator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot keep the search's journal: {error}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise OutputError(
+            "journal.log is no journal of a search: use --overwrite, or another --out."
+        ) from None
 
 
 def _storage(optuna: Any, journal: Path) -> Any:
     if journal.exists():
         _mend(journal)
-    try:
-        backend = optional("optuna.storages.journal", "search").JournalFileBackend(str(journal))
-        return optuna.storages.JournalStorage(backend)
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(
-            f"{journal} is no journal of a search: remove it, or name another --out."
-        ) from None
+    backend = optional("optuna.storages.journal", "search").JournalFileBackend(str(journal))
+    return optuna.storages.JournalStorage(backend)
 
 
 def _mend(journal: Path) -> None:
