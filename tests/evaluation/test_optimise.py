@@ -105,7 +105,7 @@ def test_equal_candidates_are_scored_once():
     )
     assert len(tried) == 20
     assert score.asked == len({one.candidate for one in tried}) == 3
-    grid = search("grid", trials=20, axes=axes, starts=one).run(Hill())
+    grid = search("grid", trials=20, axes=axes, starts=first).run(Hill())
     assert len(grid) == 3  # the default is one of them
 
 

@@ -151,7 +151,7 @@ def test_models_beyond_the_memory_are_streamed_to_the_same_scores(alone, searche
 
 
 def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
-    experiment, pool = alone
+    _, pool = alone
     for name in ("nll", "stockpot.evaluation.examples:brier"):
         keys = ALONE | {"compare": {"metric": name}}
         out = tmp_path / name[:3]
@@ -180,13 +180,15 @@ def test_tasks_keep_their_heads_and_count_alike(tasks, tmp_path):
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(alone, tasks, tmp_path):
     (experiment, pool), out = alone, tmp_path / "out"
+    three = parse_experiment(
+        TASKS | {"tasks": [*TASKS["tasks"], {"name": "c", "data": "digits", "judge_limit": 90}]}
+    )
     with pytest.raises(FieldError, match="2 models for 3 tasks"):
-        three = TASKS | {"tasks": [*TASKS["tasks"], {"name": "c", "data": "digits"}]}
-        search_experiment(recipe(pool), parse_experiment(three), out)
+        search_experiment(recipe(pool), three, out)
+    keys = {key: value for key, value in ALONE.items() if key != "network"}
+    swept = parse_experiment(keys | {"sweep": {"network": ["mlp", "cnn"]}})
     with pytest.raises(FieldError, match="the experiment's sweep has 2"):
-        swept = {key: value for key, value in ALONE.items() if key != "network"}
-        swept |= {"sweep": {"network": ["mlp", "cnn"]}}
-        search_experiment(recipe(pool), parse_experiment(swept), out)
+        search_experiment(recipe(pool), swept, out)
     with pytest.raises(FieldError, match="nothing to search"):
         search_experiment(recipe(pool, "median", {}), experiment, out)
     assert not out.exists()
