@@ -100,9 +100,8 @@ def test_a_start_that_cannot_be_merged_ends_the_search():
 def test_equal_candidates_are_scored_once():
     axes = {"density": read_axis([0.1, 0.2, 0.5])}
     score = Hill()
-    tried = search("random", trials=20, axes=axes, starts={"defaults": Candidate(Ties())}).run(
-        score
-    )
+    first = {"defaults": Candidate(Ties())}
+    tried = search("random", trials=20, axes=axes, starts=first).run(score)
     assert len(tried) == 20
     assert score.asked == len({one.candidate for one in tried}) == 3
     grid = search("grid", trials=20, axes=axes, starts=first).run(Hill())
