@@ -12,8 +12,10 @@ from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError
 from stockpot.evaluation import bench
 from stockpot.evaluation.means import ALL_TASKS
+from stockpot.methods import TaskArithmetic
 from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml
 from stockpot.training import train_experiment
 from stockpot.training.candidates import Table
@@ -145,9 +147,13 @@ def test_models_beyond_the_memory_are_streamed_to_the_same_scores(alone, searche
     experiment, pool = alone
     held = Table.open(recipe(pool), experiment, "cpu", Options())
     assert all(not one.files for one in held.models)
+    little = Options(memory="1MiB")
     monkeypatch.setattr(Options, "memory_bytes", property(lambda self: 2**10))
-    streamed = Table.open(recipe(pool), experiment, "cpu", Options(memory="1MiB"))
+    streamed = Table.open(recipe(pool), experiment, "cpu", little)
+    monkeypatch.undo()
     assert all(one.files for one in streamed.models)
+    candidate = Candidate(TaskArithmetic(scale=0.7), (1.0, 0.5))
+    assert streamed.score(candidate) == held.score(candidate)
 
 
 def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):

@@ -79,8 +79,8 @@ class Search:
         parameters = self.space.parameters
         if not parameters:
             raise FieldError(
-                "there is nothing to search: the method has no field that is usually searched, and its "
-                "weights do not count. Name axes under search:."
+                "there is nothing to search: the method has no field that is usually searched, and "
+                "its weights do not count. Name axes under search:."
             )
         continuous = [one for one in parameters.values() if isinstance(one, Range)]
         if self.sampler == "cma-es" and len(continuous) < 2:

@@ -138,8 +138,9 @@ def space_of(
 ) -> Space:
     """The space around a method of `count` models; `search` empty for the usual axes.
 
-    Those are the method's fields that USUAL has, and weights on the simplex where it averages. A method that adds task vectors has its weights searched only where
-    they are asked for, because its scale says most of what they do.
+    Those are the method's fields that USUAL has, and weights on the simplex where it averages. A
+    method that adds task vectors has its weights searched only where they are asked for, because
+    its scale says most of what they do.
 
     Raises:
         FieldError: an axis that the method does not have, or that leaves its field's bounds.
