@@ -10,8 +10,7 @@ from stockpot.checkpoints.entry import FileSource
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError
-from stockpot.evaluation import bench
-from stockpot.evaluation.means import ALL_TASKS
+from stockpot.evaluation import ALL_TASKS, bench
 from stockpot.methods import TaskArithmetic
 from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe

@@ -5,7 +5,7 @@ from .adamerging import Learner as Learner
 from .adamerging import adapt as adapt
 from .bench import Bench as Bench
 from .bench import Subject as Subject
-from .bench import bench_metric as bench_metric
+from .bench import common_metric as common_metric
 from .bodies import Task as Task
 from .bodies import TaskPool as TaskPool
 from .bodies import adapt_bodies as adapt_bodies
@@ -64,6 +64,7 @@ from .singles import Singles as Singles
 from .singles import run_singles as run_singles
 from .soups import soup as soup
 from .sweeps import join as join
+from .task_scores import ALL_TASKS as ALL_TASKS
 from .temperature import fit_temperature as fit_temperature
 from .verdict import Option as Option
 from .verdict import holm as holm

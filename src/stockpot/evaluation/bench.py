@@ -16,14 +16,14 @@ from ..errors import FieldError
 from ..networks import put_weights
 from .bodies import Task
 from .bootstrap import Resampler
-from .comparison import ALL_TASKS, Row
+from .comparison import Row
 from .custom import metric_called
 from .intervals import Difference
 from .metrics import METRICS, Metric
 from .predictions import BATCH, Tally, predict
 from .scoring import Ledger, Place, Scored, score_predictions
 from .singles import JUDGED, network_scores, split_of
-from .task_scores import mean_of, resamplers_of
+from .task_scores import ALL_TASKS, mean_of, resamplers_of
 from .trial import Entrant
 
 State = Mapping[str, Tensor]
@@ -57,7 +57,7 @@ class Bench:
 
     Attributes:
         subjects: one, or one for each task.
-        metric: what is searched by; `usual_metric` has the default.
+        metric: what is searched by; `common_metric` has the default.
         label: what it calls the networks.
         batch_size: samples of one forward pass.
         tally: where the samples run are noted.
@@ -153,16 +153,16 @@ def usual_metric(splits: Splits) -> str:
     return "auroc" if splits.test.is_multilabel else "accuracy"
 
 
-def bench_metric(name: str | None, subjects: Mapping[str, Splits]) -> Metric:
-    """The metric of that name, or the usual one of all subjects.
+def common_metric(wanted: str | Metric | None, subjects: Mapping[str, Splits]) -> Metric:
+    """The metric that is wanted, or the usual one of all subjects.
 
     Raises:
         FieldError: there is none of this name, or the subjects have no usual one in common.
     """
     usual = {usual_metric(splits) for splits in subjects.values()}
-    if name is None and len(usual) > 1:
+    if wanted is None and len(usual) > 1:
         raise FieldError(
             "some tasks have one class a sample and some several, and there is no mean of accuracy "
-            "and auroc: name one metric under compare:."
+            "and auroc: name one metric for all."
         )
-    return metric_called(name or usual.pop())
+    return wanted if isinstance(wanted, Metric) else metric_called(wanted or usual.pop())

@@ -11,7 +11,8 @@ from ..core import Method
 from ..errors import FieldError, MergeError, StockpotError
 from ..recipes.adaptation import Adamerging
 from ..recipes.searching import Budget
-from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
+from .bench import common_metric
+from .bodies import Task, TaskPool, adapt_bodies, merge_bodies
 from .bodymakers import (
     MERGED,
     Contestant,
@@ -22,29 +23,23 @@ from .bodymakers import (
 )
 from .bootstrap import Resampler
 from .comparison import ADAPTED, ADAPTED_WORDS, Comparison, Kind
-from .custom import metric_called
-from .ensembles import logits_ensemble
 from .facts import covers, non_finite, thread_fact
 from .intervals import Difference
+from .lent import Judged, Lent, Seen
 from .metrics import METRICS, Metric
-from .predictions import BATCH, Predictions, Tally, predict
+from .predictions import BATCH, Tally, predict
 from .scoring import Ledger, Place, Scored, score_predictions
 from .singles import JUDGED, split_of
 from .soups import Reestimate, mend
-from .task_scores import difference_phrase, mean_of, quotient, resamplers_of
+from .task_scores import ALL_TASKS, difference_phrase, mean_of, quotient, resamplers_of
 from .trial import Entrant
 from .tuning import Tuning, tuned_name
-
-ALL_TASKS = "all-tasks"
-"""What a row's `data` is for the mean over tasks."""
 
 INDIVIDUAL = "individual"
 NORMALISED = "normalised"
 """Begins the name of a metric divided by the individual network's."""
 
 Progress = Callable[[str, float], None]
-Seen = Mapping[str, Predictions]
-"""Predictions on each split."""
 
 
 def cross_task(
@@ -126,13 +121,7 @@ def _silent(_what: str, _done: float) -> None:
 
 
 def _metric(tasks: Sequence[Task], wanted: str | Metric | None) -> Metric:
-    usual = {"auroc" if one.splits.test.is_multilabel else "accuracy" for one in tasks}
-    if wanted is None and len(usual) > 1:
-        raise StockpotError(
-            "cross-task: some tasks have one class a sample and some several, and there is no mean "
-            "of accuracy and auroc: name one metric for all."
-        )
-    found = wanted if isinstance(wanted, Metric) else metric_called(wanted or usual.pop())
+    found = common_metric(wanted, {one.name: one.splits for one in tasks})
     if found.value is None:
         raise FieldError(f"metric {found.name} runs networks itself; give one of predictions.")
     return found
@@ -193,11 +182,11 @@ class _Run:
         self.seeds.append(pool.seed)
         self.tell(f"pool {pool.seed}: {len(pool.tasks)} tasks", 0.0)
         own = {task.name: task.network for task in pool.tasks}
-        fixed: dict[str, Mapping[str, _Judged]] = {}
+        fixed: dict[str, Mapping[str, Judged]] = {}
         for name, networks in {INDIVIDUAL: own, **pool.controls}.items():
             kind: Kind = "single" if name == INDIVIDUAL else "control"
             fixed |= self._judged(name, kind, pool.tasks, networks)
-        lent = _Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self._run)
+        lent = Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self._run)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
             place, tasks = Place(n, 0, pool.seed), pool.tasks[:n]
@@ -205,8 +194,8 @@ class _Run:
                 self._note(place, name, [judged[task.name] for task in tasks], fixed[INDIVIDUAL])
 
     def _merged(
-        self, pool: TaskPool, tasks: Sequence[Task], lent: "_Lent"
-    ) -> Iterator[tuple[str, Mapping[str, "_Judged"]]]:
+        self, pool: TaskPool, tasks: Sequence[Task], lent: Lent
+    ) -> Iterator[tuple[str, Mapping[str, Judged]]]:
         for name, method in self.methods.items():
             if method is None:
                 yield (
@@ -277,9 +266,9 @@ class _Run:
 
     def _judged(
         self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
-    ) -> dict[str, Mapping[str, "_Judged"]]:
+    ) -> dict[str, Mapping[str, Judged]]:
         """A contender, and a second one with statistics re-estimated where it keeps any."""
-        found: dict[str, dict[str, _Judged]] = {
+        found: dict[str, dict[str, Judged]] = {
             name: {
                 task.name: self._score(task, self._run(task, networks[task.name], name), kind)
                 for task in tasks
@@ -309,15 +298,15 @@ class _Run:
             for split in JUDGED
         }
 
-    def _score(self, task: Task, seen: Seen, kind: Kind = "ensemble") -> "_Judged":
+    def _score(self, task: Task, seen: Seen, kind: Kind = "ensemble") -> Judged:
         usual = ("auroc", "accuracy") if task.splits.test.is_multilabel else ("accuracy",)
         metrics = (self.metric, *(METRICS[name] for name in (*usual, "nll", "ece")))
         distinct = tuple({one.name: one for one in metrics}.values())
         scored = score_predictions(seen, distinct, self.resamplers[task.name])
-        return _Judged(seen, scored, kind, seen["test"].forwards)
+        return Judged(seen, scored, kind, seen["test"].forwards)
 
     def _note(
-        self, place: Place, name: str, judged: Sequence["_Judged"], own: Mapping[str, "_Judged"]
+        self, place: Place, name: str, judged: Sequence[Judged], own: Mapping[str, Judged]
     ) -> None:
         """A row for each task, and those of the mean over them."""
         each: list[Scored] = []
@@ -398,42 +387,7 @@ class _Run:
         return f" No choice there was {', '.join(names)}: {ADAPTED_WORDS}." if names else ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
-    """A contender on one task."""
-
-    seen: Seen
-    scored: Scored
-    kind: Kind
-    forwards: int
-
-
-@dataclass(slots=True, eq=False)
-class _Lent:
-    """What each body gives through each head, run when it is first asked for."""
-
-    tasks: Sequence[Task]
-    own: frozenset[str]
-    individual: Mapping[str, _Judged]
-    run: Callable[[Task, nn.Module, str], Seen]
-    known: dict[tuple[str, str], Seen] = field(default_factory=dict[tuple[str, str], Seen])
-
-    def ensemble(self, task: Task, bodies: Sequence[Task]) -> Seen:
-        """Mean over bodies of the logits of one task's head."""
-        found = [self._through(task, body) for body in bodies]
-        return {split: logits_ensemble([one[split] for one in found]) for split in JUDGED}
-
-    def _through(self, task: Task, body: Task) -> Seen:
-        if task.name == body.name:
-            return self.individual[task.name].seen
-        key = task.name, body.name
-        if key not in self.known:
-            network = lend_body(task, body, self.own)
-            self.known[key] = self.run(task, network, f"body of {body.name}")
-        return self.known[key]
-
-
-def _entrant(name: str, judged: _Judged) -> Entrant:
+def _entrant(name: str, judged: Judged) -> Entrant:
     return Entrant(method=name, kind=judged.kind, forwards=judged.forwards)
 
 

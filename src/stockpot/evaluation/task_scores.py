@@ -16,6 +16,9 @@ from .metrics import Metric
 from .scoring import Scored
 from .singles import JUDGED, split_of
 
+ALL_TASKS = "all-tasks"
+"""What a row's `data` is for the mean over tasks."""
+
 
 def resamplers_of(tasks: Sequence[Task]) -> Iterator[tuple[str, Mapping[str, Resampler]]]:
     """For each task's splits; tasks of the same samples share one, others draw by themselves."""

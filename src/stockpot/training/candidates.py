@@ -12,7 +12,7 @@ from ..engine.merge import merge_opened
 from ..engine.options import Options
 from ..engine.prepare import prepare
 from ..errors import FieldError
-from ..evaluation import Bench, Subject, bench_metric
+from ..evaluation import Bench, Subject, common_metric
 from ..networks import put_weights
 from ..recipes.cells import slug
 from ..recipes.experiment import Experiment
@@ -60,7 +60,9 @@ class Table:
             if own:
                 kept_own = {name: model.entries[name].load() for name in own}
                 subjects[at] = replace(subjects[at], own=kept_own)
-        metric = bench_metric(experiment.compare.metric, {one.name: one.splits for one in subjects})
+        metric = common_metric(
+            experiment.compare.metric, {one.name: one.splits for one in subjects}
+        )
         return cls(
             recipe=recipe,
             models=models,
