@@ -105,7 +105,5 @@ def _facts(found: "Found", out: Path) -> dict[str, object]:
 
 def _tell(found: "Found", out: Path) -> None:
     print_comparison(found.comparison)
-    for sentence in found.comparison.choices:
-        say(sentence)
     say(f"\n{found.best} is the winner: stockpot run {found.best} --out PATH; {found.merged} is")
     say(f"its merge, {out / 'trials.csv'} has every trial, {out / 'report.html'} the figures.")

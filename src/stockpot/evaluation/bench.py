@@ -138,7 +138,7 @@ class Bench:
         usual = usual_metric(splits)
         wanted = (self.metric, METRICS[usual], METRICS["accuracy"], METRICS["nll"], METRICS["ece"])
         metrics = tuple({one.name: one for one in wanted}.values())
-        return score_predictions(seen, metrics, at, network_scores(network, splits, metrics))
+        return score_predictions(seen, metrics, at, network_scores(network, splits, metrics, {}))
 
     def _differences(self, ledger: Ledger, names: Sequence[str], n: int) -> Iterator[Difference]:
         key = "test", self.metric.name

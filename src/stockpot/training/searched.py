@@ -25,8 +25,8 @@ from ..recipes.yaml import dump_yaml
 from .candidates import Table
 from .devices import Device
 from .differences import first_differences
+from .experiment import PoolProgress
 from .folder import hold
-from .pool import PoolProgress
 
 JOURNAL = "journal.log"
 LISTING = "search.json"
@@ -238,12 +238,11 @@ def _judge(table: Table, search: Search, tried: Sequence[Tried], winner: Tried) 
         title=f"What searching {kind} found",
         rows=tuple(rows),
         differences=tuple(differences),
-        choices=(
-            f"searched is {winner.candidate.method!r}"
-            f"{_weights(winner.candidate)}, the best of {len(tried)} on the selection split.",
+        conclusion=(
+            f"Of {len(tried)} candidates the selection split prefers trial {winner.number} "
+            f"({winner.origin}): {winner.candidate.method!r}{_weights(winner.candidate)}. On the "
+            f"test split it is {said}."
         ),
-        conclusion=f"Of {len(tried)} candidates the selection split prefers trial {winner.number} "
-        f"({winner.origin}). On the test split it is {said}.",
         facts=(
             ("network", bench.label),
             ("data", data),

@@ -1,0 +1,88 @@
+"""Figures and files of what a search tried."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from stockpot.errors import StockpotError
+from stockpot.evaluation import Attempt, Comparison
+from stockpot.report import plot_attempts, plot_fields, render_page
+from stockpot.report.attempts import attempts_csv, attempts_json
+
+from .making import grid
+
+
+def attempt(number, score, *, leads=False, origin="tpe", **values):
+    return Attempt(
+        method="ties",
+        number=number,
+        origin=origin,
+        score=score,
+        leads=leads,
+        values=tuple(values.items()),
+    )
+
+
+ATTEMPTS = (
+    attempt(0, 0.5, leads=True, origin="uniform-soup", scale=None, vote=None),
+    attempt(1, 0.7, leads=True, origin="defaults", scale=1.0, vote="mass"),
+    attempt(2, -math.inf, scale=2.0, vote="count"),
+    attempt(3, 0.6, scale=0.4, vote="count"),
+    attempt(4, 0.8, leads=True, scale=0.7, vote="mass"),
+)
+
+
+def comparison(attempts=ATTEMPTS):
+    rows = tuple(grid(methods={"searched": "merge", "uniform-soup": "merge"}, counts=(2,)))
+    return Comparison(
+        title="t", rows=rows, differences=(), conclusion="c", attempts=tuple(attempts)
+    )
+
+
+def test_the_line_is_the_best_until_then_and_reaches_the_last_trial():
+    ax = plot_attempts(comparison())
+    (line,) = (one for one in ax.lines if one.get_drawstyle() == "steps-post")
+    assert list(line.get_xdata()) == [0, 1, 4, 4]
+    assert list(line.get_ydata()) == pytest.approx([50, 70, 80, 80])
+    dots = sorted(float(one.get_xdata()[0]) for one in ax.lines if one is not line)
+    assert dots == [0, 1, 3, 4]  # what has no score is not drawn
+
+
+def test_a_panel_for_each_field_with_words_side_by_side():
+    first = plot_fields(comparison())
+    scale, vote = first.figure.axes
+    assert sorted(float(one.get_xdata()[0]) for one in scale.lines) == [0.4, 0.7, 1.0]
+    assert [one.get_text() for one in vote.get_xticklabels()] == ["count", "mass"]
+    assert (scale.get_xlabel(), vote.get_xlabel()) == ("scale", "vote")
+
+
+def test_files_have_every_attempt():
+    rows = list(csv.DictReader(io.StringIO(attempts_csv(ATTEMPTS))))
+    assert [row["score"] for row in rows] == ["0.5", "0.7", "-inf", "0.6", "0.8"]
+    assert [row["scale"] for row in rows] == ["", "1.0", "2.0", "0.4", "0.7"]
+    plain = json.loads(attempts_json(comparison()))
+    assert plain[2]["score"] is None
+    assert [one["leads"] for one in plain] == [True, True, False, False, True]
+
+
+def test_the_page_shows_them_only_where_something_was_searched():
+    assert "The score over trials" in render_page(comparison())
+    assert "The score over trials" not in render_page(comparison(()))
+    lost = [attempt(0, math.inf, scale=1.0)]
+    assert "The score over trials" not in render_page(comparison(lost))
+
+
+def test_what_cannot_be_drawn_on_one_axes():
+    ax = plot_attempts(comparison())
+    for plot in (plot_attempts, plot_fields):
+        with pytest.raises(StockpotError, match="one Axes holds one"):
+            plot(comparison(()))
+    several = comparison((*ATTEMPTS, *(replace(one, seed=1) for one in ATTEMPTS)))
+    with pytest.raises(StockpotError, match="this comparison has 2"):
+        plot_attempts(several, ax)
+    with pytest.raises(StockpotError, match="this comparison has 2"):
+        plot_fields(comparison(), ax)
