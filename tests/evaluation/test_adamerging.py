@@ -17,7 +17,7 @@ from stockpot.evaluation import Learner, Stored, Task, TaskPool, adapt, adapt_bo
 from stockpot.evaluation.coefficients import learnable_names
 from stockpot.evaluation.losses import entropy_of
 from stockpot.evaluation.vectors import vectors_of
-from stockpot.methods import TaskArithmetic, Ties
+from stockpot.methods import Cart, TaskArithmetic, Ties
 from stockpot.networks import build
 from stockpot.networks.weights import save_state
 from stockpot.recipes.adaptation import Adamerging
@@ -228,6 +228,27 @@ def test_ties_vectors_of_coefficient_one_are_ties_as_a_sum(learners, base, state
         torch.testing.assert_close(found.body[name], one)
 
 
+def test_cart_vectors_are_centred_and_of_low_rank(base, states):
+    with vectors_of(Adamerging(vectors="cart", rank=0.5), base, states) as (origin, ends):
+        for name in base:
+            mean = sum(one[name] for one in states) / len(states)
+            torch.testing.assert_close(origin[name], mean)
+            for found, one in zip(ends, states, strict=True):
+                delta = one[name] - mean
+                if delta.ndim == 2:
+                    u, s, vt = torch.linalg.svd(delta, full_matrices=False)
+                    kept = len(s) // 2
+                    delta = u[:, :kept] * s[:kept] @ vt[:kept]
+                torch.testing.assert_close(found[name] - origin[name], delta)
+
+
+def test_cart_vectors_of_one_coefficient_are_cart(learners, base, states):
+    how = Adamerging(vectors="cart", rank=0.5, steps=0, init=0.7)
+    found, expected = adapt(learners, base, states, how), merge(states, Cart(rank=0.5, scale=0.7))
+    for name, one in expected.items():
+        torch.testing.assert_close(found.body[name], one)
+
+
 class Counted(Stored):
     """Which tensors were read, and how many were alive at once."""
 
@@ -306,7 +327,7 @@ def test_what_does_not_fit_is_refused(learners, base, states):
         adapt(learners, broken, states, Adamerging(steps=1))
     for fields, words in [
         ({"lr": -1}, "lr must be"),
-        ({"vectors": "best"}, "one of plain, ties"),
+        ({"vectors": "best"}, "one of plain, ties, cart"),
         ({"steps": 1.5}, "whole number"),
         ({"density": 0}, "density must be"),
     ]:

@@ -71,6 +71,7 @@ def adapt(
 
     with H the entropy of what task k's head says of its own unlabelled inputs x, one batch of each
     task at each step of Adam with β = (0.9, 0.999). The gradient of λ_k^t is <dL/dθ^t, τ_k^t>.
+    CART's vectors start at the average, which stands in place of θ_0.
 
     Float buffers, such as statistics of batch normalisation, are the plain average of the states'
     throughout: a variance with free coefficients may be negative, and torch has no gradient with

@@ -1,4 +1,4 @@
-"""What the coefficients of AdaMerging multiply: task vectors as they are, or after TIES' steps.
+"""What the coefficients of AdaMerging multiply: task vectors as they are, or after others' steps.
 
 Shapes: K tasks.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..engine.merge import merge
-from ..methods import Ties
+from ..methods import Average, Cart, Ties
 from ..networks.weights import save_state
 from ..ops.signs import agreeing, elect_sign
 from ..recipes.adaptation import Adamerging
@@ -39,7 +39,11 @@ def vectors_of(
         yield base, states
         return
     with tempfile.TemporaryDirectory(prefix="stockpot-") as folder:
-        yield base, list(_elected(how.density, base, states, Path(folder)))
+        if how.vectors == "ties":
+            yield base, list(_elected(how.density, base, states, Path(folder)))
+        else:
+            centre = merge(states, Average())
+            yield centre, list(_centred(how.rank, centre, states, Path(folder)))
 
 
 def _elected(
@@ -56,6 +60,16 @@ def _elected(
     for k, one in enumerate(trimmed):
         kept = {name: _agreed(trimmed, k, name, base[name]) for name in one}
         yield _kept(kept, folder / f"elected-{k}.safetensors")
+
+
+def _centred(rank: float, centre: State, states: Sequence[State], folder: Path) -> Iterator[Stored]:
+    """θ_avg + SVD_r(θ_k - θ_avg) of matrices as `Cart` picks them, and θ_k of all the rest.
+
+    CART of one model around a base is its cut. The rest adds up to nothing at equal coefficients.
+    """
+    cut = Cart(rank=rank, around="base")
+    for k, state in enumerate(states):
+        yield _kept(merge([state], cut, base=centre), folder / f"centred-{k}.safetensors")
 
 
 def _agreed(trimmed: Sequence[State], k: int, name: str, origin: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Adamerging:
     Attributes:
         level: "layer" has a coefficient for each task and tensor, "task" one for each task.
         vectors: "plain" task vectors; "ties" trims them and keeps what has the elected sign
-            (AdaMerging++).
+            (AdaMerging++); "cart" is around the average: centred task vectors at low rank.
         inputs: those of the "test" split, as in the paper, which is adaptation at test time; or of
             the "selection" split.
         steps: of Adam; with none, every coefficient stays `init`.
@@ -30,12 +30,13 @@ class Adamerging:
         clamp: "unit" uses coefficients cut to [0, 1]; one that is outside has no gradient. "none"
             lets them be any number.
         density: fraction of each task vector that "ties" keeps, the largest by magnitude.
+        rank: fraction of the full rank that "cart" keeps of each matrix.
 
     Source: Yang et al., AdaMerging, arXiv 2310.02575.
     """
 
     level: Literal["layer", "task"] = "layer"
-    vectors: Literal["plain", "ties"] = "plain"
+    vectors: Literal["plain", "ties", "cart"] = "plain"
     inputs: Literal["test", "selection"] = "test"
     steps: Annotated[int, Ge(0)] = 500
     lr: Annotated[float, Ge(0)] = 1e-3
@@ -43,6 +44,7 @@ class Adamerging:
     init: Finite = 0.3
     clamp: Literal["unit", "none"] = "unit"
     density: Fraction = 0.2
+    rank: Fraction = 0.08
 
     def __post_init__(self) -> None:
         check_fields(self)
