@@ -263,7 +263,9 @@ def test_a_tensor_larger_than_all_memory_is_cut(method: Method) -> None:
     assert plan.peak_memory < 64 * MIB
     assert len([p for p in pieces_of(plan.tasks) if p.start]) > 2**11
     surveyed = {p.assignment.name for s in plan.surveys for p in pieces_of(s.tasks)}
-    assert surveyed == (set() if method.needs.reach is Reach.ELEMENT else {"0.weight"})
+    every = {a.name for a in assignments.tensors if a.method == method}
+    of_reach = {Reach.ELEMENT: set(), Reach.TENSOR: {"0.weight"}, Reach.MODEL: every}
+    assert surveyed == of_reach[method.needs.reach]
 
 
 def test_much_memory_is_not_all_taken() -> None:
