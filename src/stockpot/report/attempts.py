@@ -144,9 +144,12 @@ def _drawn(one: Attempt) -> bool:
 
 
 def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: Unit) -> None:
-    """What a sampler drew as filled dots, what was tried first as hollow ones with its name."""
+    """What a sampler drew as filled dots, what was tried first as hollow ones with its name.
+
+    Those come first and may score alike, so each name stands a line above the one before.
+    """
     shown = [one for one in attempts if _drawn(one)]
-    for one, place in zip(shown, places, strict=True):
+    for number, (one, place) in enumerate(zip(shown, places, strict=True)):
         start = one.origin not in ("grid", "random", "tpe", "cma-es")
         height = unit.factor * one.score
         ax.plot(
@@ -162,7 +165,7 @@ def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: U
             ax.annotate(
                 one.origin,
                 (place, height),
-                xytext=(4, 3),
+                xytext=(4, 3 + (SMALL + 1) * number),
                 textcoords="offset points",
                 fontsize=SMALL - 1,
             )
