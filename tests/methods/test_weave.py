@@ -1,19 +1,22 @@
 """A weave is the pool of the merges that its points give, to the last bit of float32."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 import stockpot as sp
-from stockpot.core import SEGMENT, Method, Reach
+from stockpot.core import SEGMENT, Method, Needs, Reach, Settled, Stack
 from stockpot.engine import desk, local, plan
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
+from stockpot.fields import Finite, check_fields
 from stockpot.methods import (
     Average,
     Cart,
@@ -184,6 +187,41 @@ def test_copies_of_one_model_are_that_model(pool: Any, raw: Any) -> None:
     line = Weave(Interpolate(), grid={"t": (0.2, 0.9, 1.5)}, pool=pool, raw=raw)
     if pool != ModelStock():
         assert bits(merged(line, [one, one])) == bits(one)
+
+
+@dataclass(frozen=True, slots=True)
+class RowsUnit(Method):
+    """A method of whole matrices: the first model's rows at a length."""
+
+    scale: Finite = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(whole=True, weights="unused", symmetric=False)
+
+    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
+        return F.normalize(stack.models[0], dim=-1) * self.scale
+
+
+@pytest.mark.parametrize("pool", ["mean", "random", "largest", Median(), ModelStock()])
+@pytest.mark.parametrize("raw", ["omit", "include"])
+def test_methods_of_whole_matrices_are_woven_in_their_shape(pool: Any, raw: Any) -> None:
+    base, models = smooth([(70, 31), (3, 4, 5), (9,)], 2, 3)
+    weave = Weave(RowsUnit(), grid={"scale": (0.5, 2.0, -1.0)}, pool=pool, raw=raw)
+    assert weave.needs.whole
+    of_base = base if weave.needs.base else None
+    found = sp.merge(models, weave, base=of_base, seed=4)
+    points = [sp.merge(models, RowsUnit(scale=s)) for s in (0.5, 2.0, -1.0)]
+    points += models if raw == "include" else []
+    if pool in ("random", "largest"):
+        for name, tensor in found.items():
+            assert (torch.stack([point[name] for point in points]) == tensor).any(0).all()
+        return
+    expected = sp.merge(points, Average() if pool == "mean" else pool, base=of_base)
+    assert bits(found) == bits(expected)
 
 
 def test_one_point_is_the_method() -> None:
