@@ -267,6 +267,7 @@ def test_no_descriptor_and_no_thread_is_left_behind(
     recipe: Make, pair: dict[str, Any], tmp_path: Path
 ) -> None:
     merge(recipe(**SHARDS), tmp_path / "warm")
+    gc.collect()  # of earlier tests too
     before, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     merge(recipe(**SHARDS), tmp_path / "out")
     save_file({"w0": torch.tensor([torch.nan])}, tmp_path / "b.safetensors")
