@@ -18,7 +18,7 @@ from .matrices import (
     choose_matrices,
     each_matrix,
     matrix_shape,
-    weighted_deltas,
+    summed_deltas,
 )
 from .task_arithmetic import TaskArithmetic
 
@@ -92,9 +92,7 @@ class IsoC(Method):
         self, stack: Stack, settled: Settled | None
     ) -> tuple[Tensor, Mapping[str, object]]:
         """The merged matrix; and the rank of the sum and the value that its directions got."""
-        total = torch.zeros_like(stack.anchor)
-        for delta in weighted_deltas(stack):
-            total.add_(delta)
+        total = summed_deltas(stack)
         ranks, values = list[int](), list[float]()
         for matrix in each_matrix(total):
             found = polar(matrix, self.tolerance)

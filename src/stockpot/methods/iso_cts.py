@@ -21,6 +21,7 @@ from .matrices import (
     each_matrix,
     matrix_shape,
     room_for_stacks,
+    summed_deltas,
     told,
     weighted_deltas,
 )
@@ -94,9 +95,7 @@ class IsoCts(Method):
         self, stack: Stack, settled: Settled | None
     ) -> tuple[Tensor, Mapping[str, object]]:
         """The merged matrix; and ranks, energy, error bounds, of the sum first, then by model."""
-        total = torch.zeros_like(stack.anchor)
-        for delta in weighted_deltas(stack):
-            total.add_(delta)
+        total = summed_deltas(stack)
         shape, count = matrix_shape(tuple(total.shape)), len(stack.models)
         shared, own = self._ranks(min(shape), count)
         common = [top_k(matrix, Ranks(count=shared)) for matrix in each_matrix(total)]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ..core import Described, Method, Selection, Stack
@@ -86,6 +87,14 @@ def weighted_deltas(stack: Stack) -> Iterator[Tensor]:
     """Task vectors times their weights, one at a time; new memory."""
     for delta, weight in zip(stack.deltas(), stack.weights, strict=True):
         yield delta if weight == 1 else delta.mul_(weight)
+
+
+def summed_deltas(stack: Stack) -> Tensor:
+    """Their sum; new memory."""
+    total = torch.zeros_like(stack.anchor)
+    for delta in weighted_deltas(stack):
+        total.add_(delta)
+    return total
 
 
 def room_for_stacks(view: tuple[int, ...], share: float) -> int:
