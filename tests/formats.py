@@ -130,3 +130,58 @@ def medmnist(
         numbers = np.arange(count * width).reshape(count, width)
         found[f"{part}_labels"] = (numbers % (classes if width == 1 else 2)).astype(np.uint8)
     return found
+
+
+def image_folder(folder: Path, rng, classes, train: int, test: int, side: int) -> None:
+    """Pictures of each class in folders of their own, in train/ and test/."""
+    for part, count in (("train", train), ("test", test)):
+        for name in classes:
+            for number in range(count):
+                picture(rng, folder / part / name / f"{number}.png", (side, side))
+
+
+def clip(folder: Path, side: int) -> Any:
+    """A whole CLIP of transformers with random weights, and a tokenizer; gives its vision part."""
+    import json
+
+    from transformers import CLIPConfig, CLIPModel
+
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    small |= {"intermediate_size": 32, "projection_dim": 8}
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,"
+    tokens = [*letters, *(f"{one}</w>" for one in letters), "<|startoftext|>", "<|endoftext|>"]
+    config = CLIPConfig(
+        text_config=small
+        | {
+            "vocab_size": len(tokens),
+            "max_position_embeddings": 77,
+            "bos_token_id": len(tokens) - 2,
+            "eos_token_id": len(tokens) - 1,
+        },
+        vision_config=small | {"image_size": side, "patch_size": 8},
+        projection_dim=8,
+    )
+    model = CLIPModel(config)
+    model.save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({one: i for i, one in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    marks = {"bos_token": tokens[-2], "eos_token": tokens[-1], "unk_token": tokens[-1]}
+    about = {"tokenizer_class": "CLIPTokenizer", "pad_token": tokens[-1], **marks}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    return model
+
+
+def fine_tune(model: Any, folder: Path, seed: int) -> None:
+    """A vision tower as fine-tunes are published: with a prefix, without the projection."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    model.config.vision_config.save_pretrained(folder)
+    generator = torch.Generator().manual_seed(seed)
+    state = {
+        f"vision_model.{name}": one + 0.02 * torch.randn(one.shape, generator=generator)
+        for name, one in model.vision_model.state_dict().items()
+        if one.is_floating_point()
+    }
+    save_file(state, folder / "model.safetensors", {"format": "pt"})

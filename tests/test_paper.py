@@ -26,7 +26,11 @@ from . import formats
 pytestmark = pytest.mark.full
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper"
-FILES = sorted(PAPER.glob("*.yml"))
+FILES = sorted(
+    [*PAPER.glob("table-1-*.yml"), *PAPER.glob("table-9-*.yml"), *PAPER.glob("fig*.yml")]
+)
+ACROSS = sorted(PAPER.glob("table-3-*.yml"))
+CLIPS = sorted(PAPER.glob("clip-*.yml"))
 CLASSES = {"pathmnist": 9, "dermamnist": 7}
 
 FAMILIES = {
@@ -114,7 +118,7 @@ def run(experiment: dict[str, Any], here: Path) -> Path:
             "1",
         ],
         cwd=here,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -123,10 +127,18 @@ def run(experiment: dict[str, Any], here: Path) -> Path:
     return here / "run"
 
 
+def weights_file(network: dict[str, Any]) -> Path:
+    return Path(network["pretrained_cfg_overlay"]["file"])
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"}
+
+
 def check_start(base: Path, weights: Path) -> None:
-    """The ingredients' common start has the weights of the file, all but what the data decide."""
+    """The common start has the weights of the file, all but what the data decide."""
     mine, theirs = load_file(base), load_file(weights)
-    same = [name for name in mine if mine[name].shape == theirs[name].shape]
+    same = [name for name in mine if name in theirs and mine[name].shape == theirs[name].shape]
     assert len(same) >= len(mine) - 4  # a new head; of transformers positions and patches too
     assert all(mine[name].equal(theirs[name]) for name in same)
 
@@ -145,14 +157,13 @@ def test_the_experiment_runs_on_data_of_its_format(file: Path, here: Path) -> No
     pools = json.loads((out / "experiment.json").read_text())["pools"]
     assert [len(pool["ingredients"]) for pool in pools] == [2] * len(networks)
     for pool, network in zip(pools, networks, strict=True):
-        check_start(out / pool["base"], Path(network["pretrained_cfg_overlay"]["file"]))
+        check_start(out / pool["base"], weights_file(network))
 
     check_results(out, "auroc" if data["name"] == "chestx-ray14" else "accuracy", len(networks))
 
 
 def check_results(out: Path, metric: str, networks: int) -> None:
-    with (out / "results.csv").open() as opened:
-        rows = list(csv.DictReader(opened))
+    rows = rows_of(out)
     for network in {row["network"] for row in rows}:
         mine = [row for row in rows if row["network"] == network]
         assert {row["n"] for row in mine} == {"2"}
@@ -165,3 +176,65 @@ def check_results(out: Path, metric: str, networks: int) -> None:
     assert len({row["network"] for row in rows}) == networks
     assert len(json.loads((out / "results.json").read_text())["rows"]) == len(rows)
     assert "<svg" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("file", ACROSS, ids=lambda file: file.stem)
+def test_the_experiment_across_tasks_runs_on_data_of_its_format(file: Path, here: Path) -> None:
+    pytest.importorskip("timm", reason="timm needs an environment of its own")
+    experiment = yaml.safe_load(file.read_text())
+    first, second = (task["data"] for task in experiment["tasks"])
+    for data in (first, second):
+        STANDINS[data["name"]](here / data["path"], np.random.default_rng(0), 48)
+    experiment["ingredients"]["epochs"] = 1
+    experiment["compare"]["seeds"] = 1
+    experiment["network"] = with_weights(experiment["network"], here)
+    out = run(experiment, here)
+
+    check_start(out / "pool-0" / "base.safetensors", weights_file(experiment["network"]))
+    rows = rows_of(out)
+    assert {row["data"] for row in rows} == {"cifar-100", file.stem[8:], "all-tasks"}
+    methods = {"individual", "joint", "uniform-soup", "logits-ensemble"}
+    assert {row["method"].removesuffix(":bn") for row in rows} == methods
+    assert "accuracy" in {row["metric"] for row in rows}
+
+
+@pytest.mark.parametrize("file", CLIPS, ids=lambda file: file.stem)
+def test_published_towers_are_merged_as_they_are(file: Path, here: Path) -> None:
+    """Stand-ins of the towers' layout, small; heads by the script that users run."""
+    pytest.importorskip("transformers", reason="transformers is in stockpot[hf]")
+    experiment = yaml.safe_load(file.read_text())
+    assert len(experiment["tasks"]) == 20
+    experiment["tasks"] = experiment["tasks"][:3]
+    experiment["compare"]["counts"] = [2, 3]
+    clip = here / experiment["network"]["name"].removeprefix("clip:")
+    tower = formats.clip(clip, side=32)
+    rng = np.random.default_rng(0)
+    for task in experiment["tasks"]:
+        task["data"]["size"] = 32
+        folder = here / task["data"]["path"]
+        formats.image_folder(folder, rng, classes=("a_b", "c", "10"), train=12, test=6, side=40)
+        formats.fine_tune(tower, here / task["weights"], seed=len(task["head"]))
+        script = [sys.executable, str(PAPER / "clip_heads.py"), str(clip), task["head"]]
+        subprocess.run([*script, str(folder / "train")], check=True, env=environment())
+    for column in experiment["compare"]["methods"]:
+        if isinstance(column, dict) and column["name"] == "adamerging":
+            column["steps"] = 2
+    out = run(experiment, here)
+
+    assert not (out / "pool-0" / "joint.safetensors").exists()
+    projection = "visual_projection.weight"
+    for task in experiment["tasks"]:
+        kept = load_file(out / "pool-0" / f"{task['name']}.safetensors")
+        given = load_file(here / task["weights"] / "model.safetensors")
+        assert kept.keys() - given.keys() == {projection}
+        assert all(kept[name].equal(given[name]) for name in given)
+    rows = [row for row in rows_of(out) if row["data"] == "all-tasks"]
+    names = {row["method"] for row in rows}
+    assert len(names) == len(experiment["compare"]["methods"]) + 2  # individual and base
+    assert {"individual", "base", "uniform-soup", "tsv-m", "consensus"} <= names
+    assert {row["n"] for row in rows} == {"2", "3"}
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open() as opened:
+        return list(csv.DictReader(opened))

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 
 from stockpot.data import Dataset, Rotate, load, split
-from stockpot.errors import FieldError, OutputError, StockpotError
+from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
 from stockpot.networks import load_task
 from stockpot.recipes.experiment import parse_experiment
 from stockpot.training import Fit, compare_experiment, train_experiment
@@ -137,6 +137,30 @@ def test_given_weights_are_the_body_and_heads_are_new(ran, tmp_path):
     assert not torch.equal(given["head.weight"], base["plain::head.weight"])
 
 
+def test_networks_that_exist_are_taken_as_they_are(ran, tmp_path):
+    _, _, (made,) = ran
+    tasks = [{"name": one.name, "data": "digits", "weights": str(one.path)} for one in made.kept]
+    experiment = crossed(
+        {"compare": {"methods": ["uniform-soup"]}},
+        tasks=tasks,
+        pretrain=None,
+        weights=str(made.kept[0].path),
+    )
+    found = compare_experiment(experiment, tmp_path)
+    (pool,) = train_experiment(experiment, tmp_path)
+    assert pool.joint is None
+    for given, kept in zip(made.kept, pool.kept, strict=True):
+        there, here = state(given.path), state(kept.path)
+        assert there.keys() == here.keys()
+        assert all(torch.equal(there[name], here[name]) for name in there)
+        assert record(kept.path)["parent"]["from"] == str(given.path)
+    assert {row.method for row in found.rows} == {"individual", "uniform-soup"}
+    wrong = [tasks[0], tasks[1] | {"weights": str(made.base)}]
+    experiment = crossed(tasks=wrong, pretrain=None, weights=str(made.kept[0].path))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        train_experiment(experiment, tmp_path / "b")
+
+
 def test_two_at_once_give_the_same_bytes_and_a_broken_run_goes_on(ran, tmp_path):
     experiment, out, _ = ran
     whole = files(out)
@@ -231,6 +255,20 @@ def test_tasks_of_different_shape_are_refused_and_size_mends_it(tmp_path):
         ({}, {"heads": "frozen", "pretrain": None, "share": "init"}, "frozen ones need a pretrain"),
         ({}, {"share": "none"}, "start from nothing"),
         ({"tasks": TASKS[:1]}, {}, "two or more"),
+        (
+            {
+                "tasks": [TASKS[0] | {"name": n, "weights": n} for n in "ab"],
+                "compare": {"seeds": 2},
+            },
+            {"weights": "c", "pretrain": None},
+            "pools would be copies",
+        ),
+        ({"tasks": [one | {"weights": "x"} for one in TASKS]}, {}, "turned: with weights nothing"),
+        (
+            {"tasks": [TASKS[0] | {"name": n, "weights": n} for n in "ab"]},
+            {},
+            "what they were fine",
+        ),
         ({"tasks": [TASKS[0], TASKS[0]]}, {}, "'plain' stands twice"),
         ({"tasks": [TASKS[0], {"name": "joint", "data": "digits"}]}, {}, "none of base, joint"),
         ({"tasks": [TASKS[0], {"name": "a/b", "data": "digits"}]}, {}, "letters, digits"),

@@ -98,6 +98,29 @@ def load_body(split: Headed, path: Path) -> tuple[str, ...]:
     return tuple(name for name in state if name not in body)
 
 
+def load_over(network: nn.Module, path: Path) -> tuple[str, ...]:
+    """Put the weights of a checkpoint over those that a network brought; what it lacks stays.
+
+    For networks with trained parts that their fine-tunes do not repeat, such as CLIP's projection.
+
+    Args:
+        network: changed in place.
+        path: any checkpoint that stockpot reads.
+
+    Returns:
+        The names of the tensors that stayed as they were.
+
+    Raises:
+        CheckpointError: as `load_weights`, but for missing tensors, unless all are missing.
+    """
+    state: dict[str, Tensor] = network.state_dict()
+    found = _with_tied(state, read_checkpoint(path).entries)
+    there = {name: one for name, one in state.items() if name in found}
+    _require_fit(network, there or state, found, path)
+    network.load_state_dict({name: entry.load() for name, entry in found.items()}, strict=False)
+    return tuple(name for name in state if name not in found)
+
+
 def _with_tied(
     state: Mapping[str, Tensor], found: Mapping[str, TensorEntry]
 ) -> dict[str, TensorEntry]:

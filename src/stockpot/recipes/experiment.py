@@ -235,6 +235,15 @@ class Experiment(Section):
         }
         for name in (name for name, is_given in idle.items() if is_given):
             raise ValueError(f"{name} has no meaning with tasks: leave it out.")
+        if not self.trains_tasks and (made.pretrain or self.pretraining):
+            raise ValueError(
+                "tasks: all have weights and nothing is trained, so say what they were fine-tuned "
+                "from: ingredients.weights, or a network that brings its own; or share: none."
+            )
+        if not self.trains_tasks and wanted.seeds > 1:
+            raise ValueError(
+                "compare.seeds: nothing is trained, so the pools would be copies of one."
+            )
         if made.share == "none" and made.pretrain:
             raise ValueError("ingredients.pretrain: tasks with share: none start from nothing.")
         if made.heads == "frozen" and not self.knows_heads:
@@ -262,6 +271,11 @@ class Experiment(Section):
     def knows_heads(self) -> bool:
         """Whether the shared start of tasks has heads that mean something."""
         return self.pretraining is not None or all(task.head for task in self.tasks)
+
+    @property
+    def trains_tasks(self) -> bool:
+        """Whether any task's network is trained, and so also one on all tasks, to compare with."""
+        return any(not task.weights for task in self.tasks)
 
     @property
     def pretraining(self) -> Pretraining | None:

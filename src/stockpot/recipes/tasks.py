@@ -45,6 +45,7 @@ class TaskSpec(Section):
         shift: pixels.
         invert: light for dark.
         epochs: of its ingredient, where they are not those of all.
+        weights: a MODEL that is its ingredient as it stands; nothing is trained for it.
         head: the network's own key `head`, for networks that bring a head for each task.
     """
 
@@ -59,6 +60,7 @@ class TaskSpec(Section):
     shift: Move = Move()
     invert: Switch = False
     epochs: Count | None = None
+    weights: Text | None = None
     head: Text | None = None
 
     @model_validator(mode="after")
@@ -68,6 +70,8 @@ class TaskSpec(Section):
                 f"name: letters, digits, hyphens and underscores, at most 60, and none of "
                 f"{', '.join(RESERVED)}; got '{self.name[:80]}'."
             )
+        if self.weights and self.epochs:
+            raise ValueError(f"{self.name}: with weights nothing is trained; leave epochs out.")
         return self
 
 

@@ -154,14 +154,14 @@ def _task_pool(cell: Experiment, pool: Pool) -> TaskPool:
         return {one.name: load_task(one.build(), path, one.name) for one in pool.kept}
 
     assert pool.base
-    assert pool.joint
+    joint = {"joint": of_all(pool.joint)} if pool.joint else {}
     start = {"base": of_all(pool.base)} if cell.knows_heads else {}
     shares = cell.ingredients.share != "none"
     return TaskPool(
         seed=pool.seed,
         tasks=[Task(one.name, one.network, one.splits) for one in pool.kept],
         base=load_shared(pool.base) if shares else None,
-        controls={"joint": of_all(pool.joint), **start},
+        controls={**joint, **start},
     )
 
 
@@ -169,14 +169,16 @@ def _said_of(cell: Experiment) -> list[tuple[str, str]]:
     made, first = cell.ingredients, cell.pretraining
     start = f"trained jointly for {first.epochs} epochs" if first else made.share
     start = f"{made.weights.path}, {start}" if made.weights else start
+    joint = (
+        "one network trained from the same start on all tasks, at every N; it takes as many "
+        "steps as all tasks' own networks together"
+    )
+    given = {task.name: task.weights for task in cell.tasks if task.weights}
     return [
         ("start", start),
         ("heads", made.heads),
-        (
-            "joint",
-            "one network trained from the same start on all tasks, at every N; it takes as many "
-            "steps as all tasks' own networks together",
-        ),
+        *([("joint", joint)] if cell.trains_tasks else []),
+        *((f"{name}'s network", f"as given, {path}") for name, path in given.items()),
     ]
 
 

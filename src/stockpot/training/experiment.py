@@ -128,11 +128,12 @@ def train_experiment(
 def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: str) -> list[Job]:
     """Of each pool the start that is shared, if one is, and then the ingredients.
 
-    With tasks there always is one, for the joint network, which takes longest and comes next.
+    With tasks there always is one, for the joint network, which takes longest and comes next where
+    anything is trained.
     """
     indices: list[Which] = list(range(whole.members))
     if whole.tasks:
-        indices[:0] = [None, JOINT]
+        indices[:0] = [None, JOINT] if whole.trains_tasks else [None]
     elif whole.ingredients.share != "none":
         indices.insert(0, None)
     return [
@@ -155,7 +156,7 @@ class _Share:
         """One job has got so far."""
         self._done[number] = part * self._epochs[number]
         if self._progress:
-            done = min(1.0, sum(self._done) / sum(self._epochs))
+            done = min(1.0, sum(self._done) / max(sum(self._epochs), 1))
             self._progress(f"training {self._jobs[number].title}", done)
 
 

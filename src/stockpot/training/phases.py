@@ -61,7 +61,8 @@ def phases(experiment: Experiment, pool: int, index: Which) -> tuple[Phase, ...]
         first = experiment.pretraining
         return (_phase("pretrain", first, derived(pool, "pretrain")),) if first else ()
     if experiment.tasks:
-        return (_task_phase(experiment, pool, index),)
+        given = index != JOINT and experiment.tasks[index].weights
+        return () if given else (_task_phase(experiment, pool, index),)
     assert index != JOINT
     own: list[Phase] = []
     if made.share == "none" and made.pretrain:

@@ -1,12 +1,14 @@
 """What the jobs of an experiment with tasks come to: one network for each, or one for all."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ..networks import MultiTask, load_task
-from .cell import state_digest
+from ..networks import MultiTask, load_over, load_task, load_weights
+from ..recipes.cells import own_weights
+from .cell import Cell, state_digest
 from .fitting import Progress
 from .job import Job
 from .joint import fit_jointly
@@ -27,12 +29,14 @@ def task_work_of(job: Job) -> Work:
 def _of_one(job: Job, tasks: Tasks) -> Work:
     """A task's network, from the common body and this task's head of the start."""
     task, cell = job.name, tasks.cells[job.name]
-    if job.from_base:
+    spec = next(one for one in job.experiment.tasks if one.name == task)
+    if spec.weights:
+        network, origin = _given(cell, spec.weights), spec.weights
+    elif job.from_base:
         network, origin = load_task(cell.network(0), job.base, task), job.base.name
     else:
         network, origin = cell.network(derived(job.pool, "start", task)), "random weights"
     tasks.hold_heads(network, task)
-    spec = next(one for one in job.experiment.tasks if one.name == task)
     made = job.experiment.ingredients
     facts = {
         "task": task_record(job.experiment, spec),
@@ -43,6 +47,16 @@ def _of_one(job: Job, tasks: Tasks) -> Work:
     parent = {"from": origin, "digest": state_digest(network.state_dict())}
     learn = learn_on(cell, job.device)
     return Work(network, plan_of(job, facts, parent), learn, score_on(cell), state_of)
+
+
+def _given(cell: Cell, path: str) -> nn.Module:
+    """A network with given weights; what it brings itself and they lack, it keeps."""
+    network = cell.network(0)
+    if own_weights(cell.experiment.network):
+        load_over(network, Path(path))
+    else:
+        load_weights(network, Path(path))
+    return network
 
 
 def _of_all(job: Job, tasks: Tasks) -> Work:
