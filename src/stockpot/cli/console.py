@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,8 @@ from ..engine.local import Progress as Callback
 # Where no terminal sets a width, tables are as wide as they need to be: what reads them is grep.
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 1000)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+A_MINUTE = 60.0
 
 
 def say(text: str) -> None:
@@ -90,11 +93,29 @@ def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
         yield lambda moved, total: bar.update(task, completed=moved, total=total)
 
 
+def _a_line_a_minute() -> Callable[[str, float], None]:
+    said = monotonic()
+
+    def tell(what: str, done: float) -> None:
+        nonlocal said
+        if monotonic() - said >= A_MINUTE:
+            said = monotonic()
+            _err.print(f"{done:4.0%} {what}", markup=False)
+
+    return tell
+
+
 @contextmanager
 def steps(*, quiet: bool) -> Generator[Callable[[str, float], None] | None]:
-    """What is being done and how much of the whole is behind, on stderr, if that is a terminal."""
-    if quiet or not _err.is_terminal:
+    """What is being done and how much of the whole is behind, on stderr.
+
+    A bar in a terminal; elsewhere, for log files, a line a minute.
+    """
+    if quiet:
         yield None
+        return
+    if not _err.is_terminal:
+        yield _a_line_a_minute()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True) as bar:
