@@ -133,6 +133,24 @@ def test_the_first_n_are_merged_and_nothing_is_run_twice(tasks, start, monkeypat
     assert len(runs) == 2 * (3 + 6 + 5) + 2 * (2 + 2)
 
 
+def test_costs_are_of_the_bodies_and_heads_that_are_kept_and_run(pool, tasks):
+    found = cross_task([pool], methods=["uniform-soup", "logits-ensemble"])
+    costs = {(one.method, one.data): one for one in found.costs}
+    network = tasks[0].network
+    whole = sum(one.numel() for one in network.parameters())
+    head = sum(one.numel() for one in network.head.parameters())
+    kept = {"individual": 2 * whole, "uniform-soup": whole + head, "joint": whole + head}
+    for method, parameters in (kept | {"logits-ensemble": 2 * whole}).items():
+        one = costs[method, ALL_TASKS]
+        assert (one.parameters, one.nbytes) == (parameters, 4 * parameters)
+    assert (
+        costs["individual", "dark"].parameters == costs["uniform-soup", "dark"].parameters == whole
+    )
+    soup, ensemble = costs["uniform-soup", ALL_TASKS], costs["logits-ensemble", ALL_TASKS]
+    assert (ensemble.macs, ensemble.seconds) == (2 * soup.macs, 2 * soup.seconds)
+    assert costs["individual", ALL_TASKS].macs == soup.macs == whole - 16 - 10  # all but the biases
+
+
 def test_pools_are_resampled_and_several_values_of_a_method_told_apart(tasks, start):
     pools = [TaskPool(seed=seed, tasks=tasks, base=start.state_dict()) for seed in (0, 1)]
     methods = [TaskArithmetic(scale=0.3), TaskArithmetic(scale=0.6)]

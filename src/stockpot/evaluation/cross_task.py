@@ -3,7 +3,8 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 
 from torch import nn
 
@@ -22,7 +23,8 @@ from .bodymakers import (
     needs_base,
 )
 from .bootstrap import Resampler
-from .comparison import ADAPTED, ADAPTED_WORDS, Comparison, Kind
+from .comparison import ADAPTED, ADAPTED_WORDS, Comparison, Cost, Kind
+from .costs import TaskCosts
 from .facts import covers, non_finite, thread_fact
 from .intervals import Difference
 from .lent import Judged, Lent, Seen
@@ -145,6 +147,7 @@ class _Run:
     tally: Tally = field(default_factory=Tally)
     seeds: list[int] = field(default_factory=list[int])
     learned: dict[str, str] = field(default_factory=dict[str, str])
+    seconds: float = 0.0
     ledgers: dict[str, Ledger] = field(default_factory=dict[str, Ledger])
     resamplers: dict[str, Mapping[str, Resampler]] = field(
         default_factory=dict[str, Mapping[str, Resampler]]
@@ -183,9 +186,9 @@ class _Run:
         self.tell(f"pool {pool.seed}: {len(pool.tasks)} tasks", 0.0)
         own = {task.name: task.network for task in pool.tasks}
         fixed: dict[str, Mapping[str, Judged]] = {}
-        for name, networks in {INDIVIDUAL: own, **pool.controls}.items():
-            kind: Kind = "single" if name == INDIVIDUAL else "control"
-            fixed |= self._judged(name, kind, pool.tasks, networks)
+        fixed |= self._judged_singles(pool, own)
+        for name, networks in pool.controls.items():
+            fixed |= self._judged(name, "control", pool.tasks, networks)
         lent = Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self._run)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
@@ -263,6 +266,16 @@ class _Run:
         where = f"pool {pool.seed}, N = {len(tasks)}"
         self.learned[name] = f"{learning_of(method, found, tasks)} ({where})"
         return networks
+
+    def _judged_singles(
+        self, pool: TaskPool, own: Mapping[str, nn.Module]
+    ) -> Mapping[str, Mapping[str, Judged]]:
+        """Each task's own network; the first pool's are timed."""
+        run, began = sum(self.tally.samples.values()), perf_counter()
+        found = self._judged(INDIVIDUAL, "single", pool.tasks, own)
+        run = sum(self.tally.samples.values()) - run
+        self.seconds = self.seconds or 1000 * (perf_counter() - began) / run
+        return found
 
     def _judged(
         self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
@@ -346,8 +359,23 @@ class _Run:
                 *non_finite(rows),
                 thread_fact(),
             ),
+            costs=tuple(self._costs()),
             attempts=tuple(self.tuning.attempts) if self.tuning else (),
         )
+
+    def _costs(self) -> Iterator[Cost]:
+        """Of serving one task, or the first N, each sample through its own task's head."""
+        priced = TaskCosts(self.pool.tasks, self.own, self.seconds)
+        shown = {(row.n, row.method): row.forwards for row in self.ledgers[ALL_TASKS].rows}
+        for (n, method), forwards in shown.items():
+            apart = method.removesuffix(":bn") == INDIVIDUAL
+            cost = priced.of(
+                method, n, range(n), bodies=n if apart else forwards, forwards=forwards
+            )
+            yield replace(cost, network=self.network, data=ALL_TASKS)
+            for index, name in enumerate(self._names()[:n]):
+                cost = priced.of(method, n, [index], bodies=forwards, forwards=forwards)
+                yield replace(cost, network=self.network, data=name)
 
     def _differences(self, n: int) -> Iterator[Difference]:
         """Of each contender less the individual networks, and of merges less the joint one."""
