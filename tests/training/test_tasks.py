@@ -192,6 +192,19 @@ def test_nothing_is_trained_twice_and_another_experiment_is_refused(ran, monkeyp
         train_experiment(crossed(heads="frozen"), out)
 
 
+def test_a_run_of_before_there_was_a_key_goes_on(ran, monkeypatch):
+    experiment, out, _ = ran
+    listing = out / "experiment.json"
+    content = json.loads(listing.read_text())
+    for task in content["experiment"]["tasks"]:
+        del task["weights"]
+    listing.write_text(json.dumps(content))
+    monkeypatch.setattr("stockpot.training.work.fit", None)
+    monkeypatch.setattr("stockpot.training.task_work.fit_jointly", None)
+    train_experiment(experiment, out)
+    assert "weights" in json.loads(listing.read_text())["experiment"]["tasks"][0]
+
+
 def test_compared_the_table_has_all_baselines(ran):
     _, out, _ = ran
     found = compare_experiment(crossed({"compare": {"counts": [2]}}), out)

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import OutputError
-from ..recipes.experiment import Experiment
+from ..errors import FieldError, OutputError
+from ..recipes.experiment import Experiment, parse_experiment
 from .differences import first_differences
 
 LISTING = "experiment.json"
@@ -78,7 +78,7 @@ def _begin(out: Path, experiment: Experiment) -> None:
             kept = cast(dict[str, Any], json.loads(path.read_text(encoding="utf8")))["experiment"]
         except (ValueError, KeyError, TypeError):
             raise OutputError(f"{path} is no list of an experiment: name another --out.") from None
-        there, wanted = _essence(kept), _essence(experiment.resolved())
+        there, wanted = _essence(_as_read_now(kept)), _essence(experiment.resolved())
         if there == wanted:
             return
         if _made(out):
@@ -87,6 +87,14 @@ def _begin(out: Path, experiment: Experiment) -> None:
                 "--out, or change the file back."
             )
     list_pools(out, experiment, (), complete=False)
+
+
+def _as_read_now(kept: dict[str, Any]) -> dict[str, Any]:
+    """An experiment of a file, with the defaults of keys that came after it."""
+    try:
+        return parse_experiment(kept).resolved()
+    except FieldError:
+        return kept
 
 
 def _made(out: Path) -> bool:
