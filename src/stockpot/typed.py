@@ -37,3 +37,25 @@ def eigh(matrix_NN: Tensor) -> tuple[Tensor, Tensor]:
 def orthonormal(block_NQ: Tensor) -> Tensor:
     """An orthonormal basis of the span of the columns."""
     return cast(Tensor, cast(Any, torch.linalg).qr(block_NQ).Q)
+
+
+def eigenvalues(matrix_NN: Tensor) -> Tensor:
+    """Those of a symmetric matrix, descending."""
+    return cast(Tensor, cast(Any, torch.linalg).eigvalsh(matrix_NN)).flip(0)
+
+
+def solve_lower(lower_NN: Tensor, right_NM: Tensor, *, transposed: bool = False) -> Tensor:
+    """`L⁻¹ B`, or `L⁻ᵀ B`."""
+    solve = cast(Any, torch.linalg).solve_triangular
+    matrix_NN = lower_NN.mT if transposed else lower_NN
+    return cast(Tensor, solve(matrix_NN, right_NM, upper=transposed))
+
+
+def cholesky(matrix_NN: Tensor) -> Tensor:
+    """L of a symmetric positive definite matrix `L Lᵀ`."""
+    return cast(Tensor, cast(Any, torch.linalg).cholesky(matrix_NN))
+
+
+def has_cholesky(matrix_NN: Tensor) -> bool:
+    """Whether a symmetric matrix is positive definite, to rounding."""
+    return not int(cast(Any, torch.linalg).cholesky_ex(matrix_NN).info)

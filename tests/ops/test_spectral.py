@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stockpot.ops.inner import inner
+from stockpot.ops.leading import leading
 from stockpot.ops.polar import polar, turned_apart
 from stockpot.ops.spectral import LIMIT, LowRank, Ranks, top_k
 
@@ -100,7 +101,6 @@ def test_a_flat_spectrum_falls_back_and_gives_one_of_the_best() -> None:
     assert found.bound > LIMIT
     assert found.energy == pytest.approx(20 / 180, rel=1e-6)
     stepped = top_k(matrix(200, 180, decay("steps", 180)), Ranks(count=25))
-    assert stepped.exact
     assert float(stepped.values.norm() ** 2) == pytest.approx(
         float((decay("steps", 180)[:25] ** 2).sum()), rel=1e-5
     )
@@ -109,6 +109,42 @@ def test_a_flat_spectrum_falls_back_and_gives_one_of_the_best() -> None:
 def test_the_fast_route_is_taken_on_ordinary_spectra() -> None:
     for kind in ("slow", "exponential"):
         assert not top_k(matrix(300, 256, decay(kind, 256)), Ranks(fraction=0.08)).exact
+
+
+@pytest.mark.parametrize("kind", ["slow", "fast", "exponential", "linear"])
+@pytest.mark.parametrize("kept", [6, 20, 40])
+def test_leading_eigenvectors_are_certified_on_steep_spectra_too(kind: str, kept: int) -> None:
+    gram = inner(matrix(300, 240, decay(kind, 240), 3))
+    found = leading(gram, kept)
+    assert found is not None
+    assert found.bound <= LIMIT
+    values, vectors = torch.linalg.eigh(gram)
+    assert torch.allclose(found.values, values.flip(0)[:kept], rtol=1e-9, atol=0)
+    exact = vectors.flip(1)[:, :kept]
+    root = (values.clamp(min=0).sqrt() * vectors) @ vectors.T
+    difference = root @ (found.vectors @ found.vectors.T - exact @ exact.T)
+    assert float(difference.norm() / (root @ exact).norm()) <= found.bound
+    orthonormal = found.vectors.T @ found.vectors - torch.eye(kept)
+    assert float(orthonormal.abs().max()) < 1e-10
+
+
+def test_a_direction_that_the_filter_missed_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The Cholesky factorisation sees it, and the bound is infinite or the direction found."""
+    gram = torch.diag(torch.arange(200, 0, -1, dtype=torch.float64) ** 3)
+    start = torch.eye(200)[:, 1:50]  # the first direction is not in it, to the last bit
+    values = gram.diagonal().float()[1:50]
+    monkeypatch.setattr("stockpot.ops.leading._filtered", lambda *_: (start[:, :26], values[:26]))
+    found = leading(gram, 10)
+    assert found is not None
+    assert found.bound == math.inf
+
+
+def test_eigenvalues_that_are_equal_at_the_cut_are_left_to_the_exact_route() -> None:
+    assert leading(torch.eye(200, dtype=torch.float64), 10) is None
+    few = torch.diag(torch.tensor([1.0] * 5 + [0.0] * 195, dtype=torch.float64))
+    assert leading(few, 10) is None
 
 
 def test_ranks_by_count_energy_and_fraction() -> None:

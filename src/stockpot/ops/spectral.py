@@ -1,7 +1,6 @@
 """The best approximation of low rank, at the least work that certifies it.
 
-Legend: M rows, N columns (N the smaller side), R = min(M, N), K kept directions, Q those of the
-subspace that is refined.
+Legend: M rows, N columns (N the smaller side), R = min(M, N), K kept directions.
 """
 
 import math
@@ -10,15 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..typed import eigh, orthonormal, svd
+from ..typed import eigenvalues, eigh, svd
 from .inner import inner
+from .leading import by_gaps, fits, leading
 
 LIMIT = 1e-5
 """Largest certified error; beyond it the exact route is taken."""
 SMALL = 128
 """Up to this many rows or columns LAPACK's SVD in float64 costs next to nothing."""
-_AIM = 2e-6
-_STEPS = 4
 _NOTHING = 2e-7
 """Directions below this share of the largest are rounding in a float64 Gram matrix."""
 _FLOOR = 4 * torch.finfo(torch.float32).eps
@@ -114,14 +112,14 @@ class LowRank:
 def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
     """The best approximation of a matrix, [M, N] float32 or float64, at the rank that is asked for.
 
-    Float32 matrices: the Gram matrix of the smaller side in float64, its eigenvectors in float32,
-    then a Rayleigh-Ritz step in float64 on K + K/4 of them, repeated with a power step in between
-    until the residual certifies an error of 1e-5 (`_certified`); where four steps do not, the
-    eigenvectors in float64. Small matrices and float64 ones: LAPACK's SVD in float64.
+    Float32 matrices: the Gram matrix of the smaller side in float64 and its leading eigenvectors
+    (`leading`), certified to an error of 1e-5; where that is not met, or the rank is above about a
+    quarter of the full one, all eigenvectors in float64. Small matrices and float64 ones: LAPACK's
+    SVD in float64.
 
     Directions below 2e-7 of the largest are left out, so that the rank may be less than asked for.
 
-    Cost: 1.3 M N² multiplications in float64 and 4 N³ in float32.
+    Cost: 0.6 M N² multiplications in float64, and for the eigenvectors those of `leading`.
     """
     if matrix_MN.shape[0] < matrix_MN.shape[1]:
         return top_k(matrix_MN.mT, ranks).mT()
@@ -135,7 +133,7 @@ def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
         return _by_lapack(matrix_MN, unit, ranks)
     gram_NN = inner(matrix_MN, unit)
     total = float(gram_NN.trace())
-    found = _refined(gram_NN, total, ranks) or _by_eigenvectors(gram_NN, total, ranks)
+    found = _by_subspace(gram_NN, total, ranks) or _by_eigenvectors(gram_NN, total, ranks)
     return _factors(matrix_MN, unit, total, found)
 
 
@@ -169,72 +167,20 @@ class _Found:
     exact: bool
 
 
-def _refined(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found | None:
-    """Eigenvectors in float32, refined in float64; None where the bound is not met or no gain."""
+def _by_subspace(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found | None:
+    """The leading eigenvectors alone; None where the bound is not met or no work would be saved."""
     size = len(gram_NN)
-    if _subspace(math.ceil(ranks.most * size), size) is None and not (ranks.count or ranks.energy):
+    if ranks.energy and not ranks.count:
+        values_N = eigenvalues(gram_NN.float().div_(total))
+        kept = ranks.of(values_N.double().clamp(min=0), 1.0)
+    else:
+        kept = ranks.of(gram_NN.diagonal(), total)
+    if not fits(kept, size):
         return None
-    rough_N, rough_NN = eigh(gram_NN.float().div_(total))
-    squares_N = rough_N.double().clamp(min=0) * total
-    kept = ranks.of(squares_N, total)
-    wide = _subspace(kept, size)
-    if wide is None:
+    found = leading(gram_NN, kept)
+    if found is None or found.bound > LIMIT:
         return None
-    beyond = float(squares_N[wide]) + _FLOOR * total
-    block_NQ = rough_NN[:, :wide].double()
-    best = _Found(block_NQ, squares_N, math.inf, exact=False)
-    for _ in range(_STEPS):
-        basis_NQ = orthonormal(block_NQ)
-        image_NQ = gram_NN @ basis_NQ
-        ritz_Q, turn_QQ = eigh(basis_NQ.mT @ image_NQ)
-        basis_NQ, block_NQ = basis_NQ @ turn_QQ, image_NQ @ turn_QQ
-        bound = _certified(ritz_Q, block_NQ - basis_NQ * ritz_Q, kept, beyond)
-        if bound < best.bound:
-            best = _Found(basis_NQ[:, :kept], ritz_Q[:kept], bound, exact=False)
-        if bound <= _AIM:
-            break
-    return best if best.bound <= LIMIT else None
-
-
-def _subspace(kept: int, size: int) -> int | None:
-    """How many vectors are refined; None where that is so many that all of them cost no more."""
-    wide = kept + max(16, kept // 4)
-    return wide if wide <= 0.6 * size else None
-
-
-def _certified(ritz_Q: Tensor, residual_NQ: Tensor, kept: int, beyond: float) -> float:
-    """A bound on |A W Wᵀ - A_k| / |A_k| for the first k Ritz vectors W of AᵀA = G in a subspace.
-
-    With r_i = G w_i - θ_i w_i, which is orthogonal to the subspace, ν at least the largest
-    eigenvalue of G outside it, g = θ_k - ν the gap to the outside and h = θ_k - θ_{k+1} that
-    within: true vectors have components of at most |R x| / (g - |R|²/h) outside, and |R|/h times
-    that within, so that
-
-        |A W Wᵀ - A_k| <= (sqrt(Σ θ_i |r_i|²) + σ_{k+1} |R_k|) (1 + |R|/h) / (g - |R|²/h).
-
-    The gap within counts in second order only, which is why the subspace is larger than k.
-
-    Args:
-        ritz_Q: θ, descending.
-        residual_NQ: r.
-        kept: k.
-        beyond: an upper bound of eigenvalue Q + 1 of G, from which ν = beyond + |R| follows.
-    """
-    lengths_Q = (residual_NQ * residual_NQ).sum(0)
-    whole = math.sqrt(float(lengths_Q.sum()))
-    outside = beyond + whole
-    if float(ritz_Q[-1]) <= outside:  # the subspace may have missed a direction
-        return math.inf
-    within = float(ritz_Q[kept - 1] - ritz_Q[kept])
-    if within <= 0:
-        return math.inf
-    gap = float(ritz_Q[kept - 1]) - outside - whole**2 / within
-    if gap <= 0:
-        return math.inf
-    weighted = math.sqrt(float((ritz_Q[:kept] * lengths_Q[:kept]).sum()))
-    plain = math.sqrt(float(ritz_Q[kept]) * float(lengths_Q[:kept].sum()))
-    size = math.sqrt(float(ritz_Q[:kept].sum()))
-    return (weighted + plain) * (1 + whole / within) / (gap * size)
+    return _Found(found.vectors, found.values, found.bound, exact=False)
 
 
 def _by_eigenvectors(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found:
@@ -242,19 +188,8 @@ def _by_eigenvectors(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found:
     squares_N = squares_N.clamp(min=0)
     kept = ranks.of(squares_N, total)
     noise = 4 * torch.finfo(torch.float64).eps * len(gram_NN) * float(squares_N[0])
-    bound = _by_gaps(squares_N, kept, noise)
+    bound = by_gaps(squares_N, kept, noise)
     return _Found(vectors_NN[:, :kept], squares_N[:kept], bound, exact=True)
-
-
-def _by_gaps(squares_R: Tensor, kept: int, noise: float) -> float:
-    """The error that a perturbation of the Gram matrix by `noise` makes, relative, first order."""
-    if kept == len(squares_R):
-        return 0.0
-    kept_K, first_out = squares_R[:kept], float(squares_R[kept])
-    turned_K = (noise / (kept_K - first_out).clamp(min=noise)) ** 2
-    weighted = math.sqrt(float((kept_K * turned_K).sum()))
-    plain = math.sqrt(first_out * float(turned_K.sum()))
-    return (weighted + plain) / math.sqrt(float(kept_K.sum()))
 
 
 def _factors(matrix_MN: Tensor, unit: float, total: float, found: _Found) -> LowRank:
@@ -290,7 +225,7 @@ def _by_lapack(matrix_MN: Tensor, unit: float, ranks: Ranks) -> LowRank:
         values=(values_R[:real] * unit).cpu(),
         right=right_RN[:real],
         energy=min(float(squares_R[:real].sum()) / total, 1.0),
-        bound=_by_gaps(squares_R, asked, noise) + 4 * eps * matrix_MN.shape[0],
+        bound=by_gaps(squares_R, asked, noise) + 4 * eps * matrix_MN.shape[0],
         exact=True,
     )
 
