@@ -20,8 +20,9 @@ _AIM = 9e-6
 _STEPS = 3
 _FAR = 5e4
 """How much the filter favours the last direction kept over those outside."""
-_NEAR = 100
-"""By how much one correction lessens what is missing."""
+_NEAR = 2e-6
+_TURNS = 9
+"""What a correction aims at, in so many turns at most."""
 _FLAT = 1.15
 """Where a product favours the last direction by less, all eigenvectors are cheaper."""
 _HIDDEN = 1e-8
@@ -197,22 +198,25 @@ def _is_below_one(rest_NN: Tensor) -> bool:
 
 
 def _correction(rest_NN: Tensor, ritz: _Ritz, level: float, kept: int) -> Tensor:
-    """C with `(θ_i - G) c_i = r_i` outside of the Ritz vectors, [N, Q], to one in `_NEAR`.
+    """C with `(θ_i - G) c_i = r_i` outside of the Ritz vectors, [N, Q], nearly.
 
     Chebyshev's iteration for a spectrum in [θ_i - level, θ_i], scaled by the level; where θ_i is
-    hardly above it, for one that is.
+    hardly above it, for one that is. It ends when the error that is left is small, to first order.
     """
     above_Q = (ritz.values / level).to(torch.float32).clamp(min=1.02)
-    degree = math.log(_NEAR) / math.log(_growth(float(above_Q[kept - 1])))
     left_NQ = (ritz.residuals / level).to(torch.float32)
     middle_Q = 2 * above_Q - 1
     step_NQ = left_NQ * (2 / middle_Q)
     found_NQ, ratio_Q = step_NQ, 1 / middle_Q
-    for _ in range(max(1, min(9, math.ceil(degree) - 1))):
+    allowed = (_NEAR * (float(above_Q[kept - 1]) - 1)) ** 2 * float(above_Q[:kept].sum())
+    for _ in range(_TURNS):
         left_NQ = left_NQ - (step_NQ * above_Q - rest_NN @ step_NQ)
         next_Q = 1 / (2 * middle_Q - ratio_Q)
         step_NQ = step_NQ * (next_Q * ratio_Q) + left_NQ * (4 * next_Q)
         found_NQ, ratio_Q = found_NQ + step_NQ, next_Q
+        kept_NK = left_NQ[:, :kept]
+        if float((kept_NK * kept_NK).sum(0) @ above_Q[:kept]) <= allowed:
+            break
     return found_NQ.double()
 
 
