@@ -1,5 +1,6 @@
 """CART's factors on disk: the merge at any rank and scale, single tasks, and what they take."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
+from stockpot.engine.factor_store import stored_factors
 from stockpot.engine.factored import Factored, factor_to, read_factored
-from stockpot.errors import CheckpointError, FieldError, MergeError
+from stockpot.errors import CheckpointError, FieldError, MergeError, OutputError
 from stockpot.methods import Average, Cart
 
 from ..cases import State, smooth
@@ -109,3 +111,50 @@ def test_what_cannot_be_is_refused(paths: list[Path], tmp_path: Path) -> None:
     with pytest.raises(MergeError, match=r"'layers.0.weight' holds NaN"):
         factor_to(tmp_path / "g", paths, Cart(rank=0.1))
     assert not (tmp_path / "g").exists()
+
+
+def test_factors_are_found_by_content_whatever_the_files_are_called(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    kept = stored_factors(store, paths, Cart(rank=0.2))
+    copies = [tmp_path / f"copy-{k}.safetensors" for k in range(4)]
+    for path, copy in zip(paths, copies, strict=True):
+        save_file(load_file(path), copy, {"note": "other bytes in the header"})
+    with monkeypatch.context() as patched:
+        patched.setattr("stockpot.engine.factored._factor", None)
+        again = stored_factors(store, copies, Cart(rank=0.1, scale=3.0))
+    assert again.path == kept.path
+    close(again.merged(rank=0.1, scale=2.0), merged(paths, Cart(rank=0.1, scale=2.0)))
+    assert stored_factors(store, copies, Cart(rank=0.3)).path == kept.path
+    assert read_factored(kept.path).method.rank == 0.3
+    others = {
+        stored_factors(store, copies[::-1], Cart(rank=0.2)).path,
+        stored_factors(store, copies, Cart(rank=0.2), weights=[1.0, 2.0, 1.0, 1.0]).path,
+        stored_factors(store, copies, Cart(rank=0.2, conv="as-matrix")).path,
+    }
+    changed = load_file(paths[0])
+    changed["layers.1.weight"][0] += 1
+    save_file(changed, paths[0])
+    others.add(stored_factors(store, paths, Cart(rank=0.2)).path)
+    assert len(others | {kept.path}) == 5
+
+
+def test_a_store_stays_within_its_limit_and_forgets_what_was_used_longest_ago(
+    paths: list[Path], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "notes.txt").write_text("not factors")
+    orders = [paths, paths[::-1], [*paths[1:], paths[0]]]
+    found = [stored_factors(store, order, Cart(rank=0.1)).path for order in orders[:2]]
+    size = sum(file.stat().st_size for file in found[0].iterdir())
+    os.utime(found[0], (1, 1))
+    os.utime(found[1], (2, 2))
+    stored_factors(store, orders[0], Cart(rank=0.1))  # used again
+    third = stored_factors(store, orders[2], Cart(rank=0.1), limit=int(2.5 * size)).path
+    assert {path for path in store.iterdir() if path.is_dir()} == {found[0], third}
+    assert (store / "notes.txt").is_file()
+    with pytest.raises(OutputError, match="more than the limit of 1kB"):
+        stored_factors(store, orders[1], Cart(rank=0.1), limit="1kB")
+    assert found[0].is_dir()

@@ -18,6 +18,7 @@ from ..errors import StockpotError
 from ..methods.catalogue import find_method
 from .compare import compare
 from .console import complain
+from .factor import factor, restore
 from .inspect import inspect
 from .lab import demo
 from .merge import merge_app
@@ -38,7 +39,19 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
-for _function in (run, methods, inspect, explain, verify, train, compare, search, demo):
+for _function in (
+    run,
+    methods,
+    inspect,
+    explain,
+    verify,
+    factor,
+    restore,
+    train,
+    compare,
+    search,
+    demo,
+):
     app.command(_function)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 

@@ -122,15 +122,23 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 
 
 def _ingredients(models: tuple[str, ...], weights: str | None) -> list[dict[str, object]]:
-    if weights is None:
+    numbers = read_weights(weights, len(models))
+    if numbers is None:
         return [{"path": path} for path in models]
+    return [{"path": p, "weight": w} for p, w in zip(models, numbers, strict=True)]
+
+
+def read_weights(weights: str | None, models: int) -> tuple[float, ...] | None:
+    """One number per model, where they are given."""
+    if weights is None:
+        return None
     try:
         numbers = parse_numbers(weights)
     except ValueError as error:
         raise UsageError(f"--weights: {error}.") from None
-    if len(numbers) != len(models):
-        raise UsageError(f"--weights has {len(numbers)} numbers for {len(models)} models.")
-    return [{"path": p, "weight": w} for p, w in zip(models, numbers, strict=True)]
+    if len(numbers) != models:
+        raise UsageError(f"--weights has {len(numbers)} numbers for {models} models.")
+    return numbers
 
 
 for _cls in METHODS:

@@ -25,7 +25,7 @@ from ..checkpoints.layout import OutputTensor, Shard, single_file
 from ..checkpoints.safetensors import read_safetensors
 from ..checkpoints.writer import Output
 from ..core import Reach
-from ..errors import CheckpointError, FieldError, MergeError
+from ..errors import CheckpointError, FieldError, MergeError, OutputError
 from ..methods import Cart
 from ..methods.catalogue import make_method, method_fields
 from ..methods.matrices import each_matrix, matrix_shape
@@ -33,10 +33,11 @@ from ..ops.means import affine
 from ..ops.spectral import Ranks, top_k
 from ..recipes.assignment import Assignment
 from ..recipes.model import parse_recipe
+from ..recipes.sizes import format_size, parse_size
 from .local import Run
 from .options import Options
 from .plan import Plan
-from .prepare import Prepared, prepare
+from .prepare import Prepared, check_output_path, prepare
 from .rows import OnDisk, Rows, raw_bytes
 
 _TOLD = "factored.json"
@@ -192,6 +193,7 @@ def factor_to(
     method: Cart,
     *,
     weights: Sequence[float] | None = None,
+    limit: int | str | None = None,
     memory: int | str = "2GiB",
     workers: int | None = None,
 ) -> Factored:
@@ -204,29 +206,33 @@ def factor_to(
         models: paths of the tasks' models.
         method: its rank is the largest that can be asked for later; scale is not used.
         weights: K raw numbers, default 1 each.
+        limit: bytes that average and factors may take.
         memory: budget for buffers; two sweeps over the models whatever it is.
         workers: threads.
 
     Raises:
         MergeError: the method is around the base, or has no rank as a fraction.
+        OutputError: the factors would be larger than the limit; nothing is computed.
         StockpotError: as `merge_to`.
     """
-    if method.around != "average" or method.energy or method.rank_count:
-        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
     where = Path(out)
-    given = [None] * len(models) if weights is None else [float(w) for w in weights]
-    ingredients = [{"path": str(m), "weight": w} for m, w in zip(models, given, strict=True)]
-    recipe = parse_recipe({"method": method, "models": ingredients})
-    prepared = prepare(recipe, Options(memory=memory, workers=workers, device="cpu"), None)
+    check_output_path(where)
+    if where.suffix == ".safetensors":
+        raise OutputError(f"{where}: factors are a directory, not a .safetensors file.")
+    options = Options(memory=memory, workers=workers, device="cpu")
+    prepared = opened_for(models, method, weights, options)
     fingerprint = prepared.fingerprint()
     if (where / _TOLD).is_file():
         told = json.loads((where / _TOLD).read_text(encoding="utf8"))
         if told.get("fingerprint") == fingerprint:
             return read_factored(where)
+    need = size_of_factors(prepared, method)
+    if limit is not None and need > parse_size(limit):
+        raise OutputError(
+            f"average and factors take {format_size(need)}, more than the limit of "
+            f"{format_size(parse_size(limit))}: lower the rank or raise the limit."
+        )
     decomposed = [a for a in prepared.assignments.tensors if a.view is not None]
-    for a in decomposed:
-        if len(a.sources) < len(models):
-            raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
     with Output(where, _layout(prepared, method, len(models)), fingerprint) as output:
         Run(_without(prepared.plan, decomposed), output, digests=False).execute()
         with ThreadPoolExecutor(prepared.plan.workers) as pool:
@@ -242,6 +248,35 @@ def factor_to(
         }
         output.commit({_TOLD: json.dumps(told, indent=1) + "\n"})
     return read_factored(where)
+
+
+def opened_for(
+    models: Sequence[str | Path],
+    method: Cart,
+    weights: Sequence[float] | None,
+    options: Options,
+) -> Prepared:
+    """What `factor_to` will do, checked; no weight is read.
+
+    Raises:
+        MergeError: the method is around the base, or has no rank as a fraction; or a tensor is not
+            in every model.
+    """
+    if method.around != "average" or method.energy or method.rank_count:
+        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
+    given = [None] * len(models) if weights is None else [float(w) for w in weights]
+    ingredients = [{"path": str(m), "weight": w} for m, w in zip(models, given, strict=True)]
+    prepared = prepare(parse_recipe({"method": method, "models": ingredients}), options, None)
+    for a in prepared.assignments.tensors:
+        if a.view is not None and len(a.sources) < len(models):
+            raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
+    return prepared
+
+
+def size_of_factors(prepared: Prepared, method: Cart) -> int:
+    """Bytes of the average and of all factors on disk."""
+    tasks = len(prepared.assignments.models)
+    return sum(shard.size for shard in _layout(prepared, method, tasks))
 
 
 def _file(task: int) -> str:

@@ -1,0 +1,104 @@
+"""A folder of CART's factors, found again by what they were made of and bounded in size."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import blake3
+
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..methods import Cart
+from ..methods.catalogue import method_fields
+from ..recipes.sizes import parse_size
+from .factored import Factored, factor_to, opened_for, read_factored, size_of_factors
+from .options import Options
+from .rows import OnDisk
+
+
+def stored_factors(
+    store: str | Path,
+    models: Sequence[str | Path],
+    method: Cart,
+    *,
+    weights: Sequence[float] | None = None,
+    limit: int | str = "10GB",
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+) -> Factored:
+    """The factors of these models at the method's rank or a larger one, made where there are none.
+
+    They are found by BLAKE3 of every tensor's bytes, the weights and the method without rank and
+    scale: files may be renamed, copied or rewritten. Those that were used longest ago are deleted
+    until all together fit the limit.
+
+    Args:
+        store: a folder, made where there is none; one process at a time.
+        models, method, weights, memory, workers: as of `factor_to`.
+        limit: bytes that all factors in the folder may take.
+
+    Raises:
+        OutputError: these factors alone are larger than the limit.
+        StockpotError: as `factor_to`.
+
+    Cost: one pass over the models for their digests; where nothing is found, `factor_to`.
+    """
+    folder, most = Path(store), parse_size(limit)
+    options = Options(memory=memory, workers=workers, device="cpu")
+    prepared = opened_for(models, method, weights, options)
+    shares = [a.weights for a in prepared.assignments.tensors if a.view is not None][:1]
+    fields = method_fields(replace(method, rank=1.0, scale=1.0))
+    made_of = [fields, shares, [_content(m, options) for m in prepared.assignments.models]]
+    key = blake3.blake3(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    here = folder / key
+    if here.is_dir():
+        found = read_factored(here)
+        if found.method.rank >= method.rank:
+            os.utime(here)
+            return found
+        shutil.rmtree(here)
+    need = size_of_factors(prepared, method)
+    if need <= most:
+        _make_room(folder, most - need)
+    shutil.rmtree(folder / f"{key}.partial", ignore_errors=True)
+    return factor_to(
+        here, models, method, weights=weights, limit=limit, memory=memory, workers=workers
+    )
+
+
+def _content(checkpoint: Checkpoint, options: Options) -> dict[str, list[object]]:
+    """Digest, dtype and shape of every tensor."""
+
+    def digest(entry: TensorEntry) -> str | None:
+        return OnDisk(entry, digests=True).digest()
+
+    entries = dict(sorted(checkpoint.entries.items()))
+    with ThreadPoolExecutor(options.worker_count) as pool:
+        digests = pool.map(digest, entries.values())
+        return {
+            name: [found, str(entry.dtype), list(entry.shape)]
+            for (name, entry), found in zip(entries.items(), digests, strict=True)
+        }
+
+
+def _make_room(folder: Path, most: int) -> None:
+    """Delete the factors that were used longest ago until the others take at most so much."""
+    kept = sorted(_entries(folder), reverse=True)
+    total = 0
+    for _, size, path in kept:
+        total += size
+        if total > most:
+            total -= size
+            shutil.rmtree(path)
+
+
+def _entries(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each was used, its bytes, and where it is; nothing else in the folder is touched."""
+    for told in folder.glob("*/factored.json"):
+        path = told.parent
+        if len(path.name) == blake3.blake3().digest_size * 2:
+            size = sum(file.stat().st_size for file in path.iterdir())
+            yield path.stat().st_mtime, size, path
