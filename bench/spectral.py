@@ -4,10 +4,14 @@ Eight fine-tunes shaped like the vision tower of ViT-B/32 (width 768, fused quer
 written by the benchmark: task vectors share a part, and their singular values decay like i^-0.6.
 
     python -m bench.spectral --work DIR [--blocks 12] [--runs 3]
+    python -m bench.spectral --work DIR --sweep            # ten ranks and six scales of CART
+    python -m bench.spectral --work DIR --decompositions   # top_k against a thin SVD, one thread
 """
 
 import argparse
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,11 +20,19 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import stockpot as sp
 from bench.measure import Summary, clean_slate, execute, interleave
+from stockpot.engine.allocator import keep_freed_blocks
+from stockpot.engine.factored import factor_to
+from stockpot.methods import Cart
+from stockpot.networks.weights import save_state
+from stockpot.ops.spectral import Ranks, top_k
 
 COUNT, WIDTH, RANK, SCALE = 8, 768, 0.12, 2.0
 TARGET, MEMORY = 3.0, "2GiB"
 METHODS = ("cart", "tsv-m")
+RANKS, SCALES = [0.02 * i for i in range(1, 11)], [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+SHAPES, SHARES, POWERS = ((768, 768), (3072, 768), (4096, 1024)), (0.08, 0.12, 1 / 8), (0.6, 1.0)
 
 
 def shapes(blocks: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -149,14 +161,99 @@ def difference(paths: list[Path], outputs: Path) -> float:
     return (missed / moved) ** 0.5
 
 
+def sweep(work: Path, blocks: int) -> None:
+    """All ranks and scales from factors, every merge written, against one merge and as many files.
+
+    In one process; the one merge is at the largest rank, and its time is that of the sweep's worth:
+    the target is twice that, plus writing.
+    """
+    paths = write_family(work, blocks)
+    out = work / "out" / "sweep"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    merged, factors, file = out / "merged.safetensors", out / "factors", out / "one.safetensors"
+    once = timed(lambda: sp.merge_to(merged, paths[1:], Cart(rank=max(RANKS), scale=SCALE)))
+    state = load_file(merged)
+    count = len(RANKS) * len(SCALES)
+
+    def write_all() -> None:
+        for _ in range(count):
+            save_state(state, file, {})
+
+    def sweep_all() -> None:
+        kept = factor_to(factors, paths[1:], Cart(rank=max(RANKS)))
+        for _, _, found in kept.sweep(RANKS, SCALES):
+            save_state(found, file, {})
+
+    writing, swept = timed(write_all), timed(sweep_all)
+    print(f"{COUNT} models, {blocks} blocks; {len(RANKS)} ranks x {len(SCALES)} scales; target: 2")
+    for i, kind in enumerate(("wall time", "processor time")):
+        print(
+            f"  {kind}: one merge {once[i]:.1f} s, writing {count} files {writing[i]:.1f} s, sweep "
+            f"{swept[i]:.1f} s; less writing {(swept[i] - writing[i]) / once[i]:.2f} merges"
+        )
+    shutil.rmtree(out)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Its wall time and processor time in seconds."""
+    start = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - start[0], time.process_time() - start[1]
+
+
+def decompositions() -> None:
+    """Processor time of one thread, least of three; spectra i^-p."""
+    torch.set_num_threads(1)
+    keep_freed_blocks()  # as a merge does
+    print("matrix, p, rank: top_k, thin SVD in float32, ratio; error, certified bound")
+    for rows, columns in SHAPES:
+        for power in POWERS:
+            generator = torch.Generator().manual_seed(0)
+            size = min(rows, columns)
+            left = torch.randn(rows, size, generator=generator)
+            left *= torch.arange(1, size + 1) ** -power
+            matrix = left @ torch.randn(size, columns, generator=generator)
+            u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
+            plainly = least(lambda m=matrix: torch.linalg.svd(m, full_matrices=False))
+            for share in SHARES:
+                ranks = Ranks(fraction=share)
+                ours = least(lambda m=matrix, r=ranks: top_k(m, r))
+                found, k = top_k(matrix, ranks), int(share * size)
+                best = (u[:, :k] * s[:k]) @ v[:k]
+                made = (found.left.double() * found.values) @ found.right.double()
+                error = float((made - best).norm() / best.norm())
+                print(
+                    f"{rows} x {columns}, {power}, {share:.3f}: {ours:.3f} s, {plainly:.3f} s, "
+                    f"{plainly / ours:.2f}x; {error:.1e}, {found.bound:.1e}",
+                    flush=True,
+                )
+
+
+def least(work: Callable[[], object]) -> float:
+    """Of three runs, processor time in seconds."""
+    found: list[float] = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        found.append(time.process_time() - start)
+    return min(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--plain", choices=METHODS, help="only that, into DIR/out")
+    parser.add_argument("--sweep", action="store_true", help="ranks and scales from factors")
+    parser.add_argument("--decompositions", action="store_true", help="top_k alone")
     given = parser.parse_args()
-    if given.plain:
+    if given.sweep:
+        sweep(given.work, given.blocks)
+    elif given.decompositions:
+        decompositions()
+    elif given.plain:
         paths = write_family(given.work, given.blocks)
         plain(given.plain, paths, given.work / "out" / "plain.safetensors")
     else:
