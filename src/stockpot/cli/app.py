@@ -25,6 +25,7 @@ from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
 from .search import search
+from .study import study_app
 from .train import train
 from .usage import UsageError, told_by_the_command_line
 from .verify import verify
@@ -39,6 +40,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(merge_app)
+app.command(study_app)
 for _function in (
     run,
     methods,

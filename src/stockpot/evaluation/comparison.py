@@ -1,13 +1,11 @@
 """One table over everything that was compared on one split: a row per method and part of it."""
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, cast
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 from .intervals import Difference
+from .plain import plain_values, rows_csv
 
 Kind = Literal["single", "merge", "test-time-adaptation", "ensemble", "control"]
 """For grouping and colour; a control is there to compare with. What was adapted at test time is no
@@ -195,15 +193,11 @@ class Comparison:
 
     def to_csv(self) -> str:
         """All rows under a header of the column names."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in self.rows)
-        return text.getvalue()
+        return rows_csv(Row, self.rows)
 
     def as_dict(self) -> dict[str, object]:
         """Everything, as JSON has it: a bound that does not exist is null."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        return {key: plain_values(value) for key, value in asdict(self).items()}
 
 
 def _summed(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -215,13 +209,3 @@ def _summed(rows: Iterable[Row]) -> tuple[Row, ...]:
         if held is None or (row.seed, row.subset) < (held.seed, held.subset):
             best[key] = row
     return tuple(best.values())
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in cast(dict[str, object], value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in cast(Sequence[object], value)]
-    return value

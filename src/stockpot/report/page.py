@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import OutputError
 from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
-from ..extras import optional
 from . import tables as sheets
 from .across import across_tasks, normalised_results
 from .attempts import attempts_csv, attempts_json
 from .drawings import drawings
+from .filled import Section, fill_page, write_files
 from .units import readable
 from .view import AVERAGED, view
 
@@ -23,16 +21,6 @@ CHOICES: Mapping[str, str] = {
     "undecided": "The data do not decide",
 }
 """A verdict's choice as advice."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """A heading, what stands under it, and tables that are folded away."""
-
-    name: str
-    heading: str
-    tables: tuple[sheets.Table, ...] = ()
-    folded: tuple[sheets.Table, ...] = ()
 
 
 def render_page(comparison: Comparison, *, title: str | None = None) -> str:
@@ -49,21 +37,13 @@ def render_page(comparison: Comparison, *, title: str | None = None) -> str:
         StockpotError: where the comparison has no row of a whole split.
         ExtraError: without matplotlib and Jinja2.
     """
-    jinja2 = optional("jinja2")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
-        title=readable(comparison.title if title is None else title),
+    return fill_page(
+        title=comparison.title if title is None else title,
         choice=_choice(comparison),
         sentences=_sentences(comparison),
         sections=_sections(comparison),
         drawings=drawings(comparison),
-        facts=[(readable(name), readable(fact)) for name, fact in comparison.facts],
+        facts=comparison.facts,
         measured=how_it_was_measured(comparison),
     )
 
@@ -94,22 +74,7 @@ def write_report(comparison: Comparison, out: Path) -> None:
     if comparison.attempts:
         files["trials.csv"] = attempts_csv(comparison.attempts)
         files["trials.json"] = attempts_json(comparison)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            _write(out / name, text)
-    except OSError as error:
-        raise OutputError(f"cannot write the report into {out}: {error.strerror}.") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside `path`, then rename; whatever fails, nothing half-written stays."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_files(out, files)
 
 
 def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
@@ -171,10 +136,10 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
     return tuple(dict.fromkeys(readable(one) for one in said if one))
 
 
-def _sections(comparison: Comparison) -> Mapping[str, _Section]:
-    """The sections of tables that have any, by name."""
-    found = (
-        _Section(
+def _sections(comparison: Comparison) -> tuple[Section, ...]:
+    """The sections of tables."""
+    return (
+        Section(
             "results",
             "Results",
             _present(
@@ -184,23 +149,22 @@ def _sections(comparison: Comparison) -> Mapping[str, _Section]:
             ),
             _present(*sheets.further_results(comparison)),
         ),
-        _Section(
+        Section(
             "parts",
             "Parts and views of the test split",
             _present(sheets.parts(comparison)),
             _present(sheets.part_differences(comparison), sheets.further_parts(comparison)),
         ),
-        _Section(
+        Section(
             "differences",
             "Differences",
             _present(sheets.differences(comparison)),
             _present(sheets.further_differences(comparison)),
         ),
-        _Section("costs", "Costs", (sheets.costs(comparison),)),
-        _Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),
-        _Section("mistakes", "Mistakes", _present(sheets.confusions(comparison))),
+        Section("costs", "Costs", (sheets.costs(comparison),)),
+        Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),
+        Section("mistakes", "Mistakes", _present(sheets.confusions(comparison))),
     )
-    return {one.name: one for one in found if one.tables or one.folded}
 
 
 def _present(*candidates: sheets.Table | None) -> tuple[sheets.Table, ...]:

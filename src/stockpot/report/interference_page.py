@@ -1,0 +1,167 @@
+"""The page of the study of interference."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..studies.interference import ALL, Centre, Interference, Point
+from .drawings import Drawing
+from .filled import Section, fill_page
+from .interference import plot_interference, plot_overlap, plot_residual, plot_spectra
+from .svg import inline_svg
+from .tables import EMPTY, Entry, Table
+from .units import readable
+
+_BAND = "The line is the mean, the band the middle 80%, over matrices."
+
+_FIGURES: tuple[tuple[str, str, Callable[[Interference], Any], str], ...] = (
+    (
+        "interference",
+        "Interference against rank",
+        plot_interference,
+        f"{_BAND} Where the line of the average lies below that of the base, centring has made "
+        "task vectors interfere less.",
+    ),
+    (
+        "residual",
+        "What low rank leaves out",
+        plot_residual,
+        "The line is of all matrices together, the band the middle 80% of them. A line that falls "
+        "steeply at the left says that few directions hold most of what tasks have learned.",
+    ),
+    (
+        "overlap",
+        "Directions that pairs of tasks share",
+        plot_overlap,
+        "Above the diagonal around the average, below it around the base. Row spaces of random "
+        "matrices share k / N. Tasks that share much are alike, or will get in each other's way.",
+    ),
+    (
+        "spectra",
+        "Spectra of task vectors",
+        plot_spectra,
+        "Mean and middle 80% over matrices and tasks. The faster it falls, the less a low rank "
+        "leaves out.",
+    ),
+)
+
+
+def interference_page(result: Interference) -> str:
+    """The page as text: what was found, tables, figures."""
+    return fill_page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(
+            Section("results", "Results", (_ranks(result), _tasks(result)), (_matrices(result),)),
+        ),
+        drawings=[_draw(result, *figure) for figure in _FIGURES],
+        facts=result.facts,
+        measured=_measured(result),
+    )
+
+
+def _draw(
+    result: Interference, name: str, title: str, plot: Callable[[Any], Any], caption: str
+) -> Drawing:
+    svg = inline_svg(plot(result), name=name, title=title, description=caption)
+    return Drawing(name, title, svg, caption)
+
+
+def _measured(result: Interference) -> list[str]:
+    count = len(result.tasks)
+    said = [
+        "τ is a model less the centre, S and V its singular values and right singular vectors. "
+        "I(k) is the sum over ordered pairs of tasks of |S V Vᵀ S|, with the first k directions of "
+        "each and singular values over |τ|: 0 where row spaces are orthogonal, at most "
+        f"{count * (count - 1)} for {count} tasks. Its mean over matrices is shown.",
+        "R(k) is the sum over tasks of |τ - SVD_k(τ)|², here over the sum of |τ|². Overlap is "
+        "|V Vᵀ|² / k, the mean squared cosine of the principal angles between two row spaces.",
+        "The effective rank is exp of the entropy of the singular values over their sum.",
+    ]
+    if result.ranks[-1] < 1:
+        said.append("Effective ranks need the rank 1 in the grid and were left out.")
+    return said
+
+
+def _ranks(result: Interference) -> Table:
+    headings = [Entry("rank")]
+    for centre in result.centres:
+        headings += [
+            Entry("interference", f"around the {centre}"),
+            Entry("left out, %", f"around the {centre}"),
+            Entry("overlap, %", f"around the {centre}"),
+        ]
+    lines = [
+        (
+            _rank(rank),
+            *(entry for centre in result.centres for entry in _entries(_at(result, centre, rank))),
+        )
+        for rank in result.ranks
+    ]
+    caption = "Over all matrices, at each share of the full rank."
+    return Table("Interference by rank", caption, tuple(headings), tuple(lines))
+
+
+def _tasks(result: Interference) -> Table:
+    """Per task: length, and effective rank as a share of the full one."""
+    headings = [Entry("task")]
+    for centre in result.centres:
+        headings += [Entry("length", f"around the {centre}")]
+        headings += [Entry("effective rank, % of full", f"around the {centre}")]
+    lines: list[tuple[Entry, ...]] = []
+    for task in result.tasks:
+        line = [Entry(readable(task))]
+        for centre in result.centres:
+            mine = [s for s in result.spectra if (s.task, s.centre) == (task, centre)]
+            line.append(_number(math.sqrt(math.fsum(s.norm**2 for s in mine)), 4))
+            shares = [100 * s.effective_rank / s.full_rank for s in mine]
+            line.append(_number(math.fsum(shares) / len(shares), 3))
+        lines.append(tuple(line))
+    caption = "Task vectors over all matrices: their length, and the mean effective rank."
+    return Table("Task vectors", caption, tuple(headings), tuple(lines))
+
+
+def _matrices(result: Interference) -> Table:
+    rank = result.near(0.08)
+    points = [p for p in result.points if p.rank == rank and p.tensor != ALL]
+    headings = (
+        Entry("matrix"),
+        Entry("centre"),
+        Entry("rows"),
+        Entry("columns"),
+        Entry("k"),
+        Entry("interference"),
+        Entry("left out, %"),
+        Entry("overlap, %"),
+    )
+    lines = tuple(
+        (
+            Entry(readable(p.tensor)),
+            Entry(p.centre),
+            *(Entry(str(number), key=number) for number in (p.rows, p.columns, p.count)),
+            *_entries(p),
+        )
+        for p in points
+    )
+    title = f"Every matrix at rank {_rank(rank).text}"
+    return Table(title, f"{title}; results.csv has every rank.", headings, lines)
+
+
+def _at(result: Interference, centre: Centre, rank: float) -> Point:
+    return next(p for p in result.overall(centre) if p.rank == rank)
+
+
+def _entries(point: Point) -> tuple[Entry, ...]:
+    return (
+        _number(point.interference, 3),
+        _number(100 * point.relative, 3),
+        _number(100 * point.overlap, 3),
+    )
+
+
+def _rank(rank: float) -> Entry:
+    return Entry(f"{100 * rank:.3g}%", key=rank)
+
+
+def _number(value: float, digits: int) -> Entry:
+    return Entry(f"{value:.{digits}g}", key=value) if math.isfinite(value) else EMPTY

@@ -1,0 +1,55 @@
+"""The pages of studies, and their files."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..studies import Interference, Study
+from ..training.folder import LISTING
+from .filled import write_files
+from .interference_page import interference_page
+
+PAGES: Mapping[type, Callable[[Any], str]] = {Interference: interference_page}
+"""The page of each kind of result."""
+
+
+def render_study(study: Study) -> str:
+    """The page of a study, as text.
+
+    Raises:
+        ExtraError: without matplotlib and Jinja2.
+    """
+    return PAGES[type(study)](study)
+
+
+def refuse_run(out: Path) -> None:
+    """A run's folder has a report of its own, which a study must not replace.
+
+    Raises:
+        OutputError: `out` is one.
+    """
+    if (out / LISTING).exists():
+        raise OutputError(
+            f"{out} is the run of an experiment, with a report of its own: give the study a folder "
+            f"in it, such as --out {out / 'study'}."
+        )
+
+
+def write_study(study: Study, out: Path) -> None:
+    """Write report.html, results.csv and results.json into `out`, as `write_report` does.
+
+    Raises:
+        OutputError: where a file cannot be written, or `out` is the run of an experiment.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    refuse_run(out)
+    write_files(
+        out,
+        {
+            "results.csv": study.to_csv(),
+            "results.json": json.dumps(study.as_dict(), indent=1, allow_nan=False) + "\n",
+            "report.html": render_study(study),
+        },
+    )

@@ -1,0 +1,65 @@
+"""The models of a study: checkpoints as they are, or the ingredients of an experiment's run."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import CheckpointError
+from ..training.folder import LISTING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was given.
+
+    Attributes:
+        models, names: the checkpoints, and what to call them; no names for paths.
+        base: what they come from, if it is known.
+        private: names of tensors that are each model's own.
+        note: which part of a run was taken, or ''.
+    """
+
+    models: tuple[Path, ...]
+    names: tuple[str, ...] = ()
+    base: Path | None = None
+    private: tuple[str, ...] = ()
+    note: str = ""
+
+
+def models_of(paths: Sequence[str | Path], base: str | Path | None = None) -> Given:
+    """Checkpoints, or where the one path is a run's folder, the ingredients of its first pool.
+
+    Raises:
+        CheckpointError: the run is not finished, or its list is damaged.
+    """
+    own = None if base is None else Path(base)
+    listing = Path(paths[0]) / LISTING if len(paths) == 1 else None
+    if listing is None or not listing.is_file():
+        return Given(models=tuple(map(Path, paths)), base=own)
+    run = listing.parent
+    try:
+        told = cast(dict[str, Any], json.loads(listing.read_text(encoding="utf8")))
+        pools, complete = cast(list[dict[str, Any]], told["pools"]), bool(told["complete"])
+        if not complete or not pools:
+            raise CheckpointError(f"{run} is not trained to its end: run stockpot train first.")
+        first, made = pools[0], cast(list[dict[str, Any]], pools[0]["ingredients"])
+        start = first["base"]
+        found = Given(
+            models=tuple(run / one["path"] for one in made),
+            names=tuple(Path(one["path"]).stem for one in made),
+            base=own or (run / start if start else None),
+            private=tuple(made[0].get("private", ())),
+            note=_note(run, first, len(pools)),
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise CheckpointError(f"{listing} is no list of an experiment.") from None
+    return found
+
+
+def _note(run: Path, pool: dict[str, Any], pools: int) -> str:
+    if pools == 1:
+        return ""
+    where = "/".join(filter(None, (str(run), str(pool["cell"]), f"pool-{pool['seed']}")))
+    return f"{run} has {pools} pools; this is {where}. Name other checkpoints one by one."
