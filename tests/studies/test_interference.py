@@ -104,7 +104,7 @@ def test_the_matrices_are_those_of_cart(three):
     assert "1 matrices, such as head.weight" in dict(own.facts)["alike in all models"]
     one = interference(paths, ranks=RANKS, sample=1)
     assert {p.tensor for p in one.points} == {"all", next(iter(SHAPES))}
-    assert "1 of these tensors" in dict(one.facts)["tensors"]
+    assert "1 of their 2 matrices" in dict(one.facts)["tensors"]
 
 
 def test_query_key_and_value_can_be_split(tmp_path):

@@ -102,3 +102,15 @@ def test_a_task_that_did_not_move_counts_as_nothing():
     found = row_spaces([torch.zeros(4, 5), drawn(0, 4, 5)], RANKS)
     assert found.interference[-1] == found.overlaps[-1] == (0.0,)
     assert found.squares[0] == found.residuals[0][0] == found.effective_ranks[0] == 0
+
+
+def test_taken_to_the_letter_the_papers_product_does_not_see_angles():
+    norms = []
+    for angle in (0.0, 0.7, math.pi / 2):
+        turned = torch.eye(4, dtype=torch.float64)
+        turned[0, 0] = turned[2, 2] = math.cos(angle)
+        turned[0, 2], turned[2, 0] = math.sin(angle), -math.sin(angle)
+        one, other = torch.eye(4, dtype=torch.float64)[:2], turned[:2]
+        values = torch.tensor([0.8, 0.6], dtype=torch.float64)[:, None]
+        norms.append(float(((values * one).T @ (values * other)).norm()))
+    assert norms == pytest.approx([math.hypot(0.8**2, 0.6**2)] * 3)

@@ -42,7 +42,7 @@ def interference(
         tensors: Which matrices, as cart has it.
         conv: Whether convolutions are matrices too.
         qkv: Query, key and value that are stored as one, or split.
-        sample: Look at so many tensors only, evenly over the network.
+        sample: Look at so many matrices only, evenly over the network.
         memory: Budget for buffers, such as 512MiB or 8GiB.
         workers: Threads; by default one per core, at most eight.
         json: Print one JSON object on stdout and nothing else.

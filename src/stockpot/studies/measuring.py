@@ -15,7 +15,7 @@ from ..methods.matrices import Conv, Qkv, Which
 from ..ops.spectral import room_for_top_k
 from ..recipes.sizes import format_size, parse_size
 from .interference import ALL, Centre, Interference, Pair, Point, Spectrum
-from .matrices import Matrices, choose
+from .matrices import Matrix, choose
 from .rowspaces import RowSpaces, row_spaces
 
 RANKS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
@@ -54,21 +54,21 @@ def interference(
         ranks: fractions of the full rank, in (0, 1]. The largest says how much is decomposed;
             effective ranks need 1.
         tensors, conv, qkv: which matrices, as `Cart` has them.
-        sample: look at so many tensors only, evenly over the network.
+        sample: look at so many matrices only, evenly over the network.
         names: of the tasks; by default from the paths.
         private: names of tensors that are each model's own, such as heads.
         memory: budget for buffers.
         workers: threads; by default one per core, at most eight, as far as memory allows.
-        progress: called with the tensor that is done and the fraction of the whole.
+        progress: called with the matrix that is done and the fraction of the whole.
 
     Raises:
         FieldError: fewer than two models, a rank out of bounds, a sample below 1.
-        MergeError: the models do not fit together, or one tensor does not fit in memory.
+        MergeError: the models do not fit together, or one matrix does not fit in memory.
         NonFiniteError: a model holds NaN or infinity.
 
     Cost: one decomposition for each matrix, task and centre; every model is read twice for the
         average and once for the base. Memory: a few matrices, and the right singular vectors of all
-        tasks, for one tensor at a time and worker.
+        tasks, for one matrix at a time and worker.
     Deviations: the paper's text has |(S~_i V~_i)ᵀ (S~_j V~_j)| with directions as rows. Taken so,
         the product pairs direction r of one task with direction r of the other and its norm does
         not depend on the angles; the k x k product above is 0 exactly where row spaces are
@@ -91,8 +91,8 @@ def interference(
     budget = parse_size(memory)
     threads = _threads(chosen.matrices, grid[-1], budget, workers)
     found = _all_spaces(chosen.matrices, centres, grid, threads, progress)
-    spaces = {(n, c): s for each in found for n, c, s in each}
-    shapes = {n: one.shape for one in chosen.matrices for n in one.names}
+    spaces: Spaces = {(n, c): s for each in found for n, c, s in each}
+    shapes = {one.name: one.shape for one in chosen.matrices}
     return Interference(
         title="Interference of task vectors",
         tasks=tasks,
@@ -141,18 +141,16 @@ def _called(models: Sequence[str | Path], names: Sequence[str]) -> tuple[str, ..
     return tuple(own)
 
 
-def _room(one: Matrices, most: float) -> int:
+def _room(one: Matrix, most: float) -> int:
     """Bytes that the work on one tensor holds at once."""
-    rows, columns = one.shape
-    batch, size = math.prod(one.view[:-2]), one.dtype.itemsize
+    (rows, columns), size = one.shape, one.dtype.itemsize
     kept = max(1, math.floor(most * min(rows, columns) + 1e-9))
-    matrices = (2 * batch + 2) * rows * columns
     directions = len(one.sources) * kept * columns
     work = max(room_for_top_k(rows, columns, most), 3 * kept * kept * 8 // size)
-    return size * (matrices + directions + work)
+    return size * (4 * rows * columns + directions + work)
 
 
-def _threads(found: Sequence[Matrices], most: float, budget: int, workers: int | None) -> int:
+def _threads(found: Sequence[Matrix], most: float, budget: int, workers: int | None) -> int:
     """As many as are wanted and fit."""
     largest = max(found, key=lambda one: _room(one, most))
     needed = _room(largest, most)
@@ -169,17 +167,17 @@ Found = tuple[str, Centre, RowSpaces]
 
 
 def _all_spaces(
-    matrices: Sequence[Matrices],
+    matrices: Sequence[Matrix],
     centres: Sequence[Centre],
     grid: Sequence[float],
     threads: int,
     progress: Callable[[str, float], None] | None,
 ) -> list[list[Found]]:
-    """Of every tensor, in their order."""
+    """Of every matrix, in their order."""
 
-    def one(tensor: Matrices) -> list[Found]:
+    def one(matrix: Matrix) -> list[Found]:
         torch.set_num_threads(1)
-        return list(_spaces_of(tensor, centres, grid))
+        return _spaces_of(matrix, centres, grid)
 
     whole = math.fsum(_work(each) for each in matrices)
     done = 0.0
@@ -197,19 +195,18 @@ def _all_spaces(
     return [future.result() for future in futures]
 
 
-def _work(one: Matrices) -> float:
+def _work(one: Matrix) -> float:
     """Multiplications, up to a factor."""
     rows, columns = one.shape
-    return math.prod(one.view[:-2]) * float(rows * columns) * min(rows, columns)
+    return float(rows * columns) * min(rows, columns)
 
 
-def _spaces_of(
-    tensor: Matrices, centres: Sequence[Centre], grid: Sequence[float]
-) -> Iterator[Found]:
+def _spaces_of(matrix: Matrix, centres: Sequence[Centre], grid: Sequence[float]) -> list[Found]:
+    found: list[Found] = []
     for centre in centres:
-        point_BMN = tensor.average() if centre == "average" else tensor.origin()
-        for b, name in enumerate(tensor.names):
-            yield name, centre, row_spaces(tensor.deltas(point_BMN, b), grid)
+        centre_MN = matrix.average() if centre == "average" else matrix.origin()
+        found.append((matrix.name, centre, row_spaces(matrix.deltas(centre_MN), grid)))
+    return found
 
 
 Spaces = dict[tuple[str, Centre], RowSpaces]
