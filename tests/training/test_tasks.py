@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from stockpot.data import Dataset, Rotate, load, split
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
@@ -322,3 +323,128 @@ def _collection(data):
     from stockpot.data import Collection
 
     return Collection(data)
+
+
+THREE = [*TASKS, {"name": "dark", "data": "digits", "limit": 100, "invert": True}]
+
+
+@pytest.fixture(scope="module")
+def in_turn(tmp_path_factory):
+    out = tmp_path_factory.mktemp("in-turn")
+    experiment = crossed(tasks=THREE, start="previous")
+    return experiment, out, train_experiment(experiment, out)
+
+
+def test_tasks_in_turn_go_on_from_the_body_before_with_their_own_head(in_turn):
+    _, _, (pool,) = in_turn
+    before = None
+    for one in pool.kept:
+        start = load_task(one.build(), pool.base, one.name)
+        if before:
+            body = {n: t for n, t in state(before.path).items() if not n.startswith("head.")}
+            start.load_state_dict({**start.state_dict(), **body})
+        again = fit(start, one.splits.train, Fit(**record(one.path)["train"]["how"])).state_dict()
+        there = state(one.path)
+        assert all(torch.equal(again[name], there[name]) for name in there)
+        origin = record(one.path)["parent"]["from"]
+        assert origin == (before.path.name if before else "base.safetensors")
+        before = one
+
+
+def test_the_first_task_and_the_joint_network_are_those_of_a_shared_start(in_turn, tmp_path):
+    _, _, (pool,) = in_turn
+    (apart,) = train_experiment(crossed(tasks=THREE), tmp_path)
+    for one, other in ((pool.base, apart.base), (pool.joint, apart.joint)):
+        assert all(torch.equal(t, state(other)[n]) for n, t in state(one).items())
+    first, second = (
+        [torch.equal(state(a.path)[n], t) for n, t in state(b.path).items()]
+        for a, b in zip(pool.kept[:2], apart.kept[:2], strict=True)
+    )
+    assert all(first)
+    assert not any(second)
+
+
+def test_in_turn_with_workers_and_broken_off_the_bytes_are_the_same(in_turn, tmp_path):
+    experiment, out, _ = in_turn
+    whole = files(out)
+    train_experiment(experiment, tmp_path / "two", workers=2)
+    assert files(tmp_path / "two") == whole
+
+    class Stop(Exception):
+        pass
+
+    def stop(what, done):
+        if "turned" in what and (tmp_path / "on" / "work" / "pool-0.turned.train.pt").exists():
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_experiment(experiment, tmp_path / "on", progress=stop)
+    assert not (tmp_path / "on" / "pool-0" / "turned.safetensors").exists()
+    train_experiment(experiment, tmp_path / "on")
+    assert files(tmp_path / "on") == whole
+
+
+def test_a_task_that_was_changed_is_noticed_by_the_next(in_turn, tmp_path):
+    experiment, out, _ = in_turn
+    for name, content in files(out).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    first = tmp_path / "pool-0" / "plain.safetensors"
+    tensors = state(first)
+    tensors["body.1.bias"] += 1
+    save_file(tensors, first, {"stockpot.ingredient": json.dumps(record(first))})
+    with pytest.raises(
+        OutputError, match=r"turned\.safetensors was made otherwise: parent\.digest"
+    ):
+        train_experiment(experiment, tmp_path)
+
+
+def test_private_tensors_stay_each_tasks_own_in_turn(tmp_path):
+    (pool,) = train_experiment(crossed(start="previous", private=["body.1.*"]), tmp_path)
+    one = pool.kept[1]
+    start = load_task(one.build(), pool.base, one.name)
+    body = {
+        n: t for n, t in state(pool.kept[0].path).items() if n not in record(one.path)["private"]
+    }
+    start.load_state_dict({**start.state_dict(), **body})
+    again = fit(start, one.splits.train, Fit(**record(one.path)["train"]["how"])).state_dict()
+    assert all(torch.equal(again[name], t) for name, t in state(one.path).items())
+
+
+def test_in_turn_the_table_shows_what_is_forgotten(in_turn):
+    _, out, (pool,) = in_turn
+    compare = {"counts": [2, 3], "methods": ["uniform-soup", "ties"]}
+    experiment = crossed({"compare": compare}, tasks=THREE, start="previous")
+    found = compare_experiment(experiment, out)
+    rows = [row for row in found.rows if row.method == "sequential"]
+    assert {row.kind for row in rows} == {"control"}
+    at = {
+        (row.method, row.n, row.data): row.value
+        for row in found.rows
+        if (row.split, row.metric) == ("test", "accuracy")
+    }
+    for n, task in ((2, "turned"), (3, "dark")):  # what was trained last is as it was
+        assert at["sequential", n, task] == at["individual", n, task]
+    first, last = pool.kept[0], pool.kept[-1]
+    network, body = first.network, state(last.path)
+    network.load_state_dict(
+        {n: t if n.startswith("head.") else body[n] for n, t in network.state_dict().items()}
+    )
+    test = first.splits.test
+    with torch.no_grad():
+        right = network(test.images).argmax(1) == test.labels
+    assert at["sequential", 3, "plain"] == pytest.approx(float(right.double().mean()))
+    assert ("ties", "sequential") in {(one.a, one.b) for one in found.differences}
+    assert "sequential" not in found.conclusion.partition(".")[0]
+    assert "the body that the one before it has left" in dict(found.facts)["start"]
+
+
+def test_in_turn_is_for_tasks_with_a_start_in_common():
+    with pytest.raises(FieldError, match="no start in common"):
+        crossed(start="previous", share="none", pretrain=None)
+    keys = {"network": "mlp", "data": "digits", "ingredients": {"start": "previous"}}
+    with pytest.raises(FieldError, match="start are for experiments with tasks"):
+        parse_experiment(keys)
+    one = crossed(start="previous")
+    assert parse_experiment(one.resolved()).resolved() == one.resolved()
+    assert "start" not in crossed().resolved()["ingredients"]

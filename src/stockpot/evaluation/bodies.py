@@ -28,6 +28,13 @@ class Task:
     network: nn.Module
     splits: Splits
 
+    @property
+    def sizes(self) -> str:
+        """Its name, classes, and samples of each split, in words."""
+        parts = (self.splits.train, self.splits.selection, self.splits.test)
+        sizes = ", ".join(f"{len(part):,}" for part in parts)
+        return f"{self.name} ({self.splits.train.num_classes} classes; {sizes})"
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TaskPool:

@@ -17,20 +17,24 @@ MERGED = "uniform-soup"
 
 ENSEMBLE = "logits-ensemble"
 
+SEQUENTIAL = "sequential"
+"""The last task's body for all: what is left of the others where tasks were trained in turn."""
+
 Contestant = Method | Adamerging | None
-"""A way to make one body of several; nothing for the ensemble, which makes none."""
+"""A way to make one body of several; nothing for the ensemble and for a body that there is."""
 
 
 def named(methods: Sequence[str | Method | Adamerging]) -> dict[str, Contestant]:
-    """Methods by their names in the table; the ensemble is none."""
+    """Methods by their names in the table; the ensemble and the last body are none."""
     values = [Average() if one == MERGED else one for one in methods]
-    unknown = [one for one in values if isinstance(one, str) and one != ENSEMBLE]
+    unknown = [o for o in values if isinstance(o, str) and o not in (ENSEMBLE, SEQUENTIAL)]
     if unknown:
-        raise FieldError(f"cross-task: give method values, {MERGED} or {ENSEMBLE}; got {unknown}.")
+        known = f"{MERGED}, {ENSEMBLE} or {SEQUENTIAL}"
+        raise FieldError(f"cross-task: give method values, {known}; got {unknown}.")
     names = iter(told_apart([one for one in values if not isinstance(one, str)]))
     found: dict[str, Contestant] = {}
     for one in values:
-        name = ENSEMBLE if isinstance(one, str) else next(names)
+        name = one if isinstance(one, str) else next(names)
         name = MERGED if one == Average() else name
         if name in found:
             raise FieldError(f"cross-task: '{name}' stands twice among the methods.")

@@ -13,9 +13,10 @@ from ..errors import FieldError, MergeError, StockpotError
 from ..recipes.adaptation import Adamerging
 from ..recipes.searching import Budget
 from .bench import common_metric
-from .bodies import Task, TaskPool, adapt_bodies, merge_bodies
+from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
 from .bodymakers import (
     MERGED,
+    SEQUENTIAL,
     Contestant,
     is_adapted,
     learning_of,
@@ -74,7 +75,8 @@ def cross_task(
     Args:
         pools: one or more, of the same tasks; they are taken one by one.
         counts: the N; by default all tasks.
-        methods: merge methods, `Adamerging` values, "uniform-soup" or "logits-ensemble".
+        methods: merge methods, `Adamerging` values, "uniform-soup", "logits-ensemble"; or
+            "sequential", the body of the last of the N tasks with every task's own head.
         private: globs of tensors that stay each task's own beside its head, which is found.
         metric: what is judged by; by default accuracy, or auroc where a sample may have several
             classes.
@@ -200,6 +202,10 @@ class _Run:
         self, pool: TaskPool, tasks: Sequence[Task], lent: Lent
     ) -> Iterator[tuple[str, Mapping[str, Judged]]]:
         for name, method in self.methods.items():
+            if name == SEQUENTIAL:
+                last = {task.name: lend_body(task, tasks[-1], self.own) for task in tasks}
+                yield from self._judged(name, "control", tasks, last).items()
+                continue
             if method is None:
                 yield (
                     name,
@@ -347,7 +353,7 @@ class _Run:
             conclusion=self._conclusion(most, [one for one in differences if one.n == most]),
             facts=(
                 ("network", self.network),
-                ("tasks", "; ".join(_sizes(task) for task in self.pool.tasks)),
+                ("tasks", "; ".join(task.sizes for task in self.pool.tasks)),
                 ("N", f"the first N of {', '.join(names)} are merged and averaged over"),
                 ("each task's own", ", ".join(sorted(self.own)) or "the head alone"),
                 *self.learned.items(),
@@ -382,9 +388,11 @@ class _Run:
         ledger, key = self.ledgers[ALL_TASKS], ("test", self.metric.name)
         there = ledger.methods(n)
         controls = [name for name in self.pool.controls if name != "base"]
+        controls += [name for name in self.methods if name == SEQUENTIAL]
         pairs = [(a, INDIVIDUAL) for a in there if a != INDIVIDUAL]
         mine = set(map(self._called, self.methods))
-        pairs += [(a, b) for b in controls for a in there if a.removesuffix(":bn") in mine]
+        theirs = [a for a in there if a.removesuffix(":bn") in mine]
+        pairs += [(a, b) for b in controls for a in theirs if a.removesuffix(":bn") != b]
         for a, b in pairs:
             gap = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
             yield Difference(a, b, gap.interval(), n)
@@ -417,9 +425,3 @@ class _Run:
 
 def _entrant(name: str, judged: Judged) -> Entrant:
     return Entrant(method=name, kind=judged.kind, forwards=judged.forwards)
-
-
-def _sizes(task: Task) -> str:
-    parts = (task.splits.train, task.splits.selection, task.splits.test)
-    sizes = ", ".join(f"{len(part):,}" for part in parts)
-    return f"{task.name} ({task.splits.train.num_classes} classes; {sizes})"

@@ -5,6 +5,7 @@ from .builtin import build as build
 from .cost import NetworkCost as NetworkCost
 from .cost import cost_of as cost_of
 from .multitask import MultiTask as MultiTask
+from .multitask import load_others as load_others
 from .multitask import load_shared as load_shared
 from .multitask import load_task as load_task
 from .multitask import private_names as private_names

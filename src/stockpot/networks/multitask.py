@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.entry import from_state_dict
 from ..checkpoints.read import read_checkpoint
 from ..errors import StockpotError
 from .network import parts
@@ -148,6 +149,18 @@ def load_task(network: Net, path: Path, task: str) -> Net:
         if MARK not in name or name.startswith(f"{task}{MARK}")
     }
     return put_weights(network, found, path)
+
+
+def load_others(network: Net, path: Path, own: Collection[str]) -> Net:
+    """Put the body of another task's network into a network; tensors of its own stay.
+
+    Raises:
+        CheckpointError: as `load_weights`.
+    """
+    state: dict[str, Tensor] = network.state_dict()
+    kept = from_state_dict({name: state[name] for name in own}, "the network").entries
+    there = read_checkpoint(path).entries
+    return put_weights(network, {n: e for n, e in there.items() if n not in own} | kept, path)
 
 
 def load_shared(path: Path) -> dict[str, Tensor]:

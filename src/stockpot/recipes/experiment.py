@@ -99,6 +99,8 @@ class Ingredients(Schooling):
         count: of a pool.
         share: `pretrained`: all start from the same trained weights; `init`: from the same random
             ones; `none`: each from random ones of its own.
+        start: where each task begins: `shared`, all at the same body; `previous`, each at the body
+            that the task before it has left, the first at the shared one; with tasks only.
         weights: what pretrained networks start from.
         pretrain: training on the same data that comes first: once for all with `pretrained`, for
             each by itself with `none`, so that both have had equal training.
@@ -109,6 +111,7 @@ class Ingredients(Schooling):
 
     count: Count = 10
     share: Literal["pretrained", "init", "none"] = "pretrained"
+    start: Literal["shared", "previous"] = "shared"
     weights: Weights | None = None
     pretrain: Pretraining | None = None
     vary: Vary = Vary()
@@ -124,6 +127,11 @@ class Ingredients(Schooling):
         if self.count > 1 and self.share != "none" and not self.vary.anything:
             raise ValueError("vary: nothing varies, so all ingredients would be one network.")
         return self
+
+    @property
+    def for_tasks(self) -> bool:
+        """Whether a key is given that means something with tasks only."""
+        return self.heads == "frozen" or bool(self.private) or self.start == "previous"
 
 
 class Compare(Section):
@@ -200,8 +208,10 @@ class Experiment(Section):
     def _is_complete(self) -> Self:
         if self.tasks or "tasks" in self.model_fields_set:
             self._fits_tasks()
-        elif self.ingredients.heads == "frozen" or self.ingredients.private:
-            raise ValueError("ingredients: heads and private are for experiments with tasks.")
+        elif self.ingredients.for_tasks:
+            raise ValueError(
+                "ingredients: heads, private and start are for experiments with tasks."
+            )
         elif any(isinstance(one, Adamerging) for one in self.compare.methods):
             raise ValueError(f"compare.methods: {ADAMERGING} is for experiments with tasks.")
         for name in ("network", "data"):
@@ -244,6 +254,10 @@ class Experiment(Section):
             raise ValueError(
                 "compare.seeds: nothing is trained, so the pools would be copies of one."
             )
+        if made.share == "none" and made.start == "previous":
+            raise ValueError("ingredients.start: with share: none tasks have no start in common.")
+        if made.start == "previous" and any(task.weights for task in self.tasks):
+            raise ValueError("ingredients.start: a task with weights goes on from no other task.")
         if made.share == "none" and made.pretrain:
             raise ValueError("ingredients.pretrain: tasks with share: none start from nothing.")
         if made.heads == "frozen" and not self.knows_heads:
@@ -315,6 +329,8 @@ class Experiment(Section):
             del plain["tasks"]
             for key in ("heads", "private"):
                 del plain["ingredients"][key]
+        if self.ingredients.start == "shared":  # as with domains
+            del plain["ingredients"]["start"]
         return {key: value for key, value in plain.items() if value is not None}
 
 

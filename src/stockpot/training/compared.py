@@ -18,6 +18,7 @@ from ..evaluation import (
     join,
     metric_called,
 )
+from ..evaluation.bodymakers import SEQUENTIAL
 from ..evaluation.given import ingredients_of, reestimation
 from ..evaluation.views import views_of
 from ..networks import load_shared, load_task
@@ -121,6 +122,7 @@ def _crossed(
     cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
 ) -> Comparison:
     wanted, done = cell.compare, -1
+    in_turn = (SEQUENTIAL,) if cell.ingredients.start == "previous" else ()
 
     def each() -> Iterator[TaskPool]:
         """One pool in memory at a time."""
@@ -135,7 +137,7 @@ def _crossed(
     return cross_task(
         each(),
         counts=wanted.counts,
-        methods=wanted.methods or ACROSS_TASKS,
+        methods=(*in_turn, *(wanted.methods or ACROSS_TASKS)),
         private=cell.ingredients.private,
         metric=metric,
         reestimate=reestimation(pools[0].build()),
@@ -174,6 +176,8 @@ def _said_of(cell: Experiment) -> list[tuple[str, str]]:
         "steps as all tasks' own networks together"
     )
     given = {task.name: task.weights for task in cell.tasks if task.weights}
+    if made.start == "previous":
+        start += "; each task goes on from the body that the one before it has left"
     return [
         ("start", start),
         ("heads", made.heads),

@@ -69,9 +69,18 @@ class Job:
         return self.index == JOINT or (self.index is not None and shares)
 
     @property
+    def previous(self) -> Path | None:
+        """The file of the task before it, where it goes on from the body in there."""
+        tasks, made = self.experiment.tasks, self.experiment.ingredients
+        if made.start == "shared" or self.index is None or self.index == JOINT or not self.index:
+            return None
+        return self.folder / f"{tasks[self.index - 1].name}.safetensors"
+
+    @property
     def is_ready(self) -> bool:
-        """Whether the start that it is made from is there."""
-        return not self.from_base or self.base.exists()
+        """Whether what it is made from is there."""
+        needed = [*([self.base] if self.from_base else []), *filter(None, (self.previous,))]
+        return all(path.exists() for path in needed)
 
     @property
     def epochs(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ..networks import MultiTask, load_over, load_task, load_weights
+from ..networks import MultiTask, load_others, load_over, load_task, load_weights
 from ..recipes.cells import own_weights
 from .cell import Cell, state_digest
 from .fitting import Progress
@@ -27,7 +27,7 @@ def task_work_of(job: Job) -> Work:
 
 
 def _of_one(job: Job, tasks: Tasks) -> Work:
-    """A task's network, from the common body and this task's head of the start."""
+    """A task's network, from this task's head of the start, and its body or the task before's."""
     task, cell = job.name, tasks.cells[job.name]
     spec = next(one for one in job.experiment.tasks if one.name == task)
     if spec.weights:
@@ -36,6 +36,8 @@ def _of_one(job: Job, tasks: Tasks) -> Work:
         network, origin = load_task(cell.network(0), job.base, task), job.base.name
     else:
         network, origin = cell.network(derived(job.pool, "start", task)), "random weights"
+    if job.previous:
+        network, origin = load_others(network, job.previous, tasks.own), job.previous.name
     tasks.hold_heads(network, task)
     made = job.experiment.ingredients
     facts = {
