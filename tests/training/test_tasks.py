@@ -448,3 +448,23 @@ def test_in_turn_is_for_tasks_with_a_start_in_common():
     one = crossed(start="previous")
     assert parse_experiment(one.resolved()).resolved() == one.resolved()
     assert "start" not in crossed().resolved()["ingredients"]
+
+
+def test_tasks_of_some_classes_of_one_data_set():
+    tasks = [
+        {"name": "low", "data": "digits", "classes": [0, 1, 2]},
+        {"name": "rest", "data": "digits", "classes": [3, 4, 5, 6, 7, 8, 9], "judge_limit": 50},
+    ]
+    experiment = crossed(tasks=tasks)
+    low, rest = (cell.splits for cell in open_tasks(experiment).cells.values())
+    assert set(low.train.labels.tolist()) == set(low.test.labels.tolist()) == {0, 1, 2}
+    assert set(rest.train.labels.tolist()) == set(range(3, 10))
+    assert low.train.num_classes == rest.train.num_classes == 10
+    assert len(low.train) + len(rest.train) == len(split(load("digits"), selection=0.2,
+                                                         test=0.5, seed=0).train)  # fmt: skip
+    assert 45 < len(rest.test) <= 50  # about so many
+    assert parse_experiment(experiment.resolved()).resolved() == experiment.resolved()
+    assert "classes" not in crossed().resolved()["tasks"][0]
+    wrong = [tasks[0], tasks[1] | {"classes": [10]}]
+    with pytest.raises(StockpotError, match=r"classes 0 to 9; got \[10\]"):
+        open_tasks(crossed(tasks=wrong))

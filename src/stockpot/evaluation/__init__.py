@@ -28,6 +28,8 @@ from .comparison import Verdict as Verdict
 from .cross_task import cross_task as cross_task
 from .custom import metric_called as metric_called
 from .custom import metric_from as metric_from
+from .dispersion import Dispersion as Dispersion
+from .dispersion import dispersions as dispersions
 from .ensembles import average_head as average_head
 from .ensembles import features_ensemble as features_ensemble
 from .ensembles import logits_ensemble as logits_ensemble

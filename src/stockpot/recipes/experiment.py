@@ -322,6 +322,9 @@ class Experiment(Section):
             del plain["split"]["domains"]
         if self.compare.search is None:
             del plain["compare"]["search"]
+        for task in plain["tasks"]:
+            if not task["classes"]:  # likewise
+                del task["classes"]
         if self.tasks:  # what has no meaning with them would not be read back
             for section, keys in _IDLE.items():
                 plain[section] = {k: v for k, v in plain[section].items() if k not in keys}

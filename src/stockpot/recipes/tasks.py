@@ -8,7 +8,7 @@ from annotated_types import Ge, Le
 from pydantic import model_validator
 
 from .cells import SpecValue
-from .section import Count, Section, Switch, Text, within
+from .section import Count, Index, Section, Switch, Text, within
 
 RESERVED = ("base", "joint", "all-tasks")
 """Names that files and rows have for what belongs to no one task."""
@@ -37,6 +37,7 @@ class TaskSpec(Section):
         name: of its file and its rows.
         data: a name, or a mapping of `name` and the reader's own keys.
         domain: only the samples of this domain.
+        classes: only the samples of these, by number, after the limit; the head keeps all classes.
         limit: train on about so many samples; the split's limit where it is not given.
         judge_limit: select and test on about so many samples at most.
         size: pixels along a side that images are brought to.
@@ -52,6 +53,7 @@ class TaskSpec(Section):
     name: Text
     data: SpecValue
     domain: Text | None = None
+    classes: tuple[Index, ...] = ()
     limit: Count | None = None
     judge_limit: Count | None = None
     size: Side | None = None

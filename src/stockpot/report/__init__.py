@@ -7,6 +7,7 @@ from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap
 from .curves import plot_quality as plot_quality
 from .decisions import plot_decisions as plot_decisions
+from .dispersion import plot_scales as plot_scales
 from .figures import plot_comparison as plot_comparison
 from .interference import plot_interference as plot_interference
 from .interference import plot_overlap as plot_overlap

@@ -11,6 +11,7 @@ from .confusions import MOST, plot_confusion
 from .costs import plot_cost
 from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
+from .dispersion import largest, plot_scales
 from .figures import plot_comparison
 from .parts import plot_part_gaps, plot_parts
 from .svg import inline_svg
@@ -113,6 +114,14 @@ _PLANNED = (
         ),
         f"{_BARS} Right of the dotted line the ensemble is ahead. A bar that crosses the line does "
         "not tell the two methods apart.",
+    ),
+    _Planned(
+        "scales",
+        "The best scale of each task",
+        plot_scales,
+        lambda result, _shown: bool(largest(result)),
+        "Each line is a task on the selection split, its largest mark the best scale. Where best "
+        "scales lie apart, no one scale serves all tasks, and pooling over scales may help.",
     ),
     _Planned(
         "decisions",

@@ -8,6 +8,7 @@ from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from . import tables as sheets
 from .across import across_tasks, normalised_results
 from .attempts import attempts_csv, attempts_json
+from .dispersion import dispersion_table
 from .drawings import drawings
 from .filled import Section, fill_page, write_files
 from .units import readable
@@ -146,6 +147,7 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
                 across_tasks(comparison),
                 sheets.results(view(comparison)),
                 *normalised_results(comparison),
+                dispersion_table(comparison),
             ),
             _present(*sheets.further_results(comparison)),
         ),

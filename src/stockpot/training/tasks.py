@@ -12,6 +12,7 @@ from ..data import (
     Channels,
     Dataset,
     Invert,
+    OnlyClasses,
     Resize,
     Rotate,
     Shift,
@@ -121,9 +122,13 @@ def _viewed(task: TaskSpec, wanted: dict[str, Any], seed: int) -> Splits:
     own |= {"domains": [task.domain]} if task.domain else {}
     own["seed"] = seed
     whole = split(load(task.data), **(wanted | own))
-    judged = [_at_most(part, task.judge_limit, seed) for part in (whole.selection, whole.test)]
-    parts = (whole.train, *judged)
+    train, *judged = (_of_classes(task, one) for one in (whole.train, whole.selection, whole.test))
+    parts = (train, *(_at_most(part, task.judge_limit, seed) for part in judged))
     return Splits(*(_seen(task, part) for part in parts), notes=whole.notes)
+
+
+def _of_classes(task: TaskSpec, data: Dataset) -> Dataset:
+    return OnlyClasses(classes=task.classes)(data) if task.classes else data
 
 
 def _at_most(data: Dataset, limit: int | None, seed: int) -> Dataset:

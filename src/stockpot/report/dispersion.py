@@ -1,0 +1,101 @@
+"""Best values of a field, task by task: how dispersed they are."""
+
+from typing import Any
+
+from ..errors import StockpotError
+from ..evaluation.comparison import Comparison
+from ..evaluation.dispersion import Dispersion, dispersions
+from .axes import dress, legend, panels
+from .styles import FAMILIES, INK, Style
+from .tables import Entry, Table
+from .units import readable, unit_of
+
+MOST_PANELS = 12
+_COLOURS = [one.colour for one in FAMILIES.values() if one.colour != INK]
+_MARKERS = "osD^vPX*"
+
+
+def largest(result: Comparison) -> list[Dispersion]:
+    """At the largest N of each network."""
+    found = dispersions(result)
+    most = {one.network: max(o.n for o in found if o.network == one.network) for one in found}
+    return [one for one in found if one.n == most[one.network]]
+
+
+def dispersion_table(result: Comparison) -> Table | None:
+    """Best scales of each method, task by task; nothing where there is no grid of scales."""
+    found = largest(result)
+    if not found:
+        return None
+    several = len({one.network for one in found}) > 1
+    tasks = list(dict.fromkeys(task for one in found for task, _ in one.best))
+    unit = unit_of(found[0].metric)
+    lines = tuple(
+        (
+            *([Entry(readable(one.network))] if several else []),
+            Entry(readable(one.method)),
+            Entry(f"{one.common:g}", key=one.common),
+            *(_value(dict(one.best).get(task)) for task in tasks),
+            Entry(f"{one.spread:.2f}", key=one.spread),
+            Entry(unit.show_difference(one.gain), key=one.gain),
+        )
+        for one in found
+    )
+    headings = (
+        *([Entry("network")] if several else []),
+        Entry("method"),
+        Entry("best for all"),
+        *(Entry(readable(task)) for task in tasks),
+        Entry("spread"),
+        Entry("gain of own", unit.gap_label()),
+    )
+    caption = (
+        "The best scale of the grid on the selection split: for the mean over tasks, and for each. "
+        "Spread is the standard deviation over tasks. Gain: what each task's own best scale is "
+        "worth on the test split over the common one, the mean over tasks. Pooling over scales "
+        "(weave) is said to help where they are dispersed."
+    )
+    return Table("Best scale by task", caption, headings, lines, names=2 if several else 1)
+
+
+def _value(value: float | None) -> Entry:
+    return Entry("—") if value is None else Entry(f"{value:g}", key=value)
+
+
+def plot_scales(result: Comparison, ax: Any = None) -> Any:
+    """The metric of each task along the grid of scales, a panel for each method; large where best.
+
+    Args:
+        result: a comparison across tasks in which a method has three scales or more.
+        ax: the matplotlib Axes to draw on, for one such method; a new figure without one.
+
+    Returns:
+        The Axes, or the first of the new figure.
+
+    Raises:
+        StockpotError: where no method has a grid of scales, or `ax` would hold several.
+        ExtraError: without matplotlib.
+    """
+    found = largest(result)[:MOST_PANELS]
+    if not found or (ax is not None and len(found) > 1):
+        raise StockpotError(f"one Axes holds one grid of scales; this comparison has {len(found)}.")
+    unit = unit_of(found[0].metric)
+    tasks = list(dict.fromkeys(task for one in found for task, _ in one.best))
+    drawn = {
+        task: Style(_COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)], "solid", hollow=False)
+        for k, task in enumerate(tasks)
+    }
+    question = "Which scale is best for each task?"
+    axes = panels(ax, len(found), columns=2, size=(4.8, 2.8), question=question)
+    several = len({one.network for one in found}) > 1
+    for one, panel in zip(found, axes, strict=True):
+        best = dict(one.best)
+        for task, scores in one.scores:
+            style, heights = drawn[task], [unit.factor * score for score in scores]
+            panel.plot(one.grid, heights, linewidth=1.2, **style.marks(3))
+            height = heights[one.grid.index(best[task])]
+            panel.plot([best[task]], [height], linestyle="none", **style.marks(7))
+        title = f"{one.network}: {one.method}" if several else one.method
+        dress(panel, title=title, x="scale", y=f"selection {unit.label()}")
+    legend(ax, axes, tasks, drawn)
+    return axes[0]
