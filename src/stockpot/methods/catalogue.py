@@ -96,15 +96,29 @@ def told_apart(methods: Sequence[object]) -> list[str]:
         >>> told_apart([make_method("ties", {}), make_method("interpolate", {"t": 0.3}),
         ...             make_method("interpolate", {"t": 0.5})])
         ['ties', 'interpolate t=0.3', 'interpolate t=0.5']
+        >>> told_apart([make_method("weave", {"method": name}) for name in ("ties", "iso-c")])
+        ['weave method=ties', 'weave method=iso-c']
     """
     names: list[str] = []
     for one in methods:
-        alike = [method_fields(other) for other in methods if type(other) is type(one)]
-        own = method_fields(one)
-        apart = [f"{key}={own[key]}" for key in own if any(f[key] != own[key] for f in alike)]
+        kin = [other for other in methods if type(other) is type(one)]
+        alike, own = [method_fields(other) for other in kin], method_fields(one)
+        shown = own | {
+            key: f"({held})" if " " in held else held
+            for key in own
+            if isinstance(value := getattr(one, key), Method)
+            for held in [_held_apart(value, [getattr(other, key) for other in kin])]
+        }
+        apart = [f"{key}={shown[key]}" for key in own if any(f[key] != own[key] for f in alike)]
         name = kebab_name(type(one))
         names.append(" ".join([name, *apart]))
     return names
+
+
+def _held_apart(method: Method, among: Sequence[object]) -> str:
+    """The name of a method that a field holds, told apart from what others hold there."""
+    held = [method, *(one for one in among if isinstance(one, Method))]
+    return told_apart(held)[0]
 
 
 def required_fields(cls: type[Method]) -> list[str]:
