@@ -442,6 +442,9 @@ def test_in_turn_the_table_shows_what_is_forgotten(in_turn):
 def test_in_turn_is_for_tasks_with_a_start_in_common():
     with pytest.raises(FieldError, match="no start in common"):
         crossed(start="previous", share="none", pretrain=None)
+    given = [TASKS[0], {"name": "given", "data": "digits", "weights": "w.safetensors"}]
+    with pytest.raises(FieldError, match="goes on from no other task"):
+        crossed(tasks=given, start="previous")
     keys = {"network": "mlp", "data": "digits", "ingredients": {"start": "previous"}}
     with pytest.raises(FieldError, match="start are for experiments with tasks"):
         parse_experiment(keys)

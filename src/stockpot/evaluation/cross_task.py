@@ -1,6 +1,5 @@
 """Networks of different tasks merged into one body, each task keeping its own head, and judged."""
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,17 +22,17 @@ from .bodymakers import (
     named,
     needs_base,
 )
-from .bootstrap import Resampler
 from .comparison import ADAPTED, ADAPTED_WORDS, Comparison, Cost, Kind
 from .costs import TaskCosts
 from .facts import covers, non_finite, thread_fact
 from .intervals import Difference
-from .lent import Judged, Lent, Seen
-from .metrics import METRICS, Metric
-from .predictions import BATCH, Tally, predict
-from .scoring import Ledger, Place, Scored, score_predictions
-from .singles import JUDGED, split_of
-from .soups import Reestimate, mend
+from .judging import Judging
+from .lent import Judged, Lent
+from .metrics import Metric
+from .predictions import BATCH
+from .scoring import Ledger, Place, Scored
+from .singles import JUDGED
+from .soups import Reestimate
 from .task_scores import ALL_TASKS, difference_phrase, mean_of, quotient, resamplers_of
 from .trial import Entrant
 from .tuning import Tuning, tuned_name
@@ -105,13 +104,17 @@ def cross_task(
                 pool=pool,
                 counts=tuple(counts) or (len(pool.tasks),),
                 methods=wanted,
-                metric=_metric(pool.tasks, metric),
+                judging=Judging(
+                    metric=_metric(pool.tasks, metric),
+                    resamplers=dict(resamplers_of(pool.tasks)),
+                    reestimate=reestimate,
+                    seed=seed,
+                    batch_size=batch_size,
+                ),
                 own=pool.own(private),
-                reestimate=reestimate,
                 tuning=None if search is None else Tuning(search),
                 seed=seed,
                 network=network,
-                batch_size=batch_size,
                 tell=progress or _silent,
             )
         run.add(pool)
@@ -138,22 +141,16 @@ class _Run:
     pool: TaskPool
     counts: tuple[int, ...]
     methods: Mapping[str, Contestant]
-    metric: Metric
+    judging: Judging
     own: frozenset[str]
-    reestimate: Reestimate | None
     tuning: Tuning | None
     seed: int
     network: str
-    batch_size: int
     tell: Progress
-    tally: Tally = field(default_factory=Tally)
     seeds: list[int] = field(default_factory=list[int])
     learned: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
     ledgers: dict[str, Ledger] = field(default_factory=dict[str, Ledger])
-    resamplers: dict[str, Mapping[str, Resampler]] = field(
-        default_factory=dict[str, Mapping[str, Resampler]]
-    )
 
     def __post_init__(self) -> None:
         tasks = self.pool.tasks
@@ -172,7 +169,6 @@ class _Run:
                     f"{list(self.counts)}. Leave it out or change the counts."
                 )
         self.ledgers = {one: Ledger(self.network, one) for one in (ALL_TASKS, *self._names())}
-        self.resamplers = dict(resamplers_of(tasks))
 
     def _names(self) -> list[str]:
         return [task.name for task in self.pool.tasks]
@@ -190,8 +186,8 @@ class _Run:
         fixed: dict[str, Mapping[str, Judged]] = {}
         fixed |= self._judged_singles(pool, own)
         for name, networks in pool.controls.items():
-            fixed |= self._judged(name, "control", pool.tasks, networks)
-        lent = Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self._run)
+            fixed |= self.judging.judged(name, "control", pool.tasks, networks)
+        lent = Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self.judging.run)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
             place, tasks = Place(n, 0, pool.seed), pool.tasks[:n]
@@ -204,19 +200,22 @@ class _Run:
         for name, method in self.methods.items():
             if name == SEQUENTIAL:
                 last = {task.name: lend_body(task, tasks[-1], self.own) for task in tasks}
-                yield from self._judged(name, "control", tasks, last).items()
+                yield from self.judging.judged(name, "control", tasks, last).items()
                 continue
             if method is None:
                 yield (
                     name,
-                    {task.name: self._score(task, lent.ensemble(task, tasks)) for task in tasks},
+                    {
+                        task.name: self.judging.score(task, lent.ensemble(task, tasks))
+                        for task in tasks
+                    },
                 )
                 continue
             kind: Kind = ADAPTED if is_adapted(method) else "merge"
             if self.tuning is not None and isinstance(method, Method):
                 method = self._tuned(self.tuning, name, method, pool, tasks)
             networks = self._networks(name, method, pool, tasks)
-            yield from self._judged(self._called(name), kind, tasks, networks).items()
+            yield from self.judging.judged(self._called(name), kind, tasks, networks).items()
 
     def _called(self, name: str) -> str:
         """What a method is called in the table: whether it was tuned too."""
@@ -232,26 +231,13 @@ class _Run:
 
         def score(one: Method) -> float:
             networks = merge_bodies(tasks, one, self.own, base=pool.base, seed=self.seed)
-            found = [self._selection(task, networks[task.name], name) for task in tasks]
-            return self.metric.sign * math.fsum(found) / len(found)
+            found = [self.judging.selection(task, networks[task.name], name) for task in tasks]
+            return self.judging.metric.sign * math.fsum(found) / len(found)
 
         place = {"seed": pool.seed, "network": self.network, "data": ALL_TASKS}
         return tuning.tune(
-            name, method, score, count=len(tasks), sign=self.metric.sign, place=place
+            name, method, score, count=len(tasks), sign=self.judging.metric.sign, place=place
         )
-
-    def _selection(self, task: Task, network: nn.Module, name: str) -> float:
-        if self.reestimate:
-            mend(network, task.splits.train, self.reestimate, seed=self.seed)
-        assert self.metric.value
-        seen = predict(
-            network,
-            task.splits.selection,
-            batch_size=self.batch_size,
-            tally=self.tally,
-            called=f"{name} candidate/{task.name}",
-        )
-        return self.metric.value(seen)
 
     def _networks(
         self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[Task]
@@ -277,52 +263,11 @@ class _Run:
         self, pool: TaskPool, own: Mapping[str, nn.Module]
     ) -> Mapping[str, Mapping[str, Judged]]:
         """Each task's own network; the first pool's are timed."""
-        run, began = sum(self.tally.samples.values()), perf_counter()
-        found = self._judged(INDIVIDUAL, "single", pool.tasks, own)
-        run = sum(self.tally.samples.values()) - run
+        run, began = sum(self.judging.tally.samples.values()), perf_counter()
+        found = self.judging.judged(INDIVIDUAL, "single", pool.tasks, own)
+        run = sum(self.judging.tally.samples.values()) - run
         self.seconds = self.seconds or 1000 * (perf_counter() - began) / run
         return found
-
-    def _judged(
-        self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
-    ) -> dict[str, Mapping[str, Judged]]:
-        """A contender, and a second one with statistics re-estimated where it keeps any."""
-        found: dict[str, dict[str, Judged]] = {
-            name: {
-                task.name: self._score(task, self._run(task, networks[task.name], name), kind)
-                for task in tasks
-            }
-        }
-        if self.reestimate:
-            mended = f"{name}:bn"
-            found[mended] = {}
-            for task in tasks:
-                network = copy.deepcopy(networks[task.name])
-                if mend(network, task.splits.train, self.reestimate, seed=self.seed):
-                    seen = self._run(task, network, mended)
-                    found[mended] |= {task.name: self._score(task, seen, kind)}
-            if not found[mended]:
-                del found[mended]
-        return {**found}
-
-    def _run(self, task: Task, network: nn.Module, called: str) -> Seen:
-        return {
-            split: predict(
-                network,
-                split_of(task.splits, split),
-                batch_size=self.batch_size,
-                tally=self.tally,
-                called=f"{called}/{task.name}",
-            )
-            for split in JUDGED
-        }
-
-    def _score(self, task: Task, seen: Seen, kind: Kind = "ensemble") -> Judged:
-        usual = ("auroc", "accuracy") if task.splits.test.is_multilabel else ("accuracy",)
-        metrics = (self.metric, *(METRICS[name] for name in (*usual, "nll", "ece")))
-        distinct = tuple({one.name: one for one in metrics}.values())
-        scored = score_predictions(seen, distinct, self.resamplers[task.name])
-        return Judged(seen, scored, kind, seen["test"].forwards)
 
     def _note(
         self, place: Place, name: str, judged: Sequence[Judged], own: Mapping[str, Judged]
@@ -331,9 +276,9 @@ class _Run:
         each: list[Scored] = []
         for task, one in zip(self.pool.tasks, judged, strict=False):
             scores = dict(one.scored.scores)
-            if self.metric.larger:
+            if self.judging.metric.larger:
                 for split in JUDGED:
-                    key, of_own = (split, self.metric.name), own[task.name].scored.scores
+                    key, of_own = (split, self.judging.metric.name), own[task.name].scored.scores
                     scores[split, f"{NORMALISED} {key[1]}"] = quotient(scores[key], of_own[key])
             each.append(Scored(scores, one.scored.non_finite))
             self.ledgers[task.name].add(place, _entrant(name, judged[0]), each[-1])
@@ -360,7 +305,7 @@ class _Run:
                 *facts,
                 ("pools", f"{len(self.seeds)}, seeds {', '.join(map(str, self.seeds))}"),
                 ("intervals", f"95%. {covers(len(self.seeds))}"),
-                ("samples run through networks", f"{sum(self.tally.samples.values()):,}"),
+                ("samples run through networks", f"{sum(self.judging.tally.samples.values()):,}"),
                 *(self.tuning.facts if self.tuning else ()),
                 *non_finite(rows),
                 thread_fact(),
@@ -385,7 +330,7 @@ class _Run:
 
     def _differences(self, n: int) -> Iterator[Difference]:
         """Of each contender less the individual networks, and of merges less the joint one."""
-        ledger, key = self.ledgers[ALL_TASKS], ("test", self.metric.name)
+        ledger, key = self.ledgers[ALL_TASKS], ("test", self.judging.metric.name)
         there = ledger.methods(n)
         controls = [name for name in self.pool.controls if name != "base"]
         controls += [name for name in self.methods if name == SEQUENTIAL]
@@ -402,7 +347,8 @@ class _Run:
 
         What was adapted on inputs of the test split is no choice of the selection split.
         """
-        ledger, key = self.ledgers[ALL_TASKS], ("selection", self.metric.name)
+        metric, ledger = self.judging.metric, self.ledgers[ALL_TASKS]
+        key = ("selection", metric.name)
         methods = {self._called(name): one for name, one in self.methods.items()}
         merges = [
             name
@@ -411,10 +357,10 @@ class _Run:
         ]
         if not merges:
             return ""
-        best = max(merges, key=lambda name: self.metric.sign * ledger.estimate(n, name, key).value)
-        said = [difference_phrase(one, self.metric) for one in differences if one.a == best]
+        best = max(merges, key=lambda name: metric.sign * ledger.estimate(n, name, key).value)
+        said = [difference_phrase(one, metric) for one in differences if one.a == best]
         return (
-            f"Of the merges, the selection split prefers {best}. Its mean {self.metric.name} over "
+            f"Of the merges, the selection split prefers {best}. Its mean {metric.name} over "
             f"{n} tasks on the test split is {', and '.join(said)}.{self._adapted()}"
         )
 

@@ -160,7 +160,8 @@ def load_others(network: Net, path: Path, own: Collection[str]) -> Net:
     state: dict[str, Tensor] = network.state_dict()
     kept = from_state_dict({name: state[name] for name in own}, "the network").entries
     there = read_checkpoint(path).entries
-    return put_weights(network, {n: e for n, e in there.items() if n not in own} | kept, path)
+    body = {name: entry for name, entry in there.items() if name not in own}
+    return put_weights(network, {**body, **kept}, path)
 
 
 def load_shared(path: Path) -> dict[str, Tensor]:
