@@ -2,8 +2,8 @@ import pytest
 
 from stockpot.errors import FieldError
 from stockpot.fields import find_field, kebab_name, nearest
-from stockpot.methods import METHODS, Average, Dare, Interpolate, TaskArithmetic, Ties
-from stockpot.methods.catalogue import find_method, make_method, method_fields
+from stockpot.methods import METHODS, Average, Dare, Interpolate, TaskArithmetic, Ties, Weave
+from stockpot.methods.catalogue import find_method, make_method, method_fields, told_apart
 
 
 @pytest.mark.parametrize("cls", METHODS)
@@ -75,3 +75,16 @@ def test_long_words_are_cut() -> None:
 def test_nearest_cuts_a_long_list() -> None:
     listed = nearest("zzz", [f"name{i}" for i in range(30)])
     assert listed.endswith("name11, ...")
+
+
+def test_methods_that_others_hold_are_told_apart_by_what_differs() -> None:
+    values: list[object] = [
+        Weave(Ties(density=0.2)),
+        Weave(Ties(density=0.3)),
+        Weave(Ties(density=0.3), pool=Average()),
+    ]
+    assert told_apart(values) == [
+        "weave method=(ties density=0.2) pool=mean",
+        "weave method=(ties density=0.3) pool=mean",
+        "weave method=(ties density=0.3) pool=average",
+    ]
