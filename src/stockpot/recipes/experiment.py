@@ -105,6 +105,8 @@ class Ingredients(Schooling):
         pretrain: training on the same data that comes first: once for all with `pretrained`, for
             each by itself with `none`, so that both have had equal training.
         vary: what differs between them.
+        stages: how often all of a pool are trained, one stretch after another; from the second on,
+            a `scope` with the target `fused` pulls each to what the stage before made of all.
         heads: `frozen` leaves heads as they came out of a joint pretraining; with tasks only.
         private: globs of tensors that stay each task's own beside its head; with tasks only.
     """
@@ -115,6 +117,7 @@ class Ingredients(Schooling):
     weights: Weights | None = None
     pretrain: Pretraining | None = None
     vary: Vary = Vary()
+    stages: Count = 1
     heads: Literal["trained", "frozen"] = "trained"
     private: tuple[Text, ...] = ()
 
@@ -126,6 +129,10 @@ class Ingredients(Schooling):
             raise ValueError("pretrain: a common start that is trained is share: pretrained.")
         if self.count > 1 and self.share != "none" and not self.vary.anything:
             raise ValueError("vary: nothing varies, so all ingredients would be one network.")
+        if self.scope and self.scope.target.kind == "fused" and self.stages == 1:
+            raise ValueError("scope.target: fused is of the stage before: give stages: 2 or more.")
+        if self.pretrain and self.pretrain.scope and self.pretrain.scope.target.kind == "fused":
+            raise ValueError("pretrain.scope.target: there is nothing to fuse before a pool.")
         return self
 
     @property
@@ -238,6 +245,7 @@ class Experiment(Section):
             "ingredients.count": "count" in made.model_fields_set,
             "ingredients.vary": "vary" in made.model_fields_set,
             "ingredients.part": made.part is not None,
+            "ingredients.stages": made.stages > 1,
             "ingredients.pretrain.part": made.pretrain is not None and made.pretrain.part,
             "compare.subsets": "subsets" in wanted.model_fields_set,
             "compare.margin": "margin" in wanted.model_fields_set,
@@ -258,6 +266,9 @@ class Experiment(Section):
             raise ValueError("ingredients.start: with share: none tasks have no start in common.")
         if made.start == "previous" and any(task.weights for task in self.tasks):
             raise ValueError("ingredients.start: a task with weights goes on from no other task.")
+        for one in filter(None, (made.scope, made.pretrain and made.pretrain.scope)):
+            if one.target.kind in ("init", "file"):
+                raise ValueError("ingredients.scope.target: with tasks start or a constant.")
         if made.share == "none" and made.pretrain:
             raise ValueError("ingredients.pretrain: tasks with share: none start from nothing.")
         if made.heads == "frozen" and not self.knows_heads:
@@ -325,6 +336,8 @@ class Experiment(Section):
         for task in plain["tasks"]:
             if not task["classes"]:  # likewise
                 del task["classes"]
+        if self.ingredients.stages == 1:
+            del plain["ingredients"]["stages"]
         if self.tasks:  # what has no meaning with them would not be read back
             for section, keys in _IDLE.items():
                 plain[section] = {k: v for k, v in plain[section].items() if k not in keys}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from .additions import Additions
 from .section import (
     Below1,
     Count,
@@ -62,7 +63,7 @@ class DataPart(Section):
         return self
 
 
-class Schooling(Section):
+class Schooling(Additions):
     """One stretch of training; `stockpot.training.Fit` says what each key does.
 
     Attributes:
@@ -96,7 +97,7 @@ class Schooling(Section):
 
     def fields(self) -> dict[str, Any]:
         """The keys that `stockpot.training.Fit` has too."""
-        own = set(Schooling.model_fields) - {"augment", "part"}
+        own = set(Schooling.model_fields) - {"augment", "part", *Additions.model_fields}
         return {name: getattr(self, name) for name in own}
 
 

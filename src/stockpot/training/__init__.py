@@ -1,6 +1,12 @@
 """Ingredients: networks fitted to views of the data, and files that say how they came about."""
 
+from .additions import Additions as Additions
 from .augment import Augment as Augment
+from .averaging import Ema as Ema
+from .averaging import Fge as Fge
+from .averaging import Lawa as Lawa
+from .averaging import Swa as Swa
+from .averaging import WeightAverage as WeightAverage
 from .compared import compare_experiment as compare_experiment
 from .devices import pick_device as pick_device
 from .experiment import Pool as Pool

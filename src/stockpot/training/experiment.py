@@ -136,11 +136,16 @@ def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: st
         indices[:0] = [None, JOINT] if whole.trains_tasks else [None]
     elif whole.ingredients.share != "none":
         indices.insert(0, None)
+    later = [
+        (index, stage)
+        for stage in range(2, whole.ingredients.stages + 1)
+        for index in range(whole.members)
+    ]
     return [
-        Job(experiment=one, cell=name, pool=seed, index=index, out=out, device=device)
+        Job(experiment=one, cell=name, pool=seed, index=index, out=out, device=device, stage=stage)
         for name, one in cells.items()
         for seed in whole.seeds
-        for index in indices
+        for index, stage in [*((index, 1) for index in indices), *later]
     ]
 
 
@@ -184,7 +189,8 @@ def _pools(cells: dict[str, list[Cell]], made: Sequence[Made], whole: Experiment
 def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[Made]) -> Pool:
     paths = {one.job.name: one.job.path for one in made}
     experiment = made[0].job.experiment
-    ingredients = [one for one in made if isinstance(one.job.index, int)]
+    last = experiment.ingredients.stages
+    ingredients = [one for one in made if isinstance(one.job.index, int) and one.job.stage == last]
     return Pool(
         seed=seed,
         cell=name,

@@ -5,9 +5,10 @@ Shapes: N samples, B samples of a batch, L classes.
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..errors import StockpotError
-from ..networks import has_batch_norm
+from ..networks import has_batch_norm, reestimate_batch_norm, save_state
 from ..networks.reproducible import seeded
+from .additions import NOTHING, Additions
 from .augment import Augment
+from .averaging import WeightAverage
 from .devices import steady
 from .how import Fit
 from .optimisers import optimiser_of, schedule_of
@@ -54,6 +57,7 @@ def fit(
     augment: Augment | None = None,
     targets: Tensor | None = None,
     device: str = "cpu",
+    additions: Additions = NOTHING,
     save: Save | None = None,
     progress: Progress | None = None,
 ) -> Net:
@@ -71,6 +75,7 @@ def fit(
         augment: random changes to each batch of images.
         targets: probabilities [N, L] that are fitted to in place of the labels.
         device: where it computes, such as "cpu" or "cuda".
+        additions: penalties, in-model merging and averages of the weights along the way.
         save: where each finished epoch is kept, and resumed from.
         progress: called after each epoch.
 
@@ -82,7 +87,9 @@ def fit(
     wanted = data.labels if targets is None else targets
     steps = how.epochs * batches_of(data, how.batch_size, has_batch_norm(start))
     lessons = _Lessons(data, wanted, how, augment, steps)
-    return follow(start, lessons, how, device=device, save=save, progress=progress)
+    return follow(
+        start, lessons, how, device=device, additions=additions, save=save, progress=progress
+    )
 
 
 def follow(
@@ -91,12 +98,13 @@ def follow(
     how: Fit,
     *,
     device: str = "cpu",
+    additions: Additions = NOTHING,
     save: Save | None = None,
     progress: Progress | None = None,
 ) -> Net:
     """`fit` for any lessons."""
     with steady(device), seeded(how.seed):
-        run = _Run(copy.deepcopy(start), lessons, how, torch.device(device))
+        run = _Run(copy.deepcopy(start), lessons, how, torch.device(device), additions)
         done = run.resume(save.read()) if save else 0
         for epoch in range(done, how.epochs):
             run.learn(epoch)
@@ -104,23 +112,38 @@ def follow(
                 save.write(run.state(epoch + 1))
             if progress:
                 progress((epoch + 1) / how.epochs)
-        return run.network.cpu().eval()
+        return run.finished()
 
 
 class _Run(Generic[Net]):
     """A fit in progress: everything that the next epoch depends on."""
 
-    def __init__(self, network: Net, lessons: Lessons, how: Fit, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Net,
+        lessons: Lessons,
+        how: Fit,
+        device: torch.device,
+        additions: Additions,
+    ) -> None:
         self.network = network.to(device).train()
-        self._lessons, self._how, self._device = lessons, how, device
+        self._lessons, self._how, self._device, self._added = lessons, how, device, additions
         self._optimiser = optimiser_of(self.network.parameters(), how)
-        self._schedule = schedule_of(self._optimiser, how, lessons.steps)
+        self._schedule = schedule_of(self._optimiser, how, lessons.steps, additions.averaging)
+        self._average = additions.averaging and WeightAverage(
+            self.network, additions.averaging, steps=lessons.steps, epochs=how.epochs
+        )
+        self._step = 0
         self._order = torch.Generator().manual_seed(order_seed(how))
 
     def learn(self, epoch: int) -> None:
         """One pass over the data."""
         for index_B in self._lessons.batches(epoch, self._order):
+            if self._added.merging:
+                self._added.merging(self.network, self._step)
             loss = self._lessons.loss(self.network, index_B, self._device)
+            for penalty in self._added.penalties:
+                loss = loss + penalty(self.network)
             _refuse_divergence(loss, epoch, self._how)
             self._optimiser.zero_grad()
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -128,6 +151,24 @@ class _Run(Generic[Net]):
                 nn.utils.clip_grad_norm_(self.network.parameters(), self._how.clip)
             self._optimiser.step()
             self._schedule.step()
+            self._step += 1
+            if self._average:
+                self._average.after_step(self._step)
+
+    def finished(self) -> Net:
+        """What came out, in evaluation mode, on the CPU; snapshots in their files."""
+        if self._average:
+            self._average.put_into(self.network)
+            if has_batch_norm(self.network):
+                self._reestimate()
+            _keep(self._average.snapshots, self._added.snapshots)
+        return self.network.cpu().eval()
+
+    def _reestimate(self) -> None:
+        """Batch-norm statistics of an average, on the data as they were trained on."""
+        order = torch.Generator().manual_seed(order_seed(self._how))
+        batches = self._lessons.batches(0, order)
+        reestimate_batch_norm(_Once(self.network, self._lessons, self._device), batches)
 
     def state(self, done: int) -> State:
         """What the rest depends on, `done` epochs being behind."""
@@ -140,6 +181,8 @@ class _Run(Generic[Net]):
             order=self._order.get_state(),
             random=torch.get_rng_state(),
             random_gpu=torch.cuda.get_rng_state(self._device) if on_gpu else None,
+            step=self._step,
+            average=self._average.state_dict() if self._average else None,
         )
 
     def resume(self, state: State | None) -> int:
@@ -153,7 +196,30 @@ class _Run(Generic[Net]):
         torch.set_rng_state(state.random)
         if state.random_gpu is not None:
             torch.cuda.set_rng_state(state.random_gpu, self._device)
+        self._step = state.step
+        if self._average and state.average:
+            self._average.load_state_dict(state.average)
         return state.done
+
+
+class _Once(nn.Module):
+    """The forward pass of a step as a network of the batch's positions."""
+
+    def __init__(self, network: nn.Module, lessons: Lessons, device: torch.device) -> None:
+        super().__init__()
+        self.network, self._lessons, self._device = network, lessons, device
+
+    def forward(self, index_B: Tensor) -> Tensor:
+        return self._lessons.loss(self.network, index_B, self._device)
+
+
+def _keep(snapshots: Sequence[Mapping[str, Tensor]], folder: Path | None) -> None:
+    """One file each, numbered from 1."""
+    if folder is None or not snapshots:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(snapshots, 1):
+        save_state(one, folder / f"{number:03d}.safetensors", {})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -99,7 +99,8 @@ def _as_read_now(kept: dict[str, Any]) -> dict[str, Any]:
 
 def _made(out: Path) -> bool:
     """Whether any network or epoch is there, and not only a run that failed before its first."""
-    patterns = ("pool-*/*.safetensors", "*/pool-*/*.safetensors", f"{WORK}/*.pt")
+    pools = ("pool-*/*.safetensors", "pool-*/stage-*/*.safetensors")
+    patterns = (*pools, *(f"*/{one}" for one in pools), f"{WORK}/*.pt")
     return any(found for pattern in patterns for found in out.glob(pattern))
 
 

@@ -1,12 +1,12 @@
 """One network of an experiment: a value that any process can carry out, with the same bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..recipes.experiment import Experiment
-from .phases import JOINT, Which, phases
+from .phases import JOINT, Phase, Which, phases
 
 BASE = "base"
 
@@ -23,6 +23,7 @@ class Job:
             that is trained on all tasks.
         out: the folder of the run.
         device: where it is trained.
+        stage: of an ingredient's training, from 1.
     """
 
     experiment: Experiment
@@ -31,6 +32,7 @@ class Job:
     index: Which
     out: Path
     device: str
+    stage: int = 1
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ class Job:
     @property
     def title(self) -> str:
         """What progress calls it."""
-        return " ".join(filter(None, (self.cell, f"pool {self.pool}", self.name)))
+        return " ".join(filter(None, (self.cell, f"pool {self.pool}", self.name, self._early)))
 
     @property
     def folder(self) -> Path:
@@ -55,7 +57,21 @@ class Job:
     @property
     def path(self) -> Path:
         """Its file."""
-        return self.folder / f"{self.name}.safetensors"
+        return self.folder / self._early / f"{self.name}.safetensors"
+
+    @property
+    def _early(self) -> str:
+        """Of a stage that is not the last; else nothing."""
+        staged = isinstance(self.index, int) and self.stage < self.experiment.ingredients.stages
+        return f"stage-{self.stage}" if staged else ""
+
+    @property
+    def before(self) -> tuple[Path, ...]:
+        """What the whole pool came to in the stage before; nothing in the first."""
+        if self.stage == 1:
+            return ()
+        members = range(self.experiment.members)
+        return tuple(replace(self, index=one, stage=self.stage - 1).path for one in members)
 
     @property
     def base(self) -> Path:
@@ -65,7 +81,7 @@ class Job:
     @property
     def from_base(self) -> bool:
         """Whether it starts from that."""
-        shares = self.experiment.ingredients.share != "none"
+        shares = self.experiment.ingredients.share != "none" and self.stage == 1
         return self.index == JOINT or (self.index is not None and shares)
 
     @property
@@ -79,13 +95,18 @@ class Job:
     @property
     def is_ready(self) -> bool:
         """Whether what it is made from is there."""
-        needed = [*([self.base] if self.from_base else []), *filter(None, (self.previous,))]
-        return all(path.exists() for path in needed)
+        needed = (*self.before, *((self.base,) if self.from_base else ()), self.previous)
+        return all(one.exists() for one in needed if one)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Of its training, in order."""
+        return phases(self.experiment, self.pool, self.index, self.stage)
 
     @property
     def epochs(self) -> int:
         """Of all its phases."""
-        return sum(one.how.epochs for one in phases(self.experiment, self.pool, self.index))
+        return sum(one.how.epochs for one in self.phases)
 
     @property
     def effort(self) -> int:
@@ -95,8 +116,13 @@ class Job:
 
     def saved(self, phase: str) -> Path:
         """Where the last finished epoch of a phase is kept."""
-        words = filter(None, (self.cell, f"pool-{self.pool}", self.name, phase))
+        words = filter(None, (self.cell, f"pool-{self.pool}", self.name, self._early, phase))
         return self.out / "work" / f"{'.'.join(words)}.pt"
+
+    def snapshots(self, phase: str) -> Path:
+        """A folder for checkpoints along the way of a phase."""
+        words = filter(None, (self.name, self._early, "" if phase == "train" else phase))
+        return self.folder / "snapshots" / ".".join(words)
 
 
 @dataclass(frozen=True, slots=True)

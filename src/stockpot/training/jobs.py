@@ -10,7 +10,6 @@ from ..networks import save_state
 from .differences import first_differences
 from .fitting import Progress
 from .job import Job, Made
-from .phases import phases
 from .saves import Save
 from .task_work import task_work_of
 from .work import work_of
@@ -31,7 +30,7 @@ def make(job: Job, progress: Progress | None = None) -> Made:
         return Made(job, _finished(job, work.plan))
     network, saves = work.start, list[Save]()
     total, before = job.epochs, 0
-    for phase in phases(job.experiment, job.pool, job.index):
+    for phase in job.phases:
 
         def tell(part: float, done: int = before, epochs: int = phase.how.epochs) -> None:
             if progress:
@@ -42,7 +41,7 @@ def make(job: Job, progress: Progress | None = None) -> Made:
         saves.append(save)
         before += phase.how.epochs
     record = {**work.plan, **work.score(network)}
-    job.folder.mkdir(parents=True, exist_ok=True)
+    job.path.parent.mkdir(parents=True, exist_ok=True)
     save_state(work.tensors(network), job.path, {METADATA: json.dumps(record)})
     for save in saves:
         save.remove()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..networks import MultiTask, has_batch_norm
+from .additions import NOTHING, Additions
 from .augment import Augment
 from .fitting import (
     Progress,
@@ -35,6 +36,7 @@ def fit_jointly(
     *,
     augment: Augment | None = None,
     device: str = "cpu",
+    additions: Additions = NOTHING,
     save: Save | None = None,
     progress: Progress | None = None,
 ) -> MultiTask:
@@ -52,6 +54,7 @@ def fit_jointly(
         passes: over the data of each task; `how.epochs` is the largest of them.
         augment: random changes to each batch of images.
         device: where it computes.
+        additions: as of `fit`.
         save: where each finished epoch is kept, and resumed from.
         progress: called after each epoch.
 
@@ -63,7 +66,9 @@ def fit_jointly(
     mended = has_batch_norm(start)
     steps = sum(passes[task] * batches_of(data[task], how.batch_size, mended) for task in data)
     lessons = _Lessons(data, how, passes, augment, steps)
-    return follow(start, lessons, how, device=device, save=save, progress=progress)
+    return follow(
+        start, lessons, how, device=device, additions=additions, save=save, progress=progress
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

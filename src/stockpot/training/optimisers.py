@@ -7,14 +7,18 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    CyclicLR,
     LinearLR,
     LRScheduler,
     MultiStepLR,
     OneCycleLR,
     SequentialLR,
 )
+from torch.optim.swa_utils import SWALR
 
+from ..errors import StockpotError
 from ..fields import PerModel
+from .averaging import Averaging, Fge, Swa, fge_cycles
 from .how import Fit
 
 
@@ -35,14 +39,35 @@ def optimiser_of(parameters: Iterable[nn.Parameter], how: Fit) -> Optimizer:
             )
 
 
-def schedule_of(optimiser: Optimizer, how: Fit, steps: int) -> LRScheduler:
-    """The schedule over `steps` steps of the optimiser, warm-up included."""
+def schedule_of(
+    optimiser: Optimizer, how: Fit, steps: int, averaging: Averaging | None = None
+) -> LRScheduler:
+    """The schedule over `steps` steps of the optimiser, warm-up included.
+
+    Averages that have a learning rate of their own take over where they start.
+    """
     warm = int(how.warmup * steps)  # fewer than `steps`
-    if not warm:
-        return _main(optimiser, how, steps, 0)
-    # The first step is taken at lr / (warm + 1), not at 0, and the first after warm-up at lr.
-    rising = LinearLR(optimiser, start_factor=1 / (warm + 1), total_iters=warm)
-    return SequentialLR(optimiser, [rising, _main(optimiser, how, steps, warm)], [warm])
+    parts, milestones = list[LRScheduler](), list[int]()
+    if warm:
+        # The first step is taken at lr / (warm + 1), not at 0, and the first after warm-up at lr.
+        parts.append(LinearLR(optimiser, start_factor=1 / (warm + 1), total_iters=warm))
+        milestones.append(warm)
+    parts.append(_main(optimiser, how, steps, warm))
+    if isinstance(averaging, Fge) or (isinstance(averaging, Swa) and averaging.lr):
+        begin = round(averaging.start * steps)
+        if begin <= warm:
+            raise StockpotError(f"{averaging} starts before the warm-up of {warm} steps is over.")
+        parts.append(_late(optimiser, how, steps, averaging))
+        milestones.append(begin)
+    return SequentialLR(optimiser, parts, milestones) if milestones else parts[0]
+
+
+def _late(optimiser: Optimizer, how: Fit, steps: int, averaging: Swa | Fge) -> LRScheduler:
+    if isinstance(averaging, Swa):
+        return SWALR(optimiser, averaging.lr, anneal_epochs=max(1, steps // how.epochs))
+    half = fge_cycles(averaging, steps, how.epochs)[1] // 2
+    # From its base, the largest rate, to its other end, the lowest, and back.
+    return CyclicLR(optimiser, how.lr, averaging.lr or how.lr / 100, half, cycle_momentum=False)
 
 
 def _main(optimiser: Optimizer, how: Fit, steps: int, warm: int) -> LRScheduler:

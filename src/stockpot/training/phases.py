@@ -6,10 +6,12 @@ changes no other draw.
 
 import hashlib
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from ..data import Skew, Transform
+from ..recipes.additions import Additions
 from ..recipes.experiment import Experiment
 from ..recipes.schooling import DataPart, Schooling
 from .augment import Augment
@@ -32,12 +34,14 @@ class Phase:
         how: optimiser, schedule, length and seeds.
         augment: random changes to each batch of images, or None.
         task: the view of the training data that it sees; None for the data as they are.
+        added: penalties, in-model merging and averages, or None.
     """
 
     name: str
     how: Fit
     augment: Augment | None
     task: Transform | None
+    added: Additions | None
 
     def as_dict(self) -> dict[str, Any]:
         """In plain values, as a file has it."""
@@ -45,16 +49,18 @@ class Phase:
             "how": _listed(asdict(self.how)),
             "augment": asdict(self.augment) if self.augment else None,
             "task": repr(self.task) if self.task else "as they are",
+            **({"additions": _listed(self.added.model_dump())} if self.added else {}),
         }
 
 
-def phases(experiment: Experiment, pool: int, index: Which) -> tuple[Phase, ...]:
-    """The phases of one network, in order.
+def phases(experiment: Experiment, pool: int, index: Which, stage: int = 1) -> tuple[Phase, ...]:
+    """The phases of one network in one stage, in order.
 
     Args:
         experiment: of one cell.
         pool: the pool's seed.
         index: which ingredient, or other network of the pool.
+        stage: of an ingredient's training, from 1.
     """
     made = experiment.ingredients
     if index is None:
@@ -65,12 +71,15 @@ def phases(experiment: Experiment, pool: int, index: Which) -> tuple[Phase, ...]
         return () if given else (_task_phase(experiment, pool, index),)
     assert index != JOINT
     own: list[Phase] = []
-    if made.share == "none" and made.pretrain:
+    if made.share == "none" and made.pretrain and stage == 1:
         own.append(_phase("pretrain", made.pretrain, derived(pool, "pretrain", index)))
     vary = made.vary
     changes = {name: _picked(experiment, pool, name, index) for name in vary.lists}
-    seed = derived(pool, "train", index if vary.seed else "all")
-    order = derived(pool, "order", index if vary.orders else "all")
+    later = ("stage", stage) if stage > 1 else ()
+    seed = derived(pool, "train", index if vary.seed else "all", *later)
+    order = derived(pool, "order", index if vary.orders else "all", *later)
+    if stage == 1 and made.scope and made.scope.target.kind == "fused":
+        changes["scope"] = None
     return (*own, _phase("train", made.model_copy(update=changes), seed, order))
 
 
@@ -124,6 +133,7 @@ def _phase(name: str, schooling: Schooling, seed: int, order: int | None = None)
         how=Fit(**schooling.fields(), seed=seed, order=seed if order is None else order),
         augment=Augment(**augment.model_dump()) if augment else None,
         task=_task(schooling.part, seed) if schooling.part else None,
+        added=schooling.added,
     )
 
 
@@ -135,7 +145,10 @@ def _task(part: DataPart, seed: int) -> Transform:
 
 def _listed(fields: dict[str, Any]) -> dict[str, Any]:
     """Lists in place of tuples, as JSON reads them back."""
-    return {
-        name: list(cast(tuple[object, ...], one)) if isinstance(one, tuple) else one
-        for name, one in fields.items()
-    }
+
+    def listed(one: object) -> object:
+        if isinstance(one, Mapping):
+            return _listed(cast(dict[str, Any], one))
+        return list(cast(tuple[object, ...], one)) if isinstance(one, tuple) else one
+
+    return {name: listed(one) for name, one in fields.items()}

@@ -24,6 +24,8 @@ class State:
         order: state of the generator that shuffles the data.
         random: state of torch's CPU generator: dropout and augmentation.
         random_gpu: of the GPU's, or None.
+        step: steps that are behind.
+        average: of a `WeightAverage`, or None.
     """
 
     done: int
@@ -33,6 +35,8 @@ class State:
     order: Tensor
     random: Tensor
     random_gpu: Tensor | None
+    step: int = 0
+    average: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from torch import Tensor, nn
 
 from ..networks import MultiTask, load_others, load_over, load_task, load_weights
+from ..recipes.additions import ScopeSpec
 from ..recipes.cells import own_weights
 from .cell import Cell, state_digest
 from .fitting import Progress
@@ -15,7 +16,17 @@ from .joint import fit_jointly
 from .phases import JOINT, Phase, derived, passes, start_seed
 from .saves import Save
 from .tasks import Tasks, open_tasks, task_record
-from .work import Learn, Work, learn_on, plan_of, score_on, selection_score, state_of, take_weights
+from .work import (
+    Learn,
+    Work,
+    added_to,
+    learn_on,
+    plan_of,
+    score_on,
+    selection_score,
+    state_of,
+    take_weights,
+)
 
 
 def task_work_of(job: Job) -> Work:
@@ -47,7 +58,7 @@ def _of_one(job: Job, tasks: Tasks) -> Work:
         "private": sorted(tasks.own),
     }
     parent = {"from": origin, "digest": state_digest(network.state_dict())}
-    learn = learn_on(cell, job.device)
+    learn = learn_on(cell, job)
     return Work(network, plan_of(job, facts, parent), learn, score_on(cell), state_of)
 
 
@@ -108,11 +119,16 @@ def _learn_all(job: Job, tasks: Tasks) -> Learn:
             passes(job.experiment, job.index),
             augment=phase.augment,
             device=job.device,
+            additions=added_to(phase, network, job, _no_target),
             save=save,
             progress=progress,
         )
 
     return learn
+
+
+def _no_target(scope: ScopeSpec) -> NoReturn:
+    raise AssertionError(f"{scope.target.kind} was refused with tasks")
 
 
 def _score_all(tasks: Tasks) -> Any:

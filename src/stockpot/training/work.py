@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from ..data import Splits
 from ..evaluation import find_metric, predict
 from ..networks import headed, load_body, load_weights
+from ..recipes.additions import ScopeSpec
+from .additions import Additions, Find, additions_of, layers_of
 from .cell import Cell, open_cell, state_digest
 from .fitting import Progress, fit
 from .job import Job
-from .phases import Phase, phases, start_seed
+from .phases import Phase, derived, start_seed
 from .saves import Save
+from .scope_penalty import Target
+from .scopes import fuse_scopes, scope_of
 from .tasks import HEAD_BATCH
 
 Learn = Callable[[nn.Module, Phase, Save, Progress], nn.Module]
@@ -45,12 +49,12 @@ def work_of(job: Job) -> Work:
     cell = open_cell(job.experiment)
     start, parent = _start(job, cell)
     facts = {"data": job.experiment.resolved()["data"], "data_digest": cell.digest}
-    return Work(
-        start, plan_of(job, facts, parent), learn_on(cell, job.device), score_on(cell), state_of
-    )
+    if job.stage > 1:
+        facts["stage"] = job.stage
+    return Work(start, plan_of(job, facts, parent), learn_on(cell, job), score_on(cell), state_of)
 
 
-def learn_on(cell: Cell, device: str) -> Learn:
+def learn_on(cell: Cell, job: Job) -> Learn:
     """Fit to a cell's training split, as a phase sees it."""
 
     def learn(network: nn.Module, phase: Phase, save: Save, progress: Progress) -> nn.Module:
@@ -60,12 +64,30 @@ def learn_on(cell: Cell, device: str) -> Learn:
             phase.task(train) if phase.task else train,
             phase.how,
             augment=phase.augment,
-            device=device,
+            device=job.device,
+            additions=added_to(phase, network, job, lambda scope: _target(scope, cell, job)),
             save=save,
             progress=progress,
         )
 
     return learn
+
+
+def added_to(phase: Phase, start: nn.Module, job: Job, find: Find) -> Additions:
+    """What a phase adds to a fit that begins at `start`."""
+    seed, folder = derived(phase.how.seed, "additions"), job.snapshots(phase.name)
+    return additions_of(phase.added, start, seed=seed, find=find, snapshots=folder)
+
+
+def _target(scope: ScopeSpec, cell: Cell, job: Job) -> Target:
+    layers = layers_of(scope.layers)
+    match scope.target.kind:
+        case "file":
+            return scope_of(str(scope.target.path), layers)
+        case "init":
+            return scope_of(cell.network(derived(job.pool, "start")), layers)
+        case _:
+            return fuse_scopes([scope_of(one, layers) for one in job.before], scope.variance)
 
 
 def score_on(cell: Cell) -> Callable[[nn.Module], dict[str, Any]]:
@@ -111,7 +133,7 @@ def plan_of(job: Job, facts: Mapping[str, Any], parent: Mapping[str, str]) -> di
         "pool": job.pool,
         "share": job.experiment.ingredients.share,
         "parent": dict(parent),
-        **{one.name: one.as_dict() for one in phases(job.experiment, job.pool, job.index)},
+        **{one.name: one.as_dict() for one in job.phases},
         "device": torch.device(job.device).type,
         "torch": str(torch.__version__),
     }
@@ -121,7 +143,12 @@ def _start(job: Job, cell: Cell) -> tuple[nn.Module, dict[str, str]]:
     """Where training begins, and what a reader should know of it."""
     network = cell.network(start_seed(job.experiment, job.pool, job.index))
     origin, weights = "random weights", job.experiment.ingredients.weights
-    if job.from_base:
+    if job.before:
+        assert isinstance(job.index, int)
+        mine = job.before[job.index]
+        origin = str(mine.relative_to(job.folder))
+        load_weights(network, mine)
+    elif job.from_base:
         origin = job.base.name
         load_weights(network, job.base)
     elif weights:
