@@ -129,7 +129,7 @@ def _read_index(path: Path) -> Mapping[str, str]:
         )
     index = cast(dict[str, object], weight_map)
     for name, file in index.items():
-        if not isinstance(file, str) or not _inside(file):
+        if not isinstance(file, str) or not is_inside(file):
             raise CheckpointError(
                 f"the index {path} says that {shown(name)} lies in {shown(file)}; expected the "
                 "name of a file in the same directory. Do not trust this checkpoint."
@@ -139,7 +139,7 @@ def _read_index(path: Path) -> Mapping[str, str]:
     return found
 
 
-def _inside(file: str) -> bool:
+def is_inside(file: str) -> bool:
     """Whether the text names a file in or below the index's directory, on any system."""
     parts = PurePosixPath(file)
     return not (

@@ -4,17 +4,21 @@ Every reader (safetensors, torch files, directories, state dicts) ends here, so 
 knows one thing only: which bytes to read. Nothing of a tensor is read before the engine asks.
 """
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
 from ..typed import to_numpy
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class Source(Protocol):
@@ -105,6 +109,15 @@ class FileSource:
         self.read_into(memoryview(buffer), offset)
         return bytes(buffer)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it was opened."""
+        return self.identity.size
+
+    def open(self) -> IO[bytes]:
+        """The file anew, for readers that seek."""
+        return self.path.open("rb")
+
     def changed(self) -> bool:
         """Whether the file, or what now stands at its path, differs from what was opened."""
         try:
@@ -117,6 +130,58 @@ class FileSource:
     def __del__(self) -> None:
         if fd := getattr(self, "_fd", None):
             os.close(fd)
+
+
+class PartSource:
+    """A run of bytes of a file, as if it were a file of its own.
+
+    Args:
+        source: the file.
+        begin: its first byte there.
+        size: its bytes; the caller has checked both against the file.
+    """
+
+    def __init__(self, source: FileSource, begin: int, size: int) -> None:
+        self.path, self.size = source.path, size
+        self._source, self._begin = source, begin
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill `buffer` from byte `offset` of the part."""
+        self._source.read_into(buffer, self._begin + offset)
+
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset`, which lie within the part."""
+        return self._source.read(self._begin + offset, count)
+
+    def open(self) -> IO[bytes]:
+        """The part, for readers that seek."""
+        return io.BufferedReader(_PartFile(self))
+
+
+class _PartFile(io.RawIOBase):
+    def __init__(self, part: PartSource) -> None:
+        super().__init__()
+        self._part, self._at = part, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.size}[whence]
+        if start + offset < 0:
+            raise OSError("seek to before the start")  # as a file has it; zipfile relies on that
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._part.size - self._at))
+        self._part.read_into(view[:count], self._at)
+        self._at += count
+        return count
 
 
 class MemorySource:

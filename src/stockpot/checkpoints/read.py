@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from .directory import join, locate
+from .distributed import METADATA, SUFFIX, is_distributed, read_distributed
 from .entry import Checkpoint, FileSource, TensorEntry
 from .quantised import refuse_quantised
 from .safetensors import MAX_HEADER, read_safetensors
@@ -36,7 +37,8 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     A prefix that every name has in common, `module.` or `_orig_mod.`, is taken off with a note.
 
     Args:
-        path: a .safetensors file, a torch file of any name, or a directory with weights.
+        path: a .safetensors file, a torch file of any name, or a directory with weights, such as
+            one of torch.distributed.checkpoint.
         key: which dictionary of a torch file that nests several is the state dict: its keys joined
             by dots, or "." for the outermost.
 
@@ -48,7 +50,9 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
         mode = where.stat().st_mode
     except (OSError, ValueError) as error:
         raise _missing(str(path), where, error) from None
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(mode) and is_distributed(where):
+        checkpoint = read_distributed(where, key)
+    elif stat.S_ISDIR(mode):
         weights = locate(where)
         checkpoint = join(where, weights, [_read_file(where / f, key) for f in weights.files])
     elif stat.S_ISREG(mode):
@@ -64,6 +68,10 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
 def _read_file(path: Path, key: str | None) -> Checkpoint:
     source = FileSource(path)
     head = source.read(0, min(512, source.identity.size))
+    if path.suffix == SUFFIX or path.name == METADATA:
+        raise CheckpointError(
+            f"{path} is a part of a checkpoint of torch.distributed.checkpoint: name its directory."
+        )
     if not head:
         raise CheckpointError(f"{path} is empty: download or save it again.")
     length = int.from_bytes(head[:8], "little")

@@ -12,14 +12,13 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .entry import Checkpoint, FileSource, TensorEntry, from_state_dict
+from .entry import Checkpoint, FileSource, PartSource, TensorEntry, from_state_dict
 from .nested import find_state_dict
 from .pickles import after_pickles, refusal
 from .safetensors import DTYPES
@@ -50,7 +49,7 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     path = source.path
     zipped = source.read(0, 2) == b"PK"
     records = _records(source) if zipped else None
-    content = _load(path, zipped)
+    content = _load(source, zipped)
     if source.changed():
         raise CheckpointError(f"{path} changed while it was read: wait until it is complete.")
     state, notes = find_state_dict(content, key, str(path))
@@ -65,11 +64,25 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     return replace(from_state_dict(state, str(path)), files=(source,), notes=notes)
 
 
-def _records(source: FileSource) -> Mapping[int, int]:
+def read_one(source: PartSource, name: str) -> TensorEntry:
+    """The tensor that torch.save wrote by itself, not in a dictionary, into a part of a file.
+
+    Raises:
+        CheckpointError: the part is something else, or is damaged.
+    """
+    content = _load(source, True) if source.read(0, 2) == b"PK" else None
+    if not isinstance(content, Tensor):
+        raise CheckpointError(f"{source.path} does not hold {shown(name)} where it should.")
+    if why := _why_not(name, content):
+        raise CheckpointError(f"{shown(name)} in {source.path} {why}.")
+    return _entries({name: content}, source, _records(source))[name]
+
+
+def _records(source: FileSource | PartSource) -> Mapping[int, int]:
     """Where each record of a torch zip file begins -> its bytes."""
-    path, size = source.path, source.identity.size
+    path, size = source.path, source.size
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with source.open() as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except Exception as error:  # zipfile lets errors of struct and of codecs through
         raise CheckpointError(
@@ -102,17 +115,18 @@ def _records(source: FileSource) -> Mapping[int, int]:
                 f"{path} is damaged at {shown(member.filename)}: download or save it again."
             )
         found[begin] = member.file_size
-    _check_settings(path)
+    _check_settings(source)
     return found
 
 
-def _check_settings(path: Path) -> None:
+def _check_settings(source: FileSource | PartSource) -> None:
     """Refuse what makes torch crash: an alignment of 0, and bytes to swap that it has not read.
 
     Torch's own reader is asked, as it sees other records than zipfile does, such as in capitals.
     """
+    path = source.path
     try:
-        with path.open("rb") as file:
+        with source.open() as file:
             reader = cast(Any, torch)._C.PyTorchFileReader(file)
             order, alignment = (
                 reader.get_record(name) if reader.has_record(name) else usual
@@ -130,7 +144,7 @@ def _check_settings(path: Path) -> None:
         )
 
 
-def _load(path: Path, zipped: bool) -> object:
+def _load(source: FileSource | PartSource, zipped: bool) -> object:
     """What the pickle says; the tensors of a zip file have no memory, only a place."""
     lazy, location = nullcontext(), "meta" if zipped else "cpu"
     if zipped and not SKIPS_STORAGES:
@@ -138,11 +152,11 @@ def _load(path: Path, zipped: bool) -> object:
 
         lazy, location = FakeTensorMode(), "cpu"
     try:
-        with path.open("rb") as file, lazy, warnings.catch_warnings():
+        with source.open() as file, lazy, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols and deprecations that are torch's own
             return cast(Any, torch).load(file, map_location=location, weights_only=True)
     except Exception as error:  # a hostile file makes torch raise anything
-        raise refusal(path, zipped, error) from None
+        raise refusal(source.path, zipped, error) from None
 
 
 def _why_not(name: str, tensor: Tensor) -> str | None:
@@ -172,7 +186,7 @@ def _held(state: Mapping[str, Tensor]) -> int:
 
 
 def _entries(
-    state: Mapping[str, Tensor], source: FileSource, records: Mapping[int, int]
+    state: Mapping[str, Tensor], source: FileSource | PartSource, records: Mapping[int, int]
 ) -> dict[str, TensorEntry]:
     entries: dict[str, TensorEntry] = {}
     first: dict[tuple[object, ...], str] = {}
