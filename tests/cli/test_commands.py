@@ -46,6 +46,19 @@ def test_merge_says_what_it_did(here: Path, cli: Run) -> None:
     same(merged(), sp.merge([load_file(A), load_file(B)], Average()))
 
 
+def test_a_decay_gives_the_weights(here: Path, cli: Run) -> None:
+    states = [load_file(A), load_file(B), load_file(BASE)]
+    for decay, weights in (("linear", [1, 1, 1]), ("0.75,0.25", [0.25, 0.5, 0.25])):
+        assert cli("merge", "average", A, B, BASE, "--out", "out", "--decay", decay, "--overwrite")
+        same(merged(), sp.merge(states, Average(), weights=[w / sum(weights) for w in weights]))
+    refused = cli("merge", "average", A, B, "--out", "x", "--decay", "linear", "--weights", "1,2")
+    assert refused.code == 2
+    assert "leave weights out" in refused.err
+    refused = cli("merge", "average", A, B, "--out", "x", "--decay", "sudden")
+    assert refused.code == 2
+    assert "there is no decay 'sudden'" in refused.err
+
+
 def test_merge_as_json(here: Path, cli: Run) -> None:
     facts = cli("merge", "average", A, B, "--out", "out.safetensors", "--json").json
     assert facts["path"] == "out.safetensors"

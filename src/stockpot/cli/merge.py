@@ -27,6 +27,13 @@ Weights = Annotated[
     str | None,
     Parameter(help="One number per model, such as 0.7,0.3.", allow_leading_hyphen=True),
 ]
+Decayed = Annotated[
+    str | None,
+    Parameter(
+        help="Weights of checkpoints of one run, oldest first, that stand for a decay of the "
+        "learning rate: linear, cosine, 1-sqrt, or numbers that fall, such as 0.8,0.4."
+    ),
+]
 
 merge_app = App(name="merge", help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH.")
 
@@ -46,6 +53,8 @@ def _command(cls: type[Method]) -> Callable[..., int]:
                 "models": _ingredients(models, given.get("weights")),
                 "base": given.get("base"),
             }
+            if given.get("decay") is not None:
+                data["decay"] = _decay(given["decay"])
             recipe = parse_recipe(flags.onto(data))
             _check_alone(recipe)
         return perform(recipe, out, flags)
@@ -59,6 +68,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         kind("out", kind.KEYWORD_ONLY, annotation=Annotated[Out, Parameter(group=_MERGE)]),
         _optional("base", Annotated[Base, Parameter(group=_MERGE)], None),
         _optional("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
+        _optional("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
         *(_field(spec, getattr(cls(), spec.name), described.get(spec.name)) for spec in specs),
         _optional("flags", Run, RunFlags()),
     ]
@@ -139,6 +149,13 @@ def read_weights(weights: str | None, models: int) -> tuple[float, ...] | None:
     if len(numbers) != models:
         raise UsageError(f"--weights has {len(numbers)} numbers for {models} models.")
     return numbers
+
+
+def _decay(text: str) -> str | list[float]:
+    try:
+        return list(parse_numbers(text))
+    except ValueError:
+        return text
 
 
 for _cls in METHODS:

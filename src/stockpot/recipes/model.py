@@ -17,6 +17,7 @@ from pydantic import (
 from ..errors import FieldError
 from ..fields import nearest
 from ..methods.catalogue import plain_method
+from .decay import Decay, DecayValue, decay_weights, refuse_wrong_order
 from .layers import check_layers
 from .searching import AxisValue, Searched, space_of
 from .section import Section
@@ -71,6 +72,8 @@ class Recipe(Section):
         method: the method of every tensor that no rule and no fixed policy decides.
         base: what the models were fine-tuned from.
         models: the ingredients, in order.
+        decay: weights of checkpoints of one run, oldest first, that stand for a decay of the
+            learning rate; in place of weights.
         rules: exceptions; the first that matches a tensor wins.
         layers: fields of `method` that run over the depth of the network.
         output: dtype and file size.
@@ -86,6 +89,7 @@ class Recipe(Section):
     method: MethodValue
     models: tuple[Ingredient, ...]
     base: Text | None = None
+    decay: DecayValue | None = None
     rules: tuple[Rule, ...] = ()
     layers: dict[StrictStr, tuple[Number, ...]] = Field(default_factory=dict)
     output: Output = Output()
@@ -102,6 +106,8 @@ class Recipe(Section):
         if self.missing == "base" and self.base is None:
             raise ValueError("missing: there is no base to take tensors from: pass --base.")
         try:
+            if self.decay is not None:
+                self._check_decay(self.decay)
             check_layers(self.method, self.layers)
             space_of(self.method, len(self.models), self.search)
             if both := [name for name in self.layers if name in self.search]:
@@ -113,9 +119,17 @@ class Recipe(Section):
             raise ValueError(str(error)) from None
         return self
 
+    def _check_decay(self, decay: Decay) -> None:
+        if any(model.weight is not None for model in self.models):
+            raise FieldError("decay: it gives the weights of all models; leave weights out.")
+        decay_weights(len(self.models), decay)
+        refuse_wrong_order([model.path for model in self.models])
+
     @property
     def weights(self) -> tuple[float, ...] | None:
         """One raw weight per model, 1 where none is given; None where none is given at all."""
+        if self.decay is not None:
+            return decay_weights(len(self.models), self.decay)
         given = [model.weight for model in self.models]
         if all(weight is None for weight in given):
             return None
@@ -153,6 +167,8 @@ class Recipe(Section):
         if self.base is not None:
             plain["base"] = self.base
         plain["models"] = [model.model_dump(exclude_none=True) for model in self.models]
+        if self.decay is not None:
+            plain["decay"] = self.decay if isinstance(self.decay, str) else list(self.decay)
         if self.rules:
             plain["rules"] = [_plain_rule(rule) for rule in self.rules]
         if self.layers:

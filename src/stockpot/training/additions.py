@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from ..recipes import additions as spec
+from ..recipes.additions import Additions as Wanted
+from ..recipes.additions import AveragingSpec, InMergeSpec, LayersSpec, ScopeSpec
 from .averaging import Averaging, Ema, Fge, Lawa, Swa
 from .in_merge import InModelMerge
 from .layers import EVERY_PARAMETER, Layers
@@ -37,12 +39,12 @@ class Additions:
 
 NOTHING = Additions()
 
-Find = Callable[[spec.ScopeSpec], Target]
+Find = Callable[[ScopeSpec], Target]
 """Where a target scope comes from that is no constant and not the start."""
 
 
 def additions_of(
-    wanted: spec.Additions | None, start: nn.Module, *, seed: int, find: Find, snapshots: Path
+    wanted: Wanted | None, start: nn.Module, *, seed: int, find: Find, snapshots: Path
 ) -> Additions:
     """What a file asks for, made ready for one training.
 
@@ -74,7 +76,7 @@ def additions_of(
     )
 
 
-def _target(scope: spec.ScopeSpec, start: nn.Module, find: Find) -> Target:
+def _target(scope: ScopeSpec, start: nn.Module, find: Find) -> Target:
     match scope.target.kind:
         case "start":
             return start
@@ -85,17 +87,18 @@ def _target(scope: spec.ScopeSpec, start: nn.Module, find: Find) -> Target:
             return find(scope)
 
 
-def _merge(wanted: spec.InMergeSpec, seed: int) -> InModelMerge:
-    fields = {name: getattr(wanted, name) for name in type(wanted).model_fields}
-    return InModelMerge(**{**fields, "layers": layers_of(wanted.layers)}, seed=seed)
+def _merge(wanted: InMergeSpec, seed: int) -> InModelMerge:
+    names = set(InMergeSpec.model_fields) - {"layers"}
+    fields: dict[str, Any] = {name: getattr(wanted, name) for name in names}
+    return InModelMerge(**fields, layers=layers_of(wanted.layers), seed=seed)
 
 
-def layers_of(wanted: spec.LayersSpec) -> Layers:
+def layers_of(wanted: LayersSpec) -> Layers:
     """The choice that a file makes."""
     return Layers(roles=wanted.roles, match=wanted.match, leave=wanted.leave)
 
 
-def _averaging(wanted: spec.AveragingSpec | None) -> Averaging | None:
+def _averaging(wanted: AveragingSpec | None) -> Averaging | None:
     if wanted is None:
         return None
     kinds = {"ema": Ema, "swa": Swa, "lawa": Lawa, "fge": Fge}

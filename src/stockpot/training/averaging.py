@@ -103,7 +103,7 @@ def moments(how: Averaging, steps: int, epochs: int) -> Sequence[int]:
 
     Example:
         >>> moments(Swa(start=0.5), steps=12, epochs=4), moments(Fge(cycle=1), steps=12, epochs=4)
-        ([9, 12], [8, 11])
+        ([9, 12], [8, 12])
     """
     ends = [-(-steps * at // epochs) for at in range(1, epochs + 1)]
     match how:

@@ -136,16 +136,14 @@ def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: st
         indices[:0] = [None, JOINT] if whole.trains_tasks else [None]
     elif whole.ingredients.share != "none":
         indices.insert(0, None)
-    later = [
-        (index, stage)
-        for stage in range(2, whole.ingredients.stages + 1)
-        for index in range(whole.members)
-    ]
+    order: list[tuple[Which, int]] = [(index, 1) for index in indices]
+    for stage in range(2, whole.ingredients.stages + 1):
+        order += [(index, stage) for index in range(whole.members)]
     return [
         Job(experiment=one, cell=name, pool=seed, index=index, out=out, device=device, stage=stage)
         for name, one in cells.items()
         for seed in whole.seeds
-        for index, stage in [*((index, 1) for index in indices), *later]
+        for index, stage in order
     ]
 
 
