@@ -31,3 +31,5 @@ from .scopes import Scope as Scope
 from .scopes import fuse_scopes as fuse_scopes
 from .scopes import scope_divergence as scope_divergence
 from .scopes import scope_of as scope_of
+from .tangent import Linearised as Linearised
+from .tangent import linearise as linearise
