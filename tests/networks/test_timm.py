@@ -18,6 +18,7 @@ from stockpot.networks import (
     open_network,
     save_weights,
 )
+from stockpot.training import InModelMerge
 
 pytestmark = pytest.mark.full
 
@@ -126,6 +127,29 @@ def test_two_random_instances_split_merge_and_load(timm, name):
                 torch.testing.assert_close(merged.double(), mean, rtol=1e-6, atol=1e-7)
     with torch.no_grad():
         assert bool(network(images).isfinite().all())
+
+
+CONVOLUTIONS = {"vgg19": 18, "resnet50": 53, "densenet121": 120}
+"""VGG's two hidden linear layers are convolutions in timm."""
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_in_model_merging_visits_every_convolution_in_the_order_of_the_forward_pass(timm, name):
+    network, images = small(name, seed=0)
+    called: list[str] = []
+    for path, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda *_, path=path: called.append(f"{path}.weight"))
+    with torch.no_grad():
+        network(images)
+    merge = InModelMerge(p=1.0, tau=-1.0)
+    before = {one: p.detach().clone() for one, p in network.named_parameters() if one in called}
+    assert merge(network, 0).tensors == 0
+    done = merge(network.train(), 0)
+    assert len(called) == CONVOLUTIONS[name]
+    assert done.tensors == len(called) - 10
+    now = dict(network.named_parameters())
+    assert [one for one in called if not torch.equal(before[one], now[one])] == called[10:]
 
 
 def test_a_transformer_is_made_for_the_size_of_the_images(timm):

@@ -7,6 +7,9 @@ from .averaging import Fge as Fge
 from .averaging import Lawa as Lawa
 from .averaging import Swa as Swa
 from .averaging import WeightAverage as WeightAverage
+from .callbacks import add_gradients as add_gradients
+from .callbacks import lightning_callback as lightning_callback
+from .callbacks import transformers_callback as transformers_callback
 from .compared import compare_experiment as compare_experiment
 from .devices import pick_device as pick_device
 from .experiment import Pool as Pool
