@@ -8,7 +8,7 @@ bin := $(VENV)/bin
 key := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 sources := $(shell find src pyproject.toml -type f -not -name '*.pyc')
 pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-dev := basedpyright build datasets hatchling hypothesis import-linter pytest pytest-xdist ruff transformers
+dev := accelerate basedpyright build datasets hatchling hypothesis import-linter lightning pytest pytest-xdist ruff transformers
 extras := cmaes jinja2 matplotlib optuna pillow scikit-learn scipy torchmetrics
 
 .PHONY: demo test test-full check browser bench docs format clean
