@@ -206,6 +206,12 @@ def test_the_ingredients_of_a_run(tmp_path, capsys):
     assert given.names == ("plain", "dark")
     assert given.base == run / "pool-0" / "base.safetensors"
     assert "2 pools; this is" in given.note
+    second = models_of([run], pool=1)
+    assert (second.base, second.note) == (run / "pool-1" / "base.safetensors", "")
+    with pytest.raises(CheckpointError, match="no pool of seed 7; there are 0, 1"):
+        models_of([run], pool=7)
+    with pytest.raises(FieldError, match="these are checkpoints"):
+        models_of([run / "pool-0" / "plain.safetensors"], pool=0)
     words = ["study", "interference", str(run), "--out"]
     assert execute([*words, str(tmp_path / "out")]) == 0
     told = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -30,6 +30,7 @@ def interference(
     conv: Conv = "average",
     qkv: Qkv = "stored",
     sample: int | None = None,
+    pool: int | None = None,
     memory: str = "2GiB",
     workers: int | None = None,
     json: Flag = False,
@@ -42,6 +43,7 @@ def interference(
         tensors: Which matrices, as cart has it.
         conv: Whether convolutions are matrices too.
         qkv: Query, key and value that are stored as one, or split.
+        pool: The seed of the run's pool; its first without it.
         sample: Look at so many matrices only, evenly over the network.
         memory: Budget for buffers, such as 512MiB or 8GiB.
         workers: Threads; by default one per core, at most eight.
@@ -56,7 +58,7 @@ def interference(
 
     grid = studies.RANKS if ranks is None else _fractions(ranks)
     _refuse(out_)
-    given = studies.models_of(models, base)
+    given = studies.models_of(models, base, pool)
     if given.note and not quiet:
         note(given.note)
     with steps(quiet=quiet or json) as progress:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, FieldError
 from ..training.folder import LISTING
 
 
@@ -28,15 +28,25 @@ class Given:
     note: str = ""
 
 
-def models_of(paths: Sequence[str | Path], base: str | Path | None = None) -> Given:
-    """Checkpoints, or where the one path is a run's folder, the ingredients of its first pool.
+def models_of(
+    paths: Sequence[str | Path], base: str | Path | None = None, pool: int | None = None
+) -> Given:
+    """Checkpoints, or where the one path is a run's folder, the ingredients of one of its pools.
+
+    Args:
+        paths: of the checkpoints, or of the run.
+        base: what they come from.
+        pool: the seed of a run's pool; the first one without it.
 
     Raises:
-        CheckpointError: the run is not finished, or its list is damaged.
+        CheckpointError: the run is not finished, has no such pool, or its list is damaged.
+        FieldError: a pool of what is no run.
     """
     own = None if base is None else Path(base)
     listing = Path(paths[0]) / LISTING if len(paths) == 1 else None
     if listing is None or not listing.is_file():
+        if pool is not None:
+            raise FieldError("pool is for the folder of a run; these are checkpoints.")
         return Given(models=tuple(map(Path, paths)), base=own)
     run = listing.parent
     try:
@@ -44,14 +54,19 @@ def models_of(paths: Sequence[str | Path], base: str | Path | None = None) -> Gi
         pools, complete = cast(list[dict[str, Any]], told["pools"]), bool(told["complete"])
         if not complete or not pools:
             raise CheckpointError(f"{run} is not trained to its end: run stockpot train first.")
-        first, made = pools[0], cast(list[dict[str, Any]], pools[0]["ingredients"])
+        wanted = [one for one in pools if pool is None or one["seed"] == pool]
+        if not wanted:
+            seeds = ", ".join(str(one["seed"]) for one in pools)
+            raise CheckpointError(f"{run} has no pool of seed {pool}; there are {seeds}.")
+        first = wanted[0]
+        made = cast(list[dict[str, Any]], first["ingredients"])
         start = first["base"]
         found = Given(
             models=tuple(run / one["path"] for one in made),
             names=tuple(Path(one["path"]).stem for one in made),
             base=own or (run / start if start else None),
             private=tuple(made[0].get("private", ())),
-            note=_note(run, first, len(pools)),
+            note=_note(run, first, len(pools) if pool is None else 1),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise CheckpointError(f"{listing} is no list of an experiment.") from None
@@ -62,4 +77,4 @@ def _note(run: Path, pool: dict[str, Any], pools: int) -> str:
     if pools == 1:
         return ""
     where = "/".join(filter(None, (str(run), str(pool["cell"]), f"pool-{pool['seed']}")))
-    return f"{run} has {pools} pools; this is {where}. Name other checkpoints one by one."
+    return f"{run} has {pools} pools; this is {where}. Others by --pool SEED, or file by file."
