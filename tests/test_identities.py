@@ -21,6 +21,7 @@ from stockpot.methods import (
     Slerp,
     TaskArithmetic,
     Ties,
+    TrimmedMean,
 )
 
 from .cases import State, bits, example, on_grid, smooth
@@ -209,6 +210,14 @@ def test_the_median_is_a_model_s_element_or_between_two() -> None:
 def test_the_median_outvotes_a_poisoned_model() -> None:
     poison = {n: torch.full_like(t, 1e30) for n, t in BASE.items()}
     assert bits(sp.merge([ONE, ONE, poison], Median())) == bits(ONE)
+
+
+def test_the_trimmed_mean_lies_between_average_and_median() -> None:
+    close(sp.merge(MODELS, TrimmedMean(trim=0.0)), sp.merge(MODELS, Average()), 3e-7)
+    assert bits(sp.merge(MODELS, TrimmedMean(trim=0.49))) == bits(sp.merge(MODELS, Median()))
+    poison = {n: torch.full_like(t, 1e30) for n, t in BASE.items()}
+    trimmed = sp.merge([ONE, ONE, ONE, poison], TrimmedMean(trim=0.25))
+    assert bits(trimmed) == bits(ONE)
 
 
 def test_slerp_is_as_long_as_its_ends_and_halfway_between() -> None:

@@ -31,6 +31,7 @@ from stockpot.methods import (
     Slerp,
     TaskArithmetic,
     Ties,
+    TrimmedMean,
     TsvM,
     Weave,
 )
@@ -45,6 +46,7 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
     (Slerp(t=0.3), None),
     (Slerp(t=-0.4, lerp_above=1.0), None),
     (Median(), None),
+    (TrimmedMean(trim=0.25), None),
     (TaskArithmetic(scale=0.4), None),
     (TaskArithmetic(scale=0.7), [1.0, -0.5, 0.3]),
     (Ties(), None),
@@ -98,6 +100,8 @@ def merges() -> Iterator[tuple[str, str]]:
         base, *models = family(dtype)
         for method, weights in MERGES:
             given = models[: method.needs.models[1]]
+            if isinstance(method, TrimmedMean):  # of three it is their average or their median
+                given = [*models, base]
             merged = sp.merge(
                 given, method, base=base if method.needs.base else None, weights=weights, seed=1
             )

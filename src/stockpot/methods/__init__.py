@@ -13,6 +13,7 @@ from .model_stock import ModelStock as ModelStock
 from .slerp import Slerp as Slerp
 from .task_arithmetic import TaskArithmetic as TaskArithmetic
 from .ties import Ties as Ties
+from .trimmed_mean import TrimmedMean as TrimmedMean
 from .tsv_m import TsvM as TsvM
 from .weave import Weave as Weave
 
@@ -21,6 +22,7 @@ METHODS: tuple[type[Method], ...] = (
     Interpolate,
     Slerp,
     Median,
+    TrimmedMean,
     TaskArithmetic,
     Ties,
     Dare,

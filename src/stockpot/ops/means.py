@@ -64,7 +64,12 @@ def weighted_sum(rows: Sequence[Tensor], coefficients: Sequence[float]) -> Tenso
 
 
 def median(rows: Sequence[Tensor]) -> Tensor:
-    """Element-wise median, [S]; for an even number of rows the mean of the middle two.
+    """Element-wise median, [S]; for an even number of rows the mean of the middle two."""
+    return trimmed_mean(rows, (len(rows) - 1) // 2)
+
+
+def trimmed_mean(rows: Sequence[Tensor], cut: int) -> Tensor:
+    """Element-wise mean without the `cut` smallest and the `cut` largest of the rows, [S].
 
     An odd-even transposition network of minima and maxima: K(K-1)/2 exchanges, all vectorised, the
     same bits for any slicing.
@@ -76,7 +81,5 @@ def median(rows: Sequence[Tensor]) -> Tensor:
             low = ordered[i].minimum(ordered[i + 1])
             ordered[i + 1] = ordered[i].maximum(ordered[i + 1])
             ordered[i] = low
-    if count % 2:
-        return ordered[count // 2]
-    low, high = ordered[count // 2 - 1], ordered[count // 2]
-    return affine([low, high], [0.5, 0.5])
+    kept = ordered[cut : count - cut]
+    return affine(kept, [1 / len(kept)] * len(kept)) if len(kept) > 1 else kept[0]
