@@ -1,0 +1,111 @@
+"""Low-rank factors of what a client changes, and their merge on the product.
+
+A client sends B_k and A_k of W + B_k A_k. Averaging B and A apart merges another matrix, because
+(Σ p_k B_k)(Σ p_k A_k) ≠ Σ p_k B_k A_k; stacked factors give the right one exactly.
+
+Source: Hu et al., LoRA, arXiv 2106.09685; Wang et al., FLoRA, arXiv 2409.05976.
+
+Shapes: M rows, N columns (a convolution's kernel flattened), R rank, K clients.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..networks.network import parts
+from ..networks.reproducible import seeded
+from ..training import WEIGHTS
+from .messages import State
+
+UP, DOWN = "lora_B", "lora_A"
+
+
+class Factors(nn.Module):
+    """W + B A, with A drawn at random and B of zeros, so that it begins as W."""
+
+    def __init__(self, shape: tuple[int, ...], rank: int) -> None:
+        super().__init__()
+        rows, columns = matrix_of(shape)
+        self.lora_A = nn.Parameter(torch.randn(rank, columns) / math.sqrt(columns))
+        self.lora_B = nn.Parameter(torch.zeros(rows, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight that the layer computes with."""
+        return weight + (self.lora_B @ self.lora_A).reshape(weight.shape)
+
+
+def matrix_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns that a weight has as a matrix."""
+    return shape[0], math.prod(shape[1:])
+
+
+def factor_shapes(state: State, rank: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each factor that a client of this network sends."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, one in state.items():
+        shape = tuple(one.shape)
+        if WEIGHTS.admits(name, shape, one.dtype):
+            rows, columns = matrix_of(shape)
+            own = min(rank, rows, columns)
+            found |= {f"{name}.{UP}": (rows, own), f"{name}.{DOWN}": (own, columns)}
+    return found
+
+
+def adapt(network: nn.Module, rank: int, seed: int) -> None:
+    """Freeze all of a network but new factors at each convolution and matrix, in place."""
+    for one in network.parameters():
+        one.requires_grad_(False)
+    weights, modules = WEIGHTS.of(network), parts(network)
+    with seeded(seed):
+        for name, weight in weights.items():
+            owner, _, attribute = name.rpartition(".")
+            shape = tuple(weight.shape)
+            factors = Factors(shape, min(rank, *matrix_of(shape)))
+            parametrize.register_parametrization(modules[owner], attribute, factors)
+
+
+def factors_of(network: nn.Module) -> dict[str, Tensor]:
+    """The factors of an adapted network, under the names of its weights."""
+    found: dict[str, Tensor] = {}
+    for owner, module in parts(network).items():
+        if not isinstance(module, nn.Module) or not parametrize.is_parametrized(module):
+            continue
+        for attribute, listed in cast(Mapping[str, Any], module.parametrizations).items():
+            name = f"{owner}.{attribute}" if owner else attribute
+            for key in (UP, DOWN):
+                found[f"{name}.{key}"] = cast(Tensor, getattr(listed[0], key)).detach()
+    return found
+
+
+def stacked(states: Sequence[State], shares: Sequence[float]) -> dict[str, Tensor]:
+    """Factors whose product is Σ_k p_k B_k A_k: [p_1 B_1 .. p_K B_K] and [A_1; ..; A_K].
+
+    Example:
+        >>> one = {"w.lora_B": torch.ones(2, 1), "w.lora_A": torch.ones(1, 3)}
+        >>> found = stacked([one, one], [0.25, 0.75])
+        >>> found["w.lora_B"] @ found["w.lora_A"]
+        tensor([[1., 1., 1.],
+                [1., 1., 1.]])
+    """
+    pairs = list(zip(states, shares, strict=True))
+    return {
+        name: torch.cat([s[name] * p for s, p in pairs], dim=1)
+        if name.endswith(UP)
+        else torch.cat([s[name] for s, _ in pairs])
+        for name in states[0]
+    }
+
+
+def applied(base: State, factors: State) -> dict[str, Tensor]:
+    """The base with each product added to its weight; new tensors only where there are factors."""
+    found = dict(base)
+    for name in factors:
+        if name.endswith(UP):
+            weight = name.removesuffix(f".{UP}")
+            product_MN = factors[name] @ factors[f"{weight}.{DOWN}"]
+            found[weight] = base[weight] + product_MN.reshape(base[weight].shape)
+    return found

@@ -1,0 +1,191 @@
+"""What a federated experiment came to: accuracy by round over seeds, clients, bytes, scopes."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..evaluation.intervals import LEVEL, Interval
+from ..extras import optional
+from .rounds import Round
+
+LAST = 5
+"""A final accuracy is the mean of so many last rounds, because single rounds jump."""
+COLUMNS = ["alpha", "run", "seed", "round", "client", "split", "metric", "value", "low", "high", "samples", "participants", "dropped", "sent_down", "sent_up"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One algorithm on one partition with one seed.
+
+    Attributes:
+        alpha: of the partition; None where it is by domain.
+        run: the algorithm's name.
+        seed: of the repetition.
+        rounds: the start first.
+    """
+
+    alpha: float | None
+    run: str
+    seed: int
+    rounds: tuple[Round, ...]
+
+    @property
+    def final(self) -> float:
+        """Mean accuracy of the last five rounds, or of all but the start where there are fewer."""
+        last = [one.accuracy for one in self.rounds[1:]][-LAST:]
+        return math.fsum(last) / len(last)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of all rounds, both ways."""
+        return sum(one.sent_down + one.sent_up for one in self.rounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Every trace of a federated experiment.
+
+    Attributes:
+        title: what was run.
+        traces: by partition, algorithm and seed, in that order.
+        facts: about the run, for a reader.
+        experiment: in plain values.
+    """
+
+    title: str
+    traces: tuple[Trace, ...]
+    facts: tuple[tuple[str, str], ...]
+    experiment: Mapping[str, Any]
+
+    @property
+    def alphas(self) -> tuple[float | None, ...]:
+        """The partitions, in order."""
+        return tuple(dict.fromkeys(one.alpha for one in self.traces))
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The algorithms, in order."""
+        return tuple(dict.fromkeys(one.run for one in self.traces))
+
+    def of(self, alpha: float | None, run: str) -> tuple[Trace, ...]:
+        """One algorithm on one partition, a trace for each seed."""
+        return tuple(one for one in self.traces if (one.alpha, one.run) == (alpha, run))
+
+    def curve(self, alpha: float | None, run: str) -> tuple[Interval, ...]:
+        """Accuracy of each round over seeds, the start first."""
+        by_round = zip(*(one.rounds for one in self.of(alpha, run)), strict=True)
+        return tuple(over_seeds([one.accuracy for one in same]) for same in by_round)
+
+    def final(self, alpha: float | None, run: str) -> Interval:
+        """Final accuracy over seeds."""
+        return over_seeds([one.final for one in self.of(alpha, run)])
+
+    def gain(self, alpha: float | None, run: str) -> Interval:
+        """How far it ends above the first algorithm, seed by seed on the same data and start."""
+        pairs = zip(self.of(alpha, run), self.of(alpha, self.runs[0]), strict=True)
+        return over_seeds([one.final - first.final for one, first in pairs])
+
+    def clients(self, alpha: float | None, run: str) -> dict[int, float]:
+        """Accuracy of each client after the last round, its mean over seeds."""
+        found: dict[int, list[float]] = {}
+        for trace in self.of(alpha, run):
+            for client, accuracy in trace.rounds[-1].by_client.items():
+                found.setdefault(client, []).append(accuracy)
+        return {client: math.fsum(many) / len(many) for client, many in sorted(found.items())}
+
+    def to_csv(self) -> str:
+        """A row for each round: over seeds (seed -1), of each seed, and of each of its clients."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for alpha in self.alphas:
+            for run in self.runs:
+                writer.writerows(self._over_seeds(alpha, run))
+        for trace in self.traces:
+            for one in trace.rounds:
+                writer.writerows(_rows(trace, one))
+        return text.getvalue()
+
+    def _over_seeds(self, alpha: float | None, run: str) -> list[dict[str, object]]:
+        head = {**_head(alpha, run), "seed": -1, "client": -1}
+        return [
+            head | {"round": number, "value": one.value, "low": one.low, "high": one.high}
+            for number, one in enumerate(self.curve(alpha, run))
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as JSON has it: a bound that does not exist is null."""
+        final = [
+            {
+                "alpha": alpha,
+                "run": run,
+                "final": _listed(self.final(alpha, run)),
+                "gain": _listed(self.gain(alpha, run)),
+            }
+            for alpha in self.alphas
+            for run in self.runs
+        ]
+        traces = [
+            {
+                "alpha": one.alpha,
+                "run": one.run,
+                "seed": one.seed,
+                "rounds": [{"accuracy": _number(r.accuracy), **r.as_dict()} for r in one.rounds],
+            }
+            for one in self.traces
+        ]
+        facts = [list(one) for one in self.facts]
+        head = {"title": self.title, "experiment": self.experiment, "facts": facts}
+        return {**head, "final": final, "traces": traces}
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Mean over repetitions with its 95% interval by Student's t; no bounds for one value.
+
+    mean ± t_{0.975, S-1} · s / √S
+
+    Example:
+        >>> over_seeds([0.5, 0.7, 0.6])
+        Interval(value=0.6, low=0.3515862..., high=0.8484137...)
+    """
+    count, nan = len(values), float("nan")
+    mean = math.fsum(values) / count
+    if count < 2:
+        return Interval(mean, nan, nan)
+    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (count - 1))
+    reach = float(optional("scipy.stats").t.ppf((1 + LEVEL) / 2, count - 1))
+    half = reach * spread / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
+def _head(alpha: float | None, run: str) -> dict[str, object]:
+    shown = "" if alpha is None else alpha
+    return {"alpha": shown, "run": run, "split": "test", "metric": "accuracy"}
+
+
+def _rows(trace: Trace, one: Round) -> list[dict[str, object]]:
+    head = {**_head(trace.alpha, trace.run), "seed": trace.seed, "round": one.number}
+    told = {
+        "samples": sum(score.count for score in one.scores),
+        "participants": len(one.participants),
+        "dropped": len(one.dropped),
+        "sent_down": one.sent_down,
+        "sent_up": one.sent_up,
+    }
+    each = [
+        head | {"client": s.client, "value": s.right / s.count, "samples": s.count}
+        for s in one.scores
+        if s.count
+    ]
+    return [head | told | {"client": -1, "value": one.accuracy}, *each]
+
+
+def _listed(one: Interval) -> dict[str, float | None]:
+    return {"value": _number(one.value), "low": _number(one.low), "high": _number(one.high)}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
