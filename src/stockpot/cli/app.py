@@ -19,6 +19,7 @@ from ..methods.catalogue import find_method
 from .compare import compare
 from .console import complain
 from .factor import factor, restore
+from .federate import federate
 from .inspect import inspect
 from .lab import demo
 from .merge import merge_app
@@ -52,6 +53,7 @@ for _function in (
     train,
     compare,
     search,
+    federate,
     demo,
 ):
     app.command(_function)

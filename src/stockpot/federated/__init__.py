@@ -1,4 +1,4 @@
-"""Federated learning: clients, a server around any merge method, and the engines that carry them."""
+"""Federated learning: clients, a server around any merge method, engines that carry them."""
 
 from .aggregation import aggregate as aggregate
 from .aggregation import krum_members as krum_members

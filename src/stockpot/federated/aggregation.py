@@ -42,9 +42,9 @@ def aggregate(
 
     Example:
         >>> base = {"w": torch.zeros(1)}
-        >>> replies = [Reply(0, 1, {"w": torch.ones(1)}, 30), Reply(1, 1, {"w": -torch.ones(1)}, 10)]
-        >>> aggregate(base, replies, Average())
-        {'w': tensor([0.5000])}
+        >>> one = {"w": torch.ones(1)}
+        >>> aggregate(base, [Reply(0, 1, one, 30), Reply(1, 1, base, 10)], Average())
+        {'w': tensor([0.7500])}
     """
     if not replies:
         raise MergeError("there is no reply to merge.")
@@ -95,7 +95,7 @@ def krum_members(base: State, states: Sequence[State], rule: MultiKrum) -> tuple
 
 
 def _inner(base: State, states: Sequence[State]) -> Tensor:
-    """<θ_i - θ_0, θ_j - θ_0> over all tensors, [K, K]; one run of 2^15 elements of each at a time."""
+    """<θ_i - θ_0, θ_j - θ_0> over all tensors, [K, K]; 2^15 elements of each model at a time."""
     partials = list[Tensor]()
     for name, start in base.items():
         if not start.is_floating_point():

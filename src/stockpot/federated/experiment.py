@@ -1,4 +1,4 @@
-"""Running a federated experiment: every partition, algorithm and seed, resumable after any round."""
+"""Running a federated experiment: every partition, algorithm and seed, round by round."""
 
 import os
 import platform
@@ -31,9 +31,9 @@ def federate(
 ) -> Outcome:
     """Run everything that a federated experiment asks for, or go on where an earlier run ended.
 
-    Writes OUT/[alpha-A/]RUN/seed-S.safetensors: the global model after the last finished round (with
-    FedBN each client's own tensors too), and in its metadata entry `stockpot.federated` what is
-    known of every round. The same experiment gives the same bytes, broken off or not.
+    Writes OUT/[alpha-A/]RUN/seed-S.safetensors: the global model after the last finished round
+    (with FedBN each client's own tensors too), and in its metadata entry `stockpot.federated` what
+    is known of every round. The same experiment gives the same bytes, broken off or not.
 
     Args:
         federation: what to run.

@@ -72,7 +72,7 @@ def factors_of(network: nn.Module) -> dict[str, Tensor]:
     """The factors of an adapted network, under the names of its weights."""
     found: dict[str, Tensor] = {}
     for owner, module in parts(network).items():
-        if not isinstance(module, nn.Module) or not parametrize.is_parametrized(module):
+        if not parametrize.is_parametrized(module):
             continue
         for attribute, listed in cast(Mapping[str, Any], module.parametrizations).items():
             name = f"{owner}.{attribute}" if owner else attribute

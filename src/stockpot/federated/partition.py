@@ -65,7 +65,7 @@ def by_label(splits: Splits, clients: int, alpha: float, seed: int) -> tuple[Hol
         shares_GK = generator.dirichlet([alpha] * clients, size=groups)
         order = int(generator.integers(2**31))
         dealt = _deal(groups_N, shares_GK, np.random.default_rng(order))
-        if min(map(len, dealt)) >= LEAST:
+        if min(len(one) for one in dealt) >= LEAST:
             test = _deal(to_numpy(splits.test.labels), shares_GK, np.random.default_rng(order))
             return _holdings(splits, dealt, test)
     raise StockpotError(
@@ -101,7 +101,7 @@ def by_domain(splits: Splits, clients: int, seed: int) -> tuple[Holding, ...]:
         _deal(to_numpy(domain_N), shares_GK, np.random.default_rng(seed))
         for domain_N in (train.domain, test.domain)
     ]
-    if min(map(len, parts[0])) < LEAST:
+    if min(len(one) for one in parts[0]) < LEAST:
         raise StockpotError(f"'{train.name}' has too few samples for {clients} clients.")
     return _holdings(splits, *parts)
 

@@ -13,7 +13,10 @@ from .rounds import Round
 
 LAST = 5
 """A final accuracy is the mean of so many last rounds, because single rounds jump."""
-COLUMNS = ["alpha", "run", "seed", "round", "client", "split", "metric", "value", "low", "high", "samples", "participants", "dropped", "sent_down", "sent_up"]
+COLUMNS = (
+    *("alpha", "run", "seed", "round", "client", "split", "metric", "value", "low", "high"),
+    *("samples", "participants", "dropped", "sent_down", "sent_up"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

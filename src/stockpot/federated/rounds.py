@@ -54,12 +54,10 @@ class Round:
 
 def round_from(plain: Mapping[str, Any]) -> Round:
     """What `Round.as_dict` gave."""
-    return Round(
-        **{
-            **plain,
-            "participants": tuple(plain["participants"]),
-            "dropped": tuple(Dropped(**one) for one in plain["dropped"]),
-            "scopes": {name: Scope(*one) for name, one in plain["scopes"].items()},
-            "scores": tuple(Score(**one) for one in plain["scores"]),
-        }
-    )
+    listed: dict[str, Any] = {
+        "participants": tuple(plain["participants"]),
+        "dropped": tuple(Dropped(**one) for one in plain["dropped"]),
+        "scopes": {name: Scope(*one) for name, one in plain["scopes"].items()},
+        "scores": tuple(Score(**one) for one in plain["scores"]),
+    }
+    return Round(**{**plain, **listed})

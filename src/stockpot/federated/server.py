@@ -64,8 +64,9 @@ class Server:
 
     def order(self) -> Order:
         """What the clients of the next round get."""
-        scopes = self.scopes if self.run.scope_weight else {}
-        return Order(self.done + 1, self.state, scopes)
+        if self.run.scope_weight:
+            return Order(self.done + 1, self.state, self.scopes)
+        return Order(self.done + 1, self.state)
 
     def judging(self) -> Order:
         """What clients are judged on: the global model as it is."""

@@ -101,7 +101,10 @@ class Setting:
 def setting_from(text: str) -> Setting:
     """What `Setting.text` gave."""
     plain: Mapping[str, Any] = json.loads(text)
-    return Setting(**{**plain, "federation": parse_federation(plain["federation"])})
+    federation = parse_federation(plain["federation"])
+    return Setting(
+        federation=federation, run=plain["run"], alpha=plain["alpha"], seed=plain["seed"]
+    )
 
 
 @lru_cache(maxsize=8)

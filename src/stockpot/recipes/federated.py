@@ -1,4 +1,4 @@
-"""A federated experiment: who holds which data, how clients learn, how replies are merged; its YAML.
+"""A federated experiment: who holds what, how clients learn, how replies are merged; its YAML.
 
 Whatever is wrong reaches the user as a FieldError that says where in the file and what.
 """

@@ -64,9 +64,11 @@ def read_rule(value: object) -> Rule:
     """
     if isinstance(value, MultiKrum):
         return value
-    entries = cast(Mapping[object, object], value) if isinstance(value, Mapping) else {}
+    entries = dict[object, object]()
+    if isinstance(value, Mapping):
+        entries.update(cast(Mapping[object, object], value))
     if MULTI_KRUM not in (value, entries.get("name")):
-        return read_method(value)
+        return read_method(cast(object, value))
     given = {str(key): one for key, one in entries.items() if key != "name"}
     for name in given:
         find_field(MultiKrum, name)

@@ -8,6 +8,8 @@ from .curves import plot_gap as plot_gap
 from .curves import plot_quality as plot_quality
 from .decisions import plot_decisions as plot_decisions
 from .dispersion import plot_scales as plot_scales
+from .federation import render_federation as render_federation
+from .federation import write_federation as write_federation
 from .figures import plot_comparison as plot_comparison
 from .interference import plot_interference as plot_interference
 from .interference import plot_overlap as plot_overlap
@@ -17,6 +19,10 @@ from .page import render_page as render_page
 from .page import write_report as write_report
 from .parts import plot_part_gaps as plot_part_gaps
 from .parts import plot_parts as plot_parts
+from .rounds import plot_round_scopes as plot_round_scopes
+from .rounds import plot_rounds as plot_rounds
+from .rounds import plot_spread as plot_spread
+from .rounds import plot_traffic as plot_traffic
 from .studies import render_study as render_study
 from .studies import write_study as write_study
 from .svg import save_figure as save_figure

@@ -1,0 +1,165 @@
+"""The Flower apps give the bytes of the in-process driver; needs Flower's own environment."""
+
+import datetime
+import ipaddress
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stockpot.federated import federate, local
+from stockpot.federated.setting import Setting
+from stockpot.recipes.federated import Federation, parse_federation
+
+pytestmark = pytest.mark.full
+
+SMALL = {
+    "network": {"name": "mlp", "width": 16},
+    "data": "digits",
+    "split": {"test": 0.5},
+    "federated": {
+        "clients": 2,
+        "rounds": 2,
+        "local": {"epochs": 2, "momentum": 0.9},
+        "runs": ["wsa"],
+    },
+}
+
+
+@pytest.fixture
+def federation() -> Federation:
+    pytest.importorskip("flwr", reason="Flower needs an environment of its own")
+    return parse_federation(SMALL)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No program of Flower or Ray that this test started is there afterwards."""
+    before = programs()
+    yield
+    assert programs() - before == set()
+
+
+def programs() -> set[tuple[str, str]]:
+    said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    rows = (line.strip().split(" ", 1) for line in said.splitlines()[1:])
+    words = ("flower-super", "flwr-", "/flwr", "raylet", "gcs_server", "ray::")
+    return {(pid, args) for pid, args in rows if any(word in args for word in words)}
+
+
+def only_file(folder: Path) -> Path:
+    (found,) = folder.rglob("*.safetensors")
+    return found
+
+
+def test_the_simulation_gives_the_bytes_of_the_driver(federation: Federation, tmp_path: Path):
+    from stockpot.federated.flower import simulation
+
+    here = federate(federation, tmp_path / "here", local)
+    there = federate(federation, tmp_path / "there", simulation)
+    assert here == there
+    assert only_file(tmp_path / "here").read_bytes() == only_file(tmp_path / "there").read_bytes()
+    again = federate(federation, tmp_path / "there", simulation)  # starts nothing: all is there
+    assert again == here
+
+
+def certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority of this test and a certificate of 127.0.0.1: authority, certificate, key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    now = datetime.datetime.now(datetime.UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one)])
+        for one in ("stockpot test authority", "localhost")
+    ]
+    paths = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    for which, (key, name) in enumerate(zip(keys, names, strict=True)):
+        usage = x509.KeyUsage(True, False, False, False, False, not which, not which, False, False)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(names[0])
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=not which, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[0].public_key()),
+                critical=False,
+            )
+            .add_extension(
+                x509.SubjectAlternativeName([address, x509.DNSName("localhost")]), critical=False
+            )
+            .sign(keys[0], hashes.SHA256())
+        )
+        paths[which].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    paths[2].write_bytes(
+        keys[1].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+def test_two_supernodes_and_a_superlink_over_tls_give_the_same_bytes(
+    federation: Federation, tmp_path: Path
+):
+    from stockpot.federated.flower.app_folder import write_app
+    from stockpot.federated.flower.processes import (
+        free_port,
+        run_app,
+        started,
+        tool,
+        wait_for,
+        write_connection,
+    )
+
+    federate(federation, tmp_path / "here", local)
+    setting = Setting(federation=federation, run=0, alpha=0.5, seed=0)
+    result = tmp_path / "result.safetensors"
+    authority, own, key = certificate(tmp_path)
+    homes = [tmp_path / name for name in ("link", "node-0", "node-1")]
+    for one in homes:
+        one.mkdir()
+    link, *nodes = homes
+    app = write_app(tmp_path / "app", setting, result)
+    port = free_port()
+    secure = ("--ssl-certfile", str(own), "--ssl-keyfile", str(key))
+    server = (
+        tool("flower-superlink"),
+        *(*secure, "--ssl-ca-certfile", str(authority), "--port", str(port)),
+        "--disable-runtime-dependency-installation",
+    )
+    with started(server, link, link / "log"):
+        wait_for(port, link / "log")
+        write_connection(link, port, authority)
+        commands = [
+            (
+                tool("flower-supernode"),
+                *("--root-certificates", str(authority), "--superlink", f"127.0.0.1:{port}"),
+                *("--port", str(free_port()), "--ssl-certfile", str(own)),
+                *("--ssl-keyfile", str(key), "--ssl-ca-certfile", str(authority)),
+                *("--node-config", f"partition-id={number} num-partitions=2"),
+            )
+            for number in range(2)
+        ]
+        with (
+            started(commands[0], nodes[0], nodes[0] / "log"),
+            started(commands[1], nodes[1], nodes[1] / "log"),
+        ):
+            run_app(app, link)
+    assert result.read_bytes() == only_file(tmp_path / "here").read_bytes()
+    assert b"telemetry.flower.ai" not in (link / "log").read_bytes()
+    assert os.environ.get("FLWR_TELEMETRY_ENABLED") is None  # children's only
