@@ -19,10 +19,11 @@ demo: $(VENV)/.package-$(key)
 test: check browser
 	$(bin)/python -m pytest -m "not full" -n 2 --dist loadscope
 
-test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key)
+test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key) $(VENV)/.flower-package-$(key)
 	$(bin)/python -m pytest -n 2 --dist loadscope
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
 	$(VENV)/timm/bin/python -m pytest tests/networks/test_timm.py tests/test_paper.py
+	$(VENV)/flower/bin/python -m pytest tests/federated/test_flower.py tests/federated/test_records.py
 
 # The browser that pages are looked at with.
 browser:
@@ -73,6 +74,18 @@ $(VENV)/.timm-package-$(key): $(VENV)/.timm-$(key) $(sources)
 	rm -rf $(VENV)/wheel
 	$(bin)/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps -w $(VENV)/wheel .
 	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall $(VENV)/wheel/*.whl
+	touch $@
+
+# Flower wants older versions of rich, typer and packaging than those that are pinned.
+$(VENV)/.flower-$(key): $(VENV)/.libraries-$(key)
+	$(PYTHON) -m venv $(VENV)/flower
+	$(VENV)/flower/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 'flwr[simulation]==1.42.0' pytest hypothesis numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras)
+	touch $@
+
+$(VENV)/.flower-package-$(key): $(VENV)/.flower-$(key) $(sources)
+	rm -rf $(VENV)/flower-wheel
+	$(bin)/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps -w $(VENV)/flower-wheel .
+	$(VENV)/flower/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall $(VENV)/flower-wheel/*.whl
 	touch $@
 
 $(VENV)/.mergekit-$(key): $(VENV)/.libraries-$(key)
