@@ -35,7 +35,7 @@ def federation() -> Federation:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    """No program of Flower or Ray that this test started is there afterwards."""
+    """No program of Flower or Ray is there that was not before, but what init has to reap."""
     before = programs()
     yield
     assert programs() - before == set()
@@ -45,7 +45,11 @@ def programs() -> set[tuple[str, str]]:
     said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
     rows = (line.strip().split(" ", 1) for line in said.splitlines()[1:])
     words = ("flower-super", "flwr-", "/flwr", "raylet", "gcs_server", "ray::")
-    return {(pid, args) for pid, args in rows if any(word in args for word in words)}
+    return {
+        (pid, args)
+        for pid, args in rows
+        if any(w in args for w in words) and "<defunct>" not in args
+    }
 
 
 def only_file(folder: Path) -> Path:

@@ -191,7 +191,12 @@ class MemorySource:
         dense = tensor.detach().contiguous().cpu()
         # one element that was expanded has a stride of 0, and reshape would keep it
         flat = torch.as_strided(dense, (dense.numel(),), (1,))
-        self._bytes = to_numpy(flat.view(torch.uint8)).data
+        self._flat = flat.view(torch.uint8)
+        self._bytes = to_numpy(self._flat).data
+
+    def elements(self, dtype: torch.dtype, offset: int, count: int) -> Tensor:
+        """Some of them where they lie, flat, from a byte offset on; not to be changed."""
+        return self._flat[offset : offset + count * dtype.itemsize].view(dtype)
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Copy from the tensor's memory."""

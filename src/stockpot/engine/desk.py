@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import Checkpoint
+from ..checkpoints.entry import Checkpoint, MemorySource, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
@@ -16,7 +16,7 @@ from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments
 from .counts import Counts
 from .plan import Piece
-from .rows import Arena, ElementBytes, OnDisk, Row, Rows, is_finite
+from .rows import Arena, ElementBytes, OnDisk, Row, Rows, is_finite, raw_bytes
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -61,7 +61,7 @@ class Desk:
         Returns:
             One flat tensor per row in the stored dtype, or where to read it if the piece is read
             in sweeps; and an empty tensor for the result. Tensors lie in the arena, and are gone
-            with the next call.
+            with the next call, or where the caller has them.
         """
         self._arena.clear()
         first = pieces[0].assignment
@@ -69,6 +69,9 @@ class Desk:
         if pieces[0].sweeps:
             on_disk = [OnDisk(entry, digests=self._digests) for entry in first.entries]
             return on_disk, self._arena.take(numel, first.dtype)
+        if len(pieces) == 1 and self._device.type == "cpu":
+            found = [self._row(pieces[0], entry) for entry in first.entries]
+            return found, self._arena.take(numel, first.dtype)
         rows = [self._arena.take(numel, row.dtype) for row in first.entries]
         buffers = [ElementBytes(row) for row in rows]
         at = 0
@@ -78,6 +81,15 @@ class Desk:
                 entry.source.read_into(into[at : at + piece.numel], offset)
             at += piece.numel
         return rows, self._arena.take(numel, first.dtype)
+
+    def _row(self, piece: Piece, entry: TensorEntry) -> Tensor:
+        """One row of a piece: where it lies, if that is in memory, else read into the arena."""
+        offset = entry.offset + piece.start * entry.dtype.itemsize
+        if isinstance(entry.source, MemorySource):
+            return entry.source.elements(entry.dtype, offset, piece.numel)
+        row = self._arena.take(piece.numel, entry.dtype)
+        entry.source.read_into(raw_bytes(row), offset)
+        return row
 
     def sample(self, assignment: Assignment, starts: Sequence[int]) -> list[Tensor]:
         """Read RUN elements from each start, end to end; the arena must hold them."""

@@ -102,16 +102,21 @@ def arrays_of(state: State) -> Any:
         StockpotError: a dtype that NumPy does not have, such as bfloat16.
     """
     app = optional("flwr.app", "federated")
-    return app.ArrayRecord({name: app.Array(_array(name, one)) for name, one in state.items()})
+    return app.ArrayRecord({name: _array(app, name, one) for name, one in state.items()})
 
 
-def _array(name: str, tensor: Tensor) -> Any:
+def _array(app: Any, name: str, tensor: Tensor) -> Any:
+    """In NumPy's format, made with one copy."""
     try:
-        return to_numpy(tensor.detach().cpu())
+        array = to_numpy(tensor.detach().cpu().contiguous())
     except TypeError:
         raise StockpotError(
             f"'{name}' is {tensor.dtype}, which Flower's arrays cannot hold: use float32."
         ) from None
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    data = b"".join((head.getvalue(), array.reshape(-1).view(np.uint8).data))
+    return app.Array(str(array.dtype), tuple(array.shape), _NPY, data)
 
 
 def state_of(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
