@@ -86,7 +86,7 @@ def write_federation(outcome: Outcome, out: Path) -> None:
         "results.json": json.dumps(outcome.as_dict(), indent=1, allow_nan=False) + "\n",
         "report.html": render_federation(outcome),
     }
-    write_files(files, out)
+    write_files(out, files)
 
 
 def _sentence(outcome: Outcome, alpha: float | None) -> str:

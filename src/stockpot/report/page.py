@@ -1,25 +1,16 @@
 """The report: one HTML file that needs no network and no script, beside its numbers."""
 
 import json
-<<<<<<< HEAD
 from collections.abc import Mapping
-=======
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
 from pathlib import Path
 
 from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from . import tables as sheets
 from .across import across_tasks, normalised_results
 from .attempts import attempts_csv, attempts_json
-<<<<<<< HEAD
 from .dispersion import dispersion_table
 from .drawings import drawings
 from .filled import Section, fill_page, write_files
-=======
-from .drawings import Drawing, drawings
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
 from .units import readable
 from .view import AVERAGED, view
 
@@ -33,19 +24,6 @@ CHOICES: Mapping[str, str] = {
 """A verdict's choice as advice."""
 
 
-<<<<<<< HEAD
-=======
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading, what stands under it, and tables that are folded away."""
-
-    name: str
-    heading: str
-    tables: tuple[sheets.Table, ...] = ()
-    folded: tuple[sheets.Table, ...] = ()
-
-
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
 def render_page(comparison: Comparison, *, title: str | None = None) -> str:
     """The page of a comparison, as text: verdict, tables, figures, costs, facts.
 
@@ -60,56 +38,14 @@ def render_page(comparison: Comparison, *, title: str | None = None) -> str:
         StockpotError: where the comparison has no row of a whole split.
         ExtraError: without matplotlib and Jinja2.
     """
-<<<<<<< HEAD
     return fill_page(
         title=comparison.title if title is None else title,
-=======
-    return fill(
-        title=readable(comparison.title if title is None else title),
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
         choice=_choice(comparison),
         sentences=_sentences(comparison),
         sections=_sections(comparison),
         drawings=drawings(comparison),
         facts=comparison.facts,
         measured=how_it_was_measured(comparison),
-<<<<<<< HEAD
-=======
-    )
-
-
-def fill(
-    *,
-    title: str,
-    choice: str,
-    sentences: Sequence[str],
-    sections: Mapping[str, Section],
-    drawings: Sequence[Drawing],
-    facts: Sequence[tuple[str, str]],
-    measured: Sequence[str],
-) -> str:
-    """The page with these parts; what is empty is left out.
-
-    Raises:
-        ExtraError: without Jinja2.
-    """
-    jinja2 = optional("jinja2")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        choice=choice,
-        sentences=sentences,
-        sections=sections,
-        drawings=drawings,
-        facts=[(readable(name), readable(fact)) for name, fact in facts],
-        measured=measured,
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
     )
 
 
@@ -139,35 +75,7 @@ def write_report(comparison: Comparison, out: Path) -> None:
     if comparison.attempts:
         files["trials.csv"] = attempts_csv(comparison.attempts)
         files["trials.json"] = attempts_json(comparison)
-<<<<<<< HEAD
     write_files(out, files)
-=======
-    write_files(files, out)
-
-
-def write_files(files: Mapping[str, str], out: Path) -> None:
-    """Write texts into a folder by their names, each beside its place and renamed into it.
-
-    Raises:
-        OutputError: where one cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            _write(out / name, text)
-    except OSError as error:
-        raise OutputError(f"cannot write the report into {out}: {error.strerror}.") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside `path`, then rename; whatever fails, nothing half-written stays."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
 
 
 def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
@@ -229,15 +137,9 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
     return tuple(dict.fromkeys(readable(one) for one in said if one))
 
 
-<<<<<<< HEAD
 def _sections(comparison: Comparison) -> tuple[Section, ...]:
     """The sections of tables."""
     return (
-=======
-def _sections(comparison: Comparison) -> Mapping[str, Section]:
-    """The sections of tables that have any, by name."""
-    found = (
->>>>>>> c0a02da (Federated: figures, the command, and Flower's simulation and deployment with the bytes of the driver)
         Section(
             "results",
             "Results",
