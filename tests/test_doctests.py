@@ -11,7 +11,8 @@ import stockpot
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(stockpot.__path__, "stockpot.")
-    if not module.name.endswith("__main__")
+    # Flower's apps are made when they are imported, in its own environment
+    if not module.name.endswith(("__main__", "federated.flower.apps"))
 )
 
 

@@ -4,6 +4,7 @@ Shapes: N samples, G groups (classes or domains), K clients.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def by_label(splits: Splits, clients: int, alpha: float, seed: int) -> tuple[Hol
     groups_N, groups = to_numpy(splits.train.labels), splits.train.num_classes
     for _ in range(_TRIES):
         shares_GK = generator.dirichlet([alpha] * clients, size=groups)
-        order = int(generator.integers(2**31))
+        order = int(cast(int, generator.integers(2**31)))
         dealt = _deal(groups_N, shares_GK, np.random.default_rng(order))
         if min(len(one) for one in dealt) >= LEAST:
             test = _deal(to_numpy(splits.test.labels), shares_GK, np.random.default_rng(order))
@@ -115,8 +116,8 @@ def _deal(
         members = generator.permutation(np.flatnonzero(groups_N == group))
         ends_K = np.round(np.cumsum(shares_K) * len(members)).astype(int)
         ends_K[-1] = len(members)
-        for part, piece in zip(parts, np.split(members, ends_K[:-1]), strict=True):
-            part.append(piece)
+        for part, low, high in zip(parts, [0, *ends_K], ends_K, strict=False):
+            part.append(members[low:high])
     return [np.sort(np.concatenate(part)) for part in parts]
 
 

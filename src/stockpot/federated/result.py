@@ -151,8 +151,9 @@ def over_seeds(values: Sequence[float]) -> Interval:
     mean ± t_{0.975, S-1} · s / √S
 
     Example:
-        >>> over_seeds([0.5, 0.7, 0.6])
-        Interval(value=0.6, low=0.3515862..., high=0.8484137...)
+        >>> found = over_seeds([0.5, 0.7, 0.6])
+        >>> [round(one, 3) for one in (found.low, found.value, found.high)]
+        [0.352, 0.6, 0.848]
     """
     count, nan = len(values), float("nan")
     mean = math.fsum(values) / count
