@@ -91,7 +91,7 @@ def krum_members(base: State, states: Sequence[State], rule: MultiKrum) -> tuple
     distance_KK.fill_diagonal_(float("inf"))
     near_KJ = distance_KK.sort(dim=1).values[:, : count - rule.byzantine - 2]
     order = near_KJ.sum(dim=1).argsort(stable=True)[: rule.keep or count - rule.byzantine]
-    return tuple(sorted(order.tolist()))
+    return tuple(sorted(int(one) for one in order))
 
 
 def _inner(base: State, states: Sequence[State]) -> Tensor:
