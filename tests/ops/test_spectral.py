@@ -214,6 +214,18 @@ def test_polar_factors_are_those_of_the_svd(shape: tuple[int, int], kind: str) -
     assert float((found.factor.double() - exact).norm() / exact.norm()) < 1e-5
 
 
+def test_an_ill_conditioned_matrix_has_a_polar_factor_to_float32_too() -> None:
+    """As directions of eight tasks side by side: a square stack, the least direction 1e-4."""
+    generator = torch.Generator().manual_seed(0)
+    left_NN, _ = torch.linalg.qr(torch.randn(256, 256, generator=generator).double())
+    right_NN, _ = torch.linalg.qr(torch.randn(256, 256, generator=generator).double())
+    values_N = torch.logspace(0, -4, 256, dtype=torch.float64)
+    matrix_NN = ((left_NN * values_N) @ right_NN).float()
+    left, _, right = torch.linalg.svd(matrix_NN.double())
+    error = (polar(matrix_NN).factor - left @ right).norm() / math.sqrt(256)
+    assert error < 2e-7
+
+
 def test_directions_are_turned_apart_by_the_least() -> None:
     parts = [
         top_k(matrix(180, 150, decay("slow", 150), seed), Ranks(count=20)) for seed in range(3)
