@@ -80,11 +80,11 @@ class Outcome:
     def curve(self, alpha: float | None, run: str) -> tuple[Interval, ...]:
         """Accuracy of each round over seeds, the start first."""
         by_round = zip(*(one.rounds for one in self.of(alpha, run)), strict=True)
-        return tuple(over_seeds([one.accuracy for one in same]) for same in by_round)
+        return tuple(_within_one([one.accuracy for one in same]) for same in by_round)
 
     def final(self, alpha: float | None, run: str) -> Interval:
         """Final accuracy over seeds."""
-        return over_seeds([one.final for one in self.of(alpha, run)])
+        return _within_one([one.final for one in self.of(alpha, run)])
 
     def gain(self, alpha: float | None, run: str) -> Interval:
         """How far it ends above the first algorithm, seed by seed on the same data and start."""
@@ -163,6 +163,14 @@ def over_seeds(values: Sequence[float]) -> Interval:
     reach = float(optional("scipy.stats").t.ppf((1 + LEVEL) / 2, count - 1))
     half = reach * spread / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
+
+
+def _within_one(accuracies: Sequence[float]) -> Interval:
+    """`over_seeds`, cut where no accuracy can be; with few seeds the interval reaches beyond."""
+    found = over_seeds(accuracies)
+    if math.isnan(found.low):
+        return found
+    return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
 
 
 def _head(alpha: float | None, run: str) -> dict[str, object]:
