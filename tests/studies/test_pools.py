@@ -53,7 +53,9 @@ def test_a_run_that_is_not_finished_is_refused(experiment: Path, tmp_path: Path)
 def test_tasks_are_refused(tmp_path: Path):
     path = tmp_path / "tasks.yml"
     path.write_text(
-        "network: {name: mlp, width: 8}\ntasks: [{name: a, data: digits}, {name: b, data: digits}]\ningredients: {epochs: 1}\n"
+        "network: {name: mlp, width: 8}\n"
+        "tasks: [{name: a, data: digits}, {name: b, data: digits}]\n"
+        "ingredients: {epochs: 1}\n"
     )
     with pytest.raises(FieldError, match="has tasks"):
         pools_of(path, tmp_path / "study")
