@@ -238,6 +238,20 @@ def test_directions_are_turned_apart_by_the_least() -> None:
     assert float((same - twice).abs().max()) < 1e-5
 
 
+def test_a_direction_that_two_tasks_nearly_share_is_turned_apart_and_not_dropped() -> None:
+    size, half, apart = 160, 80, 5e-6
+    axes = torch.eye(size)
+    second = axes[half:].clone()
+    second[0] = axes[0] + apart * axes[half]
+    parts = [
+        LowRank(left=rows.T, values=torch.ones(half), right=rows, energy=1.0, bound=0.0, exact=True)
+        for rows in (axes[:half], second)
+    ]
+    left, right = turned_apart(parts)
+    for turned in (left.T, right):
+        assert float((turned @ turned.T - axes).abs().max()) < 1e-4
+
+
 def test_a_gram_matrix_is_symmetric_to_the_last_bit() -> None:
     given = matrix(1100, 300, decay("slow", 300))
     gram = inner(given, 4.0)

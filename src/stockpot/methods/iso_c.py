@@ -15,12 +15,11 @@ from .matrices import (
     Conv,
     Qkv,
     Which,
-    choose_matrices,
     each_matrix,
+    matrices_of,
     matrix_shape,
     summed_deltas,
 )
-from .task_arithmetic import TaskArithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +74,7 @@ class IsoC(Method):
 
     def select(self, tensors: Sequence[Described], models: int) -> Selection:
         """Matrices; the rest gets the mean task vector."""
-        return choose_matrices(
-            tensors,
-            which=self.tensors,
-            by_default="matrices",
-            conv=self.conv,
-            qkv=self.qkv,
-            rest=TaskArithmetic(scale=self.scale / models),
-        )
+        return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """The merged matrix, or batch of them."""

@@ -17,15 +17,14 @@ from .matrices import (
     Conv,
     Qkv,
     Which,
-    choose_matrices,
     each_matrix,
+    matrices_of,
     matrix_shape,
     room_for_stacks,
     summed_deltas,
     told,
     weighted_deltas,
 )
-from .task_arithmetic import TaskArithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +77,7 @@ class IsoCts(Method):
 
     def select(self, tensors: Sequence[Described], models: int) -> Selection:
         """Matrices; the rest gets the mean task vector."""
-        return choose_matrices(
-            tensors,
-            which=self.tensors,
-            by_default="matrices",
-            conv=self.conv,
-            qkv=self.qkv,
-            rest=TaskArithmetic(scale=self.scale / models),
-        )
+        return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """The merged matrix, or batch of them."""

@@ -6,7 +6,7 @@ Shapes: a view is [..., M, N], a batch of matrices of M rows and N columns.
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core import Described, Method, Selection, Stack
 from ..ops.polar import room_for_polar
 from ..ops.spectral import LowRank, room_for_top_k
+from .task_arithmetic import TaskArithmetic
 
 Which = Literal["auto", "matrices", "attention-mlp"]
 Conv = Literal["average", "as-matrix"]
@@ -60,6 +61,42 @@ def choose_matrices(
         rest=rest,
         kind=kind + (" and convolutions" if conv == "as-matrix" else ""),
         mend=(f"set {' or '.join(mend)}, or " if mend else "") + "use a method such as 'average'.",
+    )
+
+
+class AroundBase(Protocol):
+    """A method that decomposes task vectors, as far as its choice of tensors goes."""
+
+    @property
+    def scale(self) -> float:
+        """λ on the merged task vector."""
+        ...
+
+    @property
+    def tensors(self) -> Which:
+        """Which matrices."""
+        ...
+
+    @property
+    def conv(self) -> Conv:
+        """What becomes of convolutions."""
+        ...
+
+    @property
+    def qkv(self) -> Qkv:
+        """How query, key and value in one matrix are seen."""
+        ...
+
+
+def matrices_of(method: AroundBase, tensors: Sequence[Described], models: int) -> Selection:
+    """Its matrices, all of them by default; the rest gets the mean task vector."""
+    return choose_matrices(
+        tensors,
+        which=method.tensors,
+        by_default="matrices",
+        conv=method.conv,
+        qkv=method.qkv,
+        rest=TaskArithmetic(scale=method.scale / models),
     )
 
 

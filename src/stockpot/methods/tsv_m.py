@@ -16,14 +16,13 @@ from .matrices import (
     Conv,
     Qkv,
     Which,
-    choose_matrices,
     each_matrix,
+    matrices_of,
     matrix_shape,
     room_for_stacks,
     told,
     weighted_deltas,
 )
-from .task_arithmetic import TaskArithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,9 @@ class TsvM(Method):
     Attributes:
         scale: λ on the merged task vector; the paper's 1 needs no tuning as a rule.
         tolerance: directions with a singular value below this share of the largest are noise and
-            left out, in task vectors and in the polar factors; raise it to 0.01 where task vectors
-            are differences of bfloat16 weights.
+            left out of task vectors, and below a tenth of it of the polar factors, where they say
+            that tasks have a direction in common; raise it to 0.01 where task vectors are
+            differences of bfloat16 weights.
         tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
             those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
@@ -78,15 +78,7 @@ class TsvM(Method):
 
     def select(self, tensors: Sequence[Described], models: int) -> Selection:
         """Matrices; the rest gets the mean task vector."""
-        rest = TaskArithmetic(scale=self.scale / models)
-        return choose_matrices(
-            tensors,
-            which=self.tensors,
-            by_default="matrices",
-            conv=self.conv,
-            qkv=self.qkv,
-            rest=rest,
-        )
+        return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """The merged matrix, or batch of them."""

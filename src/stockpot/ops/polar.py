@@ -17,6 +17,8 @@ from .spectral import SMALL, LowRank, largest_magnitude
 TOLERANCE = 1e-5
 """Directions below this share of the largest are noise by default."""
 _ROWS = 512
+_STACKED = 0.1
+"""Of the tolerance, for directions side by side: they are known better than what they are of."""
 _LEAST = 1e-7
 """What a float64 Gram matrix can tell from nothing."""
 
@@ -87,11 +89,14 @@ def _product(matrix_MN: Tensor, root_NN: Tensor) -> Tensor:
 def turned_apart(parts: Sequence[LowRank], tolerance: float = TOLERANCE) -> tuple[Tensor, Tensor]:
     """The directions of all parts side by side, turned as little as makes them orthogonal.
 
+    What is left out is what they have twice: below a tenth of `tolerance` of the largest. Stacks
+    that fill the space have condition numbers of 1e5 by chance, and such a direction counts.
+
     Returns:
         The polar factors of `[U_1 .. U_T]`, [M, S], and of `[V_1 .. V_T]ᵀ`, [S, N].
     """
-    left_MS = polar(torch.cat([part.left for part in parts], 1), tolerance)
-    right_SN = polar(torch.cat([part.right for part in parts]), tolerance)
+    left_MS = polar(torch.cat([part.left for part in parts], 1), tolerance * _STACKED)
+    right_SN = polar(torch.cat([part.right for part in parts]), tolerance * _STACKED)
     return left_MS.factor, right_SN.factor
 
 
