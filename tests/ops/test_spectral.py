@@ -239,7 +239,7 @@ def test_directions_are_turned_apart_by_the_least() -> None:
 
 
 def test_a_direction_that_two_tasks_nearly_share_is_turned_apart_and_not_dropped() -> None:
-    size, half, apart = 160, 80, 5e-6
+    size, half, apart = 160, 80, 1e-6
     axes = torch.eye(size)
     second = axes[half:].clone()
     second[0] = axes[0] + apart * axes[half]

@@ -38,7 +38,7 @@ class TsvM(Method):
     Attributes:
         scale: λ on the merged task vector; the paper's 1 needs no tuning as a rule.
         tolerance: directions with a singular value below this share of the largest are noise and
-            left out of task vectors, and below a tenth of it of the polar factors, where they say
+            left out of task vectors, and below a hundredth of it of polar factors, where they say
             that tasks have a direction in common; raise it to 0.01 where task vectors are
             differences of bfloat16 weights.
         tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"

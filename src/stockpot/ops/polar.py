@@ -17,7 +17,7 @@ from .spectral import SMALL, LowRank, largest_magnitude
 TOLERANCE = 1e-5
 """Directions below this share of the largest are noise by default."""
 _ROWS = 512
-_STACKED = 0.1
+_STACKED = 0.01
 """Of the tolerance, for directions side by side: they are known better than what they are of."""
 _LEAST = 1e-7
 """What a float64 Gram matrix can tell from nothing."""
@@ -89,8 +89,9 @@ def _product(matrix_MN: Tensor, root_NN: Tensor) -> Tensor:
 def turned_apart(parts: Sequence[LowRank], tolerance: float = TOLERANCE) -> tuple[Tensor, Tensor]:
     """The directions of all parts side by side, turned as little as makes them orthogonal.
 
-    What is left out is what they have twice: below a tenth of `tolerance` of the largest. Stacks
-    that fill the space have condition numbers of 1e5 by chance, and such a direction counts.
+    What is left out is what they have twice: below a hundredth of `tolerance` of the largest.
+    Stacks that fill the space have condition numbers of 1e5 and 1e6 by chance, and each direction
+    counts.
 
     Returns:
         The polar factors of `[U_1 .. U_T]`, [M, S], and of `[V_1 .. V_T]ᵀ`, [S, N].
