@@ -38,6 +38,24 @@ def files(out):
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
+class Stop(Exception):
+    """Stands for a kill between two epochs."""
+
+
+def broken_off(experiment, out, name):
+    """What a run leaves that was stopped when one network had an epoch, and then went on."""
+
+    def stop(what, done):
+        if name in what and (out / "work" / f"pool-0.{name}.train.pt").exists():
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_experiment(experiment, out, progress=stop)
+    assert not (out / "pool-0" / f"{name}.safetensors").exists()
+    train_experiment(experiment, out)
+    return files(out)
+
+
 def state(path):
     with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -164,22 +182,9 @@ def test_networks_that_exist_are_taken_as_they_are(ran, tmp_path):
 
 def test_two_at_once_give_the_same_bytes_and_a_broken_run_goes_on(ran, tmp_path):
     experiment, out, _ = ran
-    whole = files(out)
     train_experiment(experiment, tmp_path / "two", workers=2)
-    assert files(tmp_path / "two") == whole
-
-    class Stop(Exception):
-        pass
-
-    def stop(what, done):
-        if "joint" in what and (tmp_path / "on" / "work" / "pool-0.joint.train.pt").exists():
-            raise Stop
-
-    with pytest.raises(Stop):
-        train_experiment(experiment, tmp_path / "on", progress=stop)
-    assert not (tmp_path / "on" / "pool-0" / "joint.safetensors").exists()
-    train_experiment(experiment, tmp_path / "on")
-    assert files(tmp_path / "on") == whole
+    assert files(tmp_path / "two") == files(out)
+    assert broken_off(experiment, tmp_path / "on", "joint") == files(out)
 
 
 def test_nothing_is_trained_twice_and_another_experiment_is_refused(ran, monkeypatch):
@@ -366,22 +371,9 @@ def test_the_first_task_and_the_joint_network_are_those_of_a_shared_start(in_tur
 
 def test_in_turn_with_workers_and_broken_off_the_bytes_are_the_same(in_turn, tmp_path):
     experiment, out, _ = in_turn
-    whole = files(out)
     train_experiment(experiment, tmp_path / "two", workers=2)
-    assert files(tmp_path / "two") == whole
-
-    class Stop(Exception):
-        pass
-
-    def stop(what, done):
-        if "turned" in what and (tmp_path / "on" / "work" / "pool-0.turned.train.pt").exists():
-            raise Stop
-
-    with pytest.raises(Stop):
-        train_experiment(experiment, tmp_path / "on", progress=stop)
-    assert not (tmp_path / "on" / "pool-0" / "turned.safetensors").exists()
-    train_experiment(experiment, tmp_path / "on")
-    assert files(tmp_path / "on") == whole
+    assert files(tmp_path / "two") == files(out)
+    assert broken_off(experiment, tmp_path / "on", "turned") == files(out)
 
 
 def test_a_task_that_was_changed_is_noticed_by_the_next(in_turn, tmp_path):

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import PlainValidator, ValidationError, model_validator
+from pydantic import PlainValidator, model_validator
 
 from ..core import Method
 from ..errors import FieldError
@@ -23,7 +23,6 @@ from .searching import Budget
 from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
 from .tasks import TaskSpec, refuse_tasks
 from .views import ViewSpec
-from .words import in_plain_words
 from .yaml import read_yaml
 
 COLUMNS = (
@@ -381,11 +380,7 @@ def parse_experiment(data: object, origin: str = "") -> Experiment:
         >>> parse_experiment({"network": "cnn", "data": "digits"}).ingredients.count
         10
     """
-    try:
-        return Experiment.model_validate(data)
-    except ValidationError as error:
-        words = in_plain_words(error, origin).replace("a recipe must", "an experiment must")
-        raise FieldError(words) from None
+    return Experiment.parse(data, origin, "an experiment")
 
 
 def read_experiment(path: Path | str) -> Experiment:

@@ -7,9 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import PlainValidator, ValidationError, model_validator
+from pydantic import PlainValidator, model_validator
 
-from ..errors import FieldError
 from ..methods import Average
 from .additions import Additions
 from .cells import SpecValue
@@ -17,7 +16,6 @@ from .experiment import Experiment, SplitSpec
 from .krum import MultiKrum, Rule, RuleValue, plain_rule
 from .schooling import Schooling
 from .section import Below1, Count, NotNegative, Portion, Positive, Section, Seed, Text
-from .words import in_plain_words
 from .yaml import read_yaml
 
 Client = Literal["fedavg", "fedprox", "fedbn", "wsa", "wsa-fedprox"]
@@ -248,11 +246,7 @@ def parse_federation(data: object, origin: str = "") -> Federation:
         >>> parse_federation({"network": "mlp", "data": "digits", "federated": {}}).federated.names
         ('fedavg',)
     """
-    try:
-        return Federation.model_validate(data)
-    except ValidationError as error:
-        words = in_plain_words(error, origin).replace("a recipe must", "an experiment must")
-        raise FieldError(words) from None
+    return Federation.parse(data, origin, "an experiment")
 
 
 def read_federation(path: Path | str) -> Federation:

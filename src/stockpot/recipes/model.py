@@ -10,7 +10,6 @@ from pydantic import (
     Field,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
@@ -23,7 +22,6 @@ from .searching import AxisValue, Searched, space_of
 from .section import Section
 from .sizes import format_size
 from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
-from .words import in_plain_words
 
 Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
@@ -207,7 +205,4 @@ def parse_recipe(data: object, origin: str = "") -> Recipe:
         >>> parse_recipe({"method": "average", "models": models}).weights
         (1.0, 2.0)
     """
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise FieldError(in_plain_words(error, origin)) from None
+    return Recipe.parse(data, origin, "a recipe")

@@ -1,14 +1,22 @@
 """What recipes and experiments are made of: frozen mappings, and values with bounds."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, TypeVar, cast
+from typing import Annotated, ClassVar, Self, cast
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
+from ..errors import FieldError
 from ..fields import FieldSpec, nearest
-
-S = TypeVar("S", bound="Section")
+from .words import in_plain_words
 
 
 class Section(BaseModel):
@@ -28,6 +36,23 @@ class Section(BaseModel):
                 if key not in keys:
                     raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), keys)}")
         return cast(object, data)
+
+    @classmethod
+    def parse(cls, data: object, origin: str, what: str) -> Self:
+        """From plain data, as YAML or JSON gives it.
+
+        Args:
+            data: a mapping with its keys.
+            origin: where it comes from; messages start with it.
+            what: it is, in messages.
+
+        Raises:
+            FieldError: everything that is wrong, each with its place.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise FieldError(in_plain_words(error, origin, what)) from None
 
 
 def within(kind: type[float] | type[int] | type[bool], *bounds: Gt | Ge | Lt | Le):

@@ -20,10 +20,11 @@ _MUST = {
 }
 
 
-def in_plain_words(error: ValidationError, origin: str) -> str:
-    """One line per problem: the origin, the place, what is wrong there and what was found."""
+def in_plain_words(error: ValidationError, origin: str, what: str = "a recipe") -> str:
+    """One line per problem: the origin, the place in `what`, what is wrong and what was found."""
     prefix = f"{origin}: " if origin else ""
-    return "\n".join(prefix + _sentence(details) for details in error.errors(include_url=False))
+    found = error.errors(include_url=False)
+    return "\n".join(prefix + _sentence(details, what) for details in found)
 
 
 def dotted(location: Sequence[str | int]) -> str:
@@ -37,7 +38,7 @@ def dotted(location: Sequence[str | int]) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def _sentence(details: ErrorDetails) -> str:
+def _sentence(details: ErrorDetails, what: str) -> str:
     place, kind = dotted(details["loc"]), details["type"]
     context: Mapping[str, object] = details.get("ctx", {})
     if kind == "value_error":  # words of our own
@@ -48,7 +49,7 @@ def _sentence(details: ErrorDetails) -> str:
     if kind == "missing":
         return f"{place} is required."
     must = _MUST.get(kind, details["msg"]).format_map(context).replace(" or '", ", '")
-    return f"{place or 'a recipe'} {must}; got {_found(details['input'])}."
+    return f"{place or what} {must}; got {_found(details['input'])}."
 
 
 def _found(value: object) -> str:
