@@ -4,7 +4,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from stockpot.federated.result import Outcome, over_seeds
+from stockpot.evaluation.intervals import over_seeds
+from stockpot.federated.result import Outcome
 
 
 def outcome(finals):

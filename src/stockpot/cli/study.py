@@ -1,91 +1,10 @@
-"""`stockpot study NAME ... --out RUN`: one function for each study, and its entry in STUDIES."""
+"""`stockpot study NAME ... --out RUN`: every study, each in a file of its own."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from ..methods.matrices import Conv, Qkv, Which
-from .console import note, print_json, print_table, say, steps
-from .flags import Flag
-from .usage import UsageError
-
-if TYPE_CHECKING:
-    from ..studies import Study
-
-Folder = Annotated[Path, Parameter(name="--out", help="Folder for report.html and results.")]
-Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
-Ranks = Annotated[
-    str | None, Parameter(help="Fractions of the full rank, such as 0.04,0.08,0.16,1.")
-]
-
-
-def interference(
-    *models: str,
-    out_: Folder,
-    base: Base = None,
-    ranks: Ranks = None,
-    tensors: Which = "auto",
-    conv: Conv = "average",
-    qkv: Qkv = "stored",
-    sample: int | None = None,
-    pool: int | None = None,
-    memory: str = "2GiB",
-    workers: int | None = None,
-    json: Flag = False,
-    quiet: Flag = False,
-) -> int:
-    """How far task vectors get in each other's way, and what low rank leaves out (CART).
-
-    Args:
-        models: Checkpoints, one for each task; or the folder of an experiment's run.
-        tensors: Which matrices, as cart has it.
-        conv: Whether convolutions are matrices too.
-        qkv: Query, key and value that are stored as one, or split.
-        pool: The seed of the run's pool; its first without it.
-        sample: Look at so many matrices only, evenly over the network.
-        memory: Budget for buffers, such as 512MiB or 8GiB.
-        workers: Threads; by default one per core, at most eight.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No notes, no progress.
-    """
-    if not models:
-        raise UsageError("no model given: stockpot study interference MODEL... --out RUN.")
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}.")
-    from .. import studies
-
-    grid = studies.RANKS if ranks is None else _fractions(ranks)
-    _refuse(out_)
-    given = studies.models_of(models, base, pool)
-    if given.note and not quiet:
-        note(given.note)
-    with steps(quiet=quiet or json) as progress:
-        found = studies.interference(
-            given.models,
-            base=given.base,
-            ranks=grid,
-            tensors=tensors,
-            conv=conv,
-            qkv=qkv,
-            sample=sample,
-            names=given.names,
-            private=given.private,
-            memory=memory,
-            workers=workers,
-            progress=progress,
-        )
-    if not (json or quiet):
-        for centre in found.centres:
-            rows = [
-                (f"{p.rank:.3g}", p.interference, f"{p.relative:.2%}", f"{p.overlap:.2%}")
-                for p in found.overall(centre)
-            ]
-            columns = ("rank", "interference", "left out", "overlap")
-            print_table(f"around the {centre}", columns, rows)
-    return _finish(found, out_, json=json, quiet=quiet)
-
+from .study_interference import interference
 
 STUDIES: tuple[Callable[..., int], ...] = (interference,)
 """Every study; its name is the function's."""
@@ -93,34 +12,3 @@ STUDIES: tuple[Callable[..., int], ...] = (interference,)
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")
 for _study in STUDIES:
     study_app.command(_study)
-
-
-def _refuse(out: Path) -> None:
-    """Before hours of work."""
-    from ..report.studies import refuse_run
-
-    refuse_run(out)
-
-
-def _finish(found: "Study", out: Path, *, json: bool, quiet: bool) -> int:
-    """Write the page and files, and say what was found."""
-    from ..report.studies import write_study
-
-    write_study(found, out)
-    if json:
-        print_json({"out": str(out), **found.as_dict()})
-    elif not quiet:
-        for sentence in found.sentences:
-            say(sentence)
-        say(f"\n{out / 'report.html'} has the figures; results.csv and results.json every number.")
-    return 0
-
-
-def _fractions(text: str) -> tuple[float, ...]:
-    try:
-        found = tuple(float(number) for number in text.split(","))
-    except ValueError:
-        raise UsageError(f"--ranks: '{text[:80]}' is not numbers and commas.") from None
-    if wrong := [one for one in found if not 0 < one <= 1]:
-        raise UsageError(f"--ranks must be in (0, 1]; got {wrong[0]:g}.")
-    return found

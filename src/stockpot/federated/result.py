@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.intervals import LEVEL, Interval
-from ..extras import optional
+from ..evaluation.intervals import Interval, over_seeds
 from .rounds import Round
 
 LAST = 5
@@ -143,26 +142,6 @@ class Outcome:
         facts = [list(one) for one in self.facts]
         head = {"title": self.title, "experiment": self.experiment, "facts": facts}
         return {**head, "final": final, "traces": traces}
-
-
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Mean over repetitions with its 95% interval by Student's t; no bounds for one value.
-
-    mean ± t_{0.975, S-1} · s / √S
-
-    Example:
-        >>> found = over_seeds([0.5, 0.7, 0.6])
-        >>> [round(one, 3) for one in (found.low, found.value, found.high)]
-        [0.352, 0.6, 0.848]
-    """
-    count, nan = len(values), float("nan")
-    mean = math.fsum(values) / count
-    if count < 2:
-        return Interval(mean, nan, nan)
-    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (count - 1))
-    reach = float(optional("scipy.stats").t.ppf((1 + LEVEL) / 2, count - 1))
-    half = reach * spread / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half)
 
 
 def _within_one(accuracies: Sequence[float]) -> Interval:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import StockpotError
+from ..evaluation.intervals import over_seeds
 from ..federated import Outcome
-from ..federated.result import over_seeds
 from .axes import dress, label_ends, panels
 from .styles import FAMILIES, Style
 
