@@ -31,6 +31,12 @@ def test_a_draw_takes_every_value_and_repeats(small):
     ]
 
 
+def test_batch_sizes_and_optimisers_vary(small):
+    experiment = small(count=4, vary={"batch_size": [16, 32], "optimiser": ["adamw", "sgd"]})
+    how = [trained(experiment, index).how for index in range(4)]
+    assert [(one.batch_size, one.optimiser) for one in how] == [(16, "adamw"), (32, "sgd")] * 2
+
+
 def test_seed_and_order_vary_apart(small):
     def varied(vary):
         how = [trained(small(vary=vary), index).how for index in range(3)]

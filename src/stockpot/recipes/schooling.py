@@ -131,13 +131,16 @@ class Vary(Section):
             data unless `order` says otherwise.
         order: each sees the data in an order of its own; as `seed` where it is not given.
         pick: a list's values go round over the ingredients, or one is drawn for each.
-        lr, weight_decay, label_smoothing, epochs, augment, part: lists of values.
+        lr, batch_size, optimiser, weight_decay, label_smoothing, epochs, augment, part: lists of
+            values.
     """
 
     seed: Switch = True
     order: Switch | None = None
     pick: Literal["cycle", "draw"] = "cycle"
     lr: tuple[Positive, ...] = ()
+    batch_size: tuple[Count, ...] = ()
+    optimiser: tuple[Literal["adamw", "adam", "sgd"], ...] = ()
     weight_decay: tuple[NotNegative, ...] = ()
     label_smoothing: tuple[Below1, ...] = ()
     epochs: tuple[Count, ...] = ()
@@ -162,4 +165,7 @@ class Vary(Section):
         return self.seed or self.orders or several
 
 
-LISTS = ("lr", "weight_decay", "label_smoothing", "epochs", "augment", "part")
+LISTS = (
+    *("lr", "batch_size", "optimiser", "weight_decay"),
+    *("label_smoothing", "epochs", "augment", "part"),
+)
