@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from cyclopts import App
 
+from .study_connectivity import connectivity
 from .study_interference import interference
 
-STUDIES: tuple[Callable[..., int], ...] = (interference,)
+STUDIES: tuple[Callable[..., int], ...] = (connectivity, interference)
 """Every study; its name is the function's."""
 
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")

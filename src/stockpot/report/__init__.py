@@ -3,6 +3,9 @@
 from .attempts import plot_attempts as plot_attempts
 from .attempts import plot_fields as plot_fields
 from .confusions import plot_confusion as plot_confusion
+from .connectivity import plot_barriers as plot_barriers
+from .connectivity import plot_paths as plot_paths
+from .connectivity import plot_plane as plot_plane
 from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap
 from .curves import plot_quality as plot_quality

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..studies import Interference, Study
+from ..studies import Connectivity, Interference, Study
 from ..training.folder import LISTING
+from .connectivity_page import connectivity_page
 from .filled import write_files
 from .interference_page import interference_page
 
-PAGES: Mapping[type, Callable[[Any], str]] = {Interference: interference_page}
+PAGES: Mapping[type, Callable[[Any], str]] = {
+    Connectivity: connectivity_page,
+    Interference: interference_page,
+}
 """The page of each kind of result."""
 
 

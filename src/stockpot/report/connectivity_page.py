@@ -1,0 +1,105 @@
+"""The page of the study of connectivity."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..studies.connectivity import ALL, Barrier, Connectivity
+from .connectivity import plot_barriers, plot_paths, plot_plane
+from .drawings import Drawing
+from .filled import Section, fill_page
+from .svg import inline_svg
+from .tables import EMPTY, Entry, Table
+from .units import readable
+
+_FIGURES: tuple[tuple[str, str, Callable[[Connectivity], Any], str], ...] = (
+    (
+        "paths",
+        "Loss and accuracy on the way",
+        plot_paths,
+        "Thin lines are single paths, thick ones their mean. A hill between the ends is the "
+        "barrier; a flat line says that the two networks lie in one basin and can be averaged.",
+    ),
+    (
+        "barriers",
+        "The barrier of each pair",
+        plot_barriers,
+        "Small dots are pools, the square their mean, the bar its 95% interval over pools. Where "
+        "a pair's bar crosses 0 its barrier is not told apart from none.",
+    ),
+    (
+        "plane",
+        "The plane through three networks",
+        plot_plane,
+        "A, B and C lie as far from each other as their weights do. Where one valley holds all "
+        "three, their average lies in it.",
+    ),
+)
+
+
+def connectivity_page(result: Connectivity) -> str:
+    """The page as text: what was found, tables, figures."""
+    rows = result.barriers
+    overall = [one for one in rows if one.pool == ALL]
+    single = [one for one in rows if one.pool != ALL]
+    return fill_page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(
+            Section(
+                "results",
+                "Results",
+                (_table("Barriers", "Means over pools, with the 95% interval.", overall),),
+                (_table("Every path", "Pool by pool.", single),),
+            ),
+        ),
+        drawings=[_draw(result, *one) for one in _FIGURES if one[0] != "plane" or result.planes],
+        facts=result.facts,
+        measured=(
+            "The barrier is the largest of L(a) - ((1 - a) L(0) + a L(1)) along the path, in nats, "
+            "the ends among its places, so it is at least 0. The drop is the mean accuracy of the "
+            "ends less that at a = 0.5, in points.",
+            "Statistics are of batch norm: interpolated like the weights, or estimated again on "
+            "training samples at every place, the ends among them.",
+            "Curves were fitted to the training split; their loss there is the most that they "
+            "promise, and the test split is what they are judged by.",
+        ),
+    )
+
+
+def _draw(
+    result: Connectivity, name: str, title: str, plot: Callable[[Any], Any], caption: str
+) -> Drawing:
+    svg = inline_svg(plot(result), name=name, title=title, description=caption)
+    return Drawing(name, title, svg, caption)
+
+
+def _table(title: str, caption: str, rows: Sequence[Barrier]) -> Table:
+    cells = any(one.cell for one in rows)
+    words = ("pair", "pool", "way", "statistics", "split", "barrier, nats", "drop, points")
+    ends = ("accuracy of the ends, %", "loss of the ends", "paths")
+    headings = (*([Entry("cell")] if cells else []), *map(Entry, (*words, *ends)))
+    lines = tuple(
+        (
+            *([Entry(readable(one.cell))] if cells else []),
+            Entry(readable(one.pair)),
+            Entry(one.pool),
+            Entry(one.way),
+            Entry(one.statistics),
+            Entry(one.split),
+            _entry(one.barrier, one.barrier_low, one.barrier_high, 3),
+            _entry(100 * one.drop, 100 * one.drop_low, 100 * one.drop_high, 1),
+            _entry(100 * one.accuracy, math.nan, math.nan, 1),
+            _entry(one.loss, math.nan, math.nan, 3),
+            Entry(str(one.paths), key=one.paths),
+        )
+        for one in rows
+    )
+    return Table(title, caption, headings, lines, names=5 + cells)
+
+
+def _entry(value: float, low: float, high: float, digits: int) -> Entry:
+    if not math.isfinite(value):
+        return EMPTY
+    span = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
+    return Entry(f"{value:.{digits}f}", span, key=value)
