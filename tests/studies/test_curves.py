@@ -1,4 +1,4 @@
-"""Fitted curves: their ends are the networks, they start on the line, and fitting lowers the loss."""
+"""Fitted curves: ends are the networks, bends start on the line, fitting lowers the loss."""
 
 import pytest
 import torch

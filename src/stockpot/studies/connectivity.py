@@ -243,12 +243,12 @@ _WORDS: dict[Way, str] = {
 
 def _sentences(found: Connectivity) -> Iterator[str]:
     pools = len({(one.cell, one.pool) for one in found.paths})
-    for way in [way for way in _WORDS if any(one.way == way for one in found.paths)]:
+    for way, words in _WORDS.items():
         for row in found.over_pools(way):
             cell = f"{row.cell}: " if row.cell else ""
             how = _HOW[row.statistics] if _has_both(found, way) else ""
             yield (
-                f"{cell}{_WORDS[way]} the test loss rises by {_said(row, 'barrier', '.3f', 1)} nats"
+                f"{cell}{words} the test loss rises by {_said(row, 'barrier', '.3f', 1)} nats"
                 f" above the ends{how}, and accuracy in the middle lies "
                 f"{_said(row, 'drop', '.1f', 100)} points below theirs ({100 * row.accuracy:.1f}%)."
             )
