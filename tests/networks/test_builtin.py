@@ -55,6 +55,10 @@ def test_every_parameter_takes_part(name):
         ("resnet-8", {"norm": "layer"}, "norm must be batch or group; got 'layer'"),
         ("resnet-8", {"norm": 1}, "norm must be batch or group; got 1"),
         ("resnet-8", {"depth": 20}, "depth"),
+        ("resnet-8", {"dropout": 1}, r"dropout must be a number in \[0, 1\); got 1"),
+        ("resnet-8", {"dropout": True}, "dropout must be a number"),
+        ("resnet-8", {"dropout": float("nan")}, "dropout must be a number"),
+        ("cnn", {"dropout": 0.1}, "dropout"),
     ],
 )
 def test_bad_options_are_refused_by_name(name, change, words):
@@ -65,7 +69,7 @@ def test_bad_options_are_refused_by_name(name, change, words):
 def test_what_a_name_has_settled_is_not_offered():
     with pytest.raises(FieldError) as caught:
         build("resnet-8", num_classes=3, in_channels=1, image_size=8, depth=8)
-    assert "takes num_classes, in_channels, image_size, width, norm." in str(caught.value)
+    assert "takes num_classes, in_channels, image_size, width, norm, dropout." in str(caught.value)
 
 
 def test_a_missing_option_is_named():
@@ -87,3 +91,17 @@ def test_a_missing_option_is_named():
 def test_a_network_refuses_what_it_cannot_be_built_for(name, change, words):
     with pytest.raises(StockpotError, match=words):
         build(name, **{"num_classes": 3, "in_channels": 1, "image_size": 8, **change})
+
+
+def test_dropout_is_of_training_alone_and_has_no_weights():
+    options = {"num_classes": 3, "in_channels": 1, "image_size": 8}
+    plain, dropping = (build("resnet-8", **options, **own) for own in ({}, {"dropout": 0.5}))
+    assert plain.state_dict().keys() == dropping.state_dict().keys()
+    assert not any(isinstance(one, torch.nn.Dropout) for one in plain.modules())
+    images = torch.rand(64, 1, 8, 8)
+    assert torch.equal(plain(images), dropping(images))
+    features = dropping.train().features(images)
+    was = plain.train().features(images)
+    left = features == 0
+    assert 0.4 < float(left[was > 0].float().mean()) < 0.6
+    torch.testing.assert_close(features[~left], 2 * was[~left])

@@ -37,14 +37,14 @@ NETWORKS: Mapping[str, Builtin] = {
 """The built-in networks."""
 
 
-def build(name: str, *, seed: int = 0, **options: int | str) -> Network:
+def build(name: str, *, seed: int = 0, **options: float | str) -> Network:
     """A new network with random weights, in evaluation mode.
 
     Args:
         name: one of NETWORKS.
         seed: the same seed gives the same weights; torch's own generator is left as it was.
         options: num_classes, in_channels, image_size, and the network's own options: whole numbers
-            of at least 1, or one of a few words.
+            of at least 1, fractions in [0, 1), or one of a few words.
 
     Raises:
         FieldError: for an unknown name, or an option that is unknown, missing or out of bounds.
@@ -65,16 +65,19 @@ def build(name: str, *, seed: int = 0, **options: int | str) -> Network:
     except TypeError as error:
         raise FieldError(f"{name}: {error}; it takes {', '.join(allowed)}.") from None
     for key, value in options.items():
-        _check_option(name, key, value, get_args(allowed[key].annotation))
+        _check_option(name, key, value, allowed[key].annotation)
     chosen: dict[str, Any] = {**options, **network.settled}
     with seeded(seed):
         return network.kind(**chosen).eval()
 
 
-def _check_option(name: str, key: str, value: object, words: tuple[str, ...]) -> None:
-    """`words` are those of a Literal; a number has none."""
-    if words:
-        if value not in words:
-            raise FieldError(f"{name}: {key} must be {' or '.join(words)}; got {value!r:.80}.")
-    elif type(value) is not int or value < 1:
-        raise FieldError(f"{name}: {key} must be a whole number of at least 1; got {value!r:.80}.")
+def _check_option(name: str, key: str, value: object, kind: object) -> None:
+    """`kind` is a Literal of words, float for a fraction, or int."""
+    if words := get_args(kind):
+        fits, wanted = value in words, " or ".join(words)
+    elif kind is float:
+        fits, wanted = type(value) in (int, float) and 0 <= value < 1, "a number in [0, 1)"
+    else:
+        fits, wanted = type(value) is int and value >= 1, "a whole number of at least 1"
+    if not fits:
+        raise FieldError(f"{name}: {key} must be {wanted}; got {value!r:.80}.")

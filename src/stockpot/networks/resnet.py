@@ -25,6 +25,7 @@ class ResNet(Network):
         depth: layers with weights, 6n + 2; the network's name says it.
         width: channels of the first stage, a multiple of 4; four times as many are features.
         norm: batch keeps statistics, which a merge must estimate again; group (4 groups) has none.
+        dropout: probability with which training leaves out each feature before the head.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ResNet(Network):
         depth: int,
         width: int = 16,
         norm: Norm = "batch",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if image_size < 4 or width % 4 or depth % 6 != 2:
@@ -49,7 +51,8 @@ class ResNet(Network):
             for _ in range((depth - 2) // 6):
                 layers.append(_Block(inputs, outputs, norm))
                 inputs = outputs
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        self.body = nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
         self.head = nn.Linear(4 * width, num_classes)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
