@@ -72,12 +72,13 @@ def build(name: str, *, seed: int = 0, **options: float | str) -> Network:
 
 
 def _check_option(name: str, key: str, value: object, kind: object) -> None:
-    """`kind` is a Literal of words, float for a fraction, or int."""
+    """`kind` is a Literal of words, float for a fraction, or int; a bool is no number."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if words := get_args(kind):
         fits, wanted = value in words, " or ".join(words)
     elif kind is float:
-        fits, wanted = type(value) in (int, float) and 0 <= value < 1, "a number in [0, 1)"
+        fits, wanted = number is not None and 0 <= number < 1, "a number in [0, 1)"
     else:
-        fits, wanted = type(value) is int and value >= 1, "a whole number of at least 1"
+        fits, wanted = isinstance(number, int) and number >= 1, "a whole number of at least 1"
     if not fits:
         raise FieldError(f"{name}: {key} must be {wanted}; got {value!r:.80}.")
