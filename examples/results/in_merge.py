@@ -51,7 +51,7 @@ SETTINGS = {
         after=6,
         domains=("twitter",),
     ),
-    "fashion": Setting({"name": "fashion-mnist"}, {"limit": 3000}, before=5, after=3, judged=2000),
+    "fashion": Setting({"name": "fashion-mnist"}, {"limit": 2500}, before=5, after=3, judged=2000),
 }
 
 
