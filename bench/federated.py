@@ -1,9 +1,9 @@
 """Aggregating K clients' updates of a 25-million-parameter network, beside Flower's own FedAvg.
 
-Both begin with the replies as they lie in the memory of the server after the wire (Flower's
-ArrayRecords) and end with the next global model as an ArrayRecord. The time is the process's own on
-one thread; the peak is what the process grew by beyond the replies, in models. Runs alternate, each
-in a process of its own. Needs Flower's environment.
+Both are Flower strategies: they begin with the replies as they lie in the memory of the server
+after the wire (Flower's records) and end with the next global model as an ArrayRecord. The time is
+the process's own on one thread; the peak is what the process grew by beyond the replies, in models.
+Runs alternate, each in a process of its own. Needs Flower's environment.
 
     python -m bench.federated [--clients 10] [--runs 3]
 """
@@ -33,7 +33,8 @@ SHAPES = {
 
 
 def messages(clients: int) -> list[Any]:
-    """A reply of each client, as a RecordDict."""
+    """A reply of each client, as strategies read it."""
+    from stockpot.federated.flower.baselines import Answer
     from stockpot.federated.flower.records import reply_record
     from stockpot.federated.messages import Reply
 
@@ -41,30 +42,26 @@ def messages(clients: int) -> list[Any]:
     found: list[Any] = []
     for client in range(clients):
         state = {name: torch.randn(shape, generator=drawn) for name, shape in SHAPES.items()}
-        found.append(reply_record(Reply(client, 1, state, 100 + client)))
+        found.append(Answer(reply_record(Reply(client, 1, state, 100 + client)), client))
     return found
 
 
-def flowers(replies: list[Any]) -> Any:
-    """Flower's FedAvg, from the records."""
-    from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
+def flowers() -> Any:
+    """Flower's FedAvg."""
+    from flwr.serverapp.strategy import FedAvg
 
-    return aggregate_arrayrecords(replies, "num-examples")
+    return FedAvg(fraction_train=0.0)  # draws nobody; what is measured is aggregation
 
 
-def ours(replies: list[Any]) -> Any:
-    """Sorting out and merging, from the records."""
-    from stockpot.federated import aggregate
-    from stockpot.federated.flower.records import arrays_of, reply_from
-    from stockpot.federated.replies import sorted_out
+def ours() -> Any:
+    """The same of stockpot; replies are checked for NaN, names and shapes."""
+    from stockpot.federated.flower.strategy import MethodStrategy
     from stockpot.methods import Average
 
-    read = [reply_from(one) for one in replies]
-    good, _ = sorted_out(read, range(len(read)), 1, SHAPES, {})
-    return arrays_of(aggregate(read[0].state, good, Average()))
+    return MethodStrategy(Average(), fraction_train=0.0)
 
 
-CONTENDERS: dict[str, Callable[[list[Any]], Any]] = {"flower": flowers, "stockpot": ours}
+CONTENDERS: dict[str, Callable[[], Any]] = {"flower": flowers, "stockpot": ours}
 
 
 def peak() -> int:
@@ -75,9 +72,13 @@ def peak() -> int:
 
 def measure(name: str, clients: int) -> dict[str, float]:
     """Seconds and models of memory of one aggregation, in this process."""
+    from flwr.app import ConfigRecord
+
     torch.set_num_threads(1)
-    warm = messages(1)
-    CONTENDERS[name](warm)  # libraries are loaded, and the allocator has seen a model
+    strategy, (warm,) = CONTENDERS[name](), messages(1)
+    arrays = warm.content["arrays"]  # the global model, which the clients began with
+    strategy.configure_train(1, arrays, ConfigRecord(), None)
+    strategy.aggregate_train(1, [warm])  # libraries are loaded, and the allocator has seen a model
     del warm
     replies = messages(clients)
     gc.collect()
@@ -85,7 +86,7 @@ def measure(name: str, clients: int) -> dict[str, float]:
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew, at what is held now
     before, begun = peak(), time.process_time()
-    result = CONTENDERS[name](replies)
+    result, _ = strategy.aggregate_train(1, replies)
     seconds, grown = time.process_time() - begun, peak() - before
     checked = float(result["fc.bias"].numpy().astype("float64").sum())
     return {"seconds": seconds, "models": grown / size, "parameters": size / 4, "check": checked}

@@ -16,7 +16,8 @@ from stockpot.federated.lora import adapt, applied, factor_shapes, factors_of, s
 from stockpot.federated.replies import sorted_out
 from stockpot.methods import METHODS, Average, Interpolate, Median, ModelStock, Slerp, Ties, Weave
 from stockpot.networks import build
-from stockpot.recipes.krum import MultiKrum, read_rule
+from stockpot.recipes.aggregating import read_aggregation
+from stockpot.recipes.krum import MultiKrum
 from stockpot.training import Scope
 
 
@@ -104,7 +105,9 @@ def test_krum_leaves_the_poisoned_out():
     states = [*near[:2], far, *near[2:]]
     assert krum_members(BASE, states, MultiKrum(byzantine=1)) == (0, 1, 3, 4, 5)
     got = [Reply(k, 1, one, 1) for k, one in enumerate(states)]
-    merged = aggregate(BASE, got, read_rule({"name": "multi-krum", "byzantine": 1, "keep": 1}))
+    merged = aggregate(
+        BASE, got, read_aggregation({"name": "multi-krum", "byzantine": 1, "keep": 1})
+    )
     assert same(merged, near[1])
     with pytest.raises(MergeError, match="at least 5 models; there are 4"):
         krum_members(BASE, states[:4], MultiKrum(byzantine=1))

@@ -5,16 +5,21 @@ import ipaddress
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import stockpot as sp
+from stockpot.checkpoints.read import read_checkpoint
 from stockpot.federated import federate, local
 from stockpot.federated.setting import Setting
 from stockpot.recipes.federated import Federation, parse_federation
 
 pytestmark = pytest.mark.full
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "network": {"name": "mlp", "width": 16},
     "data": "digits",
     "split": {"test": 0.5},
@@ -66,6 +71,98 @@ def test_the_simulation_gives_the_bytes_of_the_driver(federation: Federation, tm
     assert only_file(tmp_path / "here").read_bytes() == only_file(tmp_path / "there").read_bytes()
     again = federate(federation, tmp_path / "there", simulation)  # starts nothing: all is there
     assert again == here
+
+
+def changed(network: Any = None, **federated: Any) -> Federation:
+    network = network or SMALL["network"]
+    inner = {**SMALL["federated"], **federated}
+    return parse_federation({**SMALL, "network": network, "federated": inner})
+
+
+@pytest.mark.usefixtures("federation")
+def test_a_strategy_of_flower_s_gives_the_bytes_of_the_driver(tmp_path: Path):
+    from stockpot.federated.flower import simulation
+
+    run = {"aggregation": {"name": "flower:FedAvgM", "server_momentum": 0.5}}
+    for name, engine in (("here", local), ("there", simulation)):
+        federate(changed(runs=[run]), tmp_path / name, engine)
+    assert only_file(tmp_path / "here").read_bytes() == only_file(tmp_path / "there").read_bytes()
+
+
+@pytest.mark.usefixtures("federation")
+def test_clients_of_fedbn_forget_and_begin_again_to_the_same_model(tmp_path: Path):
+    from stockpot.federated.flower import simulation
+
+    for rounds in (1, 2):
+        wanted = changed(network={"name": "cnn", "width": 4}, runs=["fedbn"], rounds=rounds)
+        federate(wanted, tmp_path / "there", simulation)
+    federate(wanted, tmp_path / "here", local)
+    here, there = (
+        {n: e.load() for n, e in read_checkpoint(only_file(tmp_path / name)).entries.items()}
+        for name in ("here", "there")
+    )
+    assert not any(name.startswith("client-") for name in there)
+    assert all(torch.equal(here[name], one) for name, one in there.items())
+
+
+APP = """\
+import numpy as np
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from stockpot.federated.flower.strategy import MethodStrategy
+from stockpot.methods import Ties
+
+client_app, server_app = ClientApp(), ServerApp()
+
+
+@client_app.train()
+def train(message, context):
+    number = context.node_config["partition-id"]
+    w = message.content["arrays"]["w"].numpy() + np.float32([1, -1, 3]) * (number + 1)
+    facts = MetricRecord({"num-examples": 1 + 2 * number, "loss": 1.0 + number})
+    content = RecordDict({"arrays": ArrayRecord({"w": Array(w)}), "metrics": facts})
+    return Message(content=content, reply_to=message)
+
+
+@client_app.evaluate()
+def evaluate(message, context):
+    found = {"num-examples": 1, "sum": float(message.content["arrays"]["w"].numpy().sum())}
+    return Message(content=RecordDict({"metrics": MetricRecord(found)}), reply_to=message)
+
+
+@server_app.main()
+def main(grid, context):
+    strategy = MethodStrategy(Ties(density=0.67, scale=0.5))
+    begin = ArrayRecord({"w": Array(np.zeros(3, np.float32))})
+    result = strategy.start(grid=grid, initial_arrays=begin, num_rounds=2)
+    losses = [one["loss"] for one in result.train_metrics_clientapp.values()]
+    sums = [one["sum"] for one in result.evaluate_metrics_clientapp.values()]
+    np.savez(context.run_config["file"], w=result.arrays["w"].numpy(), losses=losses, sums=sums)
+"""
+
+
+@pytest.mark.usefixtures("federation")
+def test_a_method_serves_anybody_s_app_as_a_strategy(tmp_path: Path):
+    from stockpot.federated.flower.app_folder import write_app
+    from stockpot.federated.flower.simulation import run_simulated
+    from stockpot.methods import Ties
+
+    setting = Setting(federation=parse_federation(SMALL), run=0, alpha=0.5, seed=0)
+    app = write_app(tmp_path / "app", setting, tmp_path / "found.npz")
+    (app / "stockpot_app.py").write_text(APP, encoding="utf8")
+    run_simulated(app, tmp_path, clients=2)
+    w, sums, up = torch.zeros(3), [], torch.tensor([1.0, -1.0, 3.0])
+    for _ in range(2):
+        models = [{"w": w + up * number} for number in (1, 2)]
+        method = Ties(density=0.67, scale=0.5)
+        w = sp.merge(models, method, base={"w": w}, weights=[0.25, 0.75])["w"]
+        sums.append(float(w.sum()))
+    found = np.load(tmp_path / "found.npz")
+    assert np.array_equal(found["w"], w.numpy())
+    assert found["losses"].tolist() == [1.75, 1.75]
+    assert found["sums"].tolist() == sums
 
 
 def certificate(folder: Path) -> tuple[Path, Path, Path]:

@@ -47,6 +47,11 @@ def test_it_is_read_back_from_its_plain_values():
     assert parse_federation(domains.resolved()) == domains
     assert domains.alphas == (None,)
     assert parsed(participation=0.01).federated.drawn == 1
+    adam = {"aggregation": {"name": "flower:FedAdam", "eta": 0.01}}
+    flower = parsed(runs=["fedavg", adam, {"aggregation": {"name": "flower:Krum"}}])
+    assert flower.federated.names == ("fedavg", "fedavg flower:FedAdam", "fedavg flower:Krum")
+    assert [one.remembers for one in flower.federated.runs] == [False, True, False]
+    assert parse_federation(flower.resolved()) == flower
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,19 @@ def test_it_is_read_back_from_its_plain_values():
         ({"runs": [{"aggregation": {"name": "multi-krum", "keeps": 1}}]}, "keeps"),
         ({"runs": [{"aggregation": "slerp"}]}, "10 clients are drawn each round, and it merges 2"),
         ({"clients": 4, "runs": [{"aggregation": "multi-krum"}]}, "at least 5 models; there are 4"),
+        ({"runs": [{"aggregation": "flower:FedAvgg"}]}, "'flower:FedAvgg': did you mean 'FedAvg'"),
+        (
+            {"runs": [{"aggregation": {"name": "flower:FedAdam", "beta": 1}}]},
+            "flower:FedAdam has no field 'beta': its fields are eta, eta_l, tau, beta_1, beta_2",
+        ),
+        (
+            {"runs": [{"aggregation": {"name": "flower:Krum", "num_malicious_nodes": 0.5}}]},
+            "num_malicious_nodes must be a whole number of 0 or more",
+        ),
+        (
+            {"runs": [{"aggregation": {"name": "flower:Bulyan", "num_malicious_nodes": 2}}]},
+            "flower:Bulyan needs 11 replies or more; there are 10",
+        ),
         ({"local": {"scope": {}}}, "scope: has no meaning for clients"),
         ({"local": {"lr": 0}}, "federated.local.lr must be"),
     ],

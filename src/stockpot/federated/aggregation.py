@@ -14,7 +14,8 @@ from ..core import SEGMENT, Sums
 from ..errors import MergeError
 from ..methods import Average
 from ..ops.gram import gram
-from ..recipes.krum import MultiKrum, Rule
+from ..recipes.aggregating import Rule
+from ..recipes.krum import MultiKrum
 from .lora import UP, applied, stacked
 from .messages import Reply, State
 
@@ -50,11 +51,9 @@ def aggregate(
         raise MergeError("there is no reply to merge.")
     total = sum(reply.examples for reply in replies)
     shares = [reply.examples / total for reply in replies]
-    states = [reply.state for reply in replies]
-    if any(name.endswith(UP) for name in states[0]):
-        if isinstance(rule, Average):
-            return applied(base, stacked(states, shares))
-        states = [applied(base, one) for one in states]
+    if isinstance(rule, Average) and any(name.endswith(UP) for name in replies[0].state):
+        return applied(base, stacked([reply.state for reply in replies], shares))
+    states = networks(base, replies)
     names = list(states[0])
     start = {name: base[name] for name in names}
     if isinstance(rule, MultiKrum):
@@ -71,6 +70,13 @@ def aggregate(
             allow_non_finite=True,  # replies were looked at when they came
         )
     return {**base, **merged}
+
+
+def networks(base: State, replies: Sequence[Reply]) -> list[State]:
+    """What each reply makes of the network: its tensors, or the base with its factors applied."""
+    if any(name.endswith(UP) for name in replies[0].state):
+        return [applied(base, reply.state) for reply in replies]
+    return [reply.state for reply in replies]
 
 
 def krum_members(base: State, states: Sequence[State], rule: MultiKrum) -> tuple[int, ...]:

@@ -65,15 +65,16 @@ def federate(
 def local(setting: Setting, path: Path, told: Told) -> None:
     """The engine that runs clients one after the other in this process."""
     server, made = setting.server(), setting.made()
-    own = resume(server, path, made)
+    rounds = setting.federation.federated.rounds
+    own = resume(server, path, made, rounds)
     told(server.done)
 
     def after(server: Server, own: Mapping[int, Mapping[str, Tensor]]) -> None:
         save(server, own, path, made)
         told(server.done)
 
-    if server.done < setting.federation.federated.rounds:
-        drive(server, setting.clients(), setting.federation.federated.rounds, own, after)
+    if server.done < rounds:
+        drive(server, setting.clients(), rounds, own, after)
 
 
 def _settings(federation: Federation) -> Iterator[Setting]:

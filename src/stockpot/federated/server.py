@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..networks import save_state
 from ..recipes.federated import FederatedRun
+from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
 from ..training.differences import first_differences
 from ..training.phases import derived
@@ -24,6 +25,9 @@ from .lora import factor_shapes
 from .messages import Dropped, Order, Reply, Score
 from .replies import sorted_out
 from .rounds import Round, round_from
+
+if TYPE_CHECKING:
+    from .flower.baselines import Baseline
 
 METADATA = "stockpot.federated"
 _OWN = "client-"
@@ -42,6 +46,7 @@ class Server:
         scopes: what clients are to be pulled to: fused from the last replies that counted, at first
             of the initial model.
         rounds: what is known of each, the start first.
+        baseline: Flower's strategy, where that aggregates.
     """
 
     run: FederatedRun
@@ -51,6 +56,7 @@ class Server:
     state: dict[str, Tensor]
     scopes: Mapping[str, Scope]
     rounds: list[Round] = field(default_factory=list[Round])
+    baseline: "Baseline | None" = None
 
     @property
     def done(self) -> int:
@@ -86,8 +92,7 @@ class Server:
         note = "" if good else "no reply counts: the global model stays"
         if good:
             try:
-                seed = derived(self.seed, "merge", order.round)
-                self.state = aggregate(self.state, good, self.run.aggregation, seed=seed)
+                self.state = self._merged(good, order.round)
             except StockpotError as error:  # fewer replies than the rule can do with
                 note = f"the global model stays: {error}"
         if good and not note and good[0].scopes:
@@ -108,6 +113,12 @@ class Server:
             )
         )
 
+    def _merged(self, replies: list[Reply], round_: int) -> dict[str, Tensor]:
+        if self.baseline is not None:
+            return self.baseline.merged(self.state, replies, round_)
+        seed = derived(self.seed, "merge", round_)
+        return aggregate(self.state, replies, self.run.aggregation, seed=seed)
+
     def note_scores(self, scores: Iterable[Score]) -> None:
         """How the clients were judged after the round that was closed last."""
         ordered = tuple(sorted(scores, key=lambda one: one.client))
@@ -126,11 +137,19 @@ def begin(run: FederatedRun, network: nn.Module, *, seed: int, clients: int, dra
 
     Raises:
         StockpotError: the algorithm does not fit the network.
+        ExtraError: it aggregates by a strategy of Flower's, which is not installed.
     """
     kept = private(run, network)
     state = {n: one.detach().clone() for n, one in network.state_dict().items() if n not in kept}
     scopes = scope_of(network, WEIGHTS)
-    return Server(run, seed, clients, drawn, state, scopes, [Round(number=0, scopes=dict(scopes))])
+    server = Server(
+        run, seed, clients, drawn, state, scopes, [Round(number=0, scopes=dict(scopes))]
+    )
+    if isinstance(run.aggregation, FlowerStrategy):
+        from .flower.baselines import Baseline  # needs Flower
+
+        server.baseline = Baseline(run.aggregation)
+    return server
 
 
 def save(server: Server, own: Mapping[int, Mapping[str, Tensor]], path: Path, made: Any) -> None:
@@ -151,8 +170,11 @@ def save(server: Server, own: Mapping[int, Mapping[str, Tensor]], path: Path, ma
     save_state(tensors, path, {METADATA: json.dumps(told)})
 
 
-def resume(server: Server, path: Path, made: Any) -> dict[int, dict[str, Tensor]]:
+def resume(server: Server, path: Path, made: Any, rounds: int) -> dict[int, dict[str, Tensor]]:
     """Go on from what `save` kept; without a file the server stays as it is.
+
+    So it does where its strategy remembers earlier rounds and fewer than `rounds` are behind: the
+    file does not hold what it remembers.
 
     Returns:
         What clients keep to themselves.
@@ -170,6 +192,8 @@ def resume(server: Server, path: Path, made: Any) -> dict[int, dict[str, Tensor]
             f"{path} is of another run: {first_differences(before, plain)}. Use another --out, or "
             "delete it."
         )
+    if server.run.remembers and len(told["rounds"]) <= rounds:
+        return {}
     own = dict[int, dict[str, Tensor]]()
     for name, entry in checkpoint.entries.items():
         whose, slash, rest = name.partition("/")

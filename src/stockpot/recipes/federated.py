@@ -9,11 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import PlainValidator, model_validator
 
+from ..core import Method
 from ..methods import Average
 from .additions import Additions
+from .aggregating import Aggregation, AggregationValue, plain_aggregation
 from .cells import SpecValue
 from .experiment import Experiment, SplitSpec
-from .krum import MultiKrum, Rule, RuleValue, plain_rule
+from .flower import FlowerStrategy
 from .schooling import Schooling
 from .section import Below1, Count, NotNegative, Portion, Positive, Section, Seed, Text
 from .yaml import read_yaml
@@ -69,7 +71,8 @@ class FederatedRun(Section):
         proximal: weight of the proximal term.
         scope: weight of the scope penalty.
         variance: how a fused scope's standard deviation comes about.
-        aggregation: a merge method, or multi-krum; the base is the global model.
+        aggregation: a merge method, multi-krum, or a strategy of Flower's as it is, such as
+            `flower:FedAdam`; the base is the global model.
         lora: clients send low-rank factors in place of networks.
     """
 
@@ -80,7 +83,7 @@ class FederatedRun(Section):
     proximal: NotNegative | None = None
     scope: NotNegative | None = None
     variance: Literal["mean", "mixture", "averaged"] = "mean"
-    aggregation: RuleValue = Average()
+    aggregation: AggregationValue = Average()
     lora: LoraSpec | None = None
 
     @model_validator(mode="after")
@@ -107,10 +110,15 @@ class FederatedRun(Section):
             return 0.0
         return 0.1 if self.scope is None else self.scope
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the server keeps something between rounds beside the global model."""
+        return isinstance(self.aggregation, FlowerStrategy) and self.aggregation.remembers
+
     def plain(self) -> dict[str, Any]:
         """In plain values, read back by the same section."""
         plain = self.model_dump(exclude={"aggregation"}, exclude_none=True)
-        return plain | {"aggregation": plain_rule(self.aggregation)}
+        return plain | {"aggregation": plain_aggregation(self.aggregation)}
 
 
 def _read_alphas(value: object) -> tuple[float, ...]:
@@ -161,9 +169,9 @@ class Federated(Section):
             self._refuse_misfit(index, run.aggregation)
         return self
 
-    def _refuse_misfit(self, index: int, rule: Rule) -> None:
+    def _refuse_misfit(self, index: int, rule: Aggregation) -> None:
         count, words = self.drawn, rule.misfit(self.drawn)
-        if not isinstance(rule, MultiKrum):
+        if isinstance(rule, Method):
             least, most = rule.needs.models
             if count < least or (most is not None and count > most):
                 words = f"it merges {least if least == most else f'{least} or more'} models."
@@ -182,7 +190,7 @@ class Federated(Section):
         """Of the runs, in order."""
         found: list[str] = []
         for run in self.runs:
-            rule = plain_rule(run.aggregation)["name"]
+            rule = plain_aggregation(run.aggregation)["name"]
             words = [run.client, *([str(rule)] if rule != "average" else [])]
             words += [f"lora-{run.lora.rank}"] if run.lora else []
             found.append(run.name or " ".join(words))

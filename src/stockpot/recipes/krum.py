@@ -1,16 +1,11 @@
-"""Multi-Krum as a file writes it: a name and its fields, beside the merge methods."""
+"""Multi-Krum, a rule for whole models: which of them are averaged."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, cast
+from dataclasses import dataclass
+from typing import Annotated
 
 from annotated_types import Ge
-from pydantic import PlainValidator
 
-from ..core import Method
-from ..errors import FieldError
-from ..fields import check_fields, find_field
-from ..methods.catalogue import plain_method, read_method
+from ..fields import check_fields
 
 MULTI_KRUM = "multi-krum"
 """What it is called in files and tables."""
@@ -46,48 +41,3 @@ class MultiKrum:
         if self.keep > count:
             return f"multi-krum keeps {self.keep} of {count} models."
         return None
-
-
-Rule = Method | MultiKrum
-"""What turns several models into one."""
-
-
-def read_rule(value: object) -> Rule:
-    """A merge method as `read_method` takes it, or multi-krum alike.
-
-    Raises:
-        FieldError: an unknown name or field, or a value out of its bounds.
-
-    Example:
-        >>> read_rule({"name": "multi-krum", "byzantine": 2})
-        MultiKrum(byzantine=2, keep=0)
-    """
-    if isinstance(value, MultiKrum):
-        return value
-    entries = dict[object, object]()
-    if isinstance(value, Mapping):
-        entries.update(cast(Mapping[object, object], value))
-    if MULTI_KRUM not in (value, entries.get("name")):
-        return read_method(cast(object, value))
-    given = {str(key): one for key, one in entries.items() if key != "name"}
-    for name in given:
-        find_field(MultiKrum, name)
-    return MultiKrum(**cast(dict[str, Any], given))
-
-
-def plain_rule(rule: Rule) -> dict[str, object]:
-    """The rule as a file has it; `read_rule` reads it back."""
-    if isinstance(rule, MultiKrum):
-        return {"name": MULTI_KRUM, **asdict(rule)}
-    return plain_method(rule)
-
-
-def _located(value: object) -> Rule:
-    try:
-        return read_rule(value)
-    except FieldError as error:
-        raise ValueError(str(error)) from None
-
-
-RuleValue = Annotated[Any, PlainValidator(_located)]
-"""A Rule where it stands in a file."""

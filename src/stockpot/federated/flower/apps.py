@@ -18,6 +18,7 @@ from ..messages import Dropped, Order, Reply, Score
 from ..server import Server, resume, save
 from ..setting import Setting, setting_from
 from .records import (
+    FACTS,
     arrays_of,
     order_from,
     order_record,
@@ -80,7 +81,7 @@ def main(grid: Any, context: Any) -> None:
     path, made = Path(str(context.run_config["file"])), setting.made()
     wanted, server = setting.federation.federated, setting.server()
     if setting.algorithm.client != "fedbn":  # whose clients have forgotten what they kept
-        resume(server, path, made)
+        resume(server, path, made, wanted.rounds)
     room = _Room(grid, setting)
     scores = room.introduce(server)
     if not server.done:
@@ -134,10 +135,14 @@ class _Room:
     def learn(self, server: Server) -> tuple[list[Reply], list[Dropped]]:
         """Replies of the next round's clients, and those from which none came."""
         replies, failed = list[Reply](), list[Dropped]()
-        asked = server.chosen()
+        asked, order = server.chosen(), server.order()
         clients = {self._nodes[one]: one for one in asked}
-        for message in self._ask(list(clients), server.order(), "train"):
-            client = clients.pop(message.metadata.src_node_id)
+        for message in self._ask(list(clients), order, "train"):
+            client = clients.get(message.metadata.src_node_id)
+            if client is None or _is_late(message, order):
+                _log.warning("node %d answers too late", message.metadata.src_node_id)
+                continue
+            del clients[message.metadata.src_node_id]
             if message.has_error():
                 failed.append(Dropped(client, f"it failed: {_reason(message)}"))
                 continue
@@ -169,6 +174,14 @@ class _Room:
             _app.Message(content=content, message_type=kind, dst_node_id=node) for node in nodes
         ]
         return self._grid.send_and_receive(messages, timeout=self._timeout)
+
+
+def _is_late(message: Any, order: Order) -> bool:
+    """Whether it answers an earlier round."""
+    if message.has_error():
+        return False
+    facts = message.content.metric_records.get(FACTS, {})
+    return int(facts.get("round", order.round)) < order.round
 
 
 def _reason(message: Any) -> str:

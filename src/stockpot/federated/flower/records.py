@@ -105,6 +105,12 @@ def arrays_of(state: State) -> Any:
     return app.ArrayRecord({name: _array(app, name, one) for name, one in state.items()})
 
 
+def moved_arrays(state: dict[str, Tensor]) -> Any:
+    """`arrays_of` a state that is empty then: each tensor is let go as soon as it is copied."""
+    app = optional("flwr.app", "federated")
+    return app.ArrayRecord({name: _array(app, name, state.pop(name)) for name in list(state)})
+
+
 def _array(app: Any, name: str, tensor: Tensor) -> Any:
     """In NumPy's format, made with one copy."""
     try:

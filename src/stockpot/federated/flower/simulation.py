@@ -29,19 +29,33 @@ def simulation(setting: Setting, path: Path, told: Told) -> None:
         told(wanted.rounds)
         return
     with tempfile.TemporaryDirectory(prefix="stockpot-flower-") as folder:
-        home, app = Path(folder), write_app(Path(folder) / "app", setting, path)
-        port = free_port()
-        command = (
-            tool("flower-superlink"),
-            *("--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)),
-            "--disable-runtime-dependency-installation",
-        )
-        with started(command, home, home / "superlink.log"):
-            wait_for(port, home / "superlink.log")
-            write_connection(home, port)
-            size = f"num-supernodes={wanted.clients} client-resources-num-cpus=1"
-            run_app(app, home, ("--federation-config", size))
+        app = write_app(Path(folder) / "app", setting, path)
+        run_simulated(app, Path(folder), clients=wanted.clients)
     done = len(rounds_in(path)) - 1 if path.exists() else 0
     told(done)
     if done < wanted.rounds:
         raise StockpotError(f"Flower ended after {done} of {wanted.rounds} rounds.")
+
+
+def run_simulated(app: Path, home: Path, *, clients: int) -> None:
+    """Run an app in the simulation engine, with a SuperLink that is gone at the end.
+
+    Args:
+        app: folder of the app.
+        home: where Flower keeps what it needs in the meantime.
+        clients: how many nodes there are.
+
+    Raises:
+        StockpotError: Flower fails; the end of its log is in the text.
+    """
+    port = free_port()
+    command = (
+        tool("flower-superlink"),
+        *("--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)),
+        "--disable-runtime-dependency-installation",
+    )
+    with started(command, home, home / "superlink.log"):
+        wait_for(port, home / "superlink.log")
+        write_connection(home, port)
+        size = f"num-supernodes={clients} client-resources-num-cpus=1"
+        run_app(app, home, ("--federation-config", size))
