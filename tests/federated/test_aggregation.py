@@ -185,6 +185,37 @@ def test_factors_are_merged_on_the_product():
     torch.testing.assert_close(middle, BASE["a.weight"] + torch.stack(products).median(0).values)
 
 
+@pytest.mark.parametrize("rule", [Average(), Median(), Ties(density=0.5)], ids=repr)
+@pytest.mark.parametrize("rank", [1, 2, 3, 9])
+def test_a_refactored_merge_is_the_best_of_its_rank(rule, rank):
+    """The dense merged change's truncated SVD, in float64 by NumPy."""
+    wide = {"a.weight": torch.zeros(40, 3, 3, 3)}
+    drawn = torch.Generator().manual_seed(4)
+
+    def sent(number):
+        sizes = {"a.weight.lora_B": (40, 3), "a.weight.lora_A": (3, 27)}
+        found = {n: torch.randn(size, generator=drawn) for n, size in sizes.items()}
+        return Reply(number, 1, found, 10 + 20 * number)
+
+    got = [sent(number) for number in range(3)]
+    dense = aggregate(wide, got, rule)["a.weight"].reshape(40, 27).double().numpy()
+    left, values, right = np.linalg.svd(dense, full_matrices=False)
+    best = (left[:, :rank] * values[:rank]) @ right[:rank]
+    merged = aggregate(wide, got, rule, rank=rank)["a.weight"]
+    assert (merged.shape, merged.dtype) == ((40, 3, 3, 3), torch.float32)
+    found = merged.reshape(40, 27).double().numpy()
+    assert np.linalg.norm(found - best) < 2e-5 * np.linalg.norm(best)
+    assert np.linalg.matrix_rank(found, tol=1e-4 * values[0]) == min(rank, 27)
+    if isinstance(rule, Average) and rank == 9:  # of rank 9 as it comes: nothing is cut
+        assert np.linalg.norm(found - dense) < 2e-5 * np.linalg.norm(dense)
+
+
+def test_clients_that_send_no_change_are_refactored_to_none():
+    nothing = {n: one * 0 for n, one in factors(0).items()}
+    found = aggregate(BASE, [Reply(0, 1, nothing, 1)], Average(), rank=2)
+    assert torch.equal(found["a.weight"], BASE["a.weight"])
+
+
 def test_an_adapted_network_begins_as_it_was_and_changes_by_its_factors():
     network = build("cnn", num_classes=3, in_channels=1, image_size=8, width=4)
     before = {name: one.clone() for name, one in network.state_dict().items()}

@@ -227,6 +227,23 @@ def test_lora_clients_send_factors_alone(small: Small, tmp_path: Path):
     assert still == [name for name in start if start[name].ndim == 1]
 
 
+def test_a_refactored_round_changes_the_model_by_the_clients_rank(small: Small, tmp_path: Path):
+    runs = [{"lora": {"rank": 2}}, {"lora": {"rank": 2, "merge": "refactored"}}]
+    federation = small(runs=runs, rounds=1, alpha=10)
+    assert federation.federated.names == ("fedavg lora-2", "fedavg lora-2 refactored")
+    federate(federation, tmp_path, local)
+    start = setting(federation).server().state
+    ranks = [
+        {
+            int(torch.linalg.matrix_rank(entry.load() - start[name], rtol=1e-4))
+            for name, entry in read_checkpoint(path).entries.items()
+            if entry.load().ndim == 2
+        }
+        for path in sorted(tmp_path.rglob("*.safetensors"))
+    ]
+    assert ranks == [{8}, {2}]
+
+
 def test_a_setting_travels_as_text(small: Small):
     wanted = small(
         runs=["wsa", {"client": "fedavg", "aggregation": {"name": "ties", "density": 0.4}}]

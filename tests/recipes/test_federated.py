@@ -69,6 +69,7 @@ def test_it_is_read_back_from_its_plain_values():
         ({"runs": [{"client": "fedavg", "proximal": 1.0}]}, "proximal: is of fedprox"),
         ({"runs": [{"client": "fedprox", "scope": 1.0}]}, "scope: is of wsa"),
         ({"runs": [{"client": "wsa", "lora": {}}]}, "lora: goes with client: fedavg"),
+        ({"runs": [{"lora": {}, "aggregation": "flower:FedAvg"}]}, "would merge factors apart"),
         ({"runs": [{"aggregation": "tise"}]}, r"there is no method 'tise'.*did you mean 'ties'"),
         ({"runs": [{"aggregation": {"name": "multi-krum", "keeps": 1}}]}, "keeps"),
         ({"runs": [{"aggregation": "slerp"}]}, "10 clients are drawn each round, and it merges 2"),

@@ -4,6 +4,7 @@ Shapes: K models, S elements of a block.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,12 +17,12 @@ from ..methods import Average
 from ..ops.gram import gram
 from ..recipes.aggregating import Rule
 from ..recipes.krum import MultiKrum
-from .lora import UP, applied, stacked
+from .lora import UP, applied, products, refactored, stacked
 from .messages import Reply, State
 
 
 def aggregate(
-    base: State, replies: Sequence[Reply], rule: Rule, *, seed: int = 0
+    base: State, replies: Sequence[Reply], rule: Rule, *, seed: int = 0, rank: int = 0
 ) -> dict[str, Tensor]:
     """The next global model.
 
@@ -34,6 +35,7 @@ def aggregate(
         replies: at least one, all of the same tensors, finite; in the order of their clients.
         rule: a merge method, or multi-krum, which averages the models it has chosen unweighted.
         seed: of methods that draw at random.
+        rank: of the merged change, where replies hold factors; 0 for as it comes.
 
     Returns:
         New tensors where something was merged.
@@ -49,11 +51,34 @@ def aggregate(
     """
     if not replies:
         raise MergeError("there is no reply to merge.")
+    if any(name.endswith(UP) for name in replies[0].state):
+        return _of_factors(base, replies, rule, seed, rank)
+    return _merged(base, replies, rule, seed)
+
+
+def _of_factors(
+    base: State, replies: Sequence[Reply], rule: Rule, seed: int, rank: int
+) -> dict[str, Tensor]:
+    """Products are merged; the average by stacked factors, exactly."""
+    if isinstance(rule, Average):
+        factors = stacked([reply.state for reply in replies], shares_of(replies))
+        return applied(base, refactored(products(factors), rank) if rank else factors)
+    whole = [replace(reply, state=applied(base, reply.state)) for reply in replies]
+    merged = _merged(base, whole, rule, seed)
+    if not rank:
+        return merged
+    weights = products(replies[0].state)
+    return applied(base, refactored({one: merged[one] - base[one] for one in weights}, rank))
+
+
+def shares_of(replies: Sequence[Reply]) -> list[float]:
+    """Each client's share of all examples."""
     total = sum(reply.examples for reply in replies)
-    shares = [reply.examples / total for reply in replies]
-    if isinstance(rule, Average) and any(name.endswith(UP) for name in replies[0].state):
-        return applied(base, stacked([reply.state for reply in replies], shares))
-    states = networks(base, replies)
+    return [reply.examples / total for reply in replies]
+
+
+def _merged(base: State, replies: Sequence[Reply], rule: Rule, seed: int) -> dict[str, Tensor]:
+    states = [reply.state for reply in replies]
     names = list(states[0])
     start = {name: base[name] for name in names}
     if isinstance(rule, MultiKrum):
@@ -64,19 +89,12 @@ def aggregate(
             states,
             rule,
             base=start if rule.needs.base else None,
-            weights=None if rule.needs.weights == "unused" else shares,
+            weights=None if rule.needs.weights == "unused" else shares_of(replies),
             seed=seed,
             workers=1,
             allow_non_finite=True,  # replies were looked at when they came
         )
     return {**base, **merged}
-
-
-def networks(base: State, replies: Sequence[Reply]) -> list[State]:
-    """What each reply makes of the network: its tensors, or the base with its factors applied."""
-    if any(name.endswith(UP) for name in replies[0].state):
-        return [applied(base, reply.state) for reply in replies]
-    return [reply.state for reply in replies]
 
 
 def krum_members(base: State, states: Sequence[State], rule: MultiKrum) -> tuple[int, ...]:

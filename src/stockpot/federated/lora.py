@@ -1,7 +1,8 @@
 """Low-rank factors of what a client changes, and their merge on the product.
 
 A client sends B_k and A_k of W + B_k A_k. Averaging B and A apart merges another matrix, because
-(Σ p_k B_k)(Σ p_k A_k) ≠ Σ p_k B_k A_k; stacked factors give the right one exactly.
+(Σ p_k B_k)(Σ p_k A_k) ≠ Σ p_k B_k A_k; stacked factors give the right one exactly, of all clients'
+rank together. It can be cut to its best approximation of one client's rank.
 
 Source: Hu et al., LoRA, arXiv 2106.09685; Wang et al., FLoRA, arXiv 2409.05976.
 
@@ -18,6 +19,7 @@ from torch.nn.utils import parametrize
 
 from ..networks.network import parts
 from ..networks.reproducible import seeded
+from ..ops.spectral import Ranks, top_k
 from ..training import WEIGHTS
 from .messages import State
 
@@ -100,12 +102,38 @@ def stacked(states: Sequence[State], shares: Sequence[float]) -> dict[str, Tenso
     }
 
 
+def best_factors(change_MN: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """B [M, R] and A [R, N] whose product is the matrix's best approximation of rank R at most.
+
+        B = U √s,  A = √s Vᵀ   of the truncated singular value decomposition U s Vᵀ
+
+    Example:
+        >>> up_MR, down_RN = best_factors(torch.diag(torch.tensor([3.0, 2.0, 1.0])), 2)
+        >>> (up_MR @ down_RN).diagonal().round(decimals=5)
+        tensor([3., 2., 0.])
+    """
+    found = top_k(change_MN, Ranks(count=rank))
+    root_R, dtype = found.values.sqrt(), change_MN.dtype
+    return (found.left * root_R).to(dtype), (root_R[:, None] * found.right).to(dtype)
+
+
+def refactored(changes: State, rank: int) -> dict[str, Tensor]:
+    """Factors of the given rank at most for each weight's change, which is read as a matrix."""
+    found: dict[str, Tensor] = {}
+    for weight, change in changes.items():
+        up_MR, down_RN = best_factors(change.reshape(matrix_of(tuple(change.shape))), rank)
+        found |= {f"{weight}.{UP}": up_MR, f"{weight}.{DOWN}": down_RN}
+    return found
+
+
+def products(factors: State) -> dict[str, Tensor]:
+    """B A of each pair of factors, under the name of its weight."""
+    weights = [name.removesuffix(f".{UP}") for name in factors if name.endswith(UP)]
+    return {one: factors[f"{one}.{UP}"] @ factors[f"{one}.{DOWN}"] for one in weights}
+
+
 def applied(base: State, factors: State) -> dict[str, Tensor]:
     """The base with each product added to its weight; new tensors only where there are factors."""
-    found = dict(base)
-    for name in factors:
-        if name.endswith(UP):
-            weight = name.removesuffix(f".{UP}")
-            product_MN = factors[name] @ factors[f"{weight}.{DOWN}"]
-            found[weight] = base[weight] + product_MN.reshape(base[weight].shape)
-    return found
+    changes = products(factors)
+    moved = {name: base[name] + one.reshape(base[name].shape) for name, one in changes.items()}
+    return {**base, **moved}

@@ -117,7 +117,8 @@ class Server:
         if self.baseline is not None:
             return self.baseline.merged(self.state, replies, round_)
         seed = derived(self.seed, "merge", round_)
-        return aggregate(self.state, replies, self.run.aggregation, seed=seed)
+        rule, rank = self.run.aggregation, self.run.merged_rank
+        return aggregate(self.state, replies, rule, seed=seed, rank=rank)
 
     def note_scores(self, scores: Iterable[Score]) -> None:
         """How the clients were judged after the round that was closed last."""

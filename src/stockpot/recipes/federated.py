@@ -55,9 +55,12 @@ class LoraSpec(Section):
 
     Attributes:
         rank: r.
+        merge: `stacked`: the merged change has whatever rank comes out; `refactored`: it is cut to
+            its best approximation of rank r.
     """
 
     rank: Count = 4
+    merge: Literal["stacked", "refactored"] = "stacked"
 
 
 class FederatedRun(Section):
@@ -94,6 +97,11 @@ class FederatedRun(Section):
             raise ValueError("scope: is of wsa and wsa-fedprox; leave it out.")
         if self.lora and self.client != "fedavg":
             raise ValueError("lora: goes with client: fedavg.")
+        if self.lora and isinstance(self.aggregation, FlowerStrategy):
+            raise ValueError(
+                "lora: strategies of Flower's would merge factors apart, which is another matrix: "
+                "choose a merge method."
+            )
         return self
 
     @property
@@ -109,6 +117,11 @@ class FederatedRun(Section):
         if "wsa" not in self.client:
             return 0.0
         return 0.1 if self.scope is None else self.scope
+
+    @property
+    def merged_rank(self) -> int:
+        """Rank to which clients' merged change is cut; 0 for as it comes."""
+        return self.lora.rank if self.lora and self.lora.merge == "refactored" else 0
 
     @property
     def remembers(self) -> bool:
@@ -193,6 +206,7 @@ class Federated(Section):
             rule = plain_aggregation(run.aggregation)["name"]
             words = [run.client, *([str(rule)] if rule != "average" else [])]
             words += [f"lora-{run.lora.rank}"] if run.lora else []
+            words += ["refactored"] if run.merged_rank else []
             found.append(run.name or " ".join(words))
         return tuple(found)
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from ...errors import MergeError
 from ...extras import optional
 from ...recipes.flower import PREFIX, FlowerStrategy
-from ..aggregation import networks
 from ..messages import Reply, State
 from .records import ARRAYS, FACTS, arrays_of, state_of
 
@@ -61,7 +60,7 @@ class Baseline:
         Raises:
             MergeError: the strategy cannot aggregate the replies.
         """
-        states = networks(base, replies)
+        states = [reply.state for reply in replies]
         start = {name: base[name] for name in states[0]}
         answers = [self._answer(one, of) for one, of in zip(states, replies, strict=True)]
         try:
