@@ -55,9 +55,35 @@ class Case:
     models: list[State]
     base: State | None = None
     weights: list[float] | None = None
+    statistics: list[State] | None = None
+
+    @property
+    def of_data(self) -> list[State]:
+        """Statistics of each model's data, where the method needs them: given, or the same for
+        every case of such tensors."""
+        if self.statistics is not None or not self.method.needs.statistics:
+            return self.statistics or []
+        return [
+            {name: importance(tensor, seed=k) for name, tensor in model.items()}
+            for k, model in enumerate(self.models)
+        ]
 
     def merge(self, **options: Any) -> State:
-        return sp.merge(self.models, self.method, base=self.base, weights=self.weights, **options)
+        return sp.merge(
+            self.models,
+            self.method,
+            base=self.base,
+            weights=self.weights,
+            statistics=self.of_data,
+            **options,
+        )
+
+
+def importance(tensor: Tensor, seed: int) -> Tensor:
+    """Float32 statistics of a tensor over many orders of magnitude, some of them 0."""
+    rng = np.random.default_rng((seed, tensor.numel()))
+    drawn = rng.lognormal(-6, 3, tuple(tensor.shape)) * (rng.random(tuple(tensor.shape)) < 0.8)
+    return torch.from_numpy(np.asarray(drawn, np.float32))
 
 
 def number_of(spec: FieldSpec) -> st.SearchStrategy[Any]:

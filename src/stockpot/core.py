@@ -84,6 +84,7 @@ class Needs:
     """What the engine must supply; every field is a law that the contract tests check."""
 
     base: bool = False
+    statistics: Literal["fisher"] | None = None  # of each model on its data, shaped as its tensors
     reach: Reach = Reach.ELEMENT
     sample: bool = False  # the first survey sees a sample of the elements, to set a bracket
     whole: bool = False  # cannot work in blocks (SVD): gets whole tensors in their own shape
@@ -121,6 +122,7 @@ class Stack:
             `stacked()` holds K.
         weights: one raw number per model; their sum is 1 where `needs.weights` is "mean".
         base: the same block of the base model, where the method needs one.
+        statistics: K lazy rows, where the method needs them: the same block of each model's.
         name: the tensor's name, the key of its randomness.
         start: position of the block's first element in the flattened tensor.
         seed: the run's seed.
@@ -132,6 +134,7 @@ class Stack:
     models: Sequence[Tensor]
     weights: tuple[float, ...]
     base: Tensor | None = None
+    statistics: Sequence[Tensor] = ()
     name: str = ""
     start: int = 0
     seed: int = 0

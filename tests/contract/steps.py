@@ -26,6 +26,7 @@ def stack_of(
         models=[row.to(dtype) for row in rows],
         weights=tuple(weights),
         base=None if case.base is None else _seen(case.base[name], start, stop, whole).to(dtype),
+        statistics=[_seen(one[name], start, stop, whole).to(dtype) for one in case.of_data],
         name=name,
         start=start,
     )

@@ -66,7 +66,9 @@ def test_the_order_of_models_matters_to_rounding_only(
     order = data.draw(st.permutations(range(len(case.models))))
     event(f"moved: {order != sorted(order)}")
     weights = None if case.weights is None else [case.weights[i] for i in order]
-    permuted = Case(case.method.among(order), [case.models[i] for i in order], case.base, weights)
+    given = [case.of_data[i] for i in order] if case.of_data else None
+    models = [case.models[i] for i in order]
+    permuted = Case(case.method.among(order), models, case.base, weights, given)
     _close(case.merge(), permuted.merge(), case)
 
 

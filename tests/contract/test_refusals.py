@@ -33,7 +33,39 @@ def test_a_missing_base_is_refused(cls: type[Method]) -> None:
         with pytest.raises(MergeError, match=f"^{kebab_name(cls)} needs a base"):
             sp.merge(case.models, case.method)
     else:
-        assert list(sp.merge(case.models, case.method)) == list(case.models[0])
+        given = sp.merge(case.models, case.method, statistics=case.of_data)
+        assert list(given) == list(case.models[0])
+
+
+@pytest.mark.parametrize("cls", METHODS)
+def test_statistics_are_used_or_refused(cls: type[Method]) -> None:
+    case = ordinary(cls)
+    given = dataclasses.replace(case, statistics=case.models)
+    name = kebab_name(cls)
+    if case.method.needs.statistics is None:
+        with pytest.raises(MergeError, match="no method uses them"):
+            given.merge()
+        return
+    with pytest.raises(MergeError, match=f"^{name} needs statistics of each model's data"):
+        sp.merge(case.models, case.method, base=case.base)
+    plain, merged = case.merge(), dataclasses.replace(case, statistics=case.of_data[::-1]).merge()
+    assert any(not torch.equal(plain[n], merged[n]) for n in plain), "statistics change nothing"
+    few = case.of_data[1:]
+    with pytest.raises(MergeError, match=r"got statistics of \d+ models for"):
+        sp.merge(case.models, case.method, base=case.base, statistics=few)
+    first = next(iter(case.models[0]))
+    for wrong, words in (
+        ({n: t for n, t in few[0].items() if n != first}, f"'{first}' has no statistics in stat"),
+        (few[0] | {first: torch.ones(2, 2)}, f"'{first}' is .*its statistics in statistics.0. are"),
+    ):
+        with pytest.raises(MergeError, match=words):
+            sp.merge(case.models, case.method, base=case.base, statistics=[wrong, *few])
+    nans = few[0] | {first: torch.full_like(few[0][first], math.nan)}
+    with pytest.raises(NonFiniteError, match=rf"'{first}' in statistics\[0\] holds NaN"):
+        sp.merge(case.models, case.method, base=case.base, statistics=[nans, *few])
+    count = len(case.models)
+    with pytest.raises(MergeError, match=f"^{name} takes no negative weights"):
+        dataclasses.replace(case, weights=[2.0, -0.5, *[0.0] * (count - 2)]).merge()
 
 
 @pytest.mark.parametrize("cls", METHODS)

@@ -204,6 +204,9 @@ def test_files_and_memory_agree(cls: type[Method], data: st.DataObject) -> None:
             save_file(state, path)
         if case.base is not None:
             save_file(case.base, base)
+        given = [Path(folder) / f"of-{i}.safetensors" for i in range(len(case.of_data))]
+        for path, of_data in zip(given, case.of_data, strict=True):
+            save_file(of_data, path)
         out = Path(folder) / "out.safetensors"
         sp.merge_to(
             out,
@@ -211,6 +214,7 @@ def test_files_and_memory_agree(cls: type[Method], data: st.DataObject) -> None:
             case.method,
             base=None if case.base is None else base,
             weights=case.weights,
+            statistics=given,
             seed=3,
             memory=WHOLE if case.method.needs.whole else "8MiB",
             workers=2,

@@ -35,7 +35,12 @@ BASE = state(0)
 
 def replies(count=5, examples=None):
     sizes = examples or [10 * (k + 1) for k in range(count)]
-    return [Reply(k, 1, state(k + 1), sizes[k]) for k in range(count)]
+    return [Reply(k, 1, state(k + 1), sizes[k], {}, importance(k)) for k in range(count)]
+
+
+def importance(seed):
+    """Statistics of a client's data."""
+    return {"a.weight": torch.rand(5, 3, generator=torch.Generator().manual_seed(100 + seed))}
 
 
 def same(one, other):
@@ -61,6 +66,7 @@ def test_every_method_gives_the_bits_of_a_merge(cls: type[Method]):
         method,
         base=BASE if method.needs.base else None,
         weights=None if method.needs.weights == "unused" else weights,
+        statistics=[one.statistics for one in got] if method.needs.statistics else (),
         seed=7,
     )
     assert same(aggregate(BASE, got, method, seed=7), expected)
@@ -135,6 +141,10 @@ def without(name):
         (bad(examples=0), "0 examples"),
         (bad(round=3), "of round 3"),
         (bad(scopes={"a.weight": Scope(0.0, float("nan"))}), "its scope of 'a.weight'"),
+        (bad(statistics={"a.weight": torch.ones(3, 5)}), "statistics of 'a.weight' do not fit"),
+        (bad(statistics={"other": torch.ones(3, 5)}), "statistics of 'other' do not fit"),
+        (bad(statistics={"a.weight": -torch.ones(5, 3)}), "not finite or below 0"),
+        (bad(statistics={"a.weight": torch.full((5, 3), float("nan"))}), "not finite or below 0"),
         (bad(client=7), "not asked"),
         (bad(client=0), "answered twice"),
     ],

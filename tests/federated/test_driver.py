@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import stockpot as sp
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.errors import OutputError, StockpotError
 from stockpot.federated import driver as driving
@@ -14,6 +16,7 @@ from stockpot.federated.client import Client, private
 from stockpot.federated.experiment import Told
 from stockpot.federated.messages import Order, Reply, bytes_of
 from stockpot.federated.setting import Setting, setting_from
+from stockpot.methods import Fisher
 from stockpot.networks import build, load_weights
 from stockpot.recipes.federated import Federation
 
@@ -55,10 +58,10 @@ def test_the_same_experiment_gives_the_same_bytes_and_another_seed_others(
     assert only_file(tmp_path / "c").read_bytes() != first
 
 
-@pytest.mark.parametrize("run", ["wsa", "fedbn"])
+@pytest.mark.parametrize("run", ["wsa", "fedbn", {"client": "fedbn", "aggregation": "fisher"}])
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_what_is_broken_off_goes_on_to_the_same_bytes(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str, stop: int
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, stop: int
 ):
     federation = small(network={"name": "cnn", "width": 4}, runs=[run], participation=0.75)
     federate(federation, tmp_path / "whole", local)
@@ -242,6 +245,28 @@ def test_a_refactored_round_changes_the_model_by_the_clients_rank(small: Small, 
         for path in sorted(tmp_path.rglob("*.safetensors"))
     ]
     assert ranks == [{8}, {2}]
+
+
+def test_fisher_clients_send_the_information_of_what_they_learned(small: Small, tmp_path: Path):
+    """The next global model is the merge of what they send, weighed by their examples too."""
+    federation = small(runs=["fedavg", {"aggregation": "fisher"}], rounds=4, alpha=10)
+    average, weighed = federate(federation, tmp_path, local).traces
+    assert weighed.rounds[1].sent_up > 1.9 * average.rounds[1].sent_up
+    assert weighed.rounds[-1].accuracy > weighed.rounds[0].accuracy + 0.2
+    one = setting(small(runs=[{"aggregation": "fisher"}]))
+    server, clients = one.server(), one.clients()
+    heard = [driving.learn(client, server.order(), {})[0] for client in clients]
+    server.close(heard[:])
+    expected = sp.merge(
+        [reply.state for reply in heard],
+        Fisher(),
+        weights=[reply.examples for reply in heard],
+        statistics=[reply.statistics for reply in heard],
+    )
+    assert all(torch.allclose(server.state[name], expected[name]) for name in expected)
+    lacking = Reply(0, 2, heard[0].state, heard[0].examples, heard[0].scopes)
+    server.close([lacking])
+    assert "has no statistics" in server.rounds[-1].note
 
 
 def test_a_setting_travels_as_text(small: Small):

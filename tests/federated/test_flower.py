@@ -114,7 +114,8 @@ from flwr.serverapp import ServerApp
 from stockpot.federated.flower.strategy import MethodStrategy
 from stockpot.methods import Ties
 
-client_app, server_app = ClientApp(), ServerApp()
+client_app = ClientApp()
+server_app = ServerApp()
 
 
 @client_app.train()

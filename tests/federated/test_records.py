@@ -38,8 +38,11 @@ def test_orders_replies_and_scores_come_back():
     order = records.order_from(records.order_record(Order(3, STATE, SCOPES)))
     same(order.state)
     assert (order.round, order.scopes) == (3, SCOPES)
-    reply = records.reply_from(records.reply_record(Reply(2, 3, STATE, 40, SCOPES)))
+    sent = Reply(2, 3, STATE, 40, SCOPES, {"w": torch.ones(3, 4)})
+    reply = records.reply_from(records.reply_record(sent))
     same(reply.state)
+    assert reply.nbytes == sent.nbytes
+    assert torch.equal(reply.statistics["w"], torch.ones(3, 4))
     assert (reply.client, reply.round, reply.examples, reply.scopes) == (2, 3, 40, SCOPES)
     assert records.score_from(records.score_record(Score(1, 3.0, 4))) == Score(1, 3.0, 4)
 

@@ -1,6 +1,7 @@
 """Flower's strategies as baselines, and methods as its strategies; needs Flower's environment."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from stockpot.federated import Order, Reply, aggregate, federate, local
 from stockpot.federated.client import learn
 from stockpot.federated.server import resume
 from stockpot.federated.setting import Setting
-from stockpot.methods import Average, Median, Slerp, Ties, TrimmedMean
+from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TrimmedMean
 from stockpot.recipes.federated import Federation, parse_federation
 from stockpot.recipes.flower import STRATEGIES, FlowerStrategy
 from stockpot.recipes.krum import MultiKrum
@@ -38,7 +39,8 @@ BASE = state(0)
 
 
 def replies(count=5, round_=1):
-    return [Reply(k, round_, state(10 * round_ + k), 10 * (k + 1)) for k in range(count)]
+    found = [Reply(k, round_, state(10 * round_ + k), 10 * (k + 1)) for k in range(count)]
+    return [replace(one, statistics={"a.weight": one.state["a.weight"] ** 2}) for one in found]
 
 
 def flowers(name, got, round_=1, **fields):
@@ -171,11 +173,14 @@ def answers(got, order):
     for reply in got:
         facts = MetricRecord({"num-examples": reply.examples, "loss": float(reply.client)})
         record = RecordDict({"weights": arrays_of(reply.state), "metrics": facts})
+        record["statistics"] = arrays_of(reply.statistics)
         found.append(Answer(record, 100 + reply.client))
     return [found[k] for k in order]
 
 
-@pytest.mark.parametrize("rule", [Average(), Ties(density=0.4), Median(), MultiKrum()], ids=repr)
+@pytest.mark.parametrize(
+    "rule", [Average(), Ties(density=0.4), Median(), MultiKrum(), Fisher()], ids=repr
+)
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 1, 4, 0, 2]])
 def test_a_method_is_a_strategy_whatever_the_order_of_answers(rule, order):
     from stockpot.federated.flower.records import state_of

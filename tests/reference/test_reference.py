@@ -63,6 +63,8 @@ def compare(case: Case, seed: int = 0, most_left_out: float = 0.0) -> State:
     """Merge, and hold the result to the reference; returns the merged state."""
     method = case.method
     fields = {spec.name: getattr(method, spec.name) for spec in field_specs(type(method))}
+    if method.needs.statistics:
+        fields["statistics"] = [doubles(one) for one in case.of_data]
     models, base, weights, seed = arguments(case, seed)
     expected = reference_of(type(method))(models, base, weights, seed, **fields)
     merged = case.merge(seed=seed)

@@ -35,6 +35,16 @@ Decayed = Annotated[
     ),
 ]
 
+Statistics = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="A file for each model, in their order: of its data, from `stockpot statistics`.",
+        group=_MERGE,
+        consume_multiple=True,
+        negative="",
+    ),
+]
+
 merge_app = App(name="merge", help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH.")
 
 
@@ -50,7 +60,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
                 raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
             data = {
                 "method": make_method(kebab_name(cls), _read(specs, fields)),
-                "models": _ingredients(models, given.get("weights")),
+                "models": _ingredients(models, given.get("weights"), given.get("statistics", ())),
                 "base": given.get("base"),
             }
             if given.get("decay") is not None:
@@ -69,6 +79,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         _optional("base", Annotated[Base, Parameter(group=_MERGE)], None),
         _optional("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
         _optional("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
+        *([_optional("statistics", Statistics, ())] if cls().needs.statistics else []),
         *(_field(spec, getattr(cls(), spec.name), described.get(spec.name)) for spec in specs),
         _optional("flags", Run, RunFlags()),
     ]
@@ -92,7 +103,8 @@ def _check_alone(recipe: Recipe) -> None:
     """Refuse what names alone show: a missing base, too many models, weights that sum to zero."""
     models = [Checkpoint(ingredient.path, {}) for ingredient in recipe.models]
     base = None if recipe.base is None else Checkpoint(recipe.base, {})
-    check_needs([recipe.method], gather(recipe, models, base))
+    given = [Checkpoint(one.statistics, {}) for one in recipe.models if one.statistics]
+    check_needs([recipe.method], gather(recipe, models, base, given))
 
 
 def _optional(name: str, annotation: Any, default: object) -> inspect.Parameter:
@@ -131,11 +143,18 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise ValueError(f"'{text[:80]}' is not a number, or numbers separated by commas") from None
 
 
-def _ingredients(models: tuple[str, ...], weights: str | None) -> list[dict[str, object]]:
+def _ingredients(
+    models: tuple[str, ...], weights: str | None, statistics: tuple[str, ...]
+) -> list[dict[str, object]]:
     numbers = read_weights(weights, len(models))
-    if numbers is None:
-        return [{"path": path} for path in models]
-    return [{"path": p, "weight": w} for p, w in zip(models, numbers, strict=True)]
+    found: list[dict[str, object]] = [{"path": path} for path in models]
+    if numbers is not None:
+        found = [one | {"weight": w} for one, w in zip(found, numbers, strict=True)]
+    if statistics:
+        if len(statistics) != len(models):
+            raise UsageError(f"--statistics has {len(statistics)} files for {len(models)} models.")
+        found = [one | {"statistics": s} for one, s in zip(found, statistics, strict=True)]
+    return found
 
 
 def read_weights(weights: str | None, models: int) -> tuple[float, ...] | None:

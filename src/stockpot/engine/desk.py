@@ -208,6 +208,7 @@ class Desk:
             models=models,
             weights=a.weights,
             base=lazy[len(a.sources)] if a.base is not None else None,
+            statistics=lazy[len(lazy) - len(a.statistics) :],
             name=a.key,
             start=start,
             seed=self._seed,
@@ -222,9 +223,7 @@ class Desk:
                 math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
             )
             if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                base = self._assignments.base
-                of = base if row >= len(a.sources) and base else self._model(a, row)
-                raise self._non_finite(a, of)
+                raise self._non_finite(a, self._owner(a, row))
             at += numel
 
     def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
@@ -251,8 +250,15 @@ class Desk:
             "pass --allow-non-finite to merge it as it is."
         )
 
-    def _model(self, a: Assignment, row: int) -> Checkpoint:
-        return self._assignments.models[a.models[row]]
+    def _owner(self, a: Assignment, row: int) -> Checkpoint:
+        """Whose a row of a block is: a model's, the base's, or some model's statistics."""
+        if row < len(a.sources):
+            return self._assignments.models[a.models[row]]
+        base, first = self._assignments.base, len(a.entries) - len(a.statistics)
+        if row >= first:
+            return self._assignments.statistics[a.models[row - first]]
+        assert base is not None
+        return base
 
     def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
         at = 0

@@ -60,6 +60,7 @@ def merge(
     *,
     base: Model | None = None,
     weights: Sequence[float] | None = None,
+    statistics: Sequence[Model] = (),
     dtype: OutputDtype = "same",
     seed: int = 0,
     memory: int | str = "2GiB",
@@ -75,6 +76,8 @@ def merge(
         method: a method value, such as `Average()` or `Ties(density=0.2)`.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
+        statistics: of each model's data, under the names of its tensors, where the method needs
+            them.
         dtype: of the merged float tensors; "same" is what the inputs promote to.
         seed: of methods that draw at random.
         memory: budget for buffers beyond the inputs and the result.
@@ -96,11 +99,12 @@ def merge(
     opened = [_opened(model, f"models[{i}]") for i, model in enumerate(models)]
     of_base = None if base is None else _opened(base, "base")
     labels = [one.label for one in opened]
+    of_data = [_opened(one, f"statistics[{i}]") for i, one in enumerate(statistics)]
     recipe = _recipe(labels, method, of_base and of_base.label, weights, dtype, seed)
     options = Options(
         memory=memory, workers=workers, device="cpu", allow_non_finite=allow_non_finite
     )
-    assignments = resolve(recipe, opened, of_base)
+    assignments = resolve(recipe, opened, of_base, of_data)
     _tell(assignments.notes)
     return _in_memory(assignments, options, seed)
 
@@ -121,7 +125,8 @@ def merge_opened(
     Raises:
         StockpotError: what cannot be merged, and why.
     """
-    return _in_memory(resolve(recipe, models, base), options, recipe.seed)
+    given = [read_checkpoint(one.statistics) for one in recipe.models if one.statistics]
+    return _in_memory(resolve(recipe, models, base, given), options, recipe.seed)
 
 
 def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[str, Tensor]:
@@ -129,7 +134,7 @@ def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[st
     sink, allow = MemorySink(assignments.tensors), options.allow_non_finite
     Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow).execute()
     base = assignments.base
-    _refuse_changed([*assignments.models, *([base] if base else [])])
+    _refuse_changed([*assignments.models, *([base] if base else []), *assignments.statistics])
     return sink.state
 
 
@@ -151,6 +156,7 @@ def _recipe(
     weights: Sequence[float] | None,
     dtype: str,
     seed: int,
+    statistics: Sequence[str] = (),
     **more: object,
 ) -> Recipe:
     if not paths:
@@ -158,7 +164,13 @@ def _recipe(
     if weights is not None and len(weights) != len(paths):
         raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
     given = [None] * len(paths) if weights is None else [float(w) for w in weights]
-    models = [{"path": p, "weight": w} for p, w in zip(paths, given, strict=True)]
+    if statistics and len(statistics) != len(paths):
+        raise MergeError(f"got statistics of {len(statistics)} models for {len(paths)} models.")
+    of_data = statistics or [None] * len(paths)
+    models = [
+        {"path": p, "weight": w, "statistics": s}
+        for p, w, s in zip(paths, given, of_data, strict=True)
+    ]
     output = {"dtype": dtype, "shard_size": more.pop("shard_size", "5GB")}
     data = {"method": method, "models": models, "base": base, "output": output, "seed": seed}
     return parse_recipe(data | more)
@@ -171,6 +183,7 @@ def merge_to(
     *,
     base: str | Path | None = None,
     weights: Sequence[float] | None = None,
+    statistics: Sequence[str | Path] = (),
     dtype: OutputDtype = "same",
     shard_size: int | str = "5GB",
     seed: int = 0,
@@ -195,6 +208,7 @@ def merge_to(
         method: a method value.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
+        statistics: paths of those of each model's data, where the method needs them.
         dtype: of the merged float tensors; "same" is what the inputs promote to.
         shard_size: of a directory's files, in bytes or such as "5GB".
         seed: of methods that draw at random.
@@ -220,6 +234,7 @@ def merge_to(
         weights,
         dtype,
         seed,
+        statistics=[str(one) for one in statistics],
         shard_size=shard_size,
         missing=missing,
         only=tuple(only),

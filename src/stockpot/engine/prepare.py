@@ -40,8 +40,9 @@ class Prepared:
     @property
     def inputs(self) -> tuple[Checkpoint, ...]:
         """Every checkpoint that is read, once."""
-        base = () if self.assignments.base is None else (self.assignments.base,)
-        return tuple({id(c): c for c in (*self.assignments.models, *base)}.values())
+        wanted = self.assignments
+        base = () if wanted.base is None else (wanted.base,)
+        return tuple({id(c): c for c in (*wanted.models, *base, *wanted.statistics)}.values())
 
     @property
     def size(self) -> int:
@@ -118,7 +119,9 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
 
     models = [opening(ingredient.path) for ingredient in recipe.models]
     base = None if recipe.base is None else opening(recipe.base)
-    assignments = resolve(recipe, models, base)
+    given = [one.statistics for one in recipe.models if one.statistics is not None]
+    statistics = [opening(path) for path in given]
+    assignments = resolve(recipe, models, base, statistics)
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
     metadata = {"format": "pt", "stockpot": json.dumps(recipe.resolved(), ensure_ascii=False)}

@@ -100,6 +100,7 @@ class Rows(Sequence[Tensor]):
         raw: one flat tensor per row, in the arena; or where to read it.
         shape: the shape that a method sees.
         blame: called with the row's index if it is not finite; None to let it through.
+        first: the index of the first row, where these are some of a block's.
     """
 
     def __init__(
@@ -109,9 +110,10 @@ class Rows(Sequence[Tensor]):
         device: torch.device,
         shape: Sequence[int],
         blame: Callable[[int], None] | None,
+        first: int = 0,
     ) -> None:
         self._raw, self._dtype, self._device = raw, dtype, device
-        self._shape, self._blame = shape, blame
+        self._shape, self._blame, self._first = shape, blame, first
 
     def __len__(self) -> int:
         return len(self._raw)
@@ -130,10 +132,17 @@ class Rows(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> "Rows": ...
     def __getitem__(self, index: int | slice) -> "Tensor | Rows":
         if isinstance(index, slice):
-            return Rows(self._raw[index], self._dtype, self._device, self._shape, self._blame)
+            return Rows(
+                self._raw[index],
+                self._dtype,
+                self._device,
+                self._shape,
+                self._blame,
+                self._first + index.indices(len(self))[0],
+            )
         raw = self._raw[index]
         flat = raw.read() if isinstance(raw, OnDisk) else raw
         row = flat.to(self._device, self._dtype, non_blocking=True).view(self._shape)
         if self._blame is not None and not is_finite(row):
-            self._blame(range(len(self))[index])
+            self._blame(self._first + range(len(self))[index])
         return row

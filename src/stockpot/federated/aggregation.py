@@ -89,6 +89,7 @@ def _merged(base: State, replies: Sequence[Reply], rule: Rule, seed: int) -> dic
             states,
             rule,
             base=start if rule.needs.base else None,
+            statistics=[reply.statistics for reply in replies] if rule.needs.statistics else (),
             weights=None if rule.needs.weights == "unused" else shares_of(replies),
             seed=seed,
             workers=1,

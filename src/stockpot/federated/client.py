@@ -10,13 +10,24 @@ from ..evaluation import predict
 from ..networks.network import parts
 from ..networks.reproducible import one_thread
 from ..recipes.federated import FederatedRun, LocalTraining
-from ..training import WEIGHTS, Additions, Augment, Fit, ProximalTerm, ScopeRegularizer, fit
+from ..training import (
+    WEIGHTS,
+    Additions,
+    Augment,
+    Fit,
+    ProximalTerm,
+    ScopeRegularizer,
+    fisher,
+    fit,
+)
 from ..training.phases import derived
 from ..training.scopes import scope_of
 from .lora import adapt, factors_of
 from .messages import Order, Reply, Score, State
 from .partition import Holding
 
+EXAMPLES = 256
+"""Samples on which a client estimates its Fisher information, at most."""
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage] - batch and instance norms
     nn.GroupNorm,
@@ -86,8 +97,22 @@ def learn(client: Client, order: Order, own: State) -> tuple[Reply, dict[str, Te
     state: dict[str, Tensor] = fitted.state_dict()
     kept = private(run, fitted)
     shared = {name: one for name, one in state.items() if name not in kept}
-    reply = Reply(client.number, order.round, shared, examples, scope_of(fitted, WEIGHTS))
+    statistics = _statistics(client, fitted, seed) if run.needs_statistics else {}
+    scopes = scope_of(fitted, WEIGHTS)
+    reply = Reply(
+        client.number,
+        order.round,
+        shared,
+        examples,
+        scopes,
+        {name: one for name, one in statistics.items() if name not in kept},
+    )
     return reply, {name: state[name] for name in kept}
+
+
+def _statistics(client: Client, network: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Of this client's data; of a few hundred samples."""
+    return fisher(network, client.holding.train, examples=EXAMPLES, seed=derived(seed, "fisher"))
 
 
 def judged(client: Client, order: Order, own: State) -> Score:

@@ -44,6 +44,7 @@ class Reply:
         state: what it has learned: the shared tensors of its network, or factors of their change.
         examples: training samples that went into it; its weight.
         scopes: of its layers; empty where factors are sent.
+        statistics: of its data, where the aggregation needs them, under the names of `state`.
     """
 
     client: int
@@ -51,11 +52,13 @@ class Reply:
     state: State
     examples: int
     scopes: Mapping[str, Scope] = field(default_factory=dict[str, Scope])
+    statistics: State = field(default_factory=dict[str, Tensor])
 
     @property
     def nbytes(self) -> int:
         """Of tensors and scopes."""
-        return bytes_of(self.state) + BYTES_OF_A_SCOPE * len(self.scopes)
+        tensors = bytes_of(self.state) + bytes_of(self.statistics)
+        return tensors + BYTES_OF_A_SCOPE * len(self.scopes)
 
 
 @dataclass(frozen=True, slots=True)

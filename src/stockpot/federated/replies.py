@@ -59,6 +59,11 @@ def _refusal(
             return f"its '{name[:80]}' is {one.dtype}; expected {base[name].dtype}"
         if not finite(one):
             return f"its '{name[:80]}' holds NaN or infinity"
+    for name, one in reply.statistics.items():
+        if tuple(one.shape) != expected.get(name) or not one.is_floating_point():
+            return f"its statistics of '{name[:80]}' do not fit the tensor"
+        if not finite(one) or (one < 0).any():
+            return f"its statistics of '{name[:80]}' are not finite or below 0"
     for name, scope in reply.scopes.items():
         if not (math.isfinite(scope.mean) and 0 <= scope.std < math.inf):
             return f"its scope of '{name[:80]}' is {tuple(scope)}"

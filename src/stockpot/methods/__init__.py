@@ -5,6 +5,7 @@ from .average import Average as Average
 from .cart import Cart as Cart
 from .consensus import Consensus as Consensus
 from .dare import Dare as Dare
+from .fisher import Fisher as Fisher
 from .interpolate import Interpolate as Interpolate
 from .iso_c import IsoC as IsoC
 from .iso_cts import IsoCts as IsoCts
@@ -19,6 +20,7 @@ from .weave import Weave as Weave
 
 METHODS: tuple[type[Method], ...] = (
     Average,
+    Fisher,
     Interpolate,
     Slerp,
     Median,

@@ -71,6 +71,8 @@ def joint_needs(points: Sequence[Method], pool: Method | None, *, with_models: b
     """
     each = [point.needs for point in points]
     last = Needs() if pool is None else pool.needs
+    if any(needs.statistics for needs in (*each, last)):
+        raise FieldError("methods that need statistics of the models' data are not woven.")
     reaches = {needs.reach for needs in (*each, last)} - {Reach.ELEMENT}
     if len(reaches) > 1:
         raise FieldError(

@@ -4,7 +4,7 @@ Shapes: K models, S elements of a block.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,6 +53,32 @@ def affine(
             difference.mul_(coefficient)
         out = anchor - difference if out is None else out.sub_(difference)
     return anchor.clone() if out is None else out
+
+
+def weighed(
+    rows: Sequence[Tensor], weights: Sequence[float], importance: Iterable[Tensor]
+) -> Tensor:
+    """`Σ_k w_k F_k row_k / Σ_k w_k F_k` element by element; a new tensor [S].
+
+    Computed as the heaviest row minus weighed differences from it, so that copies of one row give
+    it back to the last bit.
+
+    Args:
+        rows: K tensors of one shape [S] and dtype.
+        weights: K numbers of 0 or more, one of them more.
+        importance: F_k, K positive tensors [S]; each is asked for once, in order.
+    """
+    heaviest = max(range(len(rows)), key=weights.__getitem__)
+    anchor = rows[heaviest]
+    moved, total = torch.zeros_like(anchor), torch.zeros_like(anchor)
+    for k, share in enumerate(importance):
+        if weights[k] == 0:
+            continue
+        share = share * weights[k]
+        total.add_(share)
+        if k != heaviest:
+            moved.add_(share.mul_(anchor - rows[k]))
+    return anchor - moved.div_(total)
 
 
 def weighted_sum(rows: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:

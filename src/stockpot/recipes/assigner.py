@@ -1,6 +1,6 @@
 """Building the assignment of one tensor after the other, and gathering what stands in the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -23,6 +23,7 @@ class Assigner:
         self.recipe = recipe
         self.models = ingredients.models
         self.base = ingredients.base
+        self.statistics = ingredients.statistics
         self.weights = ingredients.weights or (1.0,) * len(ingredients.models)
         self.shift = int(ingredients.base_is_first)  # the recipe does not count the base
         self.done: dict[str, Assignment] = {}
@@ -78,6 +79,9 @@ class Assigner:
         if not self.differences.agree(name, found, "0" if self.base is None else "base"):
             return None
         indices = tuple(taken)
+        statistics = self._statistics(name, taken) if needs.statistics else ()
+        if statistics is None:
+            return None
         if len(indices) < len(self.models):
             method = method.among(indices)
         kind = "policy" if decision is NORM_STATS else needs.weights
@@ -92,6 +96,7 @@ class Assigner:
             sources=tuple(taken.values()),
             models=indices,
             base=base,
+            statistics=statistics,
             key=name,
             rule=decision.rule,
         )
@@ -111,6 +116,28 @@ class Assigner:
             if k not in taken:
                 self.differences.lacks(name, model.label, having, self.recipe.missing == "base")
         return None
+
+    def _statistics(
+        self, name: str, taken: Mapping[int, TensorEntry]
+    ) -> tuple[TensorEntry, ...] | None:
+        """Of each model's data for one tensor; tied tensors have those of the first."""
+        found: list[TensorEntry] = []
+        for k, entry in taken.items():
+            of = self.statistics[k]
+            known = of.entries.get(name) or of.entries.get(entry.alias_of or name)
+            if known is None:
+                return self.differences.add(
+                    f"'{name}' has no statistics in {of.label}: give it a rule with average, or "
+                    "add them."
+                )
+            if known.shape != entry.shape:
+                return self.differences.add(
+                    f"'{name}' is {entry.shape}; its statistics in {of.label} are {known.shape}."
+                )
+            if not is_mergeable(known.dtype):
+                return self.differences.add(f"the statistics of '{name}' are {known.dtype}.")
+            found.append(known)
+        return tuple(found)
 
     def _weights(
         self, name: str, indices: tuple[int, ...], method: Method, kind: str

@@ -27,6 +27,7 @@ class Assignment:
         sources: the tensors that take part, in the order of the models.
         models: for each source, its index in `Assignments.models`.
         base: the base's tensor, where the method needs it.
+        statistics: for each source those of its model's data, where the method needs them.
         copy_from: the tensor that is copied; None for a merge.
         key: names the randomness. Tensors with equal keys are tied: their results are equal.
         rule: which line of the recipe said so, in words.
@@ -42,6 +43,7 @@ class Assignment:
     sources: tuple[TensorEntry, ...] = ()
     models: tuple[int, ...] = ()
     base: TensorEntry | None = None
+    statistics: tuple[TensorEntry, ...] = ()
     copy_from: TensorEntry | None = None
     key: str
     rule: str
@@ -49,8 +51,9 @@ class Assignment:
     @property
     def entries(self) -> tuple[TensorEntry, ...]:
         """Every tensor that is read for it."""
-        rest = (entry for entry in (self.base, self.copy_from) if entry is not None)
-        return (*self.sources, *rest)
+        base = () if self.base is None else (self.base,)
+        copied = () if self.copy_from is None else (self.copy_from,)
+        return (*self.sources, *base, *self.statistics, *copied)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class Assignments:
         models: the models that take part; the base stands first where it is one of the two that
             an interpolation takes.
         base: the base, if there is one.
+        statistics: of each model's data, where a method needs them.
         notes: what the user should know, in sentences.
         selected: of methods that are defined for some tensors only, what they reach.
     """
@@ -102,5 +106,6 @@ class Assignments:
     tensors: tuple[Assignment, ...]
     models: tuple[Checkpoint, ...]
     base: Checkpoint | None
+    statistics: tuple[Checkpoint, ...] = ()
     notes: tuple[str, ...] = ()
     selected: tuple[Selected, ...] = ()

@@ -55,9 +55,15 @@ def _read_column(value: object) -> str | Method | Adamerging:
         if value not in names:
             raise ValueError(f"there is no method '{value[:80]}'{nearest(value, names)}")
     try:
-        return read_adamerging(value) if is_adamerging(value) else read_method(value)
+        found = read_adamerging(value) if is_adamerging(value) else read_method(value)
     except FieldError as error:
         raise ValueError(str(error)) from None
+    if isinstance(found, Method) and found.needs.statistics:
+        raise ValueError(
+            f"{kebab_name(type(found))} needs statistics of each model's data, which a comparison "
+            "does not take: use `stockpot merge` with --statistics."
+        )
+    return found
 
 
 ColumnValue = Annotated[Any, PlainValidator(_read_column)]

@@ -97,6 +97,8 @@ class FederatedRun(Section):
             raise ValueError("scope: is of wsa and wsa-fedprox; leave it out.")
         if self.lora and self.client != "fedavg":
             raise ValueError("lora: goes with client: fedavg.")
+        if self.lora and self.needs_statistics:
+            raise ValueError("lora: factors have no statistics; choose another aggregation.")
         if self.lora and isinstance(self.aggregation, FlowerStrategy):
             raise ValueError(
                 "lora: strategies of Flower's would merge factors apart, which is another matrix: "
@@ -117,6 +119,12 @@ class FederatedRun(Section):
         if "wsa" not in self.client:
             return 0.0
         return 0.1 if self.scope is None else self.scope
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether clients send the Fisher information of what they have learned."""
+        rule = self.aggregation
+        return isinstance(rule, Method) and rule.needs.statistics is not None
 
     @property
     def merged_rank(self) -> int:

@@ -15,25 +15,33 @@ from .model import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:
-    """The models that take part, their raw weights if any were given, and the base."""
+    """The models that take part, their raw weights if any were given, the base, and statistics."""
 
     models: tuple[Checkpoint, ...]
     weights: tuple[float, ...] | None
     base: Checkpoint | None
     base_is_first: bool
+    statistics: tuple[Checkpoint, ...] = ()
 
 
-def gather(recipe: Recipe, models: Sequence[Checkpoint], base: Checkpoint | None) -> Ingredients:
+def gather(
+    recipe: Recipe,
+    models: Sequence[Checkpoint],
+    base: Checkpoint | None,
+    statistics: Sequence[Checkpoint] = (),
+) -> Ingredients:
     """The models of a recipe; the base joins one model where the method takes exactly two."""
     if len(models) != len(recipe.models):
         raise ValueError(f"the recipe has {len(recipe.models)} models, not {len(models)}")
     if (base is None) != (recipe.base is None):
         raise ValueError("the base must be given where the recipe has one, and nowhere else")
     needs = recipe.method.needs
+    if statistics and len(statistics) != len(models):
+        raise MergeError(f"got statistics of {len(statistics)} models for {len(models)} models.")
     if base is not None and len(models) == 1 and needs.models == (2, 2) and not needs.base:
         weights = None if recipe.weights is None else (1.0, *recipe.weights)
         return Ingredients((base, *models), weights, base, True)
-    return Ingredients(tuple(models), recipe.weights, base, False)
+    return Ingredients(tuple(models), recipe.weights, base, False, tuple(statistics))
 
 
 def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
@@ -47,6 +55,8 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
         name, needs = kebab_name(type(method)), method.needs
         if needs.base and ingredients.base is None:
             raise MergeError(f"{name} needs a base model: pass --base, or use 'average'.")
+        if needs.statistics:
+            _check_statistics(name, needs.statistics, ingredients)
         low, high = needs.models
         if count < low or (high is not None and count > high):
             raise MergeError(_wrong_count(name, needs.models, count, needs.base))
@@ -54,10 +64,22 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
             raise MergeError(f"{name}: {misfit}")
         if ingredients.weights is not None and needs.weights == "mean":
             mean_weights(ingredients.weights, name)
+        if ingredients.weights is not None and needs.statistics and min(ingredients.weights) < 0:
+            raise MergeError(f"{name} takes no negative weights: it divides by what they weigh.")
+    if ingredients.statistics and not any(method.needs.statistics for method in methods):
+        raise MergeError("statistics are given, and no method uses them: leave them out.")
     idle = [method for method in methods if method.needs.weights == "unused"]
     if ingredients.weights is not None and idle and len(idle) == len(methods):
         raise MergeError(
             f"{kebab_name(type(idle[0]))} takes no weights: leave them out, or use 'average'."
+        )
+
+
+def _check_statistics(name: str, kind: str, ingredients: Ingredients) -> None:
+    if not ingredients.statistics:
+        raise MergeError(
+            f"{name} needs statistics of each model's data ({kind}): pass --statistics, a file for "
+            "each model, or use 'average'."
         )
 
 

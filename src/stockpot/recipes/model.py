@@ -28,12 +28,16 @@ OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
 
 class Ingredient(Section):
-    """A model that goes into the merge: its path, and its raw weight (1 where it is not given)."""
+    """A model that goes into the merge: its path, and its raw weight (1 where it is not given).
+
+    Where the method needs statistics of the model's data, the path of these.
+    """
 
     short: ClassVar[str | None] = "path"
 
     path: Text
     weight: Number | None = None
+    statistics: Text | None = None
 
 
 class Rule(Section):
@@ -106,6 +110,10 @@ class Recipe(Section):
         try:
             if self.decay is not None:
                 self._check_decay(self.decay)
+            with_statistics = [model.statistics is not None for model in self.models]
+            if any(with_statistics) and not all(with_statistics):
+                missing = self.models[with_statistics.index(False)].path
+                raise FieldError(f"models: {missing} has no statistics; others have.")
             check_layers(self.method, self.layers)
             space_of(self.method, len(self.models), self.search)
             if both := [name for name in self.layers if name in self.search]:

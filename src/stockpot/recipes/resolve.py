@@ -19,7 +19,10 @@ from .selecting import select
 
 
 def resolve(
-    recipe: Recipe, models: Sequence[Checkpoint], base: Checkpoint | None = None
+    recipe: Recipe,
+    models: Sequence[Checkpoint],
+    base: Checkpoint | None = None,
+    statistics: Sequence[Checkpoint] = (),
 ) -> Assignments:
     """Decide each output tensor, and check before anything is read that all of it can be merged.
 
@@ -29,6 +32,7 @@ def resolve(
         recipe: what is merged with what.
         models: the open checkpoints of `recipe.models`, in their order.
         base: the open checkpoint of `recipe.base`.
+        statistics: those of each model's data, where the recipe has any.
 
     Raises:
         MergeError: models, base or weights do not fit the methods; a rule matches no tensor; a
@@ -36,7 +40,7 @@ def resolve(
             tensors that are missing or differ in shape, or that cannot be merged: every one of
             them, the first twenty in words.
     """
-    ingredients = gather(recipe, models, base)
+    ingredients = gather(recipe, models, base, statistics)
     entries: dict[str, TensorEntry] = {}
     for checkpoint in ingredients.models:
         for name, entry in checkpoint.entries.items():
@@ -61,6 +65,7 @@ def resolve(
         tensors=tensors,
         models=ingredients.models,
         base=base,
+        statistics=ingredients.statistics,
         notes=rule_notes + notes_on(ingredients, tensors),
         selected=selected,
     )

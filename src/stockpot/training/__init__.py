@@ -22,6 +22,7 @@ from .in_merge import InMerged as InMerged
 from .in_merge import InModelMerge as InModelMerge
 from .in_merge import Kernels as Kernels
 from .in_merge import kernel_report as kernel_report
+from .information import fisher as fisher
 from .layers import EVERY_PARAMETER as EVERY_PARAMETER
 from .layers import WEIGHTS as WEIGHTS
 from .layers import Layers as Layers

@@ -17,7 +17,7 @@ from ...training import Scope
 from ...typed import from_numpy, to_numpy
 from ..messages import Order, Reply, Score, State
 
-ARRAYS, FACTS, SCOPES = "arrays", "facts", "scopes"
+ARRAYS, FACTS, SCOPES, STATISTICS = "arrays", "facts", "scopes", "statistics"
 _NPY = "numpy.ndarray"
 
 
@@ -43,11 +43,14 @@ def reply_record(reply: Reply) -> Any:
     """A RecordDict of a reply; its MetricRecord has what Flower's own strategies want."""
     app = optional("flwr.app", "federated")
     facts = {"num-examples": reply.examples, "client": reply.client, "round": reply.round}
+    # Flower's own strategies take no reply with two records of arrays
+    statistics = {STATISTICS: arrays_of(reply.statistics)} if reply.statistics else {}
     return app.RecordDict(
         {
             ARRAYS: arrays_of(reply.state),
             FACTS: app.MetricRecord(facts),
             SCOPES: _scopes_record(reply.scopes),
+            **statistics,
         }
     )
 
@@ -66,6 +69,7 @@ def reply_from(record: Any) -> Reply:
             state_of(record.array_records[ARRAYS]),
             int(facts["num-examples"]),
             _scopes_in(record),
+            state_of(record.array_records.get(STATISTICS, {})),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StockpotError(

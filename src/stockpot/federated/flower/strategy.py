@@ -10,7 +10,7 @@ from ...recipes.aggregating import Rule
 from ..aggregation import aggregate, expected_shapes
 from ..messages import Reply, State
 from ..replies import sorted_out
-from .records import moved_arrays, state_of
+from .records import STATISTICS, moved_arrays, state_of
 
 _log = logging.getLogger("flwr")
 _strategies = optional("flwr.serverapp.strategy", "federated")
@@ -25,7 +25,8 @@ class MethodStrategy(_strategies.Strategy):
     method cannot merge so few, there is no new model, and Flower goes on with the old one.
 
     Args:
-        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.recipes.krum.
+        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.recipes.krum. Where it needs
+            statistics of clients' data, a reply has them as a second ArrayRecord, "statistics".
         seed: of methods that draw at random; rounds draw apart.
         of_fedavg: what Flower's FedAvg takes, such as `fraction_train` or `weighted_by_key`.
 
@@ -81,10 +82,12 @@ class MethodStrategy(_strategies.Strategy):
     def _read(self, number: int, round_: int, message: Any) -> Reply:
         if message.has_error():
             raise StockpotError(str(message.error.reason))
-        arrays = next(iter(message.content.array_records.values()))
+        records = dict(message.content.array_records.items())
+        statistics = state_of(records.pop(STATISTICS, {}))
+        arrays = next(iter(records.values()))
         facts = next(iter(message.content.metric_records.values()))
         examples = int(facts[self._fedavg.weighted_by_key])
-        return Reply(number, round_, state_of(arrays), examples)
+        return Reply(number, round_, state_of(arrays), examples, statistics=statistics)
 
     def configure_evaluate(self, server_round: int, arrays: Any, config: Any, grid: Any) -> Any:
         """Messages to the nodes that judge."""
