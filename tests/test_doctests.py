@@ -11,8 +11,8 @@ import stockpot
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(stockpot.__path__, "stockpot.")
-    # Flower's apps are made when they are imported, in its own environment
-    if not module.name.endswith(("__main__", "federated.flower.apps"))
+    # Flower's apps and strategies are made when they are imported, in its own environment
+    if not module.name.endswith(("__main__", "federated.flower.apps", "federated.flower.strategy"))
 )
 
 

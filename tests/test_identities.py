@@ -297,7 +297,14 @@ def test_streaming_is_merging_in_memory(cls: type[Method], tmp_path: Path) -> No
     for path, state in zip(paths, (base, *models), strict=True):
         save_file(state, path)
     takes_base = method.needs.base
-    expected = sp.merge(models, method, base=base if takes_base else None, workers=1)
+    given = range(2) if method.needs.statistics else ()
+    expected = sp.merge(
+        models,
+        method,
+        base=base if takes_base else None,
+        statistics=[models[k] for k in given],
+        workers=1,
+    )
     for memory, workers in (("1MiB", 1), ("64MiB", 2)):
         out = tmp_path / f"{memory}.safetensors"
         sp.merge_to(
@@ -305,6 +312,7 @@ def test_streaming_is_merging_in_memory(cls: type[Method], tmp_path: Path) -> No
             paths[1:],
             method,
             base=paths[0] if takes_base else None,
+            statistics=[paths[1 + k] for k in given],
             memory=memory,
             workers=workers,
             device="cpu",

@@ -109,6 +109,7 @@ def test_the_fields_of_a_method_are_flags(
 def test_every_method_merges_and_every_field_is_a_flag(name: str, here: Path, cli: Run) -> None:
     cls = next(c for c in METHODS if kebab_name(c) == name)
     base = ["--base", BASE] if cls().needs.base else []
+    base += ["--statistics", B, A] if cls().needs.statistics else []
     assert cli("merge", name, A, B, *base, "--out", "out", "--quiet").code == 0
     assert cli("verify", "out", "--recompute").code == 0
     text = cli("merge", name, "--help").out

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -49,8 +49,11 @@ def resolved(
         {"path": m.label} | ({} if weights is None else {"weight": weights[k]})
         for k, m in enumerate(models)
     ]
+    given = [replace(m, label=f"of-{m.label}") for m in models if method.needs.statistics]
+    for entry, one in zip(entries, given, strict=bool(given)):
+        entry["statistics"] = one.label
     plain = {"method": method, "models": entries, "base": base.label if base else None}
-    return resolve(parse_recipe(plain | more), models, base)
+    return resolve(parse_recipe(plain | more), models, base, given)
 
 
 @contextmanager

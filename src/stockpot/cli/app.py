@@ -26,6 +26,7 @@ from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
 from .search import search
+from .statistics import statistics_app
 from .study import study_app
 from .train import train
 from .usage import UsageError, told_by_the_command_line
@@ -42,6 +43,7 @@ app = App(
 )
 app.command(merge_app)
 app.command(study_app)
+app.command(statistics_app)
 for _function in (
     run,
     methods,
