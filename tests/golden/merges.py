@@ -23,6 +23,7 @@ from stockpot.methods import (
     Cart,
     Consensus,
     Dare,
+    Fisher,
     Interpolate,
     IsoC,
     IsoCts,
@@ -41,6 +42,8 @@ SHAPES = {"embed.weight": (50, 24), "h.0.weight": (32, 33), "apart.weight": (9, 
 MERGES: tuple[tuple[Method, list[float] | None], ...] = (
     (Average(), None),
     (Average(), [0.7, 0.2, 0.4]),
+    (Fisher(floor=1.0), None),
+    (Fisher(), [0.7, 0.2, 0.4]),
     (Interpolate(t=0.3), None),
     (Interpolate(t=1.5), None),
     (Slerp(t=0.3), None),
@@ -102,8 +105,14 @@ def merges() -> Iterator[tuple[str, str]]:
             given = models[: method.needs.models[1]]
             if isinstance(method, TrimmedMean):  # of three it is their average or their median
                 given = [*models, base]
+            squares = [{n: t.float() ** 2 for n, t in model.items()} for model in given]
             merged = sp.merge(
-                given, method, base=base if method.needs.base else None, weights=weights, seed=1
+                given,
+                method,
+                base=base if method.needs.base else None,
+                weights=weights,
+                statistics=squares if method.needs.statistics else (),
+                seed=1,
             )
             hasher = blake3.blake3()
             for tensor in merged.values():
