@@ -80,4 +80,4 @@ def test_what_stands_there_is_not_replaced_and_a_comparison_refuses(here: Path, 
     assert (done.code, Path("x.safetensors").read_bytes()) == (1, b"mine")
     Path("e.yml").write_text(EXPERIMENT + "compare: {methods: [fisher]}\n", encoding="utf8")
     done = cli("compare", "e.yml", "--out", "run")
-    assert "fisher needs statistics of each model's data, which a comparison" in done.err
+    assert "fisher: a comparison has no statistics of data" in done.err

@@ -33,16 +33,16 @@ def read_aggregation(value: object) -> Any:
     """
     if isinstance(value, MultiKrum | FlowerStrategy):
         return value
-    entries = dict[str, object]()
-    if isinstance(value, Mapping):
-        entries = {str(k): v for k, v in cast(Mapping[object, object], value).items()}
+    given, entries = value, dict[str, object]()
+    if isinstance(given, Mapping):
+        entries = {str(k): v for k, v in cast(Mapping[object, object], given).items()}
     name = entries.pop("name", None) if entries else value
     if isinstance(name, str) and name.startswith(PREFIX):
         return read_strategy(name.removeprefix(PREFIX), entries)
     if name != MULTI_KRUM:
         return read_method(value)
-    for given in entries:
-        find_field(MultiKrum, given)
+    for field in entries:
+        find_field(MultiKrum, field)
     return MultiKrum(**cast(dict[str, Any], entries))
 
 

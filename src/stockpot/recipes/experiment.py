@@ -59,10 +59,7 @@ def _read_column(value: object) -> str | Method | Adamerging:
     except FieldError as error:
         raise ValueError(str(error)) from None
     if isinstance(found, Method) and found.needs.statistics:
-        raise ValueError(
-            f"{kebab_name(type(found))} needs statistics of each model's data, which a comparison "
-            "does not take: use `stockpot merge` with --statistics."
-        )
+        raise ValueError(f"{kebab_name(type(found))}: a comparison has no statistics of data.")
     return found
 
 

@@ -58,9 +58,10 @@ def fisher(
     step = max(1, _ROOM // max(1, sum(one.numel() for one in parameters.values())))
     total = {n: torch.zeros(one.shape, dtype=torch.float64) for n, one in parameters.items()}
     with one_thread(), seeded(seed):
-        for index_B in chosen.split(step):
+        for start in range(0, len(chosen), step):
+            batch = data.batch(chosen[start : start + step])
             try:
-                _add(total, logits, parameters, data.batch(index_B), several=data.is_multilabel)
+                _add(total, logits, parameters, batch, several=data.is_multilabel)
             except RuntimeError as error:
                 raise StockpotError(
                     f"gradients of single samples cannot be had of {type(network).__name__}: "
@@ -80,7 +81,7 @@ def _add(
     """Add the weighted squares of the gradients of a batch's samples, class by class."""
     func = cast(Any, torch.func)
     with torch.no_grad():
-        logits_BL = func.vmap(lambda sample: logits(parameters, sample))(inputs_B)
+        logits_BL = cast(Tensor, func.vmap(logits, in_dims=(None, 0))(parameters, inputs_B))
     probable_BL = logits_BL.sigmoid() if several else logits_BL.softmax(-1)
     weight_BL = probable_BL * (1 - probable_BL) if several else probable_BL
 
