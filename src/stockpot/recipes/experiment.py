@@ -34,11 +34,8 @@ COLUMNS = (
     "logits-ensemble",
     "probabilities-ensemble",
     "temperature-ensemble",
-    "features-ensemble",
-    "features-ensemble-first-head",
-    "greedy-logits-ensemble",
-    "greedy-features-ensemble",
-    "caruana-logits-ensemble",
+    *("features-ensemble", "features-ensemble-first-head"),
+    *("greedy-logits-ensemble", "greedy-features-ensemble", "caruana-logits-ensemble"),
     "distilled",
 )
 """What a comparison can hold beside the merge methods."""

@@ -101,14 +101,27 @@ def started(command: Sequence[str], home: Path, log: Path) -> Generator[subproce
 
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """End a program and what it has started: first politely, then by force."""
+    known: set[int] = set()
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for one in _marked(mark) | {process.pid}:
             with suppress(ProcessLookupError):
                 os.kill(one, sign)
         until = time.monotonic() + _STOP
-        while time.monotonic() < until and (process.poll() is None or _marked(mark)):
+        while time.monotonic() < until:
+            known |= _marked(mark)  # one that is on its way out has no environment any more
+            if process.poll() is not None and not any(map(_is_running, known)):
+                break
             time.sleep(0.1)
     process.wait()
+
+
+def _is_running(number: int) -> bool:
+    """Whether there is such a process, other than one that only its parent has to reap."""
+    try:
+        stat = Path(f"/proc/{number}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def _marked(mark: str) -> set[int]:
