@@ -46,7 +46,8 @@ class Path:
         """L(a) - ((1 - a) L(0) + a L(1)) at every place."""
         first, last = self.loss[0], self.loss[-1]
         return tuple(
-            loss - ((1 - a) * first + a * last) for a, loss in zip(self.at, self.loss, strict=True)
+            loss - (first + a * (last - first))  # exactly 0 between equal ends
+            for a, loss in zip(self.at, self.loss, strict=True)
         )
 
     @property
@@ -249,8 +250,8 @@ def _sentences(found: Connectivity) -> Iterator[str]:
             how = _HOW[row.statistics] if _has_both(found, way) else ""
             yield (
                 f"{cell}{words} the test loss rises by {_said(row, 'barrier', '.3f', 1)} nats"
-                f" above the ends{how}, and accuracy in the middle lies "
-                f"{_said(row, 'drop', '.1f', 100)} points below theirs ({100 * row.accuracy:.1f}%)."
+                f" above the ends{how}, and accuracy in the middle is "
+                f"theirs ({100 * row.accuracy:.1f}%) less {_said(row, 'drop', '.1f', 100)} points."
             )
     for plane in found.planes:
         if plane.split == "train" and plane.statistics == found.planes[0].statistics:
