@@ -3,9 +3,9 @@
     python examples/results/scope_barriers.py OUT [CELL ...]
 
 Each pool has seven networks, equally long trained: a reference, and six that differ from it in one
-thing. Barriers are between the reference and each other, under one treatment after the other, on the
-same seeds. What is done is kept in OUT, and the same command goes on from there. OUT/barriers.csv
-has every number, OUT/tables.md what docs/results.md shows.
+thing. Barriers are between the reference and each other, under one treatment after the other, on
+the same seeds. What is done is kept in OUT, and the same command goes on from there.
+OUT/barriers.csv has every number, OUT/tables.md what docs/results.md shows.
 """
 
 import csv
@@ -58,7 +58,10 @@ DECAYS = (0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0)
 """Among which the control's is the one whose scopes are nearest to those of the treatment init."""
 
 COLUMNS = ("cell", "treatment", "thing", "statistics", "split", "pools", "barrier", "low", "high")
-MORE = ("accuracy", "change", "change_low", "change_high", "accuracy_change", "drop", "decay")
+MORE = (
+    *("accuracy", "change", "change_low", "change_high", "accuracy_change", "drop", "decay"),
+    "mismatch",
+)
 
 
 def trained(cell, folder, scope=None, decay=None, pools=5, count=7):
@@ -67,7 +70,7 @@ def trained(cell, folder, scope=None, decay=None, pools=5, count=7):
     made |= CELLS[cell]["ingredients"] | ({"scope": scope} if scope else {})
     if decay is not None:
         made["weight_decay"] = decay
-        # SGD's is an L2 penalty, times its own rate and 1 / (1 - 0.9): so as much a step as AdamW's.
+        # SGD's is an L2 penalty, times its rate and 1 / (1 - 0.9): so as much a step as AdamW's.
         each = [decay] * 5 + [decay * 0.003 / 0.1 * (1 - 0.9), decay]
         made["vary"] |= {"weight_decay": each[:count]}
     experiment = {**CELLS[cell], "ingredients": made, "compare": {"seeds": pools, "counts": [2]}}
@@ -129,6 +132,7 @@ def rows_of(cell, out):
     told = {one.stem: json.loads(one.read_text()) for one in out.glob("*.json")}
     for name in (*SCOPES, "decay", *RESCALED):
         for thing in ("all", *THINGS):
+            apart = mismatch(out / name, thing)
             for key in [
                 (s, w) for s in ("interpolated", "re-estimated") for w in ("train", "test")
             ]:
@@ -151,11 +155,23 @@ def rows_of(cell, out):
                             *(cell, name, thing, *key, len(mine)),
                             *(barrier.value, barrier.low, barrier.high, accuracy),
                             *(change.value, change.low, change.high),
-                            *(accuracy - before, drop, told[name]["decay"]),
+                            *(accuracy - before, drop, told[name]["decay"], apart),
                         ),
                         strict=True,
                     )
                 )
+
+
+def mismatch(folder, thing):
+    """Mean over layers, pairs and pools of |ln(σ / σ')|, σ and σ' the standard deviations."""
+    found = []
+    for pool in sorted(folder.glob("pool-*")):
+        files = sorted(pool.glob("ingredient-*.safetensors"))
+        first, *others = [scope_of(one) for one in files]
+        for number, other in enumerate(others):
+            if thing in ("all", THINGS[number]):
+                found += [abs(math.log(first[n].std / other[n].std)) for n in first]
+    return math.fsum(found) / len(found) if found else ""
 
 
 def by_pool(told, thing, key):
@@ -178,27 +194,26 @@ def table(rows, cell):
     mine = [r for r in rows if (r["cell"], r["statistics"], r["split"]) == (cell, how, "test")]
     lines = [
         f"\n{cell}, statistics {how}\n",
-        f"| | all | change | {' | '.join(THINGS)} | accuracy |",
+        f"| | all | change | {' | '.join(THINGS)} | accuracy | mismatch |",
     ]
-    lines.append("|---|---:|---:|" + "---:|" * (len(THINGS) + 1))
+    lines.append("|---|---:|---:|" + "---:|" * (len(THINGS) + 2))
     for name in dict.fromkeys(one["treatment"] for one in mine):
         same = {one["thing"]: one for one in mine if one["treatment"] == name}
         whole = same["all"]
-        change = (
-            ""
-            if name == "vanilla"
-            else (f"{whole['change']:+.2f} [{whole['change_low']:.2f}, {whole['change_high']:.2f}]")
-        )
+        span = f"[{whole['change_low']:.2f}, {whole['change_high']:.2f}]"
+        change = "" if name == "vanilla" else f"{whole['change']:+.2f} {span}"
         each = " | ".join(f"{same[thing]['barrier']:.2f}" for thing in THINGS)
+        apart = "" if whole["mismatch"] == "" else f"{whole['mismatch']:.2f}"
         words = f"{name} {whole['decay']}" if name == "decay" else name
         lines.append(
             f"| {words} | {whole['barrier']:.2f} [{whole['low']:.2f}, {whole['high']:.2f}] | "
-            f"{change} | {each} | {100 * whole['accuracy']:.1f} |"
+            f"{change} | {each} | {100 * whole['accuracy']:.1f} | {apart} |"
         )
     return "\n".join(lines)
 
 
 def main():
+    """Cells one after another, tables after each."""
     torch.set_num_threads(1)
     out, wanted = Path(sys.argv[1]), sys.argv[2:] or list(CELLS)
     for cell in wanted:
