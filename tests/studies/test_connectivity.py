@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from stockpot.studies import Look, Path, connectivity
 from stockpot.studies.linking import batches, some_of
 from stockpot.training import Fit, fuse_scopes, rescale_to_scope, scope_of
 
+from ..report.test_browser import FIGURES, OVERLAPS
 from .test_curves import blobs
 
 
@@ -243,6 +245,33 @@ def test_figures_and_page(found):
     assert all(f'id="{name}-title"' in page for name in ("paths", "barriers", "plane"))
     json.dumps(found.as_dict(), allow_nan=False)
     assert all(math.isfinite(one.barrier) for one in found.barriers)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_in_a_browser(browser, found, width):
+    page = render_study(found)
+    figures, console = browser.ask(page, FIGURES, width=width)
+    assert console == []
+    assert len(figures) == page.count("<figure id=") == 3
+    overlaps, _ = browser.ask(page, OVERLAPS, width=width)
+    assert overlaps == []
+    script = "return [window.innerWidth, document.documentElement.scrollWidth];"
+    (window, reached), _ = browser.ask(page, script, width=width)
+    assert reached <= window
+
+
+def test_hostile_names_are_shown_and_not_run(browser, found):
+    nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$"]
+    names = dict(zip(("net-0", "net-1", "net-2"), nasty, strict=True))
+    paths = [replace(p, one=names[p.one], other=names[p.other]) for p in found.paths]
+    planes = [replace(p, models=tuple(nasty)) for p in found.planes]
+    page = render_study(replace(found, paths=tuple(paths), planes=tuple(planes)))
+    seen, console = browser.ask(page, "return document.body.innerText;")
+    assert console == []
+    assert "console.error" in seen
+    script = "return [window.innerWidth, document.documentElement.scrollWidth];"
+    (window, reached), _ = browser.ask(page, script, width=400)
+    assert reached <= window
 
 
 def test_the_command_trains_looks_and_writes(tmp_path, capsys):
