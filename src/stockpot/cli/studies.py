@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ..studies import Study
 
 Folder = Annotated[Path, Parameter(name="--out", help="Folder for report.html and results.")]
+Workers = Annotated[
+    int | None,
+    Parameter(help="Networks trained at once; by default one per core for more than 20 s of work."),
+]
 
 
 def refuse(out: Path) -> None:

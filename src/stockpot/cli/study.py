@@ -6,8 +6,10 @@ from cyclopts import App
 
 from .study_connectivity import connectivity
 from .study_interference import interference
+from .study_magnitude import magnitude
+from .study_protocol import protocol
 
-STUDIES: tuple[Callable[..., int], ...] = (connectivity, interference)
+STUDIES: tuple[Callable[..., int], ...] = (connectivity, interference, magnitude, protocol)
 """Every study; its name is the function's."""
 
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")

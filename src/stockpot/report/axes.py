@@ -227,6 +227,23 @@ def legend(
     )
 
 
+def name_below(ax: Any, axes: Sequence[Any], handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend under the figure, or on the caller's Axes."""
+    if ax is not None:
+        ax.legend(handles, names, fontsize=SMALL - 1, frameon=False)
+        return
+    figure = axes[0].figure
+    columns = max(1, int(figure.get_size_inches()[0] / 2.3))
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower left",
+        ncols=min(columns, len(names)),
+        fontsize=SMALL,
+        frameon=False,
+    )
+
+
 def _listed(name: str) -> str:
     """matplotlib leaves names that begin with an underscore out of a legend."""
     return f" {name}" if name.startswith("_") else name

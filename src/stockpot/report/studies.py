@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..studies import Connectivity, Interference, Study
+from ..studies import Connectivity, Interference, Magnitude, ProtocolStudy, Study
 from ..training.folder import LISTING
 from .connectivity_page import connectivity_page
 from .filled import write_files
 from .interference_page import interference_page
+from .magnitude_page import magnitude_page
+from .protocol import protocol_page
 
 PAGES: Mapping[type, Callable[[Any], str]] = {
     Connectivity: connectivity_page,
     Interference: interference_page,
+    Magnitude: magnitude_page,
+    ProtocolStudy: protocol_page,
 }
 """The page of each kind of result."""
 

@@ -10,10 +10,14 @@ from .curves import weights_at as weights_at
 from .interference import Interference as Interference
 from .linking import Look as Look
 from .linking import connectivity as connectivity
+from .magnitude import Magnitude as Magnitude
 from .measuring import RANKS as RANKS
 from .measuring import interference as interference
+from .multiplying import magnitude as magnitude
 from .pools import Trial as Trial
 from .pools import pools_of as pools_of
+from .protocol import ProtocolStudy as ProtocolStudy
+from .protocols import protocol as protocol
 from .runs import Given as Given
 from .runs import models_of as models_of
 from .span import Span as Span
