@@ -69,6 +69,7 @@ ARMS = {
     "in-merge": Arm(InModelMerge()),
     "in-merge, norm kept": Arm(InModelMerge(norm="kept")),
     "in-merge, tau 0.2": Arm(InModelMerge(tau=0.2)),
+    "in-merge, tau 0.2, norm kept": Arm(InModelMerge(tau=0.2, norm="kept")),
     "weight decay": Arm(weight_decay=5e-3),
     "dropout": Arm(dropout=0.3),
 }
