@@ -130,7 +130,7 @@ def measure(cell, out):
 def rows_of(cell, out):
     """Means over pools, with intervals, and changes against vanilla pool by pool."""
     told = {one.stem: json.loads(one.read_text()) for one in out.glob("*.json")}
-    for name in (*SCOPES, "decay", *RESCALED):
+    for name in (one for one in (*SCOPES, "decay", *RESCALED) if one in told):
         for thing in ("all", *THINGS):
             apart = mismatch(out / name, thing)
             for key in [
