@@ -7,6 +7,7 @@ from .connectivity import Plane as Plane
 from .curves import Curve as Curve
 from .curves import fit_curve as fit_curve
 from .curves import weights_at as weights_at
+from .gathering import statistics_of as statistics_of
 from .interference import Interference as Interference
 from .linking import Look as Look
 from .linking import connectivity as connectivity
@@ -21,4 +22,6 @@ from .protocols import protocol as protocol
 from .runs import Given as Given
 from .runs import models_of as models_of
 from .span import Span as Span
+from .statistics import Statistics as Statistics
+from .statistics import TensorStatistics as TensorStatistics
 from .study import Study as Study
