@@ -8,8 +8,16 @@ from .study_connectivity import connectivity
 from .study_interference import interference
 from .study_magnitude import magnitude
 from .study_protocol import protocol
+from .study_scopes import conflicts, scopes
 
-STUDIES: tuple[Callable[..., int], ...] = (connectivity, interference, magnitude, protocol)
+STUDIES: tuple[Callable[..., int], ...] = (
+    connectivity,
+    interference,
+    magnitude,
+    protocol,
+    scopes,
+    conflicts,
+)
 """Every study; its name is the function's."""
 
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")

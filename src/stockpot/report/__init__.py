@@ -2,6 +2,10 @@
 
 from .attempts import plot_attempts as plot_attempts
 from .attempts import plot_fields as plot_fields
+from .conflicts import plot_elections as plot_elections
+from .conflicts import plot_task_cosines as plot_task_cosines
+from .conflicts import plot_task_lengths as plot_task_lengths
+from .conflicts import plot_task_signs as plot_task_signs
 from .confusions import plot_confusion as plot_confusion
 from .connectivity import plot_barriers as plot_barriers
 from .connectivity import plot_paths as plot_paths
@@ -34,6 +38,10 @@ from .rounds import plot_round_scopes as plot_round_scopes
 from .rounds import plot_rounds as plot_rounds
 from .rounds import plot_spread as plot_spread
 from .rounds import plot_traffic as plot_traffic
+from .scopes import plot_scope_divergence as plot_scope_divergence
+from .scopes import plot_scope_factors as plot_scope_factors
+from .scopes import plot_scope_normality as plot_scope_normality
+from .scopes import plot_scopes as plot_scopes
 from .studies import render_study as render_study
 from .studies import write_study as write_study
 from .svg import save_figure as save_figure

@@ -6,19 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..studies import Connectivity, Interference, Magnitude, ProtocolStudy, Study
+from ..studies import (
+    Conflicts,
+    Connectivity,
+    Interference,
+    Magnitude,
+    ProtocolStudy,
+    Scopes,
+    Study,
+)
 from ..training.folder import LISTING
+from .conflicts_page import conflicts_page
 from .connectivity_page import connectivity_page
 from .filled import write_files
 from .interference_page import interference_page
 from .magnitude_page import magnitude_page
 from .protocol import protocol_page
+from .scopes_page import scopes_page
 
 PAGES: Mapping[type, Callable[[Any], str]] = {
     Connectivity: connectivity_page,
     Interference: interference_page,
     Magnitude: magnitude_page,
     ProtocolStudy: protocol_page,
+    Scopes: scopes_page,
+    Conflicts: conflicts_page,
 }
 """The page of each kind of result."""
 

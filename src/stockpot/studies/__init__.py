@@ -1,5 +1,8 @@
 """Why merging works and when it will not: each study computes a frozen result from networks."""
 
+from .conflicts import Conflicts as Conflicts
+from .conflicts import conflicts as conflicts
+from .conflicts import conflicts_of as conflicts_of
 from .connectivity import Barrier as Barrier
 from .connectivity import Connectivity as Connectivity
 from .connectivity import Path as Path
@@ -21,6 +24,9 @@ from .protocol import ProtocolStudy as ProtocolStudy
 from .protocols import protocol as protocol
 from .runs import Given as Given
 from .runs import models_of as models_of
+from .scopes import Scopes as Scopes
+from .scopes import scopes as scopes
+from .scopes import scopes_of as scopes_of
 from .span import Span as Span
 from .statistics import Statistics as Statistics
 from .statistics import TensorStatistics as TensorStatistics

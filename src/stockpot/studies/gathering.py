@@ -301,10 +301,12 @@ def _shares(counts: SignCounts) -> Signs:
     own = counts.both.diagonal()
     return Signs(
         nonzero=tuple((own / counts.elements).tolist()),
+        both=tuple(map(tuple, (counts.both / counts.elements).tolist())),
         agree=tuple(
             tuple(_share(int(a), int(b)) for a, b in zip(alike, both, strict=True))
             for alike, both in zip(counts.alike, counts.both, strict=True)
         ),
+        touched=counts.touched / counts.elements,
         majority=_share(counts.majority, int(own.sum())),
         unanimous=_share(counts.touched - counts.opposed, counts.touched),
     )

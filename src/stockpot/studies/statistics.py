@@ -41,8 +41,10 @@ class Signs:
 
     Attributes:
         nonzero: by model, the share of elements at which its task vector is not 0.
-        agree: [K, K], of the elements at which neither of two task vectors is 0, the share at which
-            their signs are equal; NaN where there is no such element.
+        both: [K, K], the share of elements at which neither of two task vectors is 0.
+        agree: [K, K], of those elements, the share at which their signs are equal; NaN where there
+            is none.
+        touched: the share of elements at which some task vector is not 0.
         majority: of all entries that are not 0, the share whose sign is the one that most task
             vectors have at that element (where both signs are as frequent, half of them); 1/2 at
             least, and NaN where all are 0. Task vectors of random signs have 3/4 for K of 2 and 3.
@@ -51,7 +53,9 @@ class Signs:
     """
 
     nonzero: tuple[float, ...]
+    both: Matrix
     agree: Matrix
+    touched: float
     majority: float
     unanimous: float
 

@@ -1,0 +1,128 @@
+"""`stockpot study scopes` and `stockpot study conflicts`: two readings of one pass."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from .console import note, steps
+from .flags import Flag
+from .studies import Folder, finish, refuse
+from .usage import UsageError
+
+if TYPE_CHECKING:
+    from ..studies import Study
+
+Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
+Roles = Annotated[
+    str | None, Parameter(help="Roles of tensors, as stockpot inspect has them: conv,matrix.")
+]
+
+
+def scopes(
+    *models: str,
+    out_: Folder,
+    base: Base = None,
+    roles: Roles = None,
+    pool: int | None = None,
+    memory: str = "2GiB",
+    workers: int | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+) -> int:
+    """Mean and spread of each layer's weights, whether they are normal, how models differ (WSA).
+
+    Args:
+        models: Checkpoints; or the folder of an experiment's run.
+        pool: The seed of the run's pool; its first without it.
+        memory: Budget for buffers, such as 512MiB or 8GiB.
+        workers: Threads; by default one per core, at most eight.
+        json: Print one JSON object on stdout and nothing else.
+        quiet: No notes, no progress.
+    """
+    from .. import studies
+
+    return _study(
+        studies.scopes, "scopes", models, out_, base=base, roles=roles, pool=pool, memory=memory,
+        workers=workers, json=json, quiet=quiet,
+    )  # fmt: skip
+
+
+def conflicts(
+    *models: str,
+    out_: Folder,
+    base: Base = None,
+    roles: Roles = None,
+    pool: int | None = None,
+    memory: str = "2GiB",
+    workers: int | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
+) -> int:
+    """Signs, angles and lengths of task vectors, layer by layer.
+
+    Args:
+        models: Checkpoints; or the folder of an experiment's run.
+        pool: The seed of the run's pool; its first without it.
+        memory: Budget for buffers, such as 512MiB or 8GiB.
+        workers: Threads; by default one per core, at most eight.
+        json: Print one JSON object on stdout and nothing else.
+        quiet: No notes, no progress.
+    """
+    from .. import studies
+
+    return _study(
+        studies.conflicts, "conflicts", models, out_, base=base, roles=roles, pool=pool,
+        memory=memory, workers=workers, json=json, quiet=quiet,
+    )  # fmt: skip
+
+
+def _study(
+    compute: "Callable[..., Study]",
+    name: str,
+    models: tuple[str, ...],
+    out: Path,
+    *,
+    base: str | None,
+    roles: str | None,
+    pool: int | None,
+    memory: str,
+    workers: int | None,
+    json: bool,
+    quiet: bool,
+) -> int:
+    if not models:
+        raise UsageError(f"no model given: stockpot study {name} MODEL... --out RUN.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1; got {workers}.")
+    chosen: dict[str, Any] = {} if roles is None else {"roles": _words(roles)}
+    from .. import studies
+
+    refuse(out)
+    given = studies.models_of(models, base, pool)
+    if given.note and not quiet:
+        note(given.note)
+    with steps(quiet=quiet or json) as progress:
+        found = compute(
+            given.models,
+            base=given.base,
+            names=given.names,
+            private=given.private,
+            memory=memory,
+            workers=workers,
+            progress=progress,
+            **chosen,
+        )
+    return finish(found, out, json=json, quiet=quiet)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    from ..checkpoints.roles import Role
+
+    words = tuple(text.split(","))
+    if wrong := [one for one in words if one not in list(Role)]:
+        raise UsageError(
+            f"--roles: there is no role '{wrong[0][:80]}'; there are {', '.join(Role)}."
+        )
+    return words
