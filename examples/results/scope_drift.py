@@ -17,13 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
-from stockpot.data import Dataset, Splits, load
-from stockpot.data import split, fewer
+from stockpot.data import Dataset, Splits, fewer, load, split
 from stockpot.data.subsets import Skew
 from stockpot.evaluation import accuracy, predict
+from stockpot.evaluation.intervals import over_seeds
 from stockpot.networks import open_network
 from stockpot.studies import statistics_of
 from stockpot.training import Fit, Scope, fit, scope_divergence
@@ -77,13 +76,14 @@ def start(spec: object, data: Dataset, seed: int, init: str | None) -> nn.Module
 
 
 def splits_of(name: str, seed: int) -> Splits:
+    """Of a data set."""
     limit = 1500 if name == "fashion-mnist" else None
     return split(load(name), selection=0.1, test=0.3, seed=seed, limit=limit)
 
 
 def rows_of(where: str, seeds: int) -> Iterator[dict[str, object]]:
     """One for each tensor, change and seed."""
-    data = where.split("/")[0]
+    data = where.split("/", maxsplit=1)[0]
     spec, epochs = NETWORKS[where]
     for seed in range(seeds):
         splits = splits_of(data, seed)
@@ -125,11 +125,12 @@ def rows_of(where: str, seeds: int) -> Iterator[dict[str, object]]:
         print(where, "seed", seed, flush=True)
 
 
-def interval(values: list[float]) -> str:
-    """Mean over seeds and its 95% interval by Student's t."""
-    mean = math.fsum(values) / len(values)
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else math.nan
-    return f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]"
+def interval(values: list[float], *, logs: bool = False) -> str:
+    """Mean over seeds and its 95% interval by Student's t; of logarithms, their powers."""
+    found = over_seeds(values)
+    three = [found.value, found.low, found.high]
+    mean, low, high = map(math.exp, three) if logs else three
+    return f"{mean:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def told(rows: list[dict[str, object]]) -> None:
@@ -146,7 +147,7 @@ def told(rows: list[dict[str, object]]) -> None:
                     values = [float(row[key]) for row in mine if row["seed"] == seed]
                     values = [math.log(value) for value in values] if logs else values
                     means.append(math.fsum(values) / len(values))
-                return interval([math.exp(m) for m in means] if logs else means)
+                return interval(means, logs=logs)
 
             columns = [over("kl"), over("ratio", logs=True)]
             columns += [over("distance_before"), over("distance"), over("accuracy")]
@@ -154,6 +155,7 @@ def told(rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
+    """Train, write, tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
