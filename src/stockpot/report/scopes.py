@@ -71,7 +71,7 @@ def plot_scope_factors(result: Scopes, ax: Any = None) -> Any:
         _columns(result),
         question="Which layers are wider or narrower than the fused scope?",
         x="standard deviation, % above (orange) or below (blue) the fused one",
-        show=lambda value: f"{value:+.1f}",
+        show=lambda value: f"{value:+.1f}" if abs(value) >= 0.05 else "0",
     )
 
 
@@ -97,7 +97,7 @@ def plot_scope_divergence(result: Scopes, ax: Any = None) -> Any:
         _columns(result),
         question="How far are scopes from the fused one?",
         x="KL to the fused scope, thousandths of a nat",
-        show=lambda value: f"{value:.2g}",
+        show=lambda value: f"{value:.2g}" if value >= 0.01 else "0",
     )
 
 
