@@ -87,7 +87,7 @@ def statistics_of(
         MergeError: the budget does not hold 2^15 elements of each model.
 
     Cost: every byte is read once. About 5 processor-nanoseconds for each element of each 16-bit
-        model, twice that for float32. The same bits for any memory and number of workers.
+        model, 8 for float32. The same bits for any memory and number of workers.
     Deviations: rows are float32 (float64 where one is), as in merges, so a difference is rounded
         once; products and sums are float64.
     """
