@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from ..errors import FieldError
 from .cnn import Cnn
+from .linear import LinearClassifier
 from .mlp import Mlp
 from .network import Network
 from .reproducible import seeded
@@ -29,6 +30,7 @@ class Builtin:
 
 
 NETWORKS: Mapping[str, Builtin] = {
+    "linear": Builtin(LinearClassifier),
     "mlp": Builtin(Mlp),
     "cnn": Builtin(Cnn),
     **{f"resnet-{depth}": Builtin(ResNet, {"depth": depth}) for depth in (8, 14, 20, 32)},

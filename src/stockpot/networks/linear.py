@@ -1,0 +1,26 @@
+"""A linear classifier: each row of its weights is the template of a class.
+
+Shapes: N samples, C channels, H x W pixels, F features.
+"""
+
+from torch import Tensor, nn
+
+from .network import Network
+
+
+class LinearClassifier(Network):
+    """One linear layer on the flattened image.
+
+    Args:
+        num_classes: outputs of the head.
+        in_channels: channels of an image.
+        image_size: pixels along a side.
+    """
+
+    def __init__(self, *, num_classes: int, in_channels: int, image_size: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(in_channels * image_size**2, num_classes)
+
+    def features(self, images_NCHW: Tensor) -> Tensor:
+        """The pixels, [N, F]."""
+        return images_NCHW.flatten(1)
