@@ -11,6 +11,8 @@ from .curves import Curve as Curve
 from .curves import fit_curve as fit_curve
 from .curves import weights_at as weights_at
 from .gathering import statistics_of as statistics_of
+from .agreement import compare_layers as compare_layers
+from .featuring import weights_features as weights_features
 from .interference import Interference as Interference
 from .linking import Look as Look
 from .linking import connectivity as connectivity
@@ -31,3 +33,4 @@ from .span import Span as Span
 from .statistics import Statistics as Statistics
 from .statistics import TensorStatistics as TensorStatistics
 from .study import Study as Study
+from .weights_features import WeightsFeatures as WeightsFeatures
