@@ -9,6 +9,8 @@ from .study_interference import interference
 from .study_magnitude import magnitude
 from .study_protocol import protocol
 from .study_scopes import conflicts, scopes
+from .study_templates import templates
+from .study_weights_features import weights_features
 
 STUDIES: tuple[Callable[..., int], ...] = (
     connectivity,
@@ -17,6 +19,8 @@ STUDIES: tuple[Callable[..., int], ...] = (
     protocol,
     scopes,
     conflicts,
+    templates,
+    weights_features,
 )
 """Every study; its name is the function's."""
 

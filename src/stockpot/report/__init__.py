@@ -47,4 +47,14 @@ from .studies import write_study as write_study
 from .svg import save_figure as save_figure
 from .sweeps import plot_data_sets as plot_data_sets
 from .sweeps import plot_networks as plot_networks
+from .templates import plot_contrast as plot_contrast
+from .templates import plot_kernels as plot_kernels
+from .templates import plot_pairs as plot_pairs
+from .templates import plot_resemblance as plot_resemblance
+from .templates import plot_template_accuracy as plot_template_accuracy
+from .templates import plot_templates as plot_templates
 from .view import only as only
+from .weights_features import plot_activations as plot_activations
+from .weights_features import plot_distance as plot_distance
+from .weights_features import plot_own as plot_own
+from .weights_features import plot_variance as plot_variance

@@ -14,6 +14,9 @@ from ..studies import (
     ProtocolStudy,
     Scopes,
     Study,
+    Study,
+    Templates,
+    WeightsFeatures,
 )
 from ..training.folder import LISTING
 from .conflicts_page import conflicts_page
@@ -23,6 +26,8 @@ from .interference_page import interference_page
 from .magnitude_page import magnitude_page
 from .protocol import protocol_page
 from .scopes_page import scopes_page
+from .templates_page import templates_page
+from .weights_features_page import weights_features_page
 
 PAGES: Mapping[type, Callable[[Any], str]] = {
     Connectivity: connectivity_page,
@@ -31,6 +36,8 @@ PAGES: Mapping[type, Callable[[Any], str]] = {
     ProtocolStudy: protocol_page,
     Scopes: scopes_page,
     Conflicts: conflicts_page,
+    Templates: templates_page,
+    WeightsFeatures: weights_features_page,
 }
 """The page of each kind of result."""
 

@@ -12,6 +12,7 @@ from .curves import fit_curve as fit_curve
 from .curves import weights_at as weights_at
 from .gathering import statistics_of as statistics_of
 from .agreement import compare_layers as compare_layers
+from .feature_gap import WeightsFeatures as WeightsFeatures
 from .featuring import weights_features as weights_features
 from .interference import Interference as Interference
 from .linking import Look as Look
@@ -33,4 +34,5 @@ from .span import Span as Span
 from .statistics import Statistics as Statistics
 from .statistics import TensorStatistics as TensorStatistics
 from .study import Study as Study
-from .weights_features import WeightsFeatures as WeightsFeatures
+from .templates import Templates as Templates
+from .templating import templates as templates

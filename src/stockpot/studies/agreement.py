@@ -7,7 +7,7 @@ Shapes: B samples of a batch, U units of a layer, K members.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class LayerAgreement:
     Attributes:
         place: in forward order, from 0.
         layer: the module's name.
-        kind: weights, normalisation, activation, other (pooling ...), or block (a residual sum ...).
+        kind: weights, normalisation, activation, other (pooling), or block (a residual sum).
         cosine: mean over samples of the cosine of h(merged) and mean_k h_k.
         distance: |h(merged) - mean_k h_k| / |mean_k h_k| over all samples.
         length: |h(merged)| / |mean_k h_k|.

@@ -1,4 +1,4 @@
-"""Averaging weights against averaging features, layer by layer, on the networks of an experiment."""
+"""Averaging weights against averaging features, layer by layer, on an experiment's networks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -17,8 +17,7 @@ from ..networks.reproducible import one_thread
 from ..recipes.cells import spec_name
 from ..training import Pool
 from .agreement import Agreement, compare_layers
-from .pools import Trial
-from .weights_features import (
+from .feature_gap import (
     ENSEMBLE,
     MENDED,
     MERGED,
@@ -27,6 +26,7 @@ from .weights_features import (
     ScoreRow,
     WeightsFeatures,
 )
+from .pools import Trial
 
 SAMPLES = 1024
 """Test samples that features are compared on, where no other number is given."""
@@ -81,15 +81,20 @@ def weights_features(
             progress(f"{name}, pool {pool.seed}", number / len(trial.pools))
         data = _some(pool.splits.test, samples, trial.experiment.seed)
         variants, found = _compared(pool, count, data, trial.experiment.seed)
-        place = {"cell": name, "seed": pool.seed}
         for variant, layers in zip(variants, found.layers, strict=True):
-            rows += [LayerRow(**place, variant=variant, **asdict(one)) for one in layers]
+            rows += [
+                LayerRow(cell=name, seed=pool.seed, variant=variant, **asdict(one))
+                for one in layers
+            ]
         members = len(found.logits) - len(variants)
         singles = [_accuracy(logits, data) for logits in found.logits[:members]]
         told = {SINGLE: sum(singles) / members, ENSEMBLE: _accuracy(found.mean_logits, data)}
         merged = zip(variants, found.logits[members:], strict=True)
         told |= {variant: _accuracy(logits, data) for variant, logits in merged}
-        scores += [ScoreRow(**place, variant=v, accuracy=score) for v, score in told.items()]
+        scores += [
+            ScoreRow(cell=name, seed=pool.seed, variant=variant, accuracy=score)
+            for variant, score in told.items()
+        ]
     return WeightsFeatures(
         title=TITLE,
         cells=tuple(cells),

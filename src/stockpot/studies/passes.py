@@ -19,9 +19,9 @@ from ..networks.network import parts
 Kind = Literal["weights", "normalisation", "activation", "other", "block"]
 Call = Callable[[Tensor], Tensor]
 
-ACTIVATIONS = frozenset(
-    ("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish")
-    + ("hardswish", "hardtanh", "hardsigmoid", "softplus", "tanh", "sigmoid", "logsigmoid")
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu"),
+    *("mish", "hardswish", "hardtanh", "hardsigmoid", "softplus", "tanh", "sigmoid", "logsigmoid"),
 )
 """Functions of torch that act on every element alone."""
 

@@ -10,15 +10,15 @@ from ..evaluation.plain import plain_values, rows_csv
 from .agreement import LayerAgreement
 from .passes import Kind
 
-Measure = Literal[
-    "cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"
-]
+Measure = Literal["cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 MERGED = "merged"
 MENDED = "merged:bn"
 """The merged network with statistics of batch normalisation estimated again."""
 ENSEMBLE = "logits-ensemble"
 SINGLE = "single"
+ROUNDING = 1e-5
+"""What a layer adds below this is float32's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +113,7 @@ class WeightsFeatures:
 
     def widest(self, cell: str, variant: str = MERGED) -> Place:
         """The layer that alone adds the most, relative to its output."""
-        alone = [
-            (self.at(cell, variant, one.place, "own").value, one) for one in self.places(cell)
-        ]
+        alone = [(self.at(cell, variant, one.place, "own").value, one) for one in self.places(cell)]
         return max(((own, one) for own, one in alone if math.isfinite(own)), key=lambda p: p[0])[1]
 
     def mean_own(self, cell: str, kind: Kind, variant: str = MERGED) -> Interval | None:
@@ -147,7 +145,8 @@ class WeightsFeatures:
 def _sentences(found: WeightsFeatures) -> Iterator[str]:
     for cell in found.cells:
         last = found.features(cell)
-        end, spread = (found.at(cell, MERGED, last.place, m) for m in ("distance", "spread"))
+        end = found.at(cell, MERGED, last.place, "distance")
+        spread = found.at(cell, MERGED, last.place, "spread")
         cosine = found.at(cell, MERGED, last.place, "cosine")
         yield (
             f"{cell}: at its last features ({last.layer}) the merged network is "
@@ -184,6 +183,8 @@ def _by_kind(found: WeightsFeatures, cell: str) -> str:
         if own is not None:
             said.append(f"{name} {words(own)}")
     widest = found.widest(cell)
+    if found.at(cell, MERGED, widest.place, "own").value < ROUNDING:
+        return "no layer alone, given averaged inputs, is off the averaged outputs beyond rounding."
     signs = [
         found.at(cell, MERGED, one.place, "disagree").value
         for one in found.places(cell)
