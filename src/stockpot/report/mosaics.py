@@ -17,6 +17,9 @@ from .units import plain, readable, short
 COLOURS = "RdBu_r"
 """Of pictures with one channel: white is 0, red positive, blue negative."""
 
+LEAST = 6.0
+"""Inches of a figure's width, for its title."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
@@ -70,7 +73,8 @@ def plot_mosaic(
             if not left:
                 ticks.append((start + height / 2 - 0.5, plain(strip.label)))
     beside = 0.4 + 0.07 * max(len(strip.label) for strip in strips)
-    size = (beside + columns * inches * (1 + gap / width), canvas.shape[0] * inches / width + 0.2)
+    wide = max(beside + columns * inches * (1 + gap / width), LEAST)
+    size = (wide, canvas.shape[0] * inches / width + 0.2)
     (ax,) = panels(ax, 1, columns=1, size=size, question=question)
     ax.imshow(canvas, interpolation="none", aspect="equal")
     shown = _names(names)

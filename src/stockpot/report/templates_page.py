@@ -100,7 +100,7 @@ def _measured() -> list[str]:
         "A template is a row or kernel of the first layer that has weights, as a picture. The "
         "centred class mean is the mean training image of a class less the mean over classes.",
         "Correlation is Pearson's over pixels. SSIM is structural similarity of both brought to "
-        "mean 0 and deviation 1, in uniform windows of 7 x 7 pixels (3 x 3 below 16 pixels).",
+        "mean 1/2 and deviation 1/6, in uniform windows of 7 x 7 pixels (3 x 3 below 16 pixels).",
         "Contrast is the standard deviation over pixels. After over before is the average's over "
         "the root of the mean square of what was averaged: sqrt((1 + (n - 1) ρ) / n) for n of "
         "equal contrast and correlation ρ.",

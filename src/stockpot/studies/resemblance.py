@@ -31,11 +31,11 @@ def correlation(a_RCHW: Tensor, b_RCHW: Tensor) -> float:
 
 
 def similarity(a_RCHW: Tensor, b_RCHW: Tensor) -> float:
-    """The mean over pictures of SSIM, both brought to mean 0 and standard deviation 1.
+    """The mean over pictures of SSIM, both brought to mean 1/2 and standard deviation 1/6 of 1.
 
-    Uniform windows of 7 x 7 pixels (3 x 3 for images below 16 pixels), the range of values that of
-    `b`; luminance and contrast are alike by construction but for windows, so it is structure that
-    counts. NaN pictures, such as constant ones, are left out.
+    SSIM compares luminance, which has no sign: of pictures around 0 it would call a negative alike.
+    Brought to one mean and deviation it is structure that counts. Uniform windows of 7 x 7 pixels
+    (3 x 3 for images below 16 pixels). Constant pictures are left out.
 
     Raises:
         ExtraError: without torchmetrics.
@@ -43,15 +43,11 @@ def similarity(a_RCHW: Tensor, b_RCHW: Tensor) -> float:
     metrics = optional("torchmetrics.functional.image")
     window = SMALL_WINDOW if min(a_RCHW.shape[-2:]) < SMALL else WINDOW
     found: list[float] = []
-    a_R1CHW, b_R1CHW = _standard(a_RCHW)[:, None], _standard(b_RCHW)[:, None]
+    a_R1CHW, b_R1CHW = _grey(a_RCHW)[:, None], _grey(b_RCHW)[:, None]
     for a_1CHW, b_1CHW in zip(a_R1CHW, b_R1CHW, strict=True):
         if bool(a_1CHW.isfinite().all()) and bool(b_1CHW.isfinite().all()):
             value = metrics.structural_similarity_index_measure(
-                a_1CHW,
-                b_1CHW,
-                gaussian_kernel=False,
-                kernel_size=window,
-                data_range=float(b_1CHW.max() - b_1CHW.min()),
+                a_1CHW, b_1CHW, gaussian_kernel=False, kernel_size=window, data_range=1.0
             )
             found.append(float(value))
     return math.fsum(found) / len(found) if found else math.nan
@@ -91,7 +87,7 @@ def mean(values: Tensor) -> float:
     return float(there.mean()) if len(there) else math.nan
 
 
-def _standard(a_RCHW: Tensor) -> Tensor:
+def _grey(a_RCHW: Tensor) -> Tensor:
     flat_RP = a_RCHW.flatten(1).double()
     middle_R1, width_R1 = flat_RP.mean(dim=1, keepdim=True), contrasts(a_RCHW)[:, None]
-    return ((flat_RP - middle_R1) / width_R1).reshape(a_RCHW.shape)
+    return (0.5 + (flat_RP - middle_R1) / (6 * width_R1)).reshape(a_RCHW.shape)

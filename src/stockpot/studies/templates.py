@@ -42,7 +42,7 @@ class TemplateRow:
         correlation, correlation_raw: Pearson's, over pixels, with the centred class mean (less the
             mean over classes), and with the class mean itself. NaN for units and kernels, as the
             next three.
-        ssim, ssim_raw: structural similarity, both images brought to mean 0 and deviation 1.
+        ssim, ssim_raw: structural similarity, both brought to one mean and deviation.
         matched: share of classes whose template correlates more with its own centred class mean
             than with any other; NaN for pairs.
         contrast: standard deviation over pixels.

@@ -91,7 +91,7 @@ def templates(trial: Trial, *, progress: Callable[[str, float], None] | None = N
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
     """Where a network's templates are."""
 
     name: str
@@ -109,7 +109,7 @@ class _Pool:
 
     def __init__(self, pool: Pool, cell: str) -> None:
         self._pool, self._cell = pool, cell
-        self._layer = _first_layer(pool.build(), pool.splits.train)
+        self._layer = first_layer(pool.build(), pool.splits.train)
         self._means: tuple[Tensor, Tensor] | None = None
         if self._layer.kind == "classes":
             raw_LCHW = class_means(pool.splits.train)
@@ -229,7 +229,12 @@ def class_means(data: Dataset) -> Tensor:
     return (sums / counts).reshape(-1, *shape).float()
 
 
-def _first_layer(network: nn.Module, data: Dataset) -> _Layer:
+def first_layer(network: nn.Module, data: Dataset) -> Layer:
+    """The first layer with weights that a pass over two samples comes to.
+
+    Raises:
+        FieldError: the data are texts, or that layer does not work on pixels.
+    """
     if data.is_text:
         raise FieldError(f"data '{data.name}' are texts: templates are pictures of pixels.")
     seen: list[Step] = []
@@ -240,10 +245,10 @@ def _first_layer(network: nn.Module, data: Dataset) -> _Layer:
     channels, height, width = data.inputs.shape[1:]
     if isinstance(first, nn.Conv2d):
         shape = (first.in_channels // first.groups, *first.kernel_size)
-        return _Layer(layers[0], "kernels", cast(tuple[int, int, int], shape))
+        return Layer(layers[0], "kernels", cast(tuple[int, int, int], shape))
     if isinstance(first, nn.Linear) and first.in_features == channels * height * width:
         alone = len(layers) == 1 and first.out_features == data.num_classes
-        return _Layer(layers[0], "classes" if alone else "units", (channels, height, width))
+        return Layer(layers[0], "classes" if alone else "units", (channels, height, width))
     name = type(first).__name__ if first else "no layer with weights"
     raise FieldError(
         f"{type(network).__name__} begins with {name}: templates need a first layer that is a "
