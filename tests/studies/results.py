@@ -9,7 +9,9 @@ from stockpot.studies.feature_gap import LayerRow, ScoreRow
 from stockpot.studies.templates import Pictures, TemplateRow
 
 
-def template_result(decays=(0.0, 0.1, 1.0), channels=1, classes=12, seeds=(0, 1, 2), cell="linear"):
+def template_result(
+    decays=(0.0, 0.001, 1.0), channels=1, classes=12, seeds=(0, 1, 2), cell="linear"
+):
     """A result of the study of templates, of one linear classifier."""
     generator = np.random.default_rng(0)
     rows = tuple(

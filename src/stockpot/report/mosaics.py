@@ -72,7 +72,7 @@ def plot_mosaic(
             canvas[place] = _coloured(strip.values[number], strip.scale)
             if not left:
                 ticks.append((start + height / 2 - 0.5, plain(strip.label)))
-    beside = 0.4 + 0.07 * max(len(strip.label) for strip in strips)
+    beside = 0.5 + 0.08 * max(len(strip.label) for strip in strips)
     wide = max(beside + columns * inches * (1 + gap / width), LEAST)
     size = (wide, canvas.shape[0] * inches / width + 0.2)
     (ax,) = panels(ax, 1, columns=1, size=size, question=question)

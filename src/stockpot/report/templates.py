@@ -123,8 +123,9 @@ def plot_template_accuracy(result: Templates, ax: Any = None, *, cell: str | Non
     cell = cell or result.cells[0]
     unit = unit_of("accuracy")
     (ax,) = panels(ax, 1, columns=1, size=(5.6, 3.2), question="Are the likest templates the best?")
-    for subject in ("single", "merged"):
-        _line(ax, result, cell, subject, "accuracy", subject, _COLOURS[subject], unit.factor)
+    _line(ax, result, cell, "single", "accuracy", "single", _COLOURS["single"], unit.factor)
+    dashed = (0, (3, 3))  # both lines show where one covers the other
+    _line(ax, result, cell, "merged", "accuracy", "merged", _COLOURS["merged"], unit.factor, dashed)
     _dress(ax, result, cell, unit.label())
     return ax
 
@@ -155,6 +156,7 @@ def _line(
     words: str,
     colour: str,
     factor: float = 1,
+    dash: Any = "solid",
 ) -> None:
     """Means at even steps, with their intervals; what is nowhere a number is left out."""
     spans: list[Interval] = [
@@ -164,6 +166,7 @@ def _line(
     if not np.isfinite(values).any():
         return
     ax.plot(range(len(values)), values, color=colour, marker="o", markersize=4, label=words)
+    ax.lines[-1].set_linestyle(dash)
     for place, span in enumerate(spans):
         if math.isfinite(span.low):
             ends = [factor * span.low, factor * span.high]

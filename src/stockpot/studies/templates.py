@@ -190,8 +190,8 @@ def _fading(found: Templates, cell: str, ends: Sequence[float]) -> Iterator[str]
         )
 
 
-def words(one: Interval, digits: int = 2, factor: float = 1) -> str:
-    """A value with its interval: "0.12 [0.10, 0.14]"; the value alone without one."""
+def words(one: Interval, digits: int = 3, factor: float = 1) -> str:
+    """A value with its interval: "0.123 [0.101, 0.145]"; the value alone without one."""
     value = f"{factor * one.value:.{digits}f}"
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return value
