@@ -151,7 +151,7 @@ def _sentences(found: WeightsFeatures) -> Iterator[str]:
         yield (
             f"{cell}: at its last features ({last.layer}) the merged network is "
             f"{words(end)} of their length away from the average of the features, with a cosine of "
-            f"{cosine.value:.3f}; a single member is {spread.value:.2f} away."
+            f"{cosine.value:.3f}; a single member is {spread.value:.3f} away."
         )
         yield f"{cell}: {_by_kind(found, cell)}"
         if len(found.variants(cell)) > 1:
@@ -197,8 +197,8 @@ def _by_kind(found: WeightsFeatures, cell: str) -> str:
     )
 
 
-def words(one: Interval, digits: int = 2) -> str:
-    """A value with its interval: "0.12 [0.10, 0.14]"; the value alone without one."""
+def words(one: Interval, digits: int = 3) -> str:
+    """A value with its interval: "0.123 [0.101, 0.145]"; the value alone without one."""
     return f"{one.value:.{digits}f}{_ends(one, 1, digits)}"
 
 
