@@ -60,6 +60,7 @@ def test_copies_of_one_network_differ_by_exactly_nothing(name):
     assert torch.equal(found.mean_logits, found.logits[0])
 
 
+@torch.no_grad()
 def test_two_linear_layers_differ_already_by_the_covariance_of_weights_and_inputs():
     """Without any nonlinearity: (W + W')(V + V')/4 is not (W V + W' V')/2."""
     torch.manual_seed(0)
@@ -71,12 +72,13 @@ def test_two_linear_layers_differ_already_by_the_covariance_of_weights_and_input
     u, v = (one[0](x).double() for one in members)
     covariance = (u - v) @ (a - b).T / 4
     mean = sum(one.double()(x.double()) for one in copy.deepcopy(members)) / 2
-    wanted = float((covariance.norm() / mean.norm()).detach())
+    wanted = float(covariance.norm() / mean.norm())
     assert wanted > 0.1
     assert second.own == pytest.approx(wanted, rel=1e-5)
     assert second.distance == pytest.approx(wanted, rel=1e-5)
 
 
+@torch.no_grad()
 def test_every_measure_is_as_the_float64_reference_has_it():
     torch.manual_seed(1)
     members = [nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 4)).eval() for _ in range(3)]
@@ -112,6 +114,7 @@ def test_every_measure_is_as_the_float64_reference_has_it():
     assert found[1].disagree == pytest.approx(float(sum(pairs) / 3))
 
 
+@torch.no_grad()
 def test_opposite_activations_cancel_as_the_paper_says():
     """Pre-activations z and -z: their average is 0, and so is its ReLU; nothing is kept."""
     torch.manual_seed(2)
