@@ -3,6 +3,7 @@
 from .conflicts import Conflicts as Conflicts
 from .conflicts import conflicts as conflicts
 from .conflicts import conflicts_of as conflicts_of
+from .agreement import compare_layers as compare_layers
 from .connectivity import Barrier as Barrier
 from .connectivity import Connectivity as Connectivity
 from .connectivity import Path as Path
