@@ -46,7 +46,6 @@ def plot_distance(result: WeightsFeatures, ax: Any = None, *, cell: str | None =
             panel, result, name, MERGED, "spread", "a single member", COLOURS["spread"], (0, (4, 2))
         )
         _dress(panel, name, "distance over length")
-        panel.set_ylim(bottom=0)
         ax = panel
     return ax
 
@@ -71,7 +70,6 @@ def plot_own(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None
                 for x, y in points:
                     panel.plot([x, x], [0, y], color=colour, linewidth=1)
         _dress(panel, name, "off by, over length")
-        panel.set_ylim(bottom=0)
         ax = panel
     return ax
 
@@ -90,7 +88,6 @@ def plot_activations(result: WeightsFeatures, ax: Any = None, *, cell: str | Non
         panel.plot(places, signs, color="#d55e00", label="signs disagree", **marks)
         panel.plot(places, lost, color="#0072b2", label="length lost", **marks)
         _dress(panel, name, "%")
-        panel.set_ylim(bottom=0)
         ax = panel
     return ax
 
@@ -105,7 +102,6 @@ def plot_variance(result: WeightsFeatures, ax: Any = None, *, cell: str | None =
         for variant in result.variants(name):
             _line(panel, result, name, variant, "variance", variant, COLOURS[variant], "solid")
         _dress(panel, name, "variance over the members'")
-        panel.set_ylim(bottom=0)
         reference(panel, 1.0, "")
         ax = panel
     return ax
@@ -142,6 +138,9 @@ def _line(
 
 
 def _dress(ax: Any, cell: str, words: str) -> None:
+    """From 0, with room for the legend above what is drawn."""
     dress(ax, title=plain(cell), x="layer, in forward order", y=words)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=SMALL - 1, frameon=False)
+        ax.legend(fontsize=SMALL - 1, frameon=False, loc="upper left", ncols=2)
