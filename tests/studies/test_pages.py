@@ -7,12 +7,12 @@ from stockpot.report import (
     plot_activations,
     plot_contrast,
     plot_distance,
+    plot_feature_variance,
     plot_own,
     plot_pairs,
     plot_resemblance,
     plot_template_accuracy,
     plot_templates,
-    plot_variance,
     render_study,
 )
 
@@ -55,7 +55,10 @@ def test_equal_results_give_equal_pages(name):
 @pytest.mark.parametrize(
     ("plot", "make"),
     [
-        *((plot, features) for plot in (plot_distance, plot_own, plot_activations, plot_variance)),
+        *(
+            (plot, features)
+            for plot in (plot_distance, plot_own, plot_activations, plot_feature_variance)
+        ),
         *(
             (plot, template_result)
             for plot in (

@@ -56,5 +56,5 @@ from .templates import plot_templates as plot_templates
 from .view import only as only
 from .weights_features import plot_activations as plot_activations
 from .weights_features import plot_distance as plot_distance
+from .weights_features import plot_feature_variance as plot_feature_variance
 from .weights_features import plot_own as plot_own
-from .weights_features import plot_variance as plot_variance

@@ -92,7 +92,9 @@ def plot_activations(result: WeightsFeatures, ax: Any = None, *, cell: str | Non
     return ax
 
 
-def plot_variance(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_feature_variance(
+    result: WeightsFeatures, ax: Any = None, *, cell: str | None = None
+) -> Any:
     """Variance of features over samples, the merged network's over the members', by layer.
 
     As `plot_distance`. Below 1 is the collapse that REPAIR mends.

@@ -18,7 +18,7 @@ from .filled import Section, fill_page
 from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
-from .weights_features import plot_activations, plot_distance, plot_own, plot_variance
+from .weights_features import plot_activations, plot_distance, plot_feature_variance, plot_own
 
 _LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
 _BANDS = "Bands are 95% intervals over pools."
@@ -49,7 +49,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[WeightsFeatures], Any], str], ...] = (
     (
         "variance",
         "Variance of features",
-        plot_variance,
+        plot_feature_variance,
         f"{_BANDS} Falling far below 1 is collapse. Statistics of batch normalisation that are "
         "estimated again bring it back, where there are any.",
     ),
