@@ -14,7 +14,6 @@ from ..studies import (
     ProtocolStudy,
     Scopes,
     Study,
-    Study,
     Templates,
     WeightsFeatures,
 )

@@ -1,9 +1,9 @@
 """Why merging works and when it will not: each study computes a frozen result from networks."""
 
+from .agreement import compare_layers as compare_layers
 from .conflicts import Conflicts as Conflicts
 from .conflicts import conflicts as conflicts
 from .conflicts import conflicts_of as conflicts_of
-from .agreement import compare_layers as compare_layers
 from .connectivity import Barrier as Barrier
 from .connectivity import Connectivity as Connectivity
 from .connectivity import Path as Path
@@ -11,10 +11,9 @@ from .connectivity import Plane as Plane
 from .curves import Curve as Curve
 from .curves import fit_curve as fit_curve
 from .curves import weights_at as weights_at
-from .gathering import statistics_of as statistics_of
-from .agreement import compare_layers as compare_layers
 from .feature_gap import WeightsFeatures as WeightsFeatures
 from .featuring import weights_features as weights_features
+from .gathering import statistics_of as statistics_of
 from .interference import Interference as Interference
 from .linking import Look as Look
 from .linking import connectivity as connectivity

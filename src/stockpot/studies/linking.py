@@ -108,7 +108,10 @@ def connectivity(
         if progress:
             progress(work.title, done / total)
         for found in work.run():
-            (paths if isinstance(found, Path) else planes).append(found)  # pyright: ignore[reportArgumentType, reportUnknownMemberType]
+            if isinstance(found, Path):
+                paths.append(found)
+            else:
+                planes.append(found)
         done += work.cost
     if progress:
         progress("done", 1.0)
