@@ -15,13 +15,17 @@ from stockpot.evaluation import Ingredients, Predictions, soup
 from stockpot.networks import build, headed
 from stockpot.report.studies import render_study
 from stockpot.studies import magnitude, pools_of
-from stockpot.studies.bounds import bounds
-from stockpot.studies.carried import run_carried
-from stockpot.studies.magnifying import Bowl, _judged, outcomes
-from stockpot.studies.moments import moments
-from stockpot.studies.overflow import observed_overflow, predicted_overflow, subject_in_float64
-from stockpot.studies.perturbing import EVERYTHING, PERTURBATIONS, magnified, rescaled
-from stockpot.studies.walking import Plan
+from stockpot.studies.scaling.bounds import bounds
+from stockpot.studies.scaling.carried import run_carried
+from stockpot.studies.scaling.magnifying import Bowl, _judged, outcomes
+from stockpot.studies.scaling.moments import moments
+from stockpot.studies.scaling.overflow import (
+    observed_overflow,
+    predicted_overflow,
+    subject_in_float64,
+)
+from stockpot.studies.scaling.perturbing import EVERYTHING, PERTURBATIONS, magnified, rescaled
+from stockpot.studies.scaling.walking import Plan
 
 from ..report.test_browser import FIGURES, OVERLAPS
 

@@ -13,7 +13,7 @@ from scipy import stats
 from stockpot.core import SEGMENT
 from stockpot.errors import CheckpointError, FieldError, MergeError
 from stockpot.studies import statistics_of
-from stockpot.studies.statistics import centred, cosine
+from stockpot.studies.onepass.statistics import centred, cosine
 
 LARGE = 5 * SEGMENT + 17
 

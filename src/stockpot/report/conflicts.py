@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..studies.conflicts import ConflictPair, Conflicts
-from ..studies.interference import ALL
+from ..studies.onepass.conflicts import ConflictPair, Conflicts
+from ..studies.subspaces.interference import ALL
 from .axes import SMALL, dress, panels, reference
 from .heat import MOST_COLUMNS, heat, shown_rows
 from .styles import INK

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..studies.conflicts import ConflictPair, Conflicts
-from ..studies.interference import ALL
+from ..studies.onepass.conflicts import ConflictPair, Conflicts
+from ..studies.subspaces.interference import ALL
 from .conflicts import plot_elections, plot_task_cosines, plot_task_lengths, plot_task_signs
 from .drawings import Drawing
 from .filled import Section, fill_page

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import StockpotError
 from ..evaluation.intervals import over_seeds
 from ..extras import optional
-from ..studies.connectivity import ALL, Barrier, Connectivity, Path, Plane, Statistics, Way
+from ..studies.paths.connectivity import ALL, Barrier, Connectivity, Path, Plane, Statistics, Way
 from .axes import SMALL, dress, panels, reference
 from .styles import INK, PAPER
 from .units import plain, short

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..studies.connectivity import ALL, Barrier, Connectivity
+from ..studies.paths.connectivity import ALL, Barrier, Connectivity
 from .connectivity import plot_barriers, plot_paths, plot_plane
 from .drawings import Drawing
 from .filled import Section, fill_page

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..extras import optional
-from ..studies.interference import ALL, Centre, Interference, Point
-from ..studies.rowspaces import PLACES
+from ..studies.subspaces.interference import ALL, Centre, Interference, Point
+from ..studies.subspaces.rowspaces import PLACES
 from .axes import SMALL, dress, panels
 from .styles import PAPER
 from .units import plain, short

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..studies.interference import ALL, Centre, Interference, Point
+from ..studies.subspaces.interference import ALL, Centre, Interference, Point
 from .drawings import Drawing
 from .filled import Section, fill_page
 from .interference import plot_interference, plot_overlap, plot_residual, plot_spectra

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..extras import optional
-from ..studies.magnitude import ENSEMBLE, SOUP, Magnitude, Point, Scoring
+from ..studies.scaling.magnitude import ENSEMBLE, SOUP, Magnitude, Point, Scoring
 from .axes import dress, name_below, panels
 from .styles import FAMILIES, INK, PAPER
 from .units import plain

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..studies.magnitude import ALL, ENSEMBLE, SOUP, Magnitude, Point, Scoring
+from ..studies.scaling.magnitude import ALL, ENSEMBLE, SOUP, Magnitude, Point, Scoring
 from .drawings import Drawing
 from .filled import Section, fill_page
 from .magnitude import (

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..studies.magnitude import ALL, Magnitude
+from ..studies.scaling.magnitude import ALL, Magnitude
 from .axes import SMALL, dress, name_below, panels
 from .styles import FAMILIES, INK
 

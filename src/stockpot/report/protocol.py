@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ..evaluation.intervals import Interval
-from ..studies.protocol import COPIES, GAP, OURS, PUBLISHED, ProtocolStudy
+from ..studies.testing.protocol import COPIES, GAP, OURS, PUBLISHED, ProtocolStudy
 from .axes import dodges, dress, interval_bar, legend, panels, reference
 from .drawings import Drawing
 from .filled import Section, fill_page

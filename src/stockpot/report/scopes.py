@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..studies.scopes import ScopeRow, Scopes
+from ..studies.onepass.scopes import ScopeRow, Scopes
 from .axes import SMALL, dress, panels
 from .heat import heat, shown_rows
 from .units import plain, short

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from ..studies.scopes import NORMAL, Scopes
+from ..studies.onepass.scopes import NORMAL, Scopes
 from .drawings import Drawing
 from .filled import Section, fill_page
 from .scopes import plot_scope_divergence, plot_scope_factors, plot_scope_normality, plot_scopes

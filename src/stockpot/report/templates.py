@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.intervals import Interval
-from ..studies.templates import Measure, Pictures, Subject, Templates
+from ..studies.images.templates import Measure, Pictures, Subject, Templates
 from .axes import SMALL, dress, panels, reference
 from .mosaics import Strip, largest, plot_mosaic
 from .units import unit_of

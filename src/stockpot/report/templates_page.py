@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..evaluation.intervals import Interval
-from ..studies.templates import Measure, Subject, Templates
+from ..studies.images.templates import Measure, Subject, Templates
 from .drawings import Drawing
 from .filled import Section, fill_page
 from .svg import inline_svg

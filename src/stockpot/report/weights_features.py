@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..studies.feature_gap import MENDED, MERGED, Measure, WeightsFeatures
-from ..studies.passes import Kind
+from ..studies.layers.feature_gap import MENDED, MERGED, Measure, WeightsFeatures
+from ..studies.layers.passes import Kind
 from .axes import SMALL, dress, panels, reference
 from .units import plain
 

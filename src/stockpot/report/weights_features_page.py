@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..evaluation.intervals import Interval
-from ..studies.feature_gap import (
+from ..studies.layers.feature_gap import (
     ENSEMBLE,
     MEASURES,
     MERGED,

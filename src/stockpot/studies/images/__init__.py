@@ -1,0 +1,1 @@
+"""Templates: weights as images, beside the means of the classes."""

@@ -1,0 +1,1 @@
+"""Averaged weights against averaged features, layer by layer."""

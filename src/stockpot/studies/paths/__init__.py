@@ -1,0 +1,1 @@
+"""Connectivity: lines, curves and planes between networks, and what lies there."""

@@ -1,0 +1,1 @@
+"""Interference: whether the row spaces of task vectors get in each other's way."""
