@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stockpot.ops.inner import inner
 from stockpot.ops.leading import leading
-from stockpot.ops.polar import polar, turned_apart
+from stockpot.ops.polar import common_below, polar, turned_apart
 from stockpot.ops.spectral import LIMIT, LowRank, Ranks, top_k
 
 
@@ -247,9 +247,17 @@ def test_a_direction_that_two_tasks_nearly_share_is_turned_apart_and_not_dropped
         LowRank(left=rows.T, values=torch.ones(half), right=rows, energy=1.0, bound=0.0, exact=True)
         for rows in (axes[:half], second)
     ]
-    left, right = turned_apart(parts)
+    left, right = turned_apart(parts, common_below(parts, size, 1e-5))
     for turned in (left.T, right):
         assert float((turned @ turned.T - axes).abs().max()) < 1e-4
+
+
+def test_what_lacks_rank_is_told_apart_by_the_tolerance() -> None:
+    parts = [top_k(matrix(180, 150, decay("slow", 150), k), Ranks(count=20)) for k in range(2)]
+    assert common_below(parts, 41, 1e-5) == 1e-5
+    weakest = max(float(part.values[0] / part.values[-1]) for part in parts)
+    assert common_below(parts, 40, 1e-5) == pytest.approx(weakest * 2**-25)
+    assert common_below([], 0, 1e-5) == pytest.approx(2**-25)
 
 
 def test_a_gram_matrix_is_symmetric_to_the_last_bit() -> None:

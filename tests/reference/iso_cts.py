@@ -26,7 +26,7 @@ def merge(
         u, s, v = (np.concatenate([p[i] for p in parts], axis=(1, 0, 0)[i]) for i in range(3))
         if not len(s):
             return origin
-        return origin + scale * s.mean() * polar(u, tolerance / 100) @ polar(v, tolerance / 100)
+        return origin + scale * s.mean() * polar(u, tolerance) @ polar(v, tolerance)
 
     return by_matrix(models, base, conv, both, mean_rest(scale, weights))
 

@@ -21,7 +21,7 @@ def merge(
     def low(arrays: list[Array], origin: Array) -> Array:
         parts = stacks(arrays, origin, weights, tolerance)
         u, s, v = (np.concatenate([p[i] for p in parts], axis=(1, 0, 0)[i]) for i in range(3))
-        return origin + scale * (polar(u, tolerance / 100) * s) @ polar(v, tolerance / 100)
+        return origin + scale * (polar(u, tolerance) * s) @ polar(v, tolerance)
 
     return by_matrix(models, base, conv, low, mean_rest(scale, weights))
 
@@ -60,7 +60,7 @@ def dependence(parts: list[SVD], side: int, tolerance: float) -> float:
     """The largest over the least singular value of directions side by side; inf where unsure."""
     stack = np.concatenate([part[side] for part in parts], axis=1 if side == 0 else 0)
     s = np.linalg.svd(stack, compute_uv=False) if stack.size else np.ones(1)
-    floor = max(tolerance / 100, 1e-7) * s[0]
+    floor = max(tolerance, 1e-7) * s[0]
     if np.any((s < 3e-3 * s[0]) & (s > 1e-9 * s[0])) or np.any(np.abs(s - floor) < 1e-2 * floor):
         return np.inf
     return float(s[0] / s[s > floor].min())

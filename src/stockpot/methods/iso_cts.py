@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..fields import Finite, Fraction, check_fields
-from ..ops.polar import turned_apart
+from ..ops.polar import common_below, turned_apart
 from ..ops.spectral import LowRank, Ranks, top_k
 from .matrices import (
     Conv,
@@ -101,7 +101,8 @@ class IsoCts(Method):
         for b, into in enumerate(each_matrix(total)):
             parts = [*of_tasks[b], common[b]]
             values_S = torch.cat([part.values for part in parts])
-            left_MS, right_SN = turned_apart(parts, self.tolerance)
+            floor = common_below(parts, min(shape), self.tolerance, largest[b])
+            left_MS, right_SN = turned_apart(parts, floor)
             mean = float(values_S.sum()) / max(len(values_S), 1)
             into.copy_(left_MS @ right_SN * mean)
         report = told([*common, *(part for parts in of_tasks for part in parts)])

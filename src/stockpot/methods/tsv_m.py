@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..fields import Finite, check_fields
-from ..ops.polar import turned_apart
+from ..ops.polar import common_below, turned_apart
 from ..ops.spectral import Ranks, top_k
 from .matrices import (
     Conv,
@@ -38,9 +38,8 @@ class TsvM(Method):
     Attributes:
         scale: λ on the merged task vector; the paper's 1 needs no tuning as a rule.
         tolerance: directions with a singular value below this share of the largest are noise and
-            left out of task vectors, and below a hundredth of it of polar factors, where they say
-            that tasks have a direction in common; raise it to 0.01 where task vectors are
-            differences of bfloat16 weights.
+            left out; where task vectors lack rank, of the polar factors too. Raise it to 0.01 where
+            task vectors are differences of bfloat16 weights.
         tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
             those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
@@ -96,7 +95,8 @@ class TsvM(Method):
         ]
         merged = torch.zeros_like(stack.anchor)
         for into, parts in zip(each_matrix(merged), zip(*of_models, strict=True), strict=True):
-            left_MS, right_SN = turned_apart(parts, self.tolerance)
+            floor = common_below(parts, share.count * len(parts), self.tolerance)
+            left_MS, right_SN = turned_apart(parts, floor)
             values_S = torch.cat([part.values for part in parts]).to(left_MS)
             into.copy_((left_MS * values_S) @ right_SN)
         report = told([part for parts in of_models for part in parts])

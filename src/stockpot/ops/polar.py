@@ -17,8 +17,8 @@ from .spectral import SMALL, LowRank, largest_magnitude
 TOLERANCE = 1e-5
 """Directions below this share of the largest are noise by default."""
 _ROWS = 512
-_STACKED = 0.01
-"""Of the tolerance, for directions side by side: they are known better than what they are of."""
+_ROUNDING = torch.finfo(torch.float32).eps / 4
+"""Twice what rounding a matrix to float32 was seen to turn its first direction by."""
 _LEAST = 1e-7
 """What a float64 Gram matrix can tell from nothing."""
 
@@ -86,19 +86,41 @@ def _product(matrix_MN: Tensor, root_NN: Tensor) -> Tensor:
     return product_MN
 
 
-def turned_apart(parts: Sequence[LowRank], tolerance: float = TOLERANCE) -> tuple[Tensor, Tensor]:
+def turned_apart(parts: Sequence[LowRank], floor: float = TOLERANCE) -> tuple[Tensor, Tensor]:
     """The directions of all parts side by side, turned as little as makes them orthogonal.
 
-    What is left out is what they have twice: below a hundredth of `tolerance` of the largest.
-    Stacks that fill the space have condition numbers of 1e5 and 1e6 by chance, and each direction
-    counts.
+    Args:
+        parts: low-rank approximations of matrices of one shape [M, N].
+        floor: below this share of the largest singular value of the directions side by side, parts
+            have a direction in common, and it is left out once; `common_below` gives it.
 
     Returns:
         The polar factors of `[U_1 .. U_T]`, [M, S], and of `[V_1 .. V_T]ᵀ`, [S, N].
     """
-    left_MS = polar(torch.cat([part.left for part in parts], 1), tolerance * _STACKED)
-    right_SN = polar(torch.cat([part.right for part in parts]), tolerance * _STACKED)
+    left_MS = polar(torch.cat([part.left for part in parts], 1), floor)
+    right_SN = polar(torch.cat([part.right for part in parts]), floor)
     return left_MS.factor, right_SN.factor
+
+
+def common_below(
+    parts: Sequence[LowRank], asked: int, tolerance: float, largest: float = 0
+) -> float:
+    """What tells directions that parts have in common from such as are nearly so.
+
+    Parts that lack directions are of matrices that lack rank, perhaps all in one span: `tolerance`.
+    Others fill the space, and their stacks have condition numbers of 1e5 and 1e6 by chance: only
+    what rounding to float32 does to the weakest direction, s_1 / s_k times a rounding.
+
+    Args:
+        parts: of each matrix what is kept of it.
+        asked: how many directions they would have together if none were noise.
+        tolerance: below this share of a matrix's largest singular value a direction is noise.
+        largest: the singular value that all are rounded by; 0 for the largest of each part.
+    """
+    if sum(part.rank for part in parts) < asked:
+        return tolerance
+    ratios = [(largest or float(p.values[0])) / float(p.values[-1]) for p in parts if p.rank]
+    return min(_ROUNDING * max(ratios, default=1.0), tolerance)
 
 
 def room_for_polar(rows: int, columns: int) -> int:
