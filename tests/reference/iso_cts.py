@@ -5,7 +5,7 @@ import numpy as np
 from .arrays import Array, State
 from .iso_c import summed
 from .matrices import SVD, by_matrix, cut, mean_rest, polar, svd, unsure
-from .tsv_m import dependence
+from .tsv_m import common_below, dependence
 
 
 def merge(
@@ -22,11 +22,12 @@ def merge(
     qkv: str,
 ) -> State:
     def both(arrays: list[Array], origin: Array) -> Array:
-        parts, _ = directions(arrays, origin, weights, common, tolerance)
+        parts, cuts = directions(arrays, origin, weights, common, tolerance)
         u, s, v = (np.concatenate([p[i] for p in parts], axis=(1, 0, 0)[i]) for i in range(3))
         if not len(s):
             return origin
-        return origin + scale * s.mean() * polar(u, tolerance) @ polar(v, tolerance)
+        floor = common_below(parts, min(origin.shape), tolerance, cuts[0][0][0])
+        return origin + scale * s.mean() * polar(u, floor) @ polar(v, floor)
 
     return by_matrix(models, base, conv, both, mean_rest(scale, weights))
 
@@ -73,4 +74,5 @@ def sensitivity(arrays: list[Array], origin: Array, weights: list[float], method
             gap = values[count - 1] - values[count]
             worst = max(worst, float(total[0] / gap) if gap > noise else np.inf)
         worst = max(worst, float(total[0] / values[min(count, len(values)) - 1]))
-    return max(worst, dependence(parts, 0, tolerance), dependence(parts, 2, tolerance))
+    floor = common_below(parts, min(origin.shape), tolerance, total[0])
+    return max(worst, dependence(parts, 0, floor), dependence(parts, 2, floor))

@@ -21,7 +21,10 @@ def merge(
     def low(arrays: list[Array], origin: Array) -> Array:
         parts = stacks(arrays, origin, weights, tolerance)
         u, s, v = (np.concatenate([p[i] for p in parts], axis=(1, 0, 0)[i]) for i in range(3))
-        return origin + scale * (polar(u, tolerance) * s) @ polar(v, tolerance)
+        floor = common_below(
+            parts, max(1, min(origin.shape) // len(arrays)) * len(arrays), tolerance
+        )
+        return origin + scale * (polar(u, floor) * s) @ polar(v, floor)
 
     return by_matrix(models, base, conv, low, mean_rest(scale, weights))
 
@@ -53,7 +56,16 @@ def sensitivity(arrays: list[Array], origin: Array, weights: list[float], method
             worst = max(worst, float(s[0] / gap) if gap > noise else np.inf)
         worst = max(worst, float(s[0] / s[min(count, len(s)) - 1]))
     parts = stacks(arrays, origin, weights, tolerance)
-    return max(worst, dependence(parts, 0, tolerance), dependence(parts, 2, tolerance))
+    floor = common_below(parts, count * len(arrays), tolerance)
+    return max(worst, dependence(parts, 0, floor), dependence(parts, 2, floor))
+
+
+def common_below(parts: list[SVD], asked: int, tolerance: float, largest: float = 0.0) -> float:
+    """The tolerance where directions are missing; else 0.003 s_1 / s_k of it."""
+    if sum(len(part[1]) for part in parts) < asked:
+        return tolerance
+    ratios = [(largest or part[1][0]) / part[1][-1] for part in parts if len(part[1])]
+    return tolerance * min(1.0, 0.003 * float(max(ratios, default=1.0)))
 
 
 def dependence(parts: list[SVD], side: int, tolerance: float) -> float:

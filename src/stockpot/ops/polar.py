@@ -17,8 +17,9 @@ from .spectral import SMALL, LowRank, largest_magnitude
 TOLERANCE = 1e-5
 """Directions below this share of the largest are noise by default."""
 _ROWS = 512
-_ROUNDING = torch.finfo(torch.float32).eps / 4
-"""Twice what rounding a matrix to float32 was seen to turn its first direction by."""
+_TURNED = 0.003
+"""Of the tolerance; at 1e-5 a quarter of float32's eps, twice what rounding was seen to turn the
+first direction of a matrix by."""
 _LEAST = 1e-7
 """What a float64 Gram matrix can tell from nothing."""
 
@@ -109,7 +110,7 @@ def common_below(
 
     Parts that lack directions are of matrices that lack rank, perhaps all in one span: `tolerance`.
     Others fill the space, and their stacks have condition numbers of 1e5 and 1e6 by chance: only
-    what rounding to float32 does to the weakest direction, s_1 / s_k times a rounding.
+    what noise does to the weakest direction, 0.003 s_1 / s_k times the tolerance.
 
     Args:
         parts: of each matrix what is kept of it.
@@ -120,7 +121,7 @@ def common_below(
     if sum(part.rank for part in parts) < asked:
         return tolerance
     ratios = [(largest or float(p.values[0])) / float(p.values[-1]) for p in parts if p.rank]
-    return min(_ROUNDING * max(ratios, default=1.0), tolerance)
+    return tolerance * min(_TURNED * max(ratios, default=1.0), 1.0)
 
 
 def room_for_polar(rows: int, columns: int) -> int:
