@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .console import print_json, say
+from .console import note, print_json, say
+from .usage import UsageError
 
 if TYPE_CHECKING:
-    from ..studies import Study
+    from ..studies import Given, Study
 
 Folder = Annotated[Path, Parameter(name="--out", help="Folder for report.html and results.")]
+Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
 Workers = Annotated[
     int | None,
     Parameter(help="Networks trained at once; by default one per core for more than 20 s of work."),
@@ -22,6 +24,27 @@ def refuse(out: Path) -> None:
     from ..report.studies import refuse_run
 
     refuse_run(out)
+
+
+def check_models(study: str, models: tuple[str, ...], workers: int | None) -> None:
+    """Refuse what the command line of a study of checkpoints alone shows."""
+    if not models:
+        raise UsageError(f"no model given: stockpot study {study} MODEL... --out RUN.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1; got {workers}.")
+
+
+def open_models(
+    models: tuple[str, ...], base: str | None, pool: int | None, out: Path, *, quiet: bool
+) -> "Given":
+    """The checkpoints of a study, or those of a run; which part of it was taken is said."""
+    from ..studies import models_of
+
+    refuse(out)
+    given = models_of(models, base, pool)
+    if given.note and not quiet:
+        note(given.note)
+    return given
 
 
 def finish(found: "Study", out: Path, *, json: bool, quiet: bool) -> int:

@@ -5,12 +5,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..methods.matrices import Conv, Qkv, Which
-from .console import note, print_table, steps
+from .console import print_table, steps
 from .flags import Flag
-from .studies import Folder, finish, refuse
+from .studies import Base, Folder, check_models, finish, open_models
 from .usage import UsageError
 
-Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
 Ranks = Annotated[
     str | None, Parameter(help="Fractions of the full rank, such as 0.04,0.08,0.16,1.")
 ]
@@ -45,17 +44,11 @@ def interference(
         json: Print one JSON object on stdout and nothing else.
         quiet: No notes, no progress.
     """
-    if not models:
-        raise UsageError("no model given: stockpot study interference MODEL... --out RUN.")
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}.")
+    check_models("interference", models, workers)
     from .. import studies
 
     grid = studies.RANKS if ranks is None else _fractions(ranks)
-    refuse(out_)
-    given = studies.models_of(models, base, pool)
-    if given.note and not quiet:
-        note(given.note)
+    given = open_models(models, base, pool, out_, quiet=quiet)
     with steps(quiet=quiet or json) as progress:
         found = studies.interference(
             given.models,

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .console import note, steps
+from .console import steps
 from .flags import Flag
-from .studies import Folder, finish, refuse
+from .studies import Base, Folder, check_models, finish, open_models
 from .usage import UsageError
 
 if TYPE_CHECKING:
     from ..studies import Study
 
-Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
 Roles = Annotated[
     str | None, Parameter(help="Roles of tensors, as stockpot inspect has them: conv,matrix.")
 ]
@@ -92,17 +91,9 @@ def _study(
     json: bool,
     quiet: bool,
 ) -> int:
-    if not models:
-        raise UsageError(f"no model given: stockpot study {name} MODEL... --out RUN.")
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}.")
+    check_models(name, models, workers)
     chosen: dict[str, Any] = {} if roles is None else {"roles": _words(roles)}
-    from .. import studies
-
-    refuse(out)
-    given = studies.models_of(models, base, pool)
-    if given.note and not quiet:
-        note(given.note)
+    given = open_models(models, base, pool, out, quiet=quiet)
     with steps(quiet=quiet or json) as progress:
         found = compute(
             given.models,

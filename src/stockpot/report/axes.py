@@ -210,6 +210,13 @@ def legend(
     line = optional("matplotlib.lines").Line2D
     handles = [line([], [], linestyle="none", **drawn[method].marks(5)) for method in methods]
     names = [_listed(plain(name)) for name in short(methods, 30)]
+    name_below(ax, axes, handles, names, handletextpad=0.2, columnspacing=1.2)
+
+
+def name_below(
+    ax: Any, axes: Sequence[Any], handles: Sequence[Any], names: Sequence[str], **spacing: float
+) -> None:
+    """A legend under the figure, or on the caller's Axes; `spacing` is for the figure's."""
     if ax is not None:
         ax.legend(handles, names, fontsize=SMALL - 1, frameon=False)
         return
@@ -222,25 +229,7 @@ def legend(
         ncols=min(columns, len(names)),
         fontsize=SMALL,
         frameon=False,
-        handletextpad=0.2,
-        columnspacing=1.2,
-    )
-
-
-def name_below(ax: Any, axes: Sequence[Any], handles: Sequence[Any], names: Sequence[str]) -> None:
-    """A legend under the figure, or on the caller's Axes."""
-    if ax is not None:
-        ax.legend(handles, names, fontsize=SMALL - 1, frameon=False)
-        return
-    figure = axes[0].figure
-    columns = max(1, int(figure.get_size_inches()[0] / 2.3))
-    figure.legend(
-        handles,
-        names,
-        loc="outside lower left",
-        ncols=min(columns, len(names)),
-        fontsize=SMALL,
-        frameon=False,
+        **spacing,
     )
 
 
