@@ -32,6 +32,7 @@ def search(
     memory: str = "2GiB",
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    factors: Path | None = None,
     resume: Flag = False,
     overwrite: Flag = False,
     json: Flag = False,
@@ -48,6 +49,7 @@ def search(
         memory: Models that fit in it together are read once, and held.
         workers: Threads of a merge.
         device: Where networks are run.
+        factors: Folder that keeps CART's factors for other searches of these models.
         resume: Go on with an earlier search, perhaps for more trials.
         overwrite: Forget an earlier search.
         json: Print one JSON object on stdout and nothing else.
@@ -78,6 +80,7 @@ def search(
                 resume=resume,
                 overwrite=overwrite,
                 device=device,
+                factors=factors,
                 options=options,
                 progress=progress,
             )
