@@ -280,6 +280,8 @@ def opened_for(recipe: Recipe, options: Options) -> Prepared:
     method = _cart(recipe)
     if method.around != "average" or method.energy or method.rank_count:
         raise MergeError("factors are kept around the average, up to a rank as a fraction.")
+    if method.qkv == "fused":
+        raise MergeError("factors are kept of tensors one by one: set qkv to 'stored' or 'split'.")
     if recipe.layers or any(isinstance(rule.method, Cart) for rule in recipe.rules):
         raise MergeError("factors are kept of one CART for all layers.")
     prepared = prepare(recipe, options, None)
