@@ -10,6 +10,7 @@ from .compare import print_comparison
 from .console import note, print_json, say, steps
 from .flags import Flag, RunFlags
 from .recipe import read_recipe
+from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def search(
                 options=options,
                 progress=progress,
             )
-            write_report(found.comparison, out_)
+            write_report(found.comparison, out_, spoken())
     except KeyboardInterrupt:
         note("what was tried is kept: the same command with --resume goes on from there.")
         raise
