@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.ops.agreement import count_signs, mean_of
+from stockpot.ops.agreement import count_signs, mean_of, sign_planes
 
 
 def plainly(rows):
@@ -38,7 +38,7 @@ def told(counts):
 
 
 def counted(rows):
-    return count_signs(rows, torch.zeros_like(rows[0]))
+    return count_signs([sign_planes(rows)])
 
 
 values = st.sampled_from([-2.0, -0.0, 0.0, 1e-30, 3.0])
@@ -66,8 +66,8 @@ def test_more_models_than_a_byte_counts():
 
 def test_around_the_mean_equal_rows_have_no_sign_and_two_are_opposite():
     row = torch.tensor([0.1, -3.3, 7.0])
-    counts = count_signs([row, row, row], mean_of([row, row, row]))
+    counts = count_signs([sign_planes([row] * 3, mean_of([row] * 3, 3))])
     assert counts.touched == 0
-    counts = count_signs([row, -row], mean_of([row, -row]))
+    counts = count_signs([sign_planes([row, -row], mean_of([row, -row], 2))])
     assert counts.alike[0, 1] == 0
     assert counts.both[0, 1] == counts.opposed == 3

@@ -52,8 +52,8 @@ class Sketch:
         dtype: whose bits bins are: bfloat16, float16, or float32 for those of distances.
         pivot: what distances are taken from; 0 where bins are values.
         codes, counts: bins that are not empty, and how many entries each has.
-        powers: [segments, 4], sums of the first four powers of distances; no segment where bins
-            are values.
+        powers: [segments, 5], sums of the first four powers of distances, and of the squares of the
+            entries themselves; no segment where bins are values.
     """
 
     dtype: torch.dtype
@@ -70,6 +70,13 @@ class Sketch:
         codes = np.flatnonzero(dense)
         powers = Sums(torch.cat([one.powers.partials for one in (self, *others)]))
         return Sketch(self.dtype, self.pivot, codes.astype(np.uint16), dense[codes], powers)
+
+    def square(self) -> float:
+        """Σ w², correctly rounded where bins are values, else of float64 sums."""
+        if len(self.powers.partials):
+            return to_floats(self.powers.total())[4]
+        values = _values(self.codes, self.dtype)
+        return math.fsum((values * values * self.counts).tolist())  # products are exact up to 2^37
 
     def distribution(self) -> "Distribution | None":
         """Of the whole tensor; None where an entry is NaN, infinite or too large to be squared."""
@@ -177,8 +184,9 @@ def sketch(row_S: Tensor, pivot: float) -> Sketch:
     for part_S in _runs(row_S, _COUNTED):
         codes = list[Tensor]()
         for segment_S in _runs(part_S, SEGMENT):
-            distance_S = segment_S.double() - pivot
-            powers.append(_powers(distance_S))
+            wide_S = segment_S.double()
+            distance_S = wide_S - pivot
+            powers.append((*_powers(distance_S), float(torch.dot(wide_S, wide_S))))
             codes.append(distance_S.float().view(torch.int32).bitwise_right_shift_(16))
         codes_S = torch.cat(codes).bitwise_and_(_BINS - 1)
         dense += torch.bincount(codes_S, minlength=_BINS)
@@ -194,7 +202,7 @@ def _sketch(
 ) -> Sketch:
     counts = to_numpy(dense)
     codes = np.flatnonzero(counts)
-    sums = torch.tensor(powers, dtype=torch.float64).reshape(-1, 4)
+    sums = torch.tensor(powers, dtype=torch.float64).reshape(-1, 5)
     return Sketch(dtype, pivot, codes.astype(np.uint16), counts[codes], Sums(sums))
 
 
@@ -257,7 +265,7 @@ def _from_values(values: Floats, counts: Ints) -> Moments:
 
 def _from_powers(powers: Sequence[float], count: int, pivot: float) -> Moments:
     """From power sums of distances to a pivot that lies in the middle, so that little cancels."""
-    first, second, third, fourth = (power / count for power in powers)
+    first, second, third, fourth = (power / count for power in powers[:4])
     return _moments(
         pivot + first,
         max(second - first**2, 0.0),
