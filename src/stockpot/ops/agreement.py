@@ -15,6 +15,7 @@ from torch import Tensor
 from ..typed import to_numpy
 
 Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 _WORDS = 2**13
 _ONES = np.array([word.bit_count() for word in range(2**16)], np.uint8)
@@ -55,38 +56,41 @@ class SignCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planes:
-    """Signs of one block, a bit for each element.
+    """Signs of K task vectors, a bit for each element; all are 0 to begin with.
 
     Attributes:
-        elements: how many there are; bits beyond them are 0.
-        positive, negative: [K, W], where a task vector is above 0, and below it.
+        elements: how many there are.
+        positive, negative: [K, bytes], where a task vector is above 0, and below it; up to a
+            multiple of 8 bytes.
     """
 
     elements: int
-    positive: Words
-    negative: Words
+    positive: Bytes
+    negative: Bytes
+
+    @classmethod
+    def blank(cls, models: int, elements: int) -> "Planes":
+        """Of so many task vectors."""
+        shape = (models, -(-elements // 64) * 8)
+        return cls(elements, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+
+    def mark(self, start: int, rows_KS: Tensor, centre_S: Tensor | None = None) -> None:
+        """Signs of rows less a centre, where there is one, from an element on; it divides by 8."""
+        rows = to_numpy(rows_KS)
+        centre = 0.0 if centre_S is None else to_numpy(centre_S)
+        at = slice(start // 8, -(-(start + rows.shape[1]) // 8))
+        self.positive[:, at] = np.packbits(rows > centre, axis=-1)
+        self.negative[:, at] = np.packbits(rows < centre, axis=-1)
 
 
-def sign_planes(rows: Sequence[Tensor], centre_S: Tensor | None = None) -> Planes:
-    """Signs of K rows [S] less a centre, where there is one; zeros have no sign."""
-    centre = 0.0 if centre_S is None else _flat(centre_S)
-    arrays = [_flat(row_S) for row_S in rows]
-    return Planes(
-        arrays[0].size,
-        np.stack([_packed(row > centre) for row in arrays]),
-        np.stack([_packed(row < centre) for row in arrays]),
-    )
-
-
-def count_signs(blocks: Sequence[Planes]) -> SignCounts:
-    """Counts over all elements of some blocks of the same models."""
-    positive_KW = np.concatenate([block.positive for block in blocks], 1)
-    negative_KW = np.concatenate([block.negative for block in blocks], 1)
+def count_signs(planes: Planes) -> SignCounts:
+    """Counts over all elements; zeros have no sign."""
+    positive_KW, negative_KW = planes.positive.view(np.uint64), planes.negative.view(np.uint64)
     counts = _counted(positive_KW[:, :_WORDS], negative_KW[:, :_WORDS])
     for start in range(_WORDS, positive_KW.shape[1], _WORDS):
         words = slice(start, start + _WORDS)
         counts = counts.join(_counted(positive_KW[:, words], negative_KW[:, words]))
-    return replace(counts, elements=sum(block.elements for block in blocks))
+    return replace(counts, elements=planes.elements)
 
 
 def _counted(positive_KW: Words, negative_KW: Words) -> SignCounts:
@@ -109,23 +113,12 @@ def _counted(positive_KW: Words, negative_KW: Words) -> SignCounts:
     )
 
 
-def mean_of(rows: Sequence[Tensor], count: int) -> Tensor:
-    """Σ_k x_k / K, [S], summed in the order of the rows; of K rows, those that are not all 0."""
-    total_S = rows[0].clone()
-    for row_S in rows[1:]:
-        total_S += row_S
-    return total_S.div_(count)
-
-
-def _flat(row_S: Tensor) -> npt.NDArray[Any]:
-    return to_numpy(row_S.reshape(-1).cpu())
-
-
-def _packed(signs_S: npt.NDArray[np.bool_]) -> Words:
-    packed = np.packbits(signs_S)
-    if packed.size % 8:
-        packed = np.append(packed, np.zeros(-packed.size % 8, np.uint8))
-    return packed.view(np.uint64)
+def mean_of(rows_KS: Tensor, out_S: Tensor) -> Tensor:
+    """Σ_k x_k / K, [S], summed in the order of the rows."""
+    out_S.copy_(rows_KS[0])
+    for row_S in rows_KS[1:]:
+        out_S += row_S
+    return out_S.div_(len(rows_KS))
 
 
 def _ones(words: Words) -> Ints:

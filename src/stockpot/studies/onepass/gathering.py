@@ -1,11 +1,10 @@
 """`statistics_of`: one pass over the same tensors of several checkpoints, of any size.
 
-Shapes: K models, S elements of a block, R rows of one Gram matrix.
+Shapes: K models, R rows of one Gram matrix.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,39 +14,17 @@ from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from ...checkpoints.inspection import dtype_text
 from ...checkpoints.read import read_checkpoint
 from ...checkpoints.roles import classify
-from ...core import SEGMENT, Sums
 from ...engine.rows import raw_bytes
 from ...engine.streaming import Aligned, stream
 from ...errors import FieldError
-from ...ops.agreement import Planes, SignCounts, count_signs, mean_of, sign_planes
-from ...ops.distribution import Sketch, pivot_of, sketch
-from ...ops.gram import gram
+from ...ops.agreement import SignCounts
+from ...ops.distribution import pivot_of
 from ...typed import to_floats
+from .measuring import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 Model = str | Path | Mapping[str, Tensor]
 """A checkpoint on disk, or a state dict."""
-_BLOCK = 2**16
-"""Elements whose task vectors are held at once: what a core's cache holds."""
-_BINS = 2**19
-"""Bytes of a table of bins."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Of some elements of one tensor: what joins exactly."""
-
-    sketches: tuple[Sketch, ...]
-    products: Sums
-    signs: SignCounts
-
-    def join(self, other: "_Found") -> "_Found":
-        pairs = zip(self.sketches, other.sketches, strict=True)
-        return _Found(
-            tuple(one.join([two]) for one, two in pairs),
-            self.products.join(other.products),
-            self.signs.join(other.signs),
-        )
 
 
 def statistics_of(
@@ -103,21 +80,19 @@ def statistics_of(
     pivots = {one.name: _pivots(one) for one in taken}
     count = len(opened)
 
-    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> _Found:
-        return _measured(rows, pivots[one.name], count, wide=one.wide)
+    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> Found:
+        return measured(rows, pivots[one.name], count, wide=one.wide)
 
-    def finish(one: Aligned, found: _Found) -> TensorStatistics | Left:
+    def finish(one: Aligned, found: Found) -> TensorStatistics | Left:
         return _finished(one, found, called)
 
     def room(one: Aligned) -> int:
-        rows = len(one.entries)
-        block = min(_BLOCK, one.numel) * (8 if one.wide else 4) * (3 * rows + 3)
-        return block + min(SEGMENT, one.numel) * 8 * (rows + 4) + _BINS * (2 * rows + 4)
+        return room_for(len(one.entries), one.numel, wide=one.wide)
 
     found = stream(
         taken,
         measure,
-        _Found.join,
+        Found.join,
         finish,
         room=room,
         memory=memory,
@@ -227,28 +202,7 @@ def _pivot(entry: TensorEntry) -> float:
     return pivot_of(flat)
 
 
-def _measured(
-    rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool
-) -> _Found:
-    dtype = torch.float64 if wide else torch.float32
-    based = len(rows) > models
-    pivot, others = (rows[-1], rows[:models]) if based else (rows[0], rows[1:])
-    still_S = torch.zeros(min(_BLOCK, len(pivot)), dtype=dtype)
-    products, planes = list[Tensor](), list[Planes]()
-    for start in range(0, len(pivot), _BLOCK):
-        pivot_S = pivot[start : start + _BLOCK].to(dtype)
-        offsets = [row[start : start + _BLOCK].to(dtype) - pivot_S for row in others]
-        zero_S = still_S[: len(pivot_S)]
-        products.append(gram(offsets or [zero_S]).partials)
-        if based:
-            planes.append(sign_planes(offsets))
-        else:
-            planes.append(sign_planes([zero_S, *offsets], mean_of(offsets or [zero_S], models)))
-    sketches = tuple(sketch(row, pivot) for row, pivot in zip(rows, pivots, strict=True))
-    return _Found(sketches, Sums(torch.cat(products)), count_signs(planes))
-
-
-def _finished(one: Aligned, found: _Found, called: Sequence[str]) -> TensorStatistics | Left:
+def _finished(one: Aligned, found: Found, called: Sequence[str]) -> TensorStatistics | Left:
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:
