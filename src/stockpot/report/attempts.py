@@ -13,13 +13,16 @@ from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
 from .axes import SMALL, dress, panels
 from .styles import INK
-from .units import Unit, plain
+from .units import Unit, plain, short
 from .view import view
 
 _OF = ("network", "data", "method", "n", "subset", "seed")
 _FIXED = (*_OF, "number", "origin", "score", "leads", "problem")
 MOST_PANELS = 12
 """Fields that are drawn."""
+
+_ACROSS = 28
+"""Characters of names that stand side by side under a panel."""
 
 _BLUE, _GREY = "#0b6fb8", "#8a8a8a"
 
@@ -106,7 +109,9 @@ def plot_fields(result: Comparison, ax: Any = None) -> Any:
         else:
             names = sorted({str(value) for value in values})
             places = [float(names.index(str(value))) for value in values]
-            one.set_xticks(range(len(names)), [plain(name) for name in names])
+            heads = [plain(name) for name in short(names, 16)]
+            turned = 90 if sum(map(len, heads)) > _ACROSS else 0
+            one.set_xticks(range(len(names)), heads, rotation=turned)
         _dots(one, attempts, places, unit)
         label = f"{method}: {field}" if len(methods) > 1 else field
         dress(one, x=plain(label), y=f"selection {unit.label()}")
@@ -163,7 +168,7 @@ def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: U
         )
         if start:
             ax.annotate(
-                one.origin,
+                plain(one.origin),
                 (place, height),
                 xytext=(4, 3 + (SMALL + 1) * number),
                 textcoords="offset points",

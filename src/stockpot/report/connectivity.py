@@ -162,7 +162,7 @@ def _surface(ax: Any, plane: Plane, what: str) -> None:
         ax.plot([x], [y], marker="o", markersize=5, color=PAPER, markeredgecolor=INK)
         ax.annotate(
             plain("ABC"[number]), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=SMALL,
-            color="#ffffff",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
         )  # fmt: skip
     ax.set_aspect("equal")
 
