@@ -12,7 +12,7 @@ from ..errors import StockpotError
 from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
 from .axes import SMALL, dress, panels
-from .styles import INK
+from .styles import BLUE, GREY, INK
 from .units import Unit, plain, short
 from .view import view
 
@@ -23,8 +23,6 @@ MOST_PANELS = 12
 
 _ACROSS = 28
 """Characters of names that stand side by side under a panel."""
-
-_BLUE, _GREY = "#0b6fb8", "#8a8a8a"
 
 
 def attempts_csv(attempts: Sequence[Attempt]) -> str:
@@ -69,7 +67,7 @@ def plot_attempts(result: Comparison, ax: Any = None) -> Any:
         best = [each for each in attempts if each.leads and _drawn(each)]
         best += [replace(each, number=attempts[-1].number) for each in best[-1:]]
         heights = [unit.factor * each.score for each in best]
-        one.step([each.number for each in best], heights, where="post", color=_BLUE, linewidth=1.2)
+        one.step([each.number for each in best], heights, where="post", color=BLUE, linewidth=1.2)
         title = name if len(found) > 1 else ""
         dress(one, title=title, x="trial", y=f"selection {unit.label()}")
         one.xaxis.set_major_locator(optional("matplotlib.ticker").MaxNLocator(integer=True))
@@ -163,8 +161,8 @@ def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: U
             linestyle="none",
             marker="D" if start else "o",
             markersize=5 if start else 3.5,
-            color=INK if start else _GREY,
-            markerfacecolor="none" if start else _GREY,
+            color=INK if start else GREY,
+            markerfacecolor="none" if start else GREY,
         )
         if start:
             ax.annotate(

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..extras import optional
 from .axes import SMALL, dress, panels
+from .styles import BLUE, VERMILION
 from .units import plain, short
 
 MOST_ROWS, MOST_COLUMNS = 40, 20
@@ -13,7 +14,7 @@ _WRITTEN = 12
 """Columns that have room for a number in each cell."""
 _DARKEST = 0.65
 """Opacity at the end of the scale; text is legible on it in dark and in light."""
-ABOVE, BELOW = "#d55e00", "#0072b2"
+ABOVE, BELOW = VERMILION, BLUE
 """Colours of values above 0 and below."""
 
 Cells = Mapping[tuple[str, str], float]
