@@ -286,7 +286,7 @@ def of_comparison(names=PLAIN):
 
 
 def of_cells(names=PLAIN):
-    cells = tuple((network, data) for network in names[:2] for data in names[2:5])
+    cells = tuple((network, data) for network in names[:2] for data in names[2:4])
     rows = grid(
         methods={"single-mean": "single", "uniform-soup": "merge", ENSEMBLE: "ensemble"},
         counts=(2, 4),

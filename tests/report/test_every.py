@@ -77,8 +77,8 @@ def test_the_page_in_two_widths(browser, every, kind, words):
             assert command == COMMAND
         assert {link for link, _ in seen["links"]} == set(seen["sections"])
         assert all(height > 0 for _, height in seen["links"])
-        overlaps, _ = browser.look(page, OVERLAPS, width=width)
-        assert overlaps == []
+    overlaps, _ = browser.look(page, OVERLAPS, width=width)
+    assert overlaps == []
 
 
 @pytest.mark.parametrize("kind", EVERY)
