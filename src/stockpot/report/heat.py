@@ -75,7 +75,7 @@ def heat(
     dress(ax, x=x, grid="y")
     ax.grid(visible=False)
     ax.set_yticks(range(len(rows)), names)
-    heads = [plain(one) for one in short(columns, 18)]
+    heads = [plain(one) for one in short(columns, 21)]
     ax.set_xticks(range(len(columns)), heads, rotation=90)
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
