@@ -47,9 +47,7 @@ class Found:
         )
 
 
-def measured(
-    rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool
-) -> Found:
+def measured(rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool) -> Found:
     """Of a piece that starts at a multiple of SEGMENT.
 
     Args:
@@ -68,7 +66,9 @@ def measured(
     products, planes = list[Tensor](), Planes.blank(models, numel)
     for start in range(0, numel, size):
         stop = min(start + size, numel)
-        offsets_KB = _offsets([row[start:stop] for row in rows], models, block_RB[:, : stop - start])
+        offsets_KB = _offsets(
+            [row[start:stop] for row in rows], models, block_RB[:, : stop - start]
+        )
         products.append(gram_of(offsets_KB[first:], wide_NRS).partials)
         mean_B = None if based else mean_of(offsets_KB, centre_B[: stop - start])
         planes.mark(start, offsets_KB, mean_B)
