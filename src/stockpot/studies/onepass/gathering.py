@@ -44,8 +44,8 @@ def statistics_of(
         G_ij = <θ_i, θ_j>        D_ij = <δ_i, δ_j>        KS_k = max |F_k - N(μ_k, σ_k²)|
 
     D does not come from G by subtraction, which would cancel. Products are taken of the differences
-    from a pivot (the base, else the first model) and give D, and with each model's own square, which
-    for 16-bit formats its bins hold exactly, G:
+    from a pivot, which is the base, else the first model. They give D, and with each model's own
+    square, which for 16-bit formats its bins hold exactly, G:
 
         <θ_i, θ_j> = (<θ_i, θ_i> + <θ_j, θ_j> - |θ_i - θ_j|²) / 2
 
