@@ -112,6 +112,12 @@ def test_matched_counts_templates_that_are_likest_their_own_mean():
     assert matched(pictures(a, a), pictures(a, b)) == 0.5
 
 
+def test_a_constant_template_matches_no_mean_not_even_the_first():
+    a, b, flat = [1, -1, 0, 0], [0, 0, 1, -1], [2, 2, 2, 2]
+    assert matched(pictures(flat, b), pictures(a, b)) == 0.5
+    assert matched(pictures(a, b), pictures(flat, b)) == 0.5
+
+
 def test_class_means_are_the_means_of_classes():
     made = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2500, 1, 3, 4), generator=made, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Scores of predictions by scikit-learn, torchmetrics and torch, each with its bootstrap.
+"""Scores of predictions by scikit-learn and torch, each with its bootstrap.
 
 What is not finite is not left out: it counts as wrong (accuracy), as certain of the wrong thing
 (nll, ece), or as chance (auroc), and is reported beside the score.
@@ -19,7 +19,7 @@ from ..extras import optional
 from ..typed import from_numpy, to_numpy
 from .bootstrap import Estimate, Resampler
 from .intervals import Floats
-from .losses import loss_of
+from .losses import losses_of
 from .predictions import Predictions
 from .ranking import resampled_auroc
 
@@ -52,14 +52,8 @@ def ece(predictions: Predictions) -> float:
 
     Of one class a sample: of the likeliest class. Of several: of all (sample, class) pairs.
     """
-    metrics = optional("torchmetrics.functional.classification")
-    probabilities, labels = _probabilities(predictions), predictions.labels
-    if predictions.is_multilabel:
-        flat = probabilities.flatten(), labels.flatten().long()
-        return float(metrics.binary_calibration_error(*flat, n_bins=BINS))
-    classes = probabilities.shape[1]
-    found = metrics.multiclass_calibration_error(probabilities, labels, classes, n_bins=BINS)
-    return float(found)
+    gaps_NB, pairs = _gaps(predictions)
+    return float(gaps_NB.sum(dim=0).abs().sum()) / (len(gaps_NB) * pairs)
 
 
 def auroc(predictions: Predictions) -> float:
@@ -128,7 +122,7 @@ def find_metric(name: str) -> Metric:
 
 def _nll_of_each(predictions: Predictions) -> Tensor:
     # Cast before the logarithm: float32 softmax rounds likelihoods near 1 to exactly 1.
-    loss_N = loss_of(predictions.logits.double(), predictions.labels)
+    loss_N = losses_of(predictions.logits.double(), predictions.labels)
     return torch.where(predictions.finite(), loss_N, NOT_FINITE_NLL)
 
 
@@ -187,7 +181,13 @@ def _nll_draws(predictions: Predictions, resampler: Resampler) -> Floats:
 
 
 def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
-    """|Σ (confidence - right)| of each bin, summed and divided by the pairs there are."""
+    gaps_NB, pairs = _gaps(predictions)
+    sums_RB = resampler.sums(to_numpy(gaps_NB), BIN_RESAMPLES)
+    return np.abs(sums_RB).sum(axis=1) / (resampler.sizes_R[:BIN_RESAMPLES] * pairs)
+
+
+def _gaps(predictions: Predictions) -> tuple[Tensor, int]:
+    """Of each sample confidence - right, summed by bin of confidence, [N, bins]; terms of each."""
     probabilities_NL = _probabilities(predictions)
     if predictions.is_multilabel:
         sure, right = probabilities_NL, predictions.labels
@@ -199,8 +199,7 @@ def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
     bin_ = torch.bucketize(sure, edges, right=True) - 1
     gaps_NB = torch.zeros(len(sure), BINS + 1, dtype=torch.float64)
     gaps_NB.scatter_add_(1, bin_, sure.double() - right.double())
-    sums_RB = resampler.sums(to_numpy(gaps_NB), BIN_RESAMPLES)
-    return np.abs(sums_RB).sum(axis=1) / (resampler.sizes_R[:BIN_RESAMPLES] * sure.shape[1])
+    return gaps_NB, sure.shape[1]
 
 
 def _auroc_draws(predictions: Predictions, resampler: Resampler) -> Floats:
