@@ -70,13 +70,11 @@ def test_ece_is_torchmetrics_and_of_a_calibrated_network_small():
     predictions = random_predictions(3000)
     probabilities = predictions.logits.softmax(1)
     expected = multiclass_calibration_error(probabilities, predictions.labels, 4, n_bins=15)
-    assert ece(predictions) == pytest.approx(float(expected), rel=1e-5)  # of float32 sums
+    assert ece(predictions) == pytest.approx(float(expected))
     assert ece(predictions) < 0.03 < ece(said(5 * predictions.logits, predictions.labels))
     several = random_predictions(3000, several=True)
     flat = several.logits.sigmoid().flatten(), several.labels.flatten().long()
-    assert ece(several) == pytest.approx(
-        float(binary_calibration_error(*flat, n_bins=15)), rel=1e-5
-    )
+    assert ece(several) == pytest.approx(float(binary_calibration_error(*flat, n_bins=15)))
 
 
 def test_auroc_is_the_mean_over_classes():

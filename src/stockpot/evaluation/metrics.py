@@ -1,4 +1,4 @@
-"""Scores of predictions by scikit-learn and torch, each with its bootstrap.
+"""Scores of predictions by scikit-learn, torchmetrics and torch, each with its bootstrap.
 
 What is not finite is not left out: it counts as wrong (accuracy), as certain of the wrong thing
 (nll, ece), or as chance (auroc), and is reported beside the score.
@@ -52,8 +52,14 @@ def ece(predictions: Predictions) -> float:
 
     Of one class a sample: of the likeliest class. Of several: of all (sample, class) pairs.
     """
-    gaps_NB, pairs = _gaps(predictions)
-    return float(gaps_NB.sum(dim=0).abs().sum()) / (len(gaps_NB) * pairs)
+    metrics = optional("torchmetrics.functional.classification")
+    probabilities, labels = _probabilities(predictions), predictions.labels
+    if predictions.is_multilabel:
+        flat = probabilities.flatten(), labels.flatten().long()
+        return float(metrics.binary_calibration_error(*flat, n_bins=BINS))
+    classes = probabilities.shape[1]
+    found = metrics.multiclass_calibration_error(probabilities, labels, classes, n_bins=BINS)
+    return float(found)
 
 
 def auroc(predictions: Predictions) -> float:
@@ -181,13 +187,7 @@ def _nll_draws(predictions: Predictions, resampler: Resampler) -> Floats:
 
 
 def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
-    gaps_NB, pairs = _gaps(predictions)
-    sums_RB = resampler.sums(to_numpy(gaps_NB), BIN_RESAMPLES)
-    return np.abs(sums_RB).sum(axis=1) / (resampler.sizes_R[:BIN_RESAMPLES] * pairs)
-
-
-def _gaps(predictions: Predictions) -> tuple[Tensor, int]:
-    """Of each sample confidence - right, summed by bin of confidence, [N, bins]; terms of each."""
+    """|Σ (confidence - right)| of each bin, summed and divided by the pairs there are."""
     probabilities_NL = _probabilities(predictions)
     if predictions.is_multilabel:
         sure, right = probabilities_NL, predictions.labels
@@ -199,7 +199,8 @@ def _gaps(predictions: Predictions) -> tuple[Tensor, int]:
     bin_ = torch.bucketize(sure, edges, right=True) - 1
     gaps_NB = torch.zeros(len(sure), BINS + 1, dtype=torch.float64)
     gaps_NB.scatter_add_(1, bin_, sure.double() - right.double())
-    return gaps_NB, sure.shape[1]
+    sums_RB = resampler.sums(to_numpy(gaps_NB), BIN_RESAMPLES)
+    return np.abs(sums_RB).sum(axis=1) / (resampler.sizes_R[:BIN_RESAMPLES] * sure.shape[1])
 
 
 def _auroc_draws(predictions: Predictions, resampler: Resampler) -> Floats:
