@@ -173,10 +173,10 @@ def test_weight_decay_makes_templates_of_means(found):
     assert len([one for one in found.sentences if "weight decay 1:" in one]) == 3
 
 
-def test_the_files_hold_every_number_and_no_pictures(found):
+def test_the_files_hold_every_number_and_picture(found):
     told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert len(told["rows"]) == len(found.rows) == 2 * 2 * 3
-    assert "pictures" not in told
+    assert [one["label"] for one in told["pictures"]] == [one.label for one in found.pictures]
     assert told["rows"][0]["ratio"] is None
     assert found.to_csv().count("\n") == 1 + len(found.rows)
 
