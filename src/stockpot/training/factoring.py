@@ -12,7 +12,6 @@ from ..engine.options import Options
 from ..errors import MergeError, OutputError
 from ..methods import Cart
 from ..recipes.model import Recipe
-from ..recipes.sizes import format_size
 from ..recipes.space import Candidate, Choices, Range, Space
 
 SHARED = frozenset(("rank", "scale"))
@@ -36,8 +35,8 @@ class Factoring:
     @property
     def fact(self) -> str:
         """For a reader of the report."""
-        size = format_size(sum(self.kept.sizes[one] for one in ("average", "factors")))
-        return f"once, at rank {self.method.rank:g}; average and factors take {size}"
+        size = sum(self.kept.sizes[one] for one in ("average", "factors")) / 1e6
+        return f"once, at rank {self.method.rank:g}; average and factors take {size:,.0f} MB"
 
     def merge(self, candidate: Candidate) -> dict[str, Tensor] | None:
         """The candidate's tensors; None where these factors are not of it.
