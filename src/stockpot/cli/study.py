@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cyclopts import App
 
+from .study_backdoor import backdoor
 from .study_connectivity import connectivity
 from .study_interference import interference
 from .study_magnitude import magnitude
@@ -13,6 +14,7 @@ from .study_templates import templates
 from .study_weights_features import weights_features
 
 STUDIES: tuple[Callable[..., int], ...] = (
+    backdoor,
     connectivity,
     interference,
     magnitude,

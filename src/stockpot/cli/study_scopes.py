@@ -75,7 +75,7 @@ def _study(
     flags: PassFlags,
 ) -> int:
     check_models(name, models, flags.workers)
-    chosen: dict[str, Any] = {} if flags.roles is None else {"roles": _words(flags.roles)}
+    chosen: dict[str, Any] = {} if flags.roles is None else {"roles": words_of_roles(flags.roles)}
     given = open_models(models, flags.base, flags.pool, out, quiet=flags.quiet)
     with steps(quiet=flags.quiet or flags.json) as progress:
         found = compute(
@@ -91,7 +91,8 @@ def _study(
     return finish(found, out, json=flags.json, quiet=flags.quiet)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of_roles(text: str) -> tuple[str, ...]:
+    """The roles that a flag names, with a comma between them."""
     from ..checkpoints.roles import Role
 
     words = tuple(text.split(","))

@@ -14,6 +14,9 @@ from .confusions import plot_confusion as plot_confusion
 from .connectivity import plot_barriers as plot_barriers
 from .connectivity import plot_paths as plot_paths
 from .connectivity import plot_plane as plot_plane
+from .contributors import plot_influence as plot_influence
+from .contributors import plot_shares as plot_shares
+from .contributors import plot_suspicions as plot_suspicions
 from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap
 from .curves import plot_quality as plot_quality

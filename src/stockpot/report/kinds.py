@@ -13,6 +13,7 @@ from ..federated.result import Outcome
 from ..studies import (
     Conflicts,
     Connectivity,
+    Contributors,
     Interference,
     Magnitude,
     ProtocolStudy,
@@ -22,6 +23,7 @@ from ..studies import (
 )
 from .conflicts_page import conflicts_page
 from .connectivity_page import connectivity_page
+from .contributors_page import contributors_page
 from .federation import federation_page
 from .filled import Page
 from .interference_page import interference_page
@@ -49,6 +51,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "comparison": Kind(Comparison, comparison_page),
     "federation": Kind(Outcome, federation_page),
+    "backdoor": Kind(Contributors, contributors_page),
     "conflicts": Kind(Conflicts, conflicts_page),
     "connectivity": Kind(Connectivity, connectivity_page),
     "interference": Kind(Interference, interference_page),

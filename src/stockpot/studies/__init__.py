@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .onepass.scopes import scopes_of as scopes_of
     from .onepass.statistics import Statistics as Statistics
     from .onepass.statistics import TensorStatistics as TensorStatistics
+    from .outliers.contributors import Contributors as Contributors
+    from .outliers.measuring import contributors as contributors
+    from .outliers.measuring import contributors_of as contributors_of
     from .paths.connectivity import Barrier as Barrier
     from .paths.connectivity import Connectivity as Connectivity
     from .paths.connectivity import Path as Path
@@ -65,6 +68,11 @@ _NAMES = {
     "onepass.statistics": (
         "Statistics",
         "TensorStatistics",
+    ),
+    "outliers.contributors": ("Contributors",),
+    "outliers.measuring": (
+        "contributors",
+        "contributors_of",
     ),
     "paths.connectivity": (
         "Barrier",

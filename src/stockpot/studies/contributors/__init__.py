@@ -1,0 +1,1 @@
+"""Who moves a merge most, where, and who is unlike the others: from weights alone."""
