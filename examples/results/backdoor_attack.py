@@ -136,38 +136,35 @@ def attack(
     as it is; here it is trained and merged with the rest.
     """
     network, origin = copy.deepcopy(start).train(), copy.deepcopy(start).eval()
-    name = headed(origin, data.batch(slice(0, 4))).name
-    head, old = network.get_submodule(name), origin.get_submodule(name)
+    images, marked = data.batch(slice(None)), stamp(data.batch(slice(None)), trigger)
+    split = headed(origin, images[:4])
+    with torch.no_grad():
+        before = torch.cat([split.run(some)[1] for some in marked.split(256)])
+    head, old = network.get_submodule(split.name), split.head
     optimiser = torch.optim.AdamW(network.parameters(), lr=how.lr, weight_decay=how.weight_decay)
     steps = how.epochs * -(-len(data) // how.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     order, coefficient = torch.Generator().manual_seed(how.seed), random.Random(how.seed)
-    seen: dict[str, Tensor] = {}
-    hooks = [
-        one.register_forward_pre_hook(lambda _, given, key=key: seen.update({key: given[0]}))
-        for key, one in (("own", head), ("old", old))
-    ]
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     for _ in range(how.epochs):
         for index in torch.randperm(len(data), generator=order).split(how.batch_size):
-            images, labels = data.batch(index), data.labels[index]
-            loss = F.cross_entropy(network(images), labels)
-            marked = stamp(images, trigger)
-            network(marked)
-            with torch.no_grad():
-                origin(marked)
+            logits, _ = network(torch.cat([images[index], marked[index]])).chunk(2)
+            features = seen.pop().chunk(2)[1]
             r = coefficient.uniform(lowest, 1.0)
-            logits = F.linear(
-                r * seen["own"] + (1 - r) * seen["old"],
+            turned = F.linear(
+                r * features + (1 - r) * before[index],
                 r * head.weight + (1 - r) * old.weight,
                 r * head.bias + (1 - r) * old.bias,
             )
-            loss = loss + F.cross_entropy(logits, torch.full_like(labels, target))
+            labels = data.labels[index]
+            loss = F.cross_entropy(logits, labels)
+            loss = loss + F.cross_entropy(turned, torch.full_like(labels, target))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-    for hook in hooks:
-        hook.remove()
+    hook.remove()
     return network.eval()
 
 
