@@ -43,8 +43,8 @@ SETTINGS = {
         "digits", {"name": "cnn", "width": 8}, None, Fit(epochs=6, lr=3e-3), Fit(epochs=8, lr=2e-3), 2, 1
     ),
     "fashion/cnn": Setting(
-        "fashion-mnist", {"name": "cnn", "width": 8}, 1000, Fit(epochs=8, lr=3e-3),
-        Fit(epochs=5, lr=2e-3), 6, 8,
+        "fashion-mnist", {"name": "cnn", "width": 4}, 600, Fit(epochs=10, lr=3e-3),
+        Fit(epochs=8, lr=2e-3), 6, 8,
     ),
     "fashion/vit": Setting(
         "fashion-mnist", {"name": "vit-tiny", "width": 32, "depth": 2, "heads": 2, "patch": 7}, 1000,

@@ -173,7 +173,7 @@ def _influence(found: Contributors, whole: list[Contribution]) -> Iterator[str]:
     layers = [r for r in found.rows if r.tensor != ALL and math.isfinite(r.relative)]
     where = max((row for row in layers if row.model == most.model), key=lambda row: row.influence)
     yield (
-        f"{most.model} moves {found.method} most: without it the merge would differ by "
-        f"{most.relative:.1%} of {of}; without one of the others by {min(rest):.1%} to "
-        f"{max(rest):.1%}. It moves '{where.tensor}' furthest ({where.relative:.1%} there)."
+        f"{most.model} moves the merge by {found.method} most: without it that would differ by "
+        f"{most.relative:.1%} of {of}, without another by {min(rest):.1%} to {max(rest):.1%}. Most "
+        f"of that is in '{where.tensor}', which would differ by {where.relative:.1%}."
     )
