@@ -13,20 +13,17 @@ import argparse
 import copy
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from backdoor_attack import ATTACKS, HONEST, MIXED, ODD, SETTINGS, SHORT, Kitchen, cook, stamp
-from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
+from backdoor_tables import ALL, COUNTS, MIDDLE, SHOWN, tables
 
 from stockpot import merge
 from stockpot.core import Method
 from stockpot.data import fewer
-from stockpot.evaluation.intervals import over_seeds
 from stockpot.methods import (
     Average,
     Cart,
@@ -55,16 +52,10 @@ METHODS: dict[str, Method] = {
     "tsv-m": TsvM(),
     "iso-c": IsoC(),
 }
-COUNTS = (3, 4, 5, 6)
-MIDDLE = 4
-"""The size of pools that every method merges."""
-SHOWN = ("badnets", "badmerging", "badmerging, short")
-"""Attacks that every method merges; the average merges all."""
 FEWER = 5
 """Seeds whose pools methods other than the average merge."""
 TESTED = 500
 """Test images that merges are judged on."""
-ALL = (*ATTACKS, *SHORT)
 
 
 def judged(kitchen: Kitchen, target: int, names: Sequence[str], method: Method, triggers):
@@ -150,119 +141,6 @@ def scores_of(kitchen: Kitchen) -> Iterator[dict[str, object]]:
                         "score": one.score, "alarm": one.alarm, "length": one.length,
                         "distance": one.distance, "direction": one.direction, "layer": one.layer,
                     }  # fmt: skip
-
-
-def auc(positive: dict[int, list[float]], negative: dict[int, list[float]]) -> tuple[float, ...]:
-    """Area under the curve with its 95% interval: seeds are drawn with replacement."""
-    seeds = sorted(positive.keys() & negative.keys())
-    draw = np.random.default_rng(0)
-
-    def area(taken: Iterable[int]) -> float:
-        good = [v for seed in taken for v in negative[seed]]
-        bad = [v for seed in taken for v in positive[seed]]
-        return float(roc_auc_score([0] * len(good) + [1] * len(bad), good + bad))
-
-    drawn = [area(draw.choice(seeds, len(seeds))) for _ in range(200)]
-    return (area(seeds), *(float(v) for v in np.quantile(drawn, (0.025, 0.975))))
-
-
-def spoken(values: Sequence[float], digits: int = 1) -> str:
-    """Percent, the mean with its interval over seeds, which no percentage leaves."""
-    one = over_seeds(values)
-    low, high = max(one.low, 0.0), min(one.high, 1.0)
-    return f"{100 * one.value:.{digits}f} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
-
-
-def rate(alarms: Sequence[bool]) -> str:
-    """Alarms of pools, with Clopper and Pearson's interval in percent."""
-    found = binomtest(sum(alarms), len(alarms)).proportion_ci()
-    return f"{sum(alarms)}/{len(alarms)} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
-
-
-def tables(attacks, scores) -> Iterator[str]:
-    """What docs/results.md shows."""
-    for setting in dict.fromkeys(row["setting"] for row in attacks):
-        mine = [row for row in attacks if row["setting"] == setting]
-        seeds = len({row["seed"] for row in mine})
-        yield f"\n## {setting}, {seeds} seeds\n"
-
-        def values(column, pool, n, method, trigger=None, mine=mine):
-            return [
-                r[column] for r in mine
-                if (r["pool"], r["n"], r["method"]) == (pool, n, method)
-                and trigger in (None, r["trigger"])
-            ]  # fmt: skip
-
-        yield (
-            "| trigger works, average of N | alone | accuracy alone | "
-            + " | ".join(f"N = {n}" for n in COUNTS)
-            + " |"
-        )
-        yield "|---|" + "---|" * (len(COUNTS) + 2)
-        for pool in ALL:
-            cells = [spoken(values(c, pool, 1, "single")) for c in ("success", "accuracy")]
-            cells += [spoken(values("success", pool, n, "average")) for n in COUNTS]
-            yield f"| {pool} | " + " | ".join(cells) + " |"
-        for kind in ("fixed", "made"):
-            cells = [spoken(values("success", "clean", n, "average", kind)) for n in COUNTS]
-            yield f"| no attack, {kind} trigger | | | " + " | ".join(cells) + " |"
-        yield (
-            f"\n| N = {MIDDLE} | accuracy, no attack | accuracy, badmerging | "
-            + " | ".join(SHOWN)
-            + " | no attack, made trigger |"
-        )
-        yield "|---|" + "---|" * (len(SHOWN) + 3)
-        for method in METHODS:
-            cells = [
-                spoken(values("accuracy", "clean", MIDDLE, method, "made")),
-                spoken(values("accuracy", "badmerging", MIDDLE, method)),
-                *(spoken(values("success", pool, MIDDLE, method)) for pool in SHOWN),
-                spoken(values("success", "clean", MIDDLE, method, "made")),
-            ]
-            yield f"| {method} | " + " | ".join(cells) + " |"
-        yield from detection([row for row in scores if row["setting"] == setting])
-
-
-def detection(rows) -> Iterator[str]:
-    """How well scores tell attackers from honest models, and how often pools raise an alarm."""
-
-    def of(pool: str, n: int, *, first: bool, column: str = "score") -> dict[int, list[float]]:
-        found: dict[int, list[float]] = {}
-        for row in rows:
-            if (row["pool"], row["n"]) == (pool, n) and (row["first"] or not first):
-                found.setdefault(row["seed"], []).append(row[column])
-        return found
-
-    def pools(pool: str, n: int, *, first: bool) -> list[bool]:
-        return [any(v) for v in of(pool, n, first=first, column="alarm").values()]
-
-    yield (
-        "\n| AUC against models of clean pools | "
-        + " | ".join(f"N = {n}" for n in COUNTS)
-        + (" | alarm on it, N = 3 | N = 6 |")
-    )
-    yield "|---|" + "---|" * (len(COUNTS) + 2)
-    for pool in (*ALL, *ODD, *(f"{one}, among mixed" for one in ALL)):
-        clean = "clean, mixed" if pool.endswith("mixed") else "clean"
-        areas = [auc(of(pool, n, first=True), of(clean, n, first=False)) for n in COUNTS]
-        cells = [f"{a:.2f} [{low:.2f}, {high:.2f}]" for a, low, high in areas]
-        cells += [rate(pools(pool, n, first=True)) for n in (COUNTS[0], COUNTS[-1])]
-        yield f"| {pool} | " + " | ".join(cells) + " |"
-    yield "\n| AUC against odd honest models, N = 4 | " + " | ".join(ODD) + " |"
-    yield "|---|" + "---|" * len(ODD)
-    for pool in ALL:
-        areas = [auc(of(pool, 4, first=True), of(one, 4, first=True)) for one in ODD]
-        yield (
-            f"| {pool} | "
-            + " | ".join(f"{a:.2f} [{lo:.2f}, {hi:.2f}]" for a, lo, hi in areas)
-            + (" |")
-        )
-    yield (
-        "\n| pools without attack with an alarm | " + " | ".join(f"N = {n}" for n in COUNTS) + " |"
-    )
-    yield "|---|" + "---|" * len(COUNTS)
-    for pool in ("clean", *ODD, "clean, mixed"):
-        yield f"| {pool} | " + " | ".join(rate(pools(pool, n, first=False)) for n in COUNTS) + " |"
 
 
 def main() -> None:

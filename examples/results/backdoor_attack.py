@@ -37,20 +37,23 @@ class Setting:
     target: int
 
 
+CNN = {"name": "cnn", "width": 8}
+VIT = {"name": "vit-tiny", "width": 32, "depth": 2, "heads": 2, "patch": 7}
 SETTINGS = {
-    "digits/mlp": Setting("digits", "mlp", None, Fit(epochs=8, lr=2e-3), Fit(epochs=10, lr=2e-3), 2, 1),
+    "digits/mlp": Setting(
+        "digits", "mlp", None, Fit(epochs=8, lr=2e-3), Fit(epochs=10, lr=2e-3), 2, 1
+    ),
     "digits/cnn": Setting(
-        "digits", {"name": "cnn", "width": 8}, None, Fit(epochs=6, lr=3e-3), Fit(epochs=8, lr=2e-3), 2, 1
+        "digits", CNN, None, Fit(epochs=6, lr=3e-3), Fit(epochs=8, lr=2e-3), 2, 1
     ),
     "fashion/cnn": Setting(
-        "fashion-mnist", {"name": "cnn", "width": 4}, 600, Fit(epochs=10, lr=3e-3),
-        Fit(epochs=8, lr=2e-3), 6, 8,
+        *("fashion-mnist", CNN | {"width": 4}, 600, Fit(epochs=10, lr=3e-3)),
+        *(Fit(epochs=8, lr=2e-3), 6, 8),
     ),
     "fashion/vit": Setting(
-        "fashion-mnist", {"name": "vit-tiny", "width": 32, "depth": 2, "heads": 2, "patch": 7}, 1000,
-        Fit(epochs=12, lr=2e-3), Fit(epochs=5, lr=2e-3), 7, 8,
+        *("fashion-mnist", VIT, 1000, Fit(epochs=12, lr=2e-3), Fit(epochs=5, lr=2e-3), 7, 8)
     ),
-}  # fmt: skip
+}
 
 ATTACKS = {
     "badnets": ("fixed", 1.0),
