@@ -1,61 +1,80 @@
 """The page of the study of contributors."""
 
-from collections.abc import Callable
-from typing import Any
+import math
 
 from ..studies.contributors.contributors import Contribution, Contributors, Suspicion
 from ..studies.subspaces.interference import ALL
 from .contributors import plot_influence, plot_shares, plot_suspicions
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .scopes_page import MOST, number
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
-_SCORES = (
+
+def _scores(result: Contributors) -> str:
+    most = max(result.suspicions, key=lambda one: one.score)
+    return (
+        f"The highest score is {most.score:.3g}, of {most.model}; "
+        f"{len(result.alarms)} of {len(result.models)} models are above {result.threshold:g}."
+    )
+
+
+def _influence(result: Contributors) -> str:
+    whole = [r for r in result.rows if r.tensor == ALL and math.isfinite(r.relative)]
+    if not whole:
+        return "There is nothing that the merge could differ from."
+    most = max(whole, key=lambda row: row.influence)
+    of = "its change from the base" if result.centre == "base" else "its length"
+    return (
+        f"Without {most.model} the merge by {result.method} would differ by "
+        f"{100 * most.relative:.3g}% of {of}, more than without any other."
+    )
+
+
+def _shares(result: Contributors) -> str:
+    most = max((r for r in result.rows if r.tensor != ALL), key=lambda row: row.share)
+    return f"The largest part is {100 * most.share:.3g}%, of {most.model} in '{most.tensor}'."
+
+
+_SCORES: Planned = (
     "scores",
     "Scores",
     plot_suspicions,
+    _scores,
     "How many spreads a model is off from what the others have among themselves. Bars beyond the "
     "dotted line are an alarm: a reason to ask, not a proof.",
 )
-_FIGURES: tuple[tuple[str, str, Callable[[Contributors], Any], str], ...] = (
+_FIGURES: tuple[Planned, ...] = (
     (
         "influence",
         "Leaving one out",
         plot_influence,
-        "How far the merge would be elsewhere without this model. A column that is darker than the "
-        "others decides the merge; one dark cell says where.",
+        _influence,
+        "A column that is darker than the others decides the merge; one dark cell says where.",
     ),
     (
         "shares",
         "Layer by layer",
         plot_shares,
+        _shares,
         "Where a model's distance to the others is. Honest models share a profile; what differs "
         "in a row has been changed there.",
     ),
 )
 
 
-def contributors_page(result: Contributors) -> str:
-    """The page as text: what was found, tables, figures."""
+def contributors_page(result: Contributors) -> Page:
+    """What the page says: what was found, tables, figures."""
     figures = (*((_SCORES,) if result.suspicions else ()), *_FIGURES)
-    return fill_page(
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(Section("results", "Results", tuple(_tables(result)), (_layers(result),)),),
-        drawings=[_draw(result, *figure) for figure in figures],
+        drawings=draw_all(result, figures),
         facts=result.facts,
         measured=_measured(result),
     )
-
-
-def _draw(
-    result: Contributors, name: str, title: str, plot: Callable[[Contributors], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _measured(result: Contributors) -> list[str]:
