@@ -305,8 +305,13 @@ def test_the_command_writes_files_that_hold_the_numbers(four, tmp_path, capsys):
     assert all(line in said for line in found.sentences)
     assert "Alarm: task-1" in said
     told = json.loads((out / "results.json").read_text())
+    assert told.pop("report")["kind"] == "backdoor"
     assert told == json.loads(json.dumps(found.as_dict()))
-    assert told["study"] == "backdoor"
+    page = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    assert execute(["report", str(out)]) == 0
+    assert (out / "report.html").read_text() == page
+    capsys.readouterr()
     assert len((out / "results.csv").read_text().splitlines()) == 1 + len(found.rows)
     assert execute([*words, "--json", "--threshold", "100", "--roles", "matrix"]) == 0
     again = json.loads(capsys.readouterr().out)
