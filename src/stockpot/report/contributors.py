@@ -7,13 +7,14 @@ from ..studies.contributors.contributors import EVIDENCE, Contributors
 from ..studies.subspaces.interference import ALL
 from .axes import SMALL, dress, name_below, panels, reference
 from .heat import heat
+from .styles import BLUE, GREEN, PINK, VERMILION
 from .units import plain, short
 
 _COLOURS = {
-    "length": "#0072b2",
-    "distance": "#d55e00",
-    "direction": "#009e73",
-    "layer": "#cc79a7",
+    "length": BLUE,
+    "distance": VERMILION,
+    "direction": GREEN,
+    "layer": PINK,
 }
 _WORDS = {
     "length": "longer",
