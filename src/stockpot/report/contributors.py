@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..studies.contributors.contributors import EVIDENCE, Contributors
+from ..studies.outliers.contributors import EVIDENCE, Contributors
 from ..studies.subspaces.interference import ALL
 from .axes import SMALL, dress, name_below, panels, reference
 from .heat import heat

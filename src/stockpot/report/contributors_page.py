@@ -2,7 +2,7 @@
 
 import math
 
-from ..studies.contributors.contributors import Contribution, Contributors, Suspicion
+from ..studies.outliers.contributors import Contribution, Contributors, Suspicion
 from ..studies.subspaces.interference import ALL
 from .contributors import plot_influence, plot_shares, plot_suspicions
 from .drawn import Planned, draw_all
