@@ -18,6 +18,10 @@ from .dispersion import plot_scales as plot_scales
 from .federation import render_federation as render_federation
 from .federation import write_federation as write_federation
 from .figures import plot_comparison as plot_comparison
+from .forecast import plot_calibration as plot_calibration
+from .forecast import plot_forecast as plot_forecast
+from .forecast import plot_learning as plot_learning
+from .forecast import plot_predictors as plot_predictors
 from .interference import plot_interference as plot_interference
 from .interference import plot_overlap as plot_overlap
 from .interference import plot_residual as plot_residual
