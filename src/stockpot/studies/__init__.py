@@ -1,5 +1,7 @@
 """Why merging works and when it will not: each study computes a frozen result from networks."""
 
+from .diagnosis.diagnose import diagnose as diagnose
+from .diagnosis.findings import Diagnosis as Diagnosis
 from .images.templates import Templates as Templates
 from .images.templating import templates as templates
 from .layers.agreement import compare_layers as compare_layers

@@ -25,8 +25,8 @@ from ...ops.gram import gram
 from ...typed import to_floats
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
-Model = str | Path | Mapping[str, Tensor]
-"""A checkpoint on disk, or a state dict."""
+Model = str | Path | Mapping[str, Tensor] | Checkpoint
+"""A checkpoint on disk, one that is open already, or a state dict."""
 _BLOCK = 2**17
 """Elements whose task vectors are held at once."""
 _BINS = 2**19
@@ -94,11 +94,11 @@ def statistics_of(
     if not models:
         raise FieldError("statistics are of models: give one or more.")
     called = names_of(models, names)
-    opened = [_open(model, name) for model, name in zip(models, called, strict=True)]
-    there = None if base is None else _open(base, "the base")
-    taken, left = _aligned(opened, called, there, private)
+    every = [opened(model, name) for model, name in zip(models, called, strict=True)]
+    there = None if base is None else opened(base, "the base")
+    taken, left = _aligned(every, called, there, private)
     pivots = {one.name: _pivots(one) for one in taken}
-    count = len(opened)
+    count = len(every)
 
     def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> _Found:
         return _measured(rows, pivots[one.name], count, wide=one.wide)
@@ -121,13 +121,13 @@ def statistics_of(
         workers=workers,
         progress=progress,
     )
-    every = (*opened, *([] if there is None else [there]))
+    checkpoints = (*every, *([] if there is None else [there]))
     return Statistics(
         names=called,
         base=None if there is None else there.label,
         tensors=tuple(one for one in found if isinstance(one, TensorStatistics)),
         left=(*left, *(one for one in found if isinstance(one, Left))),
-        notes=tuple(note for one in every for note in one.notes),
+        notes=tuple(note for one in checkpoints for note in one.notes),
     )
 
 
@@ -139,9 +139,7 @@ def names_of(models: Sequence[Model], names: Sequence[str] = ()) -> tuple[str, .
     """
     if names and len(names) != len(models):
         raise FieldError(f"names: there are {len(models)} models and {len(names)} names.")
-    paths = [
-        f"model {k + 1}" if isinstance(one, Mapping) else str(one) for k, one in enumerate(models)
-    ]
+    paths = [_path(one, k) for k, one in enumerate(models)]
     own = list(names) or [Path(path).stem or path for path in paths]
     if len(set(own)) < len(own):
         own = paths
@@ -150,8 +148,17 @@ def names_of(models: Sequence[Model], names: Sequence[str] = ()) -> tuple[str, .
     return tuple(own)
 
 
-def _open(model: Model, name: str) -> Checkpoint:
+def opened(model: Model, name: str) -> Checkpoint:
+    """The model with its headers read, and nothing of its tensors."""
+    if isinstance(model, Checkpoint):
+        return model
     return from_state_dict(model, name) if isinstance(model, Mapping) else read_checkpoint(model)
+
+
+def _path(model: Model, number: int) -> str:
+    if isinstance(model, Checkpoint):
+        return model.label
+    return f"model {number + 1}" if isinstance(model, Mapping) else str(model)
 
 
 def _aligned(
@@ -248,7 +255,8 @@ def _finished(one: Aligned, found: _Found, called: Sequence[str]) -> TensorStati
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:
-        return Left(one.name, f"holds NaN, infinity or what is next to it in {_some(bad)}")
+        said = f"holds NaN, infinity or what is next to it in {_some(bad)}"
+        return Left(one.name, said, tuple(bad))
     entries = [
         Entries(
             dtype=dtype_text(entry),
