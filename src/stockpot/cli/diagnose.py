@@ -122,15 +122,19 @@ def _remark(why: tuple[str, ...]) -> str:
 
 
 def _show_prospects(found: "Diagnosis") -> None:
+    """Those of which there is a forecast line by line, the others by what they lack."""
     rows = [
-        (
-            one.method,
-            f"{one.quality:.3f} [{one.low:.3f}, {one.high:.3f}]" if one.forecast else "",
-            one.reason or "fits",
-        )
+        (one.method, f"{one.quality:.3f} [{one.low:.3f}, {one.high:.3f}]", one.reason or "fits")
         for one in found.prospects
+        if one.forecast
     ]
-    print_table("", ("method", "forecast quality", ""), rows)
-    if found.forecast:
+    if rows:
+        print_table("", ("method", "forecast quality", ""), rows)
         say(found.forecast)
+    rest = dict[str, list[str]]()
+    for one in found.prospects:
+        if not one.forecast:
+            rest.setdefault(one.reason or "fits, without a forecast", []).append(one.method)
+    for reason, methods in rest.items():
+        say(f"{', '.join(methods)}: {reason}")
     say("")

@@ -9,6 +9,7 @@ from ..errors import OutputError
 from ..studies import (
     Conflicts,
     Connectivity,
+    Diagnosis,
     Interference,
     Magnitude,
     ProtocolStudy,
@@ -20,6 +21,7 @@ from ..studies import (
 from ..training.folder import LISTING
 from .conflicts_page import conflicts_page
 from .connectivity_page import connectivity_page
+from .diagnosis_page import diagnosis_page
 from .filled import write_files
 from .interference_page import interference_page
 from .magnitude_page import magnitude_page
@@ -30,6 +32,7 @@ from .weights_features_page import weights_features_page
 
 PAGES: Mapping[type, Callable[[Any], str]] = {
     Connectivity: connectivity_page,
+    Diagnosis: diagnosis_page,
     Interference: interference_page,
     Magnitude: magnitude_page,
     ProtocolStudy: protocol_page,

@@ -14,7 +14,7 @@ class Case:
     """What steps depend on; see `Diagnosis`.
 
     Attributes:
-        torn: whether layers have scales so far apart that an average is spoilt.
+        torn: whether layers have scales so far apart that they are mended first.
         unused: whether the base is there but not what the models come from.
         merge: words of the command after `stockpot merge`, before the models; none where no merge
             is advised.
@@ -128,7 +128,7 @@ def _merging(case: Case) -> Iterator[Step]:
         return
     base = _base(case) if case.based else ()
     yield Step(
-        said="Merge.",
+        said="Merge them by the method that is advised; the result carries its evidence.",
         command=_words("merge", *case.merge, *_sources(case.models), *base)
         + " --out merged.safetensors",
     )

@@ -1,6 +1,7 @@
 """What a diagnosis holds: a frozen result, with what is said of it computed from its numbers."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -8,7 +9,7 @@ from ...evaluation.plain import plain_values, rows_csv
 from .architecture import Architecture
 from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
-from .outlying import Copy, LayerScope
+from .outlying import SCALED, Copy, LayerScope
 
 BASE = "the base"
 """What the base is called beside the names of models."""
@@ -41,6 +42,11 @@ class ModelFinding:
     moved: float
     dtype: str
     damaged: tuple[str, ...]
+
+    @property
+    def scaled(self) -> bool:
+        """Whether its weights have another scale than the others'."""
+        return self.scale >= SCALED or self.scale <= 1 / SCALED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +82,16 @@ class Prospect:
         fits: whether it can be run on what is given.
         reason: why not, or what speaks for and against it.
         quality, low, high: the forecast, with its interval; NaN where there is none.
+        mended: whether statistics of batch norm are estimated again after merging.
     """
 
     method: str
     fits: bool
     reason: str
-    quality: float
-    low: float
-    high: float
+    quality: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    mended: bool = False
 
     @property
     def forecast(self) -> bool:
@@ -178,6 +186,12 @@ class Diagnosis:
         if outliers and len(self.models) - len(outliers) > 1 and self.architecture.same:
             return f"Do not merge all of them as they are: {', '.join(outliers)} spoils it."
         return "Do not merge these models as they are."
+
+    @property
+    def command(self) -> str:
+        """What repeats the diagnosis of these files."""
+        base = [] if self.base is None else ["--base", self.base]
+        return shlex.join(["stockpot", "diagnose", *(one.source for one in self.models), *base])
 
     @property
     def sentences(self) -> tuple[str, ...]:

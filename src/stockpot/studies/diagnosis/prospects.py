@@ -1,6 +1,5 @@
 """Which merge methods can be run on what is given, and what is forecast of each."""
 
-import math
 from collections.abc import Sequence
 
 from ...core import Method
@@ -17,14 +16,7 @@ def prospects_of(count: int, *, based: bool) -> tuple[Prospect, ...]:
 
 def _prospect(cls: type[Method], count: int, *, based: bool) -> Prospect:
     name, lacking = kebab_name(cls), lacks(cls(), count, based=based)
-    return Prospect(
-        method=name,
-        fits=not lacking,
-        reason=lacking,
-        quality=math.nan,
-        low=math.nan,
-        high=math.nan,
-    )
+    return Prospect(method=name, fits=not lacking, reason=lacking)
 
 
 def lacks(method: Method, count: int, *, based: bool) -> str:

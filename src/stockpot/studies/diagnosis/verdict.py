@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .advice import Case, steps_of
 from ...methods.catalogue import make_method
@@ -15,8 +15,8 @@ from .prospects import merge_flags
 
 GAP = 0.05
 """Agreement of signs so far below what angles say is pointed at."""
-HARMFUL = 4.0
-"""Standard deviations of one layer that differ by this factor between models spoil an average."""
+TORN = 4.0
+"""Standard deviations of one layer that differ by this factor are to be mended before a merge."""
 BARRIER = 0.2
 """Nats by which the mean of the models may be worse than they are."""
 
@@ -50,17 +50,28 @@ class Evidence:
         return len({one.origin for one in self.models}) == 1
 
     @property
+    def unused(self) -> bool:
+        """Whether the base is not what all models come from."""
+        return any(not one.same for one in self.bases)
+
+    @property
+    def barred(self) -> bool:
+        """Whether the mean of the models is much worse than they are on the batches."""
+        return self.gradients is not None and self.gradients.barrier > BARRIER
+
+    @property
     def torn(self) -> tuple[LayerScope, ...]:
-        """Layers whose standard deviations are so far apart that an average is spoilt."""
-        return tuple(one for one in self.scopes if one.ratio >= HARMFUL)
+        """Layers whose standard deviations are so far apart that they are mended first."""
+        return tuple(one for one in self.scopes if one.ratio >= TORN)
 
 
 def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
     """The diagnosis: every finding with the verdict on all of them."""
     against, noted = list(_against(found)), list(_noted(found))
     mergeable = not against
-    fitting = [one for one in found.prospects if one.fits]
-    recommended = fitting[0].method if mergeable and fitting else None
+    prospects = tuple(_weighed(one, found, mergeable=mergeable) for one in found.prospects)
+    fitting = [one for one in prospects if one.fits]
+    recommended = fitting[0].method if fitting else None
     return Diagnosis(
         title="Will these models merge?",
         mergeable=mergeable,
@@ -77,12 +88,30 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
         scopes=found.scopes,
         copies=found.copies,
         task_vectors=found.task_vectors,
-        prospects=found.prospects,
+        prospects=prospects,
         traits=found.traits,
         forecast=found.forecast,
         gradients=found.gradients,
         facts=facts,
     )
+
+
+def _weighed(one: Prospect, found: Evidence, *, mergeable: bool) -> Prospect:
+    """A method that could be run is no good where what it is run on is none."""
+    if not one.fits:
+        return one
+    reason = ""
+    if not found.architecture.same:
+        reason = "is refused: tensors differ"
+    elif any(model.damaged for model in found.models):
+        reason = "is refused: NaN or infinity"
+    elif not found.same_origin:
+        reason = "will fail: different starts"
+    elif not mergeable:
+        reason = "will fail: " + ("a barrier" if found.barred else "scales")
+    elif found.unused and make_method(one.method, {}).needs.base:
+        reason = "will fail: not their base"
+    return replace(one, fits=not reason, reason=reason)
 
 
 def _case(found: Evidence, recommended: str | None) -> Case:
@@ -95,7 +124,7 @@ def _case(found: Evidence, recommended: str | None) -> Case:
         scopes=found.scopes,
         copies=found.copies,
         torn=bool(found.torn),
-        unused=any(not one.same for one in found.bases),
+        unused=found.unused,
         merge=() if method is None else tuple(merge_flags(method)),
         based=method is not None and method.needs.base,
     )
@@ -116,18 +145,13 @@ def _against(found: Evidence) -> Iterator[str]:
         )
     if not found.same_origin:
         yield _origins(found)
-    if found.torn:
-        worst = max(found.torn, key=lambda one: one.ratio)
-        large = found.names[worst.stds.index(max(worst.stds))]
-        small = found.names[worst.stds.index(min(worst.stds))]
-        yield (
-            f"Layers have other scales: the weights of '{worst.tensor}' spread {worst.ratio:.3g} "
-            f"times as far in {large} as in {small}"
-            + (f", and {len(found.torn) - 1} more layers by {HARMFUL:g} or more" if
-               len(found.torn) > 1 else "")
-            + "; an average takes the large one's weights."
-        )
-    if found.gradients and found.gradients.barrier > BARRIER:
+    for one in found.models:
+        if one.scaled:
+            yield (
+                f"{one.name} has weights {one.scale:.3g} times as large as the others' (median "
+                "layer): in an average the larger ones drown the others."
+            )
+    if found.gradients and found.barred:
         yield _barrier(found.gradients)
 
 
@@ -159,15 +183,7 @@ def _noted(found: Evidence) -> Iterator[str]:
         yield f"{one.one} and {one.other} hold {one.said}."
     yield from _base(found)
     yield from _heads(found)
-    mild = [one for one in found.scopes if MISMATCH <= one.ratio < HARMFUL]
-    if mild:
-        worst = max(mild, key=lambda one: one.ratio)
-        yield (
-            f"The spread of weights differs by a factor of {worst.ratio:.2f} between models in "
-            f"'{worst.tensor}'"
-            + (f" and by {MISMATCH} or more in {len(mild) - 1} other layers." if len(mild) > 1
-               else ".")
-        )
+    yield from _scopes(found)
     yield from _signs(found)
     if found.architecture.batch_norm:
         yield (
@@ -177,7 +193,7 @@ def _noted(found: Evidence) -> Iterator[str]:
     if len(set(found.architecture.dtypes)) > 1:
         each = zip(found.names, found.architecture.dtypes, strict=True)
         yield f"Dtypes differ: {some([f'{name} is {dtype}' for name, dtype in each])}."
-    if found.gradients and found.gradients.barrier <= BARRIER:
+    if found.gradients and not found.barred:
         yield _barrier(found.gradients)
 
 
@@ -217,6 +233,20 @@ def _heads(found: Evidence) -> Iterator[str]:
             f"{some(_quoted(list(own)))} have nothing in common though the other layers do, as "
             "heads that were trained from starts of their own."
         )
+
+
+def _scopes(found: Evidence) -> Iterator[str]:
+    wide = [one for one in found.scopes if one.ratio >= MISMATCH]
+    if not wide:
+        return
+    worst = max(wide, key=lambda one: one.ratio)
+    large = found.names[worst.stds.index(max(worst.stds))]
+    small = found.names[worst.stds.index(min(worst.stds))]
+    more = f", and {len(wide) - 1} more layers by {MISMATCH:g} or more" if len(wide) > 1 else ""
+    yield (
+        f"Scopes differ: weights of '{worst.tensor}' spread {worst.ratio:.3g} times as far in "
+        f"{large} as in {small}{more}; an average has the wider ones' directions there."
+    )
 
 
 def _signs(found: Evidence) -> Iterator[str]:
