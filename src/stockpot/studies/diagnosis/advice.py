@@ -8,6 +8,9 @@ from .architecture import Architecture, some
 from .findings import ModelFinding, Step
 from .outlying import MISMATCH, Copy, LayerScope
 
+_LISTED = 4
+"""Tensors that a command names one by one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -49,7 +52,7 @@ def _repairs(case: Case) -> Iterator[Step]:
     differences = case.architecture.differences
     if differences and case.same_origin and case.architecture.shared >= 0.5:
         first = case.models[0]
-        globs = [f"--copy {shlex.quote(f'{name}={first.source}')}" for name in _globs(case)]
+        globs = [f"--copy {shlex.quote(f'{glob}={donor}')}" for glob, donor in _donors(case)]
         yield Step(
             said=f"To merge what they share, take the rest from one of them, here {first.name}; "
             "rows of heads mean the same only where classes are in the same order.",
@@ -63,12 +66,17 @@ def _repairs(case: Case) -> Iterator[Step]:
         )
 
 
-def _globs(case: Case) -> list[str]:
-    """Tensors that differ, by their modules where there are many."""
-    names = list(dict.fromkeys(one.tensor for one in case.architecture.differences))
-    if len(names) <= 4:
-        return names
-    return [f"{top}*" for top in dict.fromkeys(name.split(".")[0] + "." for name in names)]
+def _donors(case: Case) -> list[tuple[str, str]]:
+    """Tensors that differ, by their modules where there are many, and who has them."""
+    source = {one.name: one.source for one in case.models}
+    names = [one.name for one in case.models]
+    found = dict[str, str]()
+    differences = case.architecture.differences
+    for one in differences:
+        glob = one.tensor if len(differences) <= _LISTED else f"{one.tensor.rpartition('.')[0]}.*"
+        has = names if one.kind == "shape" else one.others
+        found.setdefault(glob, source[has[0]])
+    return list(found.items())
 
 
 def _dropping(case: Case) -> Iterator[Step]:

@@ -99,6 +99,7 @@ def diagnose(
         task_vectors=_task_vectors(found),
         prospects=prospects_of(len(called), based=start is not None and not architecture.lacking),
         gradients=scored,
+        damaged_base=tuple(one.name for one in found.left if BASE in one.damaged),
     )
     return judged(evidence, facts=_facts(found, architecture))
 

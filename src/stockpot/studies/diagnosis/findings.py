@@ -26,7 +26,8 @@ class ModelFinding:
         why: what makes it one, in words; none where it is not.
         origin: the number of its group of models from one start, from 1 on.
         far: its distance from the mean of the others, 1 where all are alike; NaN for two models.
-        scale: standard deviation over the median of the others', median over layers.
+        scale: standard deviation over the median of the models', median over layers; NaN of two
+            models without a base.
         moved: |θ - centre| / |θ|; the centre is the base, else the mean of the models.
         dtype: of most of its entries.
         damaged: tensors that hold NaN or infinity.

@@ -20,6 +20,8 @@ MISMATCH = 1.5
 SCALED = 2.0
 """A model whose layers have so many times (or so small a part of) the others' deviation, in the
 median, has another scale."""
+DROWNED = 4.0
+"""If all layers differ so much, in the median, an average is that of the largest models alone."""
 NEAR = 0.05
 """Two models whose distance is such a part of the usual one are nearly copies."""
 ROUNDING = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
@@ -67,7 +69,8 @@ class Standing:
         far: its distance from the mean of the others over what theirs from each other lead one to
             expect, the median over layers; NaN for fewer than three models, or where all others
             are copies.
-        scale: its standard deviation over the median of the others', the median over layers.
+        scale: its standard deviation over the median of all models' and the base's, the median over
+            layers; NaN of two models without a base, of which neither is the odd one.
     """
 
     far: float
@@ -126,9 +129,10 @@ def _from_mean(gram: Matrix, k: int, others: Sequence[int]) -> float:
 
 
 def _scale(one: TensorStatistics, k: int) -> float:
-    stds = [e.moments.std for e in one.models]
-    usual = median(std for j, std in enumerate(stds) if j != k)
-    return stds[k] / usual if usual > 0 else math.nan
+    every = [*one.models, *([] if one.base is None else [one.base])]
+    stds = [e.moments.std for e in every]
+    usual = median(stds)
+    return stds[k] / usual if len(stds) > 2 and usual > 0 else math.nan
 
 
 def _median(values: Sequence[float]) -> float:

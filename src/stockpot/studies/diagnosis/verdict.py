@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from .advice import Case, steps_of
 from ...methods.catalogue import make_method
@@ -10,7 +11,7 @@ from .architecture import Architecture, some
 from .findings import Diagnosis, ModelFinding, Prospect, TaskVectors
 from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
-from .outlying import MISMATCH, Copy, LayerScope
+from .outlying import DROWNED, MISMATCH, Copy, LayerScope
 from .prospects import merge_flags
 
 GAP = 0.05
@@ -38,6 +39,7 @@ class Evidence:
     traits: Mapping[str, float] = field(default_factory=dict[str, float])
     forecast: str = ""
     gradients: Gradients | None = None
+    damaged_base: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,6 +55,11 @@ class Evidence:
     def unused(self) -> bool:
         """Whether the base is not what all models come from."""
         return any(not one.same for one in self.bases)
+
+    @property
+    def drowned(self) -> bool:
+        """Whether models have other scales in all layers."""
+        return bool(self.scopes) and median(one.ratio for one in self.scopes) >= DROWNED
 
     @property
     def barred(self) -> bool:
@@ -109,8 +116,9 @@ def _weighed(one: Prospect, found: Evidence, *, mergeable: bool) -> Prospect:
         reason = "will fail: different starts"
     elif not mergeable:
         reason = "will fail: " + ("a barrier" if found.barred else "scales")
-    elif found.unused and make_method(one.method, {}).needs.base:
-        reason = "will fail: not their base"
+    elif make_method(one.method, {}).needs.base:
+        reason = "will fail: not their base" if found.unused else ""
+        reason = "is refused: NaN or infinity in the base" if found.damaged_base else reason
     return replace(one, fits=not reason, reason=reason)
 
 
@@ -145,12 +153,11 @@ def _against(found: Evidence) -> Iterator[str]:
         )
     if not found.same_origin:
         yield _origins(found)
-    for one in found.models:
-        if one.scaled:
-            yield (
-                f"{one.name} has weights {one.scale:.3g} times as large as the others' (median "
-                "layer): in an average the larger ones drown the others."
-            )
+    if found.drowned:
+        yield (
+            f"Weights of some models are {median(one.ratio for one in found.scopes):.3g} times as "
+            "large as those of others (median layer): in an average the larger ones drown the rest."
+        )
     if found.gradients and found.barred:
         yield _barrier(found.gradients)
 
@@ -210,6 +217,8 @@ def _kin(found: Evidence) -> str:
 
 
 def _base(found: Evidence) -> Iterator[str]:
+    if found.damaged_base:
+        yield f"The base holds NaN or infinity in {some(_quoted(found.damaged_base))}."
     strangers = [one for one in found.bases if not one.same]
     if strangers:
         yield (
