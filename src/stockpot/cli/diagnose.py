@@ -37,8 +37,8 @@ def diagnose(
 ) -> int:
     """Will these models merge? Told from their weights before anything is merged.
 
-    One start or several, different tensors, copies, an outlier, scales, conflicts, batch norm; which
-    methods can be used, what quality is forecast of each, and what to do first.
+    One start or several, different tensors, copies, an outlier, scales, conflicts, batch norm;
+    which methods can be used, what quality is forecast of each, and what to do first.
 
     Args:
         models: Checkpoints; or the folder of an experiment's run.
@@ -130,7 +130,7 @@ def _show_prospects(found: "Diagnosis") -> None:
     ]
     if rows:
         print_table("", ("method", "forecast quality", ""), rows)
-        say(found.forecast)
+        say(f"How good forecasts have been: {found.forecast}")
     rest = dict[str, list[str]]()
     for one in found.prospects:
         if not one.forecast:

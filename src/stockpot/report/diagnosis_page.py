@@ -39,9 +39,7 @@ def _drawings(result: Diagnosis) -> Iterator[Drawing]:
             _best(result),
         )  # fmt: skip
     if result.layers:
-        yield _draw(
-            result, "kinship", "One start or several", plot_kinship, _kin(result)
-        )
+        yield _draw(result, "kinship", "One start or several", plot_kinship, _kin(result))
         yield _draw(result, "spreads", "Scopes of layers", plot_spreads, _wide(result))
 
 
@@ -57,7 +55,8 @@ def _best(result: Diagnosis) -> str:
     known = [one for one in result.prospects if one.forecast]
     best = max(known, key=lambda one: one.quality)
     gone = sum(not one.fits for one in known)
-    said = f"{best.method} has the best forecast, {best.quality:.2f} [{best.low:.2f}, {best.high:.2f}]."
+    interval = f"[{best.low:.2f}, {best.high:.2f}]"
+    said = f"{best.method} has the best forecast, {best.quality:.2f} {interval}."
     return said + (f" {gone} of {len(known)}, in grey, are not advised here." if gone else "")
 
 
@@ -90,7 +89,9 @@ def _steps(result: Diagnosis) -> Table | None:
         for number_, one in enumerate(result.steps, 1)
     )
     caption = "What to do, in this order."
-    return Table("Steps", caption, (Entry("step"), Entry("what")), lines, names=2) if lines else None
+    return (
+        Table("Steps", caption, (Entry("step"), Entry("what")), lines, names=2) if lines else None
+    )
 
 
 def _prospects(result: Diagnosis) -> Table | None:
@@ -125,9 +126,7 @@ def _others(result: Diagnosis) -> Table | None:
 def _models(result: Diagnosis) -> Table:
     scored = result.gradients.models if result.gradients else ()
     more = ("loss", "accuracy, %", "gradient") if scored else ()
-    headings = map(
-        Entry, ("model", "origin", "moved, %", "scale", "distance", "outlier", *more)
-    )
+    headings = map(Entry, ("model", "origin", "moved, %", "scale", "distance", "outlier", *more))
     lines = tuple(
         (
             Entry(readable(one.name)),
@@ -174,7 +173,10 @@ def _pairs(result: Diagnosis) -> Table:
         Entry,
         ("model", "other", "one start", "correlation", "lowest", "alike", "unlike", "copies"),
     )
-    caption = "Correlation: median over layers, and of the layer that is least alike; layers by what they say."
+    caption = (
+        "Correlation: median over layers, and of the layer that is least alike; layers by what "
+        "they say."
+    )
     return Table("Every pair", caption, tuple(headings), lines, names=2)
 
 
@@ -198,12 +200,7 @@ def _layers(result: Diagnosis) -> Table:
 
 
 def _off_diagonal(matrix: tuple[tuple[float, ...], ...]) -> list[float]:
-    return [
-        value
-        for i, row in enumerate(matrix)
-        for value in row[:i]
-        if math.isfinite(value)
-    ]
+    return [value for i, row in enumerate(matrix) for value in row[:i] if math.isfinite(value)]
 
 
 def _differences(result: Diagnosis) -> tuple[Table, ...]:
@@ -216,11 +213,14 @@ def _differences(result: Diagnosis) -> tuple[Table, ...]:
 
 
 def _measured(result: Diagnosis) -> list[str]:
+    looked = (
+        "Everything is told from weights, read once; nothing was merged and no sample looked at."
+        if result.gradients is None
+        else "Origins, scales and forecasts are told from weights, read once; losses and gradients "
+        f"from {result.gradients.samples} samples of the {result.gradients.split}."
+    )
     said = [
-        "Everything is told from weights, read once; nothing was merged and no sample was looked "
-        "at." if result.gradients is None else
-        "Origins, scales and forecasts are told from weights, read once; losses and gradients from "
-        f"{result.gradients.samples} samples of the {result.gradients.split}.",
+        looked,
         "The correlation of two layers is the cosine of their entries less their means. Layers of "
         "unrelated networks have about 1 / sqrt(entries); biases, norms and tensors that are the "
         "same in two models have no say in where these come from.",

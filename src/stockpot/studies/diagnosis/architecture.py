@@ -1,4 +1,4 @@
-"""Whether checkpoints have the same tensors: told from their headers, nothing of a tensor is read."""
+"""Whether checkpoints have the same tensors: told from headers, nothing of a tensor is read."""
 
 import math
 from collections.abc import Iterator, Sequence

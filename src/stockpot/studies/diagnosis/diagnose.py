@@ -12,12 +12,13 @@ from ..onepass.conflicts import ROLES, expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from .architecture import Architecture, compare_architectures
+from .evidence import Evidence
 from .findings import BASE, Diagnosis, ModelFinding, TaskVectors
 from .gradients import Gradients, gradients_of
 from .kinship import grouped, kinships, kinships_to_base, layers_of
 from .outlying import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
 from .prospects import prospects_of
-from .verdict import Evidence, judged
+from .verdict import judged
 
 KIN_BY_TENSORS = 0.5
 """Models that share such a part of their entries differ in heads, not in what they are."""
@@ -87,6 +88,8 @@ def diagnose(
     bases = kinships_to_base(layers, called, BASE) if any(one.to_base for one in layers) else ()
     groups = grouped((*called, *([BASE] if bases else [])), (*pairs, *bases))
     scored = _gradients(every, called, network, data, memory, architecture)
+    based = start is not None and not architecture.lacking
+    prospects = prospects_of(found, based=based)
     evidence = Evidence(
         models=_models(found, every, architecture, groups),
         base=None if start is None else start.label,
@@ -97,7 +100,9 @@ def diagnose(
         scopes=scopes_by_layer(found),
         copies=copies_of(found),
         task_vectors=_task_vectors(found),
-        prospects=prospects_of(len(called), based=start is not None and not architecture.lacking),
+        prospects=prospects.each,
+        traits=prospects.traits,
+        forecast=prospects.error,
         gradients=scored,
         damaged_base=tuple(one.name for one in found.left if BASE in one.damaged),
     )
@@ -213,8 +218,11 @@ def _facts(found: Statistics, architecture: Architecture) -> tuple[tuple[str, st
     return (
         ("models", ", ".join(found.names)),
         ("base", found.base or "none"),
-        ("tensors", f"{architecture.tensors} shared, {len(found.among(ROLES))} of them trained, "
-         f"with {entries:,} entries"),
+        (
+            "tensors",
+            f"{architecture.tensors} shared, {len(found.among(ROLES))} of them trained, "
+            f"with {entries:,} entries",
+        ),
         *((f"left out: {one.name}", one.reason) for one in found.left),
         *(("note", text) for text in found.notes),
     )

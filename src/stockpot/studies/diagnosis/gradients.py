@@ -23,7 +23,6 @@ from ...errors import MergeError
 from ...evaluation.given import opened, reestimation
 from ...evaluation.soups import mend
 from ...networks import NetworkSpec, put_weights
-from ...networks.network import parts
 from ...recipes.model import parse_recipe
 from ...recipes.sizes import format_size, parse_size
 
@@ -124,7 +123,9 @@ def gradients_of(
         mend(mean, splits.train, mended, seed=seed)
     middle, slope_P = _score(mean, chosen, "their mean")
     slopes = [
-        _dot(slope_P, _flat(_weights(put_weights(build(), one.entries, Path(one.label)))) - middle_P)
+        _dot(
+            slope_P, _flat(_weights(put_weights(build(), one.entries, Path(one.label)))) - middle_P
+        )
         for one in models
     ]
     return Gradients(
@@ -161,14 +162,14 @@ def _score(network: nn.Module, data: Dataset, name: str) -> tuple[Scored, Tensor
             logits_BL = cast(Tensor, network(data.batch(part))).float()
             labels = data.labels[part]
             of_batch = _loss(logits_BL, labels)
-            of_batch.div(len(data)).backward()
+            cast(Any, of_batch / len(data)).backward()
             loss += float(of_batch.detach()) / len(data)
             right += _right(logits_BL.detach(), labels)
     gradient_P = torch.cat(
         [(torch.zeros_like(w) if w.grad is None else w.grad).flatten() for w in weights.values()]
     )
     network.zero_grad(set_to_none=True)
-    norm = float(gradient_P.double().norm())
+    norm = math.sqrt(_dot(gradient_P, gradient_P))
     score = Scored(name=name, loss=loss, accuracy=right / len(data), gradient=norm)
     return score, gradient_P
 
@@ -201,5 +202,5 @@ def _dot(one_P: Tensor, other_P: Tensor) -> float:
 
 
 def _cosine(one_P: Tensor, other_P: Tensor) -> float:
-    scale = float(one_P.double().norm() * other_P.double().norm())
+    scale = math.sqrt(_dot(one_P, one_P) * _dot(other_P, other_P))
     return max(-1.0, min(1.0, _dot(one_P, other_P) / scale)) if scale > 0 else math.nan

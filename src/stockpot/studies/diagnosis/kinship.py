@@ -177,9 +177,7 @@ def kinships_to_base(
     )
 
 
-def _judged(
-    one: str, other: str, seen: Sequence[tuple[LayerKinship, float, bool]]
-) -> Kinship:
+def _judged(one: str, other: str, seen: Sequence[tuple[LayerKinship, float, bool]]) -> Kinship:
     """By the majority of layers that are not bit by bit the same.
 
     Those that are say nothing: a table of positions is the same in networks of any origin. Unless

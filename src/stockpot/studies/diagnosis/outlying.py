@@ -108,10 +108,7 @@ def _far(deltas: Matrix, k: int) -> float:
     others = [j for j in range(count) if j != k]
     if count < 3:
         return math.nan
-    spread = [
-        _from_mean(deltas, j, [i for i in others if i != j])
-        for j in others
-    ]
+    spread = [_from_mean(deltas, j, [i for i in others if i != j]) for j in others]
     usual = median(spread)
     correction = math.sqrt((1 + 1 / (count - 1)) / (1 + 1 / (count - 2)))
     away = _from_mean(deltas, k, others)

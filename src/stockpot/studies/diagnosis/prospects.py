@@ -1,22 +1,118 @@
 """Which merge methods can be run on what is given, and what is forecast of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from ...core import Method
+from ...errors import ExtraError, MergeError
 from ...fields import kebab_name
 from ...methods import METHODS
 from ...methods.catalogue import method_fields
+from ..onepass.statistics import Statistics
 from .findings import Prospect
+from .forecast import Expected, Forecast
+from .methods import CANDIDATES
+from .traits import Traits, traits_of
+
+CLOSE = 0.02
+"""Forecasts that differ by less are the same: the simpler method is advised."""
 
 
-def prospects_of(count: int, *, based: bool) -> tuple[Prospect, ...]:
-    """Every method of this version: whether K models, with or without a base, are enough for it."""
-    return tuple(_prospect(cls, count, based=based) for cls in METHODS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospects:
+    """What is expected of merges.
+
+    Attributes:
+        each: methods, those with the best forecast first, then those without one.
+        traits: what the forecast looked at; empty where nothing could be.
+        error: how far forecasts are off, or why there is none.
+    """
+
+    each: tuple[Prospect, ...]
+    traits: Mapping[str, float]
+    error: str
+
+
+def prospects_of(found: Statistics, *, based: bool) -> Prospects:
+    """Of every method of this version: what it needs, and what is forecast of it.
+
+    Args:
+        found: of the models, and of the base if there is one.
+        based: whether the base serves methods that need one.
+    """
+    count = len(found.names)
+    traits, expected, error = _forecast(found, based=based)
+    known = tuple(_expected(one, count, based=based) for one in expected)
+    names = {one.method for one in known}
+    others = (_prospect(cls, count, based=based) for cls in METHODS)
+    return Prospects(
+        each=(*known, *(one for one in others if one.method not in names)),
+        traits={} if traits is None else asdict(traits),
+        error=error,
+    )
+
+
+def _forecast(found: Statistics, *, based: bool) -> tuple[Traits | None, Sequence[Expected], str]:
+    try:
+        traits = traits_of(found)
+    except MergeError:
+        return None, (), ""
+    traits = traits if based else traits.without_base()
+    try:
+        forecast = Forecast.fitted()
+    except ExtraError as error:
+        return traits, (), f"There is no forecast: {error}"
+    return traits, forecast.predict(traits), forecast.error
+
+
+def _expected(one: Expected, count: int, *, based: bool) -> Prospect:
+    lacking = lacks(value_of(one.method, count), count, based=based)
+    return Prospect(
+        method=one.method,
+        fits=not lacking,
+        reason=lacking,
+        quality=one.quality,
+        low=one.low,
+        high=one.high,
+        mended=one.mended,
+    )
 
 
 def _prospect(cls: type[Method], count: int, *, based: bool) -> Prospect:
-    name, lacking = kebab_name(cls), lacks(cls(), count, based=based)
-    return Prospect(method=name, fits=not lacking, reason=lacking)
+    lacking = lacks(cls(), count, based=based)
+    return Prospect(method=kebab_name(cls), fits=not lacking, reason=lacking)
+
+
+def value_of(name: str, count: int) -> Method:
+    """The method as it is forecast for K models; those that are not have their defaults.
+
+    Example:
+        >>> value_of("ties", 3).density, value_of("iso-cts", 3).needs.base
+        (0.2, True)
+    """
+    for one in CANDIDATES:
+        if one.name == name:
+            return one.value(count)
+    return next(cls() for cls in METHODS if kebab_name(cls) == name)
+
+
+def advised(prospects: Sequence[Prospect]) -> Prospect | None:
+    """Of those that fit, the simplest whose forecast is about the best; none where none fits.
+
+    Example:
+        >>> best = Prospect(method="ties", fits=True, reason="", quality=1.0)
+        >>> close = Prospect(method="average", fits=True, reason="", quality=0.99)
+        >>> advised([best, close]).method
+        'average'
+    """
+    fitting = [one for one in prospects if one.fits]
+    known = [one for one in fitting if one.forecast]
+    if not known:
+        return fitting[0] if fitting else None
+    most = max(one.quality for one in known)
+    order = [one.name for one in CANDIDATES]
+    close = [one for one in known if one.quality >= most - CLOSE]
+    return min(close, key=lambda one: (order.index(one.method), one.mended))
 
 
 def lacks(method: Method, count: int, *, based: bool) -> str:
@@ -37,17 +133,18 @@ def lacks(method: Method, count: int, *, based: bool) -> str:
     return "needs --base" if needs.base and not based else ""
 
 
-def merge_flags(method: Method) -> Sequence[str]:
+def merge_words(method: Method) -> tuple[str, ...]:
     """The method's name and those of its fields that are not the default, as the command has them.
 
     Example:
         >>> from stockpot.methods import Ties
-        >>> merge_flags(Ties(density=0.3))
-        ['ties', '--density', '0.3']
+        >>> merge_words(Ties(density=0.3))
+        ('ties', '--density', '0.3')
     """
     usual = method_fields(type(method)())
     words = [kebab_name(type(method))]
     for key, value in method_fields(method).items():
         if value != usual[key]:
-            words += [f"--{key.replace('_', '-')}", str(value)]
-    return words
+            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+            words += [f"--{key.replace('_', '-')}", shown]
+    return tuple(words)

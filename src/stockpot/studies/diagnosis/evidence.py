@@ -1,0 +1,66 @@
+"""What was found of some models, before it is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from .architecture import Architecture
+from .findings import ModelFinding, Prospect, TaskVectors
+from .gradients import Gradients
+from .kinship import Kinship, LayerKinship
+from .outlying import DROWNED, Copy, LayerScope
+
+TORN = 4.0
+"""Standard deviations of one layer that differ by this factor are to be mended before a merge."""
+BARRIER = 0.2
+"""Nats by which the mean of the models may be worse than they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found, before it is judged; see `Diagnosis`."""
+
+    models: tuple[ModelFinding, ...]
+    base: str | None
+    architecture: Architecture
+    pairs: tuple[Kinship, ...]
+    bases: tuple[Kinship, ...]
+    layers: tuple[LayerKinship, ...]
+    scopes: tuple[LayerScope, ...]
+    copies: tuple[Copy, ...]
+    task_vectors: TaskVectors | None
+    prospects: tuple[Prospect, ...]
+    traits: Mapping[str, float] = field(default_factory=dict[str, float])
+    forecast: str = ""
+    gradients: Gradients | None = None
+    damaged_base: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the models are called."""
+        return tuple(one.name for one in self.models)
+
+    @property
+    def same_origin(self) -> bool:
+        """Whether all models come from one start."""
+        return len({one.origin for one in self.models}) == 1
+
+    @property
+    def unused(self) -> bool:
+        """Whether the base is not what all models come from."""
+        return any(not one.same for one in self.bases)
+
+    @property
+    def drowned(self) -> bool:
+        """Whether models have other scales in all layers."""
+        return bool(self.scopes) and median(one.ratio for one in self.scopes) >= DROWNED
+
+    @property
+    def barred(self) -> bool:
+        """Whether the mean of the models is much worse than they are on the batches."""
+        return self.gradients is not None and self.gradients.barrier > BARRIER
+
+    @property
+    def torn(self) -> tuple[LayerScope, ...]:
+        """Layers whose standard deviations are so far apart that they are mended first."""
+        return tuple(one for one in self.scopes if one.ratio >= TORN)
