@@ -20,7 +20,10 @@ def test_json_has_what_a_script_needs(cli, here):
     assert found["same_origin"] is True
     assert isinstance(found["recommended"], str)
     assert all(isinstance(one, str) and one.endswith(".") for one in found["reasons"])
-    assert [(one["name"], one["outlier"]) for one in found["models"]] == [("a", False), ("b", False)]
+    assert [(one["name"], one["outlier"]) for one in found["models"]] == [
+        ("a", False),
+        ("b", False),
+    ]
     apart = cli("diagnose", "a.safetensors", "d", "--json")
     assert apart.code == 0
     assert (apart.json["mergeable"], apart.json["same_origin"]) == (False, False)

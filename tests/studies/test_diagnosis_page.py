@@ -64,7 +64,9 @@ def test_captions_state_findings(cases):
     assert "3 of 6 pairs come from one start" in page
     assert "in grey, are not advised here" in page
     scales = render_study(cases["scales"])
-    assert re.search(r"Models differ most in &#39;body\.[13]\.weight&#39;, by a factor of [78]", scales)
+    assert re.search(
+        r"Models differ most in &#39;body\.[13]\.weight&#39;, by a factor of [78]", scales
+    )
 
 
 def test_files_are_written(cases, tmp_path):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from statistics import median
 
 from .architecture import Architecture
 from .findings import ModelFinding, Prospect, TaskVectors
 from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
-from .outlying import DROWNED, Copy, LayerScope
+from .outlying import Copy, LayerScope
 
 TORN = 4.0
 """Standard deviations of one layer that differ by this factor are to be mended before a merge."""
@@ -51,9 +52,13 @@ class Evidence:
         return any(not one.same for one in self.bases)
 
     @property
-    def drowned(self) -> bool:
-        """Whether models have other scales in all layers."""
-        return bool(self.scopes) and median(one.ratio for one in self.scopes) >= DROWNED
+    def drowned(self) -> float:
+        """The largest factor between two models, median over layers of σ_i / σ_j; 1 at least."""
+        known = [one.stds for one in self.scopes if min(one.stds) > 0]
+        if not known:
+            return 1.0
+        pairs = permutations(range(len(self.models)), 2)
+        return max(median(stds[i] / stds[j] for stds in known) for i, j in pairs)
 
     @property
     def barred(self) -> bool:

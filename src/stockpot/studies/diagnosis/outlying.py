@@ -21,7 +21,7 @@ SCALED = 2.0
 """A model whose layers have so many times (or so small a part of) the others' deviation, in the
 median, has another scale."""
 DROWNED = 4.0
-"""If all layers differ so much, in the median, an average is that of the largest models alone."""
+"""Two models that differ so much in the median layer do not average: the larger one stays."""
 NEAR = 0.05
 """Two models whose distance is such a part of the usual one are nearly copies."""
 ROUNDING = {"bfloat16": 2.0**-8, "float16": 2.0**-11}

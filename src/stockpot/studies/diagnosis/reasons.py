@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from .architecture import some
 from .evidence import Evidence
 from .gradients import Gradients
-from .outlying import MISMATCH
+from .outlying import DROWNED, MISMATCH
 
 GAP = 0.05
 """Agreement of signs so far below what angles say is pointed at."""
@@ -28,10 +27,10 @@ def against(found: Evidence) -> Iterator[str]:
         )
     if not found.same_origin:
         yield _origins(found)
-    if found.drowned:
+    if found.drowned >= DROWNED:
         yield (
-            f"Weights of some models are {median(one.ratio for one in found.scopes):.3g} times as "
-            "large as those of others (median layer): in an average the larger ones drown the rest."
+            f"Weights of one model are {found.drowned:.3g} times as large as another's (median "
+            "layer): an average would be little else than the larger one."
         )
     if found.gradients and found.barred:
         yield _barrier(found.gradients)
@@ -48,9 +47,9 @@ def _origins(found: Evidence) -> str:
     each = " | ".join(some(names) for names in groups.values())
     return (
         f"They come from {len(groups)} starts: {each}. Correlations of their layers across are "
-        f"{max(seen):.3f} at most (median layer); of models from one start that is near 1, of "
-        "others near 0. Units lie in another order, and an average of them is no network; "
-        "or they were permuted."
+        f"{max(seen):.3f} at most (median layer); from one start they are near 1, else near 0. "
+        "Their units stand in different orders, by training or because they were permuted, so that "
+        "an average computes nothing sensible."
     )
 
 

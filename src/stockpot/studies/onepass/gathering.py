@@ -140,12 +140,25 @@ def names_of(models: Sequence[Model], names: Sequence[str] = ()) -> tuple[str, .
     if names and len(names) != len(models):
         raise FieldError(f"names: there are {len(models)} models and {len(names)} names.")
     paths = [_path(one, k) for k, one in enumerate(models)]
-    own = list(names) or [Path(path).stem or path for path in paths]
-    if len(set(own)) < len(own):
-        own = paths
+    own = list(names) or _told_apart(paths)
     if len(set(own)) < len(own):
         own = [f"{name} ({k + 1})" for k, name in enumerate(own)]
     return tuple(own)
+
+
+def _told_apart(paths: Sequence[str]) -> list[str]:
+    """The last parts of the paths, as many as tell them apart."""
+    parts = [_parts(Path(path)) for path in paths]
+    for count in range(1, 5):
+        own = ["/".join(each[-count:]) or path for each, path in zip(parts, paths, strict=True)]
+        if len(set(own)) == len(own):
+            return own
+    return list(paths)
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Without a file's suffix; a directory's may be a number."""
+    return path.parts if path.is_dir() or not path.name else path.with_suffix("").parts
 
 
 def opened(model: Model, name: str) -> Checkpoint:
