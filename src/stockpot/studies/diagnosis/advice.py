@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .architecture import Architecture, some
+from .architecture import BASE, Architecture, some
 from .findings import ModelFinding, Step
 from .outlying import MISMATCH, Copy, LayerScope
 
@@ -49,6 +49,11 @@ def _repairs(case: Case) -> Iterator[Step]:
                 "file is damaged. What stockpot wrote says itself whether it is whole.",
                 command=_words("verify", one.source),
             )
+    for one in case.architecture.renamed:
+        yield Step(
+            said=f"Save {one.other} again under the names of {one.one}, such as by loading it into "
+            "that class of transformers and calling save_pretrained; then diagnose again."
+        )
     differences = case.architecture.differences
     if differences and case.same_origin and case.architecture.shared >= 0.5:
         first = case.models[0]
@@ -59,7 +64,7 @@ def _repairs(case: Case) -> Iterator[Step]:
             command=f"{_words('merge', 'average', *_sources(case.models))} {' '.join(globs)} "
             "--out merged.safetensors",
         )
-    elif differences:
+    elif differences and not case.architecture.renamed:
         yield Step(
             said="Merge networks of one architecture only. What each has is shown side by side by",
             command=_words("inspect", *_sources(case.models)),
@@ -94,13 +99,13 @@ def _dropping(case: Case) -> Iterator[Step]:
             command=_words("compare", *_sources(case.models))
             + " --network NETWORK --data DATA --out run",
         )
-    same = [one for one in case.copies if not one.distance and one.other != "the base"]
+    same = [one for one in case.copies if not one.distance and one.other != BASE]
     if same:
         yield Step(
             said=f"{same[0].one} and {same[0].other} count twice in an average: leave one out, "
             "unless that weight is meant."
         )
-    if of_base := [one.one for one in case.copies if one.other == "the base"]:
+    if of_base := [one.one for one in case.copies if one.other == BASE]:
         yield Step(said=f"Leave {some(of_base)} out: a merge with the base only dilutes the rest.")
     if case.unused:
         yield Step(said="Give the base that the models were fine-tuned from, or none.")
@@ -135,9 +140,10 @@ def _merging(case: Case) -> Iterator[Step]:
     if not case.merge:
         return
     base = _base(case) if case.based else ()
+    copies = _copies(case) if base else ()
     yield Step(
         said="Merge them by the method that is advised; the result carries its evidence.",
-        command=_words("merge", *case.merge, *_sources(case.models), *base)
+        command=_words("merge", *case.merge, *_sources(case.models), *base, *copies)
         + " --out merged.safetensors",
     )
     if case.architecture.batch_norm:
@@ -151,6 +157,16 @@ def _merging(case: Case) -> Iterator[Step]:
         command=_words("compare", *_sources(case.models))
         + " --network NETWORK --data DATA --out run",
     )
+
+
+def _copies(case: Case) -> tuple[str, ...]:
+    """What the base lacks is taken from the first model."""
+    lacking = case.architecture.lacking
+    globs = dict.fromkeys(
+        one if len(lacking) <= _LISTED else f"{one.rpartition('.')[0]}.*" for one in lacking
+    )
+    first = case.models[0].source
+    return tuple(word for glob in globs for word in ("--copy", f"{glob}={first}"))
 
 
 def _base(case: Case) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.inspection import dtype_text
 from ...checkpoints.roles import Role, classify
 
+BASE = "the base"
+"""What the base is called beside the names of models."""
 _NAMED = 3
 """Tensors, or models, that a sentence names."""
 
@@ -32,6 +34,21 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """Two checkpoints of which one has the other's names behind a prefix.
+
+    Attributes:
+        one: which has the prefix.
+        other: which lacks it.
+        prefix: such as "bert.".
+    """
+
+    one: str
+    other: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """What headers tell.
 
@@ -41,6 +58,8 @@ class Architecture:
         shared: entries of those over all entries of the largest model.
         differences: the others, in the order of the first model that has them.
         lacking: tensors of the models that the base lacks or has in another shape.
+        based: entries of tensors that the base has too, over those of all that models share.
+        renamed: a model, or the base, whose names differ from the first model's by a prefix.
         dtypes: of each model, the dtype of most of its entries.
         batch_norm: layers that keep statistics of batches, by name.
     """
@@ -50,6 +69,8 @@ class Architecture:
     shared: float
     differences: tuple[Difference, ...]
     lacking: tuple[str, ...]
+    based: float
+    renamed: tuple[Renamed, ...]
     dtypes: tuple[str, ...]
     batch_norm: tuple[str, ...]
 
@@ -76,12 +97,20 @@ def compare_architectures(
     alike = [entries[0] for name, entries in found if name not in apart]
     common = [entry for entry in alike if entry is not None]
     most = max(math.fsum(e.numel for n, e in one.entries.items() if n not in own) for one in models)
+    lacking = () if base is None else tuple(_lacking(common, base))
+    whole = sum(entry.numel for entry in common)
+    there = whole - sum(entry.numel for entry in common if entry.name in set(lacking))
+    others = [*zip(names[1:], models[1:], strict=True), *([] if base is None else [(BASE, base)])]
     return Architecture(
         same=not differences,
         tensors=len(common),
-        shared=sum(entry.numel for entry in common) / most if most else 0.0,
+        shared=whole / most if most else 0.0,
         differences=tuple(differences),
-        lacking=() if base is None else tuple(_lacking(common, base)),
+        lacking=lacking,
+        based=there / whole if base is not None and whole else 0.0,
+        renamed=tuple(
+            found for name, one in others for found in _renamed(names[0], models[0], name, one)
+        ),
         dtypes=tuple(map(_dtype, models)),
         batch_norm=tuple(_batch_norm(common)),
     )
@@ -119,6 +148,19 @@ def _lacking(common: Sequence[TensorEntry], base: Checkpoint) -> Iterator[str]:
         there = base.entries.get(entry.name)
         if there is None or there.shape != entry.shape:
             yield entry.name
+
+
+def _renamed(one: str, model: Checkpoint, name: str, other: Checkpoint) -> Iterator[Renamed]:
+    """As where a network is saved with its head and without: `bert.x` and `x`."""
+    for longer, shorter, called, rest in ((model, other, one, name), (other, model, name, one)):
+        if any(entry in longer.entries for entry in shorter.entries):
+            continue
+        tops = dict.fromkeys(entry.partition(".")[0] + "." for entry in longer.entries)
+        for top in tops:
+            met = sum(top + entry in longer.entries for entry in shorter.entries)
+            if 2 * met > len(shorter.entries):
+                yield Renamed(one=called, other=rest, prefix=top)
+                return
 
 
 def _dtype(model: Checkpoint) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from ...checkpoints.entry import Checkpoint
@@ -11,9 +12,9 @@ from ...networks import NetworkSpec
 from ..onepass.conflicts import ROLES, expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
-from .architecture import Architecture, compare_architectures
+from .architecture import BASE, Architecture, compare_architectures
 from .evidence import Evidence
-from .findings import BASE, Diagnosis, ModelFinding, TaskVectors
+from .findings import Diagnosis, ModelFinding, TaskVectors
 from .gradients import Gradients, gradients_of
 from .kinship import grouped, kinships, kinships_to_base, layers_of
 from .outlying import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
@@ -88,8 +89,9 @@ def diagnose(
     bases = kinships_to_base(layers, called, BASE) if any(one.to_base for one in layers) else ()
     groups = grouped((*called, *([BASE] if bases else [])), (*pairs, *bases))
     scored = _gradients(every, called, network, data, memory, architecture)
-    based = start is not None and not architecture.lacking
-    prospects = prospects_of(found, based=based)
+    based = architecture.based >= KIN_BY_TENSORS
+    kin = all(one.same for one in bases)
+    prospects = prospects_of(_body(found, architecture), based=based, kin=kin)
     evidence = Evidence(
         models=_models(found, every, architecture, groups),
         base=None if start is None else start.label,
@@ -107,6 +109,14 @@ def diagnose(
         damaged_base=tuple(one.name for one in found.left if BASE in one.damaged),
     )
     return judged(evidence, facts=_facts(found, architecture))
+
+
+def _body(found: Statistics, architecture: Architecture) -> Statistics:
+    """What a forecast looks at: heads that the base lacks are not merged with it."""
+    if not 1 > architecture.based >= KIN_BY_TENSORS:
+        return found
+    lacking = frozenset(architecture.lacking)
+    return replace(found, tensors=tuple(o for o in found.tensors if o.name not in lacking))
 
 
 def _models(
@@ -172,11 +182,13 @@ def _why(
 
 
 def _task_vectors(found: Statistics) -> TaskVectors | None:
-    """All trained tensors as one vector; around the base only where it has all of them."""
-    layers = trained(found)
-    if not layers:
+    """Trained tensors as one vector, around the base if it has most of them: then those alone."""
+    every = trained(found)
+    if not every:
         return None
-    based = all(one.centre == "base" for one in layers)
+    rooted = [one for one in every if one.centre == "base"]
+    based = 2 * sum(one.numel for one in rooted) >= sum(one.numel for one in every)
+    layers = rooted if based else every
     deltas = summed([one.deltas if based else one.around_mean for one in layers])
     count = len(found.names)
     pairs = list(combinations(range(count), 2))

@@ -11,9 +11,6 @@ from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
 from .outlying import SCALED, Copy, LayerScope
 
-BASE = "the base"
-"""What the base is called beside the names of models."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFinding:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from .architecture import some
+from .architecture import BASE, some
 from .evidence import Evidence
 from .gradients import Gradients
 from .outlying import DROWNED, MISMATCH
@@ -25,7 +25,8 @@ def against(found: Evidence) -> Iterator[str]:
             + (f", and {more} more differ" if more else "")
             + f". They share {_part(found.architecture.shared)} of the entries of the largest."
         )
-    if not found.same_origin:
+    yield from _renamed(found, of_base=False)
+    if not found.same_origin and found.architecture.shared:
         yield _origins(found)
     if found.drowned >= DROWNED:
         yield (
@@ -34,6 +35,15 @@ def against(found: Evidence) -> Iterator[str]:
         )
     if found.gradients and found.barred:
         yield _barrier(found.gradients)
+
+
+def _renamed(found: Evidence, *, of_base: bool) -> Iterator[str]:
+    for one in found.architecture.renamed:
+        if (BASE in (one.one, one.other)) == of_base:
+            yield (
+                f"{one.one} has '{one.prefix}' before the names that {one.other} has: a network "
+                "saved with its head and without."
+            )
 
 
 def _origins(found: Evidence) -> str:
@@ -68,8 +78,8 @@ def noted(found: Evidence) -> Iterator[str]:
     yield from _signs(found)
     if found.architecture.batch_norm:
         yield (
-            f"{len(found.architecture.batch_norm)} layers keep statistics of batches: those of an "
-            "average are not the average of the models'."
+            f"Layers that keep statistics of batches: {len(found.architecture.batch_norm)}. Those "
+            "of an average are not the average of the models'."
         )
     if len(set(found.architecture.dtypes)) > 1:
         each = zip(found.names, found.architecture.dtypes, strict=True)
@@ -100,11 +110,16 @@ def _base(found: Evidence) -> Iterator[str]:
             f"have a correlation of {max(one.correlation for one in strangers):.3f} with it. "
             "Methods that need a base would merge noise."
         )
-    if found.base is not None and found.architecture.lacking:
-        lacking = found.architecture.lacking
+    yield from _renamed(found, of_base=True)
+    architecture = found.architecture
+    if found.base is not None and architecture.lacking:
         yield (
-            f"The base lacks {some(_quoted(lacking))}, or has another shape there: methods that "
-            "need a base refuse."
+            f"The base lacks {some(_quoted(architecture.lacking))}, or has another shape there: "
+            + (
+                "methods that need a base merge the rest, and one model's are taken (--copy)."
+                if architecture.based >= 0.5
+                else "methods that need a base refuse."
+            )
         )
 
 
@@ -113,8 +128,9 @@ def _heads(found: Evidence) -> Iterator[str]:
     own = dict.fromkeys(name for pair in found.pairs if pair.same for name in pair.unlike)
     if own:
         yield (
-            f"{some(_quoted(list(own)))} have nothing in common though the other layers do, as "
-            "heads that were trained from starts of their own."
+            f"{some(_quoted(list(own)))} {'has' if len(own) == 1 else 'have'} nothing in common "
+            "though the other layers do, as heads that were trained from starts of their own. "
+            "Average them only if their classes are the same."
         )
 
 
