@@ -12,6 +12,7 @@ from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
     from ..studies import Diagnosis
+    from ..studies.diagnosis.findings import Prospect
 
 Folder = Annotated[
     Path | None, Parameter(name="--out", help="Folder for report.html and results, if wanted.")
@@ -117,6 +118,10 @@ def show(found: "Diagnosis") -> None:
             say(f"   {step.command}")
 
 
+def _called(one: "Prospect") -> str:
+    return f"{one.method}, statistics estimated again" if one.mended else one.method
+
+
 def _remark(why: tuple[str, ...]) -> str:
     return f"outlier: {'; '.join(why)}" if why else ""
 
@@ -124,7 +129,7 @@ def _remark(why: tuple[str, ...]) -> str:
 def _show_prospects(found: "Diagnosis") -> None:
     """Those of which there is a forecast line by line, the others by what they lack."""
     rows = [
-        (one.method, f"{one.quality:.3f} [{one.low:.3f}, {one.high:.3f}]", one.reason or "fits")
+        (_called(one), f"{one.quality:.3f} [{one.low:.3f}, {one.high:.3f}]", one.reason or "fits")
         for one in found.prospects
         if one.forecast
     ]

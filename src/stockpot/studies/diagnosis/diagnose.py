@@ -90,7 +90,7 @@ def diagnose(
     groups = grouped((*called, *([BASE] if bases else [])), (*pairs, *bases))
     scored = _gradients(every, called, network, data, memory, architecture)
     based = architecture.based >= KIN_BY_TENSORS
-    kin = all(one.same for one in bases)
+    kin = all(one.same for one in bases if one.one in groups[0])
     prospects = prospects_of(_body(found, architecture), based=based, kin=kin)
     evidence = Evidence(
         models=_models(found, every, architecture, groups),

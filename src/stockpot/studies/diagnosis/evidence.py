@@ -47,9 +47,15 @@ class Evidence:
         return len({one.origin for one in self.models}) == 1
 
     @property
-    def unused(self) -> bool:
-        """Whether the base is not what all models come from."""
-        return any(not one.same for one in self.bases)
+    def majority(self) -> bool:
+        """Whether more than half of the models come from one start."""
+        return 2 * sum(one.origin == 1 for one in self.models) > len(self.models)
+
+    @property
+    def strangers(self) -> tuple[Kinship, ...]:
+        """Of the models that make up the largest group, those that do not come from the base."""
+        most = {one.name for one in self.models if one.origin == 1}
+        return tuple(one for one in self.bases if not one.same and one.one in most)
 
     @property
     def drowned(self) -> float:

@@ -75,7 +75,8 @@ def noted(found: Evidence) -> Iterator[str]:
     yield from _base(found)
     yield from _heads(found)
     yield from _scopes(found)
-    yield from _signs(found)
+    if found.same_origin:
+        yield from _signs(found)
     if found.architecture.batch_norm:
         yield (
             f"Layers that keep statistics of batches: {len(found.architecture.batch_norm)}. Those "
@@ -103,12 +104,12 @@ def _kin(found: Evidence) -> str:
 def _base(found: Evidence) -> Iterator[str]:
     if found.damaged_base:
         yield f"The base holds NaN or infinity in {some(_quoted(found.damaged_base))}."
-    strangers = [one for one in found.bases if not one.same]
-    if strangers:
+    if strangers := found.strangers:
         yield (
-            f"The base is not what {some([one.one for one in strangers])} come from: the layers "
-            f"have a correlation of {max(one.correlation for one in strangers):.3f} with it. "
-            "Methods that need a base would merge noise."
+            f"The base is not what they come from: {some([one.one for one in strangers])} "
+            f"{_have(len(strangers))} a correlation of "
+            f"{max(one.correlation for one in strangers):.3f} with it. Methods that need a base "
+            "would merge noise."
         )
     yield from _renamed(found, of_base=True)
     architecture = found.architecture
@@ -128,7 +129,7 @@ def _heads(found: Evidence) -> Iterator[str]:
     own = dict.fromkeys(name for pair in found.pairs if pair.same for name in pair.unlike)
     if own:
         yield (
-            f"{some(_quoted(list(own)))} {'has' if len(own) == 1 else 'have'} nothing in common "
+            f"{some(_quoted(list(own)))} {_have(len(own))} nothing in common "
             "though the other layers do, as heads that were trained from starts of their own. "
             "Average them only if their classes are the same."
         )
@@ -186,6 +187,10 @@ def _part(share: float) -> str:
 def _span(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     return f"{low:.1%}" if low == high else f"{low:.1%} to {high:.1%}"
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _quoted(names: Sequence[str]) -> list[str]:

@@ -10,6 +10,8 @@ from .reasons import against, noted
 
 WORTH = 0.7
 """Quality of the best forecast below which a merge is not worth making."""
+_ROBUST = ("median", "trimmed-mean")
+"""Methods that a minority of models does not move."""
 
 
 def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
@@ -23,6 +25,7 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
             replace(one, fits=False, reason="is not worth it") if one.fits else one for one in every
         )
         chosen = None
+    every = tuple(replace(one, reason="advised") if one is chosen else one for one in every)
     return Diagnosis(
         title="Will these models merge?",
         mergeable=not failing,
@@ -56,12 +59,14 @@ def _weighed(one: Prospect, found: Evidence, *, mergeable: bool) -> Prospect:
         reason = "is refused: tensors differ"
     elif any(model.damaged for model in found.models):
         reason = "is refused: NaN or infinity"
+    elif not found.same_origin and one.method in _ROBUST and found.majority:
+        reason = "keeps to the majority: leave the outlier out instead"
     elif not found.same_origin:
         reason = "will fail: different starts"
     elif not mergeable:
         reason = "will fail: " + ("a barrier" if found.barred else "scales")
     elif value_of(one.method, len(found.models)).needs.base:
-        reason = "will fail: not their base" if found.unused else ""
+        reason = "will fail: not their base" if found.strangers else ""
         reason = "is refused: NaN or infinity in the base" if found.damaged_base else reason
     return replace(one, fits=not reason, reason=reason)
 
@@ -76,7 +81,7 @@ def _case(found: Evidence, chosen: Prospect | None) -> Case:
         scopes=found.scopes,
         copies=found.copies,
         torn=bool(found.torn),
-        unused=found.unused,
+        unused=bool(found.strangers),
         merge=() if method is None else merge_words(method),
         based=method is not None and method.needs.base,
     )
@@ -84,8 +89,8 @@ def _case(found: Evidence, chosen: Prospect | None) -> Case:
 
 def _poor(best: Prospect) -> str:
     return (
-        f"Even {best.method}, the method with the best forecast, is expected to keep "
-        f"{best.quality:.0%} [{best.low:.0%}, {best.high:.0%}] of what a model is worth above "
+        f"Even {best.method}, about the best forecast, is expected to reach only "
+        f"{best.quality:.0%} [{best.low:.0%}, {best.high:.0%}] of the models' mean score above "
         "chance: keep the best model, or run them as an ensemble."
     )
 
@@ -95,6 +100,6 @@ def _advised(chosen: Prospect) -> str:
         return f"{chosen.method} can be run on them; nothing is forecast of it."
     mended = ", statistics of batch norm estimated again," if chosen.mended else ""
     return (
-        f"{chosen.method}{mended} is expected to be worth {chosen.quality:.0%} "
-        f"[{chosen.low:.0%}, {chosen.high:.0%}] of a model, above chance."
+        f"{chosen.method}{mended} is expected to reach {chosen.quality:.0%} "
+        f"[{chosen.low:.0%}, {chosen.high:.0%}] of the models' mean score above chance."
     )
