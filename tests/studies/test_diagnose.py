@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from stockpot.errors import FieldError, MergeError
-from stockpot.studies import diagnose
+from stockpot.studies import diagnose, statistics_of
+from stockpot.studies.diagnosis import Forecast, traits_of
 from stockpot.studies.diagnosis.kinship import Kinship, grouped
 
 from .pools import SHAPE, fresh, permuted, pool, rescaled, stranger, trained
@@ -145,6 +147,8 @@ def test_a_frozen_body_is_one_start_with_heads_of_their_own(made):
     assert (found.same_origin, found.mergeable) == (True, True)
     assert found.pairs[0].unlike == ("head.weight",)
     assert "a frozen body" in found.pairs[0].said
+    assert any("the ensemble of their logits" in one for one in found.reasons)
+    assert not any(one.forecast for one in found.prospects)
     assert any("'head.weight' has nothing in common" in one for one in found.reasons)
     partly = [trained(base, seed, frozen=("body.1.weight", "body.1.bias")) for seed in (1, 2)]
     assert diagnose(partly).same_origin
@@ -351,6 +355,31 @@ def test_a_few_batches_tell_losses_gradients_and_a_barrier(made, other):
     far = diagnose([models[0], other], network=NETWORK, data="digits")
     assert far.gradients.barrier > 0.2
     assert any("the plain average has a loss" in one for one in far.reasons)
+
+
+def test_a_poor_forecast_advises_against_unless_batches_show_otherwise(made, monkeypatch):
+    base, models = made
+    expect = Forecast.fitted().predict(traits_of(statistics_of(models, base)))
+    poor = [replace(one, quality=0.3, low=0.1, high=0.5) for one in expect]
+    monkeypatch.setattr(Forecast, "predict", lambda *_: tuple(poor))
+    found = diagnose(models, base)
+    assert (found.mergeable, found.same_origin, found.recommended) == (False, True, None)
+    assert "expected to reach only 30% [10%, 50%]" in found.reasons[0]
+    assert not any(one.fits for one in found.prospects)
+    assert diagnose(models, base, network=NETWORK, data="digits").mergeable
+
+
+def test_the_simplest_of_the_best_forecasts_is_advised(made, monkeypatch):
+    base, models = made
+    expect = Forecast.fitted().predict(traits_of(statistics_of(models, base)))
+    for best, wanted in ((1.0, "average"), (1.2, "ties")):
+        told = [replace(o, quality=best if o.method == "ties" else 0.99) for o in expect]
+        monkeypatch.setattr(Forecast, "predict", lambda *_, told=told: tuple(told))
+        found = diagnose(models, base)
+        assert found.recommended == wanted
+        assert [one.method for one in found.prospects if one.reason == "advised"] == [wanted]
+        command = next(s.command for s in found.steps if s.command.startswith("stockpot merge"))
+        assert ("--base" in command) == (wanted == "ties")
 
 
 def test_gradients_are_those_of_a_plain_loop(made):

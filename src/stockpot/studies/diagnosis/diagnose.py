@@ -91,7 +91,8 @@ def diagnose(
     scored = _gradients(every, called, network, data, memory, architecture)
     based = architecture.based >= KIN_BY_TENSORS
     kin = all(one.same for one in bases if one.one in groups[0])
-    prospects = prospects_of(_body(found, architecture), based=based, kin=kin)
+    heads = bool(pairs) and all(one.body for one in pairs)
+    prospects = prospects_of(_body(found, architecture), based=based, kin=kin, heads=heads)
     evidence = Evidence(
         models=_models(found, every, architecture, groups),
         base=None if start is None else start.label,

@@ -16,8 +16,9 @@ LAYERS = ("conv", "matrix", "embedding", "expert-stack")
 network, so that theirs does not."""
 LEAST = 64
 """Entries of a layer that has a say: the correlation of fewer is noise."""
-ALIKE = 0.1
-"""Correlation from which two layers are said to come from one start."""
+ALIKE = 0.2
+"""Correlation from which two layers are said to come from one start. Trained networks of unrelated
+starts had 0.11 at most, of one start 0.28 at least: see docs/diagnosis.md."""
 DEVIATIONS = 5.0
 """And how many standard deviations 1 / sqrt(n) of unrelated layers it must be."""
 SAME = 1e-6
@@ -65,6 +66,7 @@ class Kinship:
         lowest: of the layer that is least alike, and its name.
         alike, unlike: layers that say so.
         frozen: layers in which the two are bit by bit the same though others are not.
+        body: whether all layers but one are copies: a head was trained on a frozen body.
         said: what decided, where it was not the majority of layers; else ''.
     """
 
@@ -77,6 +79,7 @@ class Kinship:
     alike: int
     unlike: tuple[str, ...]
     frozen: int
+    body: bool = False
     said: str = ""
 
 
@@ -189,14 +192,15 @@ def _judged(one: str, other: str, seen: Sequence[tuple[LayerKinship, float, bool
     unlike = tuple(layer.tensor for layer, r in apart if r < layer.bar)
     alike = len(apart) - len(unlike)
     trained = [layer for layer in frozen if layer.role != "embedding"]
+    body = len(apart) == 1 and len(trained) > 1
     said = ""
     if not apart:
         same = bool(frozen)
         said = "all layers are copies" if same else "no layer can be compared"
-    elif 2 * alike >= len(apart):
-        same = True
-    elif same := len(apart) == 1 and len(trained) > 1:
-        said = f"all layers but '{unlike[0]}' are copies: a frozen body"
+    elif body:
+        same, said = True, f"all layers but '{apart[0][0].tensor}' are copies: a frozen body"
+    else:
+        same = 2 * alike >= len(apart)
     low = min(apart, key=lambda pair: pair[1], default=None)
     return Kinship(
         one=one,
@@ -208,6 +212,7 @@ def _judged(one: str, other: str, seen: Sequence[tuple[LayerKinship, float, bool
         alike=alike,
         unlike=unlike,
         frozen=len(frozen),
+        body=body,
         said=said,
     )
 

@@ -92,7 +92,9 @@ def noted(found: Evidence) -> Iterator[str]:
 def _kin(found: Evidence) -> str:
     if decided := [one for one in found.pairs if one.said]:
         one = decided[0]
-        return f"One start: of {one.one} and {one.other}, {one.said}."
+        heads = " An average of last layers is the ensemble of their logits, exactly."
+        said = f"One start: of {one.one} and {one.other}, {one.said}."
+        return said + (heads if one.body else "")
     least = min(found.pairs, key=lambda one: one.correlation)
     return (
         f"One start: the layers of {least.one} and {least.other}, which are least alike, have a "

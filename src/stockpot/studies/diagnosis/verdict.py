@@ -19,7 +19,8 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
     failing = list(against(found))
     every = tuple(_weighed(one, found, mergeable=not failing) for one in found.prospects)
     chosen = advised(every)
-    if chosen and chosen.forecast and chosen.quality < WORTH:
+    seen = found.gradients is not None  # what was seen of the average outweighs a forecast
+    if chosen and chosen.forecast and chosen.quality < WORTH and not seen:
         failing.append(_poor(chosen))
         every = tuple(
             replace(one, fits=False, reason="is not worth it") if one.fits else one for one in every
