@@ -206,6 +206,21 @@ def test_a_model_of_another_scale_spoils_an_average(made):
     assert (alone.mergeable, [one.outlier for one in alone.models]) == (False, [False, False])
 
 
+def test_factors_that_cancel_between_layers_drown_nothing():
+    generator = torch.Generator().manual_seed(0)
+    start = {f"{k}.weight": torch.randn(32, 32, generator=generator) for k in range(2)}
+    near = {
+        name: one + 0.1 * torch.randn(32, 32, generator=generator) for name, one in start.items()
+    }
+    odd = {"0.weight": 8 * near["0.weight"], "1.weight": near["1.weight"] / 8}
+    found = diagnose([start, odd])
+    assert not any("little else" in one for one in found.reasons)
+    assert any(
+        "little else" in one
+        for one in diagnose([start, {n: 8 * t for n, t in near.items()}]).reasons
+    )
+
+
 def test_a_model_that_went_much_farther_is_an_outlier_and_can_still_be_merged(made):
     base, models = made
     far = trained(base, 5, steps=400, lr=0.02)
@@ -352,9 +367,13 @@ def test_a_few_batches_tell_losses_gradients_and_a_barrier(made, other):
     near = diagnose(models, base, network=NETWORK, data="digits").gradients
     assert near.barrier < 0.1
     assert near.mean.accuracy > 0.85
+    assert near.data == "digits"
+    assert json.loads(near.network) == NETWORK
     far = diagnose([models[0], other], network=NETWORK, data="digits")
     assert far.gradients.barrier > 0.2
     assert any("the plain average has a loss" in one for one in far.reasons)
+    assert far.command.endswith("--data digits")
+    assert "--network" not in diagnose(models).command
 
 
 def test_a_poor_forecast_advises_against_unless_batches_show_otherwise(made, monkeypatch):

@@ -1,5 +1,6 @@
 """What was found of some models, before it is judged."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -64,7 +65,8 @@ class Evidence:
         if not known:
             return 1.0
         pairs = permutations(range(len(self.models)), 2)
-        return max(median(stds[i] / stds[j] for stds in known) for i, j in pairs)
+        logs = (median(math.log(stds[i] / stds[j]) for stds in known) for i, j in pairs)
+        return math.exp(max(logs))
 
     @property
     def barred(self) -> bool:

@@ -189,7 +189,11 @@ class Diagnosis:
     def command(self) -> str:
         """What repeats the diagnosis of these files."""
         base = [] if self.base is None else ["--base", self.base]
-        return shlex.join(["stockpot", "diagnose", *(one.source for one in self.models), *base])
+        seen, flags = self.gradients, list[str]()
+        if seen:
+            flags = ["--network", seen.network, "--data", seen.data]
+        models = (one.source for one in self.models)
+        return shlex.join(["stockpot", "diagnose", *models, *base, *flags])
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 Shapes: K models, P parameters, B samples.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Gradients:
     """What `gradients_of` found.
 
     Attributes:
+        network, data: what was given, as on a command line.
         samples, split: how many, and of which part of the data.
         models: of each.
         mean: of the plain average of all, statistics of batch norm estimated again.
@@ -62,6 +64,8 @@ class Gradients:
             to it, to first order. All positive: the mean lies in a valley between the models.
     """
 
+    network: str
+    data: str
     samples: int
     split: str
     models: tuple[Scored, ...]
@@ -129,6 +133,8 @@ def gradients_of(
         for one in models
     ]
     return Gradients(
+        network=_written(network),
+        data=_written(data),
         samples=len(chosen),
         split=f"selection split of {splits.selection.name}",
         models=tuple(scored),
@@ -137,6 +143,11 @@ def gradients_of(
         barrier=middle.loss - math.fsum(one.loss for one in scored) / len(scored),
         slopes=tuple(slopes),
     )
+
+
+def _written(spec: NetworkSpec | DataSpec) -> str:
+    """A mapping as YAML has it too."""
+    return spec if isinstance(spec, str) else json.dumps(spec)
 
 
 def _drawn(count: int, seed: int) -> Tensor:
