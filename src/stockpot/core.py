@@ -197,12 +197,15 @@ class Selection:
         rest: the method of every other tensor.
         kind: which tensors are taken, in words.
         mend: what to set where none is, in words.
+        joined: by name the tensors, itself among them, that are one matrix end to end. The view is
+            of all of them together; each becomes its own part of what the method makes of it.
     """
 
     views: Mapping[str, tuple[int, ...]]
     rest: "Method"
     kind: str
     mend: str
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 class Method(ABC):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.ops.agreement import count_signs, mean_of
+from stockpot.ops.agreement import Planes, count_signs, mean_of
 
 
 def plainly(rows):
@@ -38,7 +38,15 @@ def told(counts):
 
 
 def counted(rows):
-    return count_signs(rows, torch.zeros_like(rows[0]))
+    return around(torch.stack(rows), None)
+
+
+def around(rows_KS, centre_S):
+    planes = Planes.blank(*rows_KS.shape)
+    for start in range(0, rows_KS.shape[1], 16):
+        at = slice(start, start + 16)
+        planes.mark(start, rows_KS[:, at], None if centre_S is None else centre_S[at])
+    return count_signs(planes)
 
 
 values = st.sampled_from([-2.0, -0.0, 0.0, 1e-30, 3.0])
@@ -66,8 +74,10 @@ def test_more_models_than_a_byte_counts():
 
 def test_around_the_mean_equal_rows_have_no_sign_and_two_are_opposite():
     row = torch.tensor([0.1, -3.3, 7.0])
-    counts = count_signs([row, row, row], mean_of([row, row, row]))
+    rows_KS = torch.stack([row] * 3)
+    counts = around(rows_KS, mean_of(rows_KS, torch.empty(3)))
     assert counts.touched == 0
-    counts = count_signs([row, -row], mean_of([row, -row]))
+    rows_KS = torch.stack([row, -row])
+    counts = around(rows_KS, mean_of(rows_KS, torch.empty(3)))
     assert counts.alike[0, 1] == 0
     assert counts.both[0, 1] == counts.opposed == 3

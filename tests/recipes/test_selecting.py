@@ -142,6 +142,19 @@ def test_a_split_projection_is_three_matrices() -> None:
     assert not torch.equal(sp.merge(models, IsoC(), base=base)["attn.in_proj_weight"], split)
 
 
+def test_only_whole_triples_are_fused(checkpoint: MakeCheckpoint) -> None:
+    shapes = {
+        "a.attn.q.weight": (6, 6), "a.attn.k.weight": (2, 6), "a.attn.v.weight": (2, 6),
+        "b.attn.q.weight": (6, 6), "b.attn.k.weight": (6, 6),
+        "c.attn.query.weight": (6, 6), "c.attn.key.weight": (6, 4), "c.attn.value.weight": (6, 6),
+    }  # fmt: skip
+    of = assigned(checkpoint, Cart(qkv="fused"), shapes)
+    assert {t.name: t.view for t in of.tensors if t.joined} == dict.fromkeys(
+        list(shapes)[:3], (10, 6)
+    )
+    assert views(of)["b.attn.q.weight"] == (6, 6)
+
+
 def test_two_models_around_their_average_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     models = [{"w": torch.randn(3, 3)} for _ in range(3)]
     with caplog.at_level(logging.WARNING, "stockpot"):

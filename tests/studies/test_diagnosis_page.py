@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from stockpot.report import plot_kinship, plot_prospects, plot_spreads, render_study, write_study
+from stockpot.report.written import rebuild
 from stockpot.studies import diagnose
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -69,10 +70,15 @@ def test_captions_state_findings(cases):
     )
 
 
-def test_files_are_written(cases, tmp_path):
+def test_the_page_is_made_again_from_its_file(cases, tmp_path):
     for name, found in cases.items():
-        write_study(found, tmp_path / name)
-        assert (tmp_path / name / "report.html").stat().st_size < 3e6
+        write_study(found, tmp_path / name, "stockpot diagnose a b")
+        page = tmp_path / name / "report.html"
+        before = page.read_bytes()
+        assert len(before) < 3e6
+        assert name == "different" or b"stockpot diagnose a b" in before
+        page.unlink()
+        assert rebuild(tmp_path / name).read_bytes() == before
 
 
 @pytest.mark.parametrize("plot", [plot_kinship, plot_prospects, plot_spreads])

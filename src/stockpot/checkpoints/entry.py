@@ -6,7 +6,7 @@ knows one thing only: which bytes to read. Nothing of a tensor is read before th
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -127,9 +127,9 @@ class FileSource:
         now = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
         return now != self.identity or self._identify() != self.identity
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if fd := getattr(self, "_fd", None):
-            os.close(fd)
+            close(fd)  # as it was bound: at the interpreter's end the module may be gone
 
 
 class PartSource:

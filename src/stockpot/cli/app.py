@@ -26,7 +26,9 @@ from .lab import demo
 from .merge import merge_app
 from .methods import methods
 from .recipe import explain, run
+from .report import report
 from .search import search
+from .spoken import remember
 from .statistics import statistics_app
 from .study import study_app
 from .train import train
@@ -58,6 +60,7 @@ for _function in (
     compare,
     search,
     federate,
+    report,
     demo,
 ):
     app.command(_function)
@@ -74,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def execute(tokens: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     as_json = "--json" in tokens
+    remember(tokens)
     try:
         if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
             with told_by_the_command_line():

@@ -12,6 +12,7 @@ from rich.table import Table
 from ..errors import OutputError
 from .console import note, out, print_json, say, steps
 from .flags import Flag
+from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def compare(
                 raise
         from ..report import write_report
 
-        write_report(table, out_)
+        write_report(table, out_, spoken())
     if json:
         print_json({"out": str(out_), **table.as_dict()})
     elif not quiet:

@@ -117,7 +117,12 @@ class Demo:
 
 
 def run_demo(
-    out: Path, *, seed: int = 0, workers: int | None = None, progress: PoolProgress | None = None
+    out: Path,
+    *,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: PoolProgress | None = None,
+    command: str = "",
 ) -> Demo:
     """Train, compare and merge under `out`, and give back what was found.
 
@@ -131,6 +136,7 @@ def run_demo(
         seed: of the split, the random starts and the order of the data.
         workers: networks trained at once; None for one per core.
         progress: called as work is done.
+        command: what was run, for the pages.
 
     Raises:
         ExtraError: without the extra `stockpot[lab]`.
@@ -160,8 +166,8 @@ def run_demo(
             progress=partial(tell, _MAIN, 1.0),
         )
     (out / "experiment.yml").write_text(text, encoding="utf-8")
-    write_report(comparison, out)
-    write_report(control, out / "independent")
+    write_report(comparison, out, command)
+    write_report(control, out / "independent", command)
     return Demo(comparison, control, _merge(out, seed, comparison))
 
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from .compare import spec
 from .console import note, print_json, print_table, say, steps
 from .flags import Flag
+from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def diagnose(
     if out_ is not None:
         from ..report.studies import write_study
 
-        write_study(found, out_)
+        write_study(found, out_, spoken())
     if json:
         print_json({**({"out": str(out_)} if out_ else {}), **found.as_dict()})
     elif quiet:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from .console import note, print_json, print_table, say, steps
 from .flags import Flag
+from .spoken import spoken
 
 if TYPE_CHECKING:
     from ..evaluation.intervals import Interval
@@ -51,7 +52,7 @@ def federate(
     except KeyboardInterrupt:
         note("finished rounds are kept: the same command goes on from there.")
         raise
-    write_federation(outcome, out_)
+    write_federation(outcome, out_, spoken())
     if json:
         print_json({"out": str(out_), "final": outcome.as_dict()["final"]})
     elif not quiet:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from .compare import print_comparison
 from .console import print_json, say, steps
 from .flags import Flag
+from .spoken import spoken
 
 Folder = Annotated[Path, Parameter(help="Folder for the networks, merges, tables and figures.")]
 
@@ -29,7 +30,7 @@ def demo(
     from .demo import run_demo  # the lab's libraries load only here
 
     with steps(quiet=quiet or json) as progress:
-        found = run_demo(out_, seed=seed, progress=progress)
+        found = run_demo(out_, seed=seed, progress=progress, command=spoken())
     if json:
         merges = [str(path) for path in found.merges]
         control = found.control.as_dict()

@@ -10,6 +10,7 @@ from .compare import print_comparison
 from .console import note, print_json, say, steps
 from .flags import Flag, RunFlags
 from .recipe import read_recipe
+from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def search(
     memory: str = "2GiB",
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    factors: Path | None = None,
     resume: Flag = False,
     overwrite: Flag = False,
     json: Flag = False,
@@ -48,6 +50,7 @@ def search(
         memory: Models that fit in it together are read once, and held.
         workers: Threads of a merge.
         device: Where networks are run.
+        factors: Folder that keeps CART's factors for other searches of these models.
         resume: Go on with an earlier search, perhaps for more trials.
         overwrite: Forget an earlier search.
         json: Print one JSON object on stdout and nothing else.
@@ -78,10 +81,11 @@ def search(
                 resume=resume,
                 overwrite=overwrite,
                 device=device,
+                factors=factors,
                 options=options,
                 progress=progress,
             )
-            write_report(found.comparison, out_)
+            write_report(found.comparison, out_, spoken())
     except KeyboardInterrupt:
         note("what was tried is kept: the same command with --resume goes on from there.")
         raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from .console import note, print_json, say
+from .spoken import spoken
 from .usage import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def finish(found: "Study", out: Path, *, json: bool, quiet: bool) -> int:
     """Write the page and files, and say what was found."""
     from ..report.studies import write_study
 
-    write_study(found, out)
+    write_study(found, out, spoken())
     if json:
         print_json({"out": str(out), **found.as_dict()})
     elif not quiet:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..methods.matrices import Conv, Qkv, Which
+from ..methods.matrices import Conv, Stored, Which
 from .console import print_table, steps
 from .flags import Flag
 from .studies import Base, Folder, check_models, finish, open_models
@@ -22,7 +22,7 @@ def interference(
     ranks: Ranks = None,
     tensors: Which = "auto",
     conv: Conv = "average",
-    qkv: Qkv = "stored",
+    qkv: Stored = "stored",
     sample: int | None = None,
     pool: int | None = None,
     memory: str = "2GiB",

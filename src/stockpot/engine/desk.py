@@ -13,10 +13,10 @@ from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
-from ..recipes.assignment import Assignment, Assignments
+from ..recipes.assignment import Assignment, Assignments, Beside
 from .counts import Counts
 from .plan import Piece
-from .rows import Arena, ElementBytes, OnDisk, Row, Rows, is_finite, raw_bytes
+from .rows import Arena, ElementBytes, Joined, OnDisk, Row, Rows, is_finite, raw_bytes
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -165,7 +165,8 @@ class Desk:
                 merged, report = method.with_report(stack, settled)
             else:
                 merged = method(stack, settled)
-            part.copy_(merged.reshape(-1), non_blocking=True)
+            own = first.assignment.skipped
+            part.copy_(merged.reshape(-1)[own : own + part.numel()], non_blocking=True)
             if self._device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
             if self._check and not is_finite(part):
@@ -193,16 +194,18 @@ class Desk:
         assert a.method is not None
         needs = a.method.needs
         parts = [row if isinstance(row, OnDisk) else row[low:high] for row in rows]
-        wide = any(row.dtype == torch.float64 for row in rows)
+        seen = [_joined(a, row, part) for row, part in enumerate(parts)] if a.joined else parts
+        wide = any(row.dtype == torch.float64 for row in seen)
         dtype = torch.float64 if wide else torch.float32
         shape = (a.view or a.shape) if needs.whole else (high - low,)
 
         def blame(row: int) -> None:
+            self._refuse_beside(a, row)
             self._refuse_input(among or [a], rows, row)
 
         # what was surveyed was checked then: the map of it passes an empty `among`
         checked = self._check and (among is None or len(among) > 0)
-        lazy = Rows(parts, dtype, self._device, shape, blame if checked else None)
+        lazy = Rows(seen, dtype, self._device, shape, blame if checked else None)
         models = lazy[: len(a.sources)]
         return Stack(
             models=models,
@@ -223,8 +226,15 @@ class Desk:
                 math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
             )
             if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                raise self._non_finite(a, self._owner(a, row))
+                raise self._non_finite(a.name, self._owner(a, row))
             at += numel
+
+    def _refuse_beside(self, a: Assignment, row: int) -> None:
+        """Name what is not finite among the tensors that are seen as one with this one."""
+        for one in (*a.above, *a.below):
+            entry = _of_row(one, row)
+            if not is_finite(entry.load()):
+                raise self._non_finite(entry.name, self._owner(a, row))
 
     def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
         """Name the first copied tensor that is not finite, but for masks, which may be so."""
@@ -242,11 +252,11 @@ class Desk:
                 )
             known = [*self._assignments.models, self._assignments.base]
             of = next(c for c in known if c and c.entries.get(a.name) is a.copy_from)
-            raise self._non_finite(a, of)
+            raise self._non_finite(a.name, of)
 
-    def _non_finite(self, a: Assignment, of: Checkpoint) -> NonFiniteError:
+    def _non_finite(self, name: str, of: Checkpoint) -> NonFiniteError:
         return NonFiniteError(
-            f"'{a.name}' in {of.label} holds NaN or infinity. Mend or leave out that model, or "
+            f"'{name}' in {of.label} holds NaN or infinity. Mend or leave out that model, or "
             "pass --allow-non-finite to merge it as it is."
         )
 
@@ -272,6 +282,21 @@ class Desk:
                     "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
                 )
             at += piece.numel
+
+
+def _joined(a: Assignment, row: int, own: Row) -> Joined:
+    """A row between those of the tensors that are seen as one with it."""
+
+    def beside(some: Sequence[Beside]) -> list[OnDisk]:
+        return [OnDisk(_of_row(one, row), digests=False) for one in some]
+
+    return Joined([*beside(a.above), own, *beside(a.below)])
+
+
+def _of_row(one: Beside, row: int) -> TensorEntry:
+    entry = one.sources[row] if row < len(one.sources) else one.base
+    assert entry is not None
+    return entry
 
 
 def fits_tensor(assignment: Assignment) -> bool:

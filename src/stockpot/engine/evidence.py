@@ -98,6 +98,8 @@ def _tensor(
         entry |= {"method": methods.index(a.method), "weights": list(a.weights)}
     if a.view is not None and a.view != a.shape:
         entry["view"] = list(a.view)
+    if a.joined:
+        entry["joined"] = list(a.joined)
     origins = [_owner(entry, inputs) for entry in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest

@@ -11,10 +11,19 @@ from pathlib import Path
 import blake3
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..methods import Cart
+from ..methods import Average, Cart
 from ..methods.catalogue import method_fields
+from ..recipes.model import Recipe
 from ..recipes.sizes import parse_size
-from .factored import Factored, factor_to, opened_for, read_factored, size_of_factors
+from .factored import (
+    Factored,
+    decomposed_in,
+    factor_prepared,
+    opened_for,
+    read_factored,
+    recipe_of_factors,
+    size_of_factors,
+)
 from .options import Options
 from .rows import OnDisk
 
@@ -47,11 +56,26 @@ def stored_factors(
     Cost: one pass over the models for their digests; where nothing is found, `factor_to`.
     """
     folder, most = Path(store), parse_size(limit)
+    recipe = recipe_of_factors(models, method, weights)
     options = Options(memory=memory, workers=workers, device="cpu")
-    prepared = opened_for(models, method, weights, options)
-    shares = [a.weights for a in prepared.assignments.tensors if a.view is not None][:1]
+    return stored_factors_of(folder, recipe, options, most)
+
+
+def stored_factors_of(
+    folder: Path, recipe: Recipe, options: Options, most: int = parse_size("10GB")
+) -> Factored:
+    """The same of a recipe whose method is CART; its rules are part of what factors are made of.
+
+    Raises:
+        StockpotError: as `stored_factors`.
+    """
+    prepared, method = opened_for(recipe, options), recipe.method
+    assert isinstance(method, Cart)
     fields = method_fields(replace(method, rank=1.0, scale=1.0))
-    made_of = [fields, shares, [_content(m, options) for m in prepared.assignments.models]]
+    told = recipe.model_copy(update={"method": Average(), "search": {}, "searched": None})
+    rest = {k: v for k, v in told.resolved().items() if k not in ("models", "base")}
+    shares = [a.weights for a in decomposed_in(prepared)][:1]
+    made_of = [fields, rest, shares, [_content(one, options) for one in prepared.inputs]]
     key = blake3.blake3(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     here = folder / key
     if here.is_dir():
@@ -60,13 +84,11 @@ def stored_factors(
             os.utime(here)
             return found
         shutil.rmtree(here)
-    need = size_of_factors(prepared, method)
+    need = size_of_factors(prepared)
     if need <= most:
         _make_room(folder, most - need)
     shutil.rmtree(folder / f"{key}.partial", ignore_errors=True)
-    return factor_to(
-        here, models, method, weights=weights, limit=limit, memory=memory, workers=workers
-    )
+    return factor_prepared(here, prepared, most)
 
 
 def _content(checkpoint: Checkpoint, options: Options) -> dict[str, list[object]]:

@@ -32,7 +32,7 @@ from ..methods.matrices import each_matrix, matrix_shape
 from ..ops.means import affine
 from ..ops.spectral import Ranks, top_k
 from ..recipes.assignment import Assignment
-from ..recipes.model import parse_recipe
+from ..recipes.model import Recipe, parse_recipe
 from ..recipes.sizes import format_size, parse_size
 from .local import Run
 from .options import Options
@@ -215,25 +215,34 @@ def factor_to(
         OutputError: the factors would be larger than the limit; nothing is computed.
         StockpotError: as `merge_to`.
     """
-    where = Path(out)
+    options = Options(memory=memory, workers=workers, device="cpu")
+    prepared = opened_for(recipe_of_factors(models, method, weights), options)
+    return factor_prepared(Path(out), prepared, limit)
+
+
+def factor_prepared(where: Path, prepared: Prepared, limit: int | str | None = None) -> Factored:
+    """The same of a recipe that was opened by `opened_for`; what its rules say goes to the average.
+
+    Raises:
+        OutputError, StockpotError: as `factor_to`.
+    """
     check_output_path(where)
     if where.suffix == ".safetensors":
         raise OutputError(f"{where}: factors are a directory, not a .safetensors file.")
-    options = Options(memory=memory, workers=workers, device="cpu")
-    prepared = opened_for(models, method, weights, options)
+    method, tasks = _cart(prepared.recipe), prepared.assignments.models
     fingerprint = prepared.fingerprint()
     if (where / _TOLD).is_file():
         told = json.loads((where / _TOLD).read_text(encoding="utf8"))
         if told.get("fingerprint") == fingerprint:
             return read_factored(where)
-    need = size_of_factors(prepared, method)
+    need = size_of_factors(prepared)
     if limit is not None and need > parse_size(limit):
         raise OutputError(
             f"average and factors take {format_size(need)}, more than the limit of "
             f"{format_size(parse_size(limit))}: lower the rank or raise the limit."
         )
-    decomposed = [a for a in prepared.assignments.tensors if a.view is not None]
-    with Output(where, _layout(prepared, method, len(models)), fingerprint) as output:
+    decomposed = decomposed_in(prepared)
+    with Output(where, _layout(prepared), fingerprint) as output:
         Run(_without(prepared.plan, decomposed), output, digests=False).execute()
         with ThreadPoolExecutor(prepared.plan.workers) as pool:
             for _ in pool.map(partial(_factor, output=output, ranks=method.ranks), decomposed):
@@ -241,8 +250,8 @@ def factor_to(
         told = {
             "fingerprint": fingerprint,
             "fields": method_fields(method),
-            "tasks": [str(model) for model in models],
-            "shares": [len(models) * weight for weight in decomposed[0].weights],
+            "tasks": [task.label for task in tasks],
+            "shares": [len(tasks) * weight for weight in decomposed[0].weights],
             "views": {a.name: a.view for a in decomposed},
             "inputs": sum(checkpoint.nbytes for checkpoint in prepared.inputs),
         }
@@ -250,52 +259,72 @@ def factor_to(
     return read_factored(where)
 
 
-def opened_for(
-    models: Sequence[str | Path],
-    method: Cart,
-    weights: Sequence[float] | None,
-    options: Options,
-) -> Prepared:
-    """What `factor_to` will do, checked; no weight is read.
-
-    Raises:
-        MergeError: the method is around the base, or has no rank as a fraction; or a tensor is not
-            in every model.
-    """
-    if method.around != "average" or method.energy or method.rank_count:
-        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
+def recipe_of_factors(
+    models: Sequence[str | Path], method: Cart, weights: Sequence[float] | None = None
+) -> Recipe:
+    """The recipe of CART of some paths."""
     given = [None] * len(models) if weights is None else [float(w) for w in weights]
     ingredients = [{"path": str(m), "weight": w} for m, w in zip(models, given, strict=True)]
-    prepared = prepare(parse_recipe({"method": method, "models": ingredients}), options, None)
-    for a in prepared.assignments.tensors:
-        if a.view is not None and len(a.sources) < len(models):
+    return parse_recipe({"method": method, "models": ingredients})
+
+
+def opened_for(recipe: Recipe, options: Options) -> Prepared:
+    """A recipe whose factors can be kept, opened and checked; no weight is read.
+
+    Tensors that its rules copy, or merge by another method, are part of the average.
+
+    Raises:
+        MergeError: its method is not CART around the average with a rank as a fraction, or changes
+            from layer to layer or by rules; or a tensor is not in every model.
+    """
+    method = _cart(recipe)
+    if method.around != "average" or method.energy or method.rank_count:
+        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
+    if method.qkv == "fused":
+        raise MergeError("factors are kept of tensors one by one: set qkv to 'stored' or 'split'.")
+    if recipe.layers or any(isinstance(rule.method, Cart) for rule in recipe.rules):
+        raise MergeError("factors are kept of one CART for all layers.")
+    prepared = prepare(recipe, options, None)
+    for a in decomposed_in(prepared):
+        if len(a.sources) < len(recipe.models):
             raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
     return prepared
 
 
-def size_of_factors(prepared: Prepared, method: Cart) -> int:
+def decomposed_in(prepared: Prepared) -> list[Assignment]:
+    """Tensors of which factors are kept."""
+    return [a for a in prepared.assignments.tensors if isinstance(a.method, Cart)]
+
+
+def size_of_factors(prepared: Prepared) -> int:
     """Bytes of the average and of all factors on disk."""
-    tasks = len(prepared.assignments.models)
-    return sum(shard.size for shard in _layout(prepared, method, tasks))
+    return sum(shard.size for shard in _layout(prepared))
+
+
+def _cart(recipe: Recipe) -> Cart:
+    if not isinstance(recipe.method, Cart):
+        raise MergeError("factors are kept of cart alone.")
+    return recipe.method
 
 
 def _file(task: int) -> str:
     return f"task-{task}.safetensors"
 
 
-def _layout(prepared: Prepared, method: Cart, tasks: int) -> tuple[Shard, ...]:
-    tensors = prepared.assignments.tensors
+def _layout(prepared: Prepared) -> tuple[Shard, ...]:
+    tensors, ranks = prepared.assignments.tensors, _cart(prepared.recipe).ranks
+    decomposed = decomposed_in(prepared)
     average = [OutputTensor(a.name, a.dtype, a.shape) for a in tensors]
     shards = [*single_file(average, "average.safetensors", {"format": "pt"})]
-    for task in range(tasks):
+    for task in range(len(prepared.assignments.models)):
         factors: list[OutputTensor] = []
-        for a in tensors:
-            if a.view is not None:
-                rows, columns = matrix_shape(a.view)
-                count = _count(method.ranks, min(rows, columns))
-                batch, key = math.prod(a.view[:-2]), f"tasks.{task}.{a.name}"
-                factors.append(OutputTensor(f"{key}.left", torch.float32, (batch, rows, count)))
-                factors.append(OutputTensor(f"{key}.right", torch.float32, (batch, count, columns)))
+        for a in decomposed:
+            assert a.view is not None
+            rows, columns = matrix_shape(a.view)
+            count = _count(ranks, min(rows, columns))
+            batch, key = math.prod(a.view[:-2]), f"tasks.{task}.{a.name}"
+            factors.append(OutputTensor(f"{key}.left", torch.float32, (batch, rows, count)))
+            factors.append(OutputTensor(f"{key}.right", torch.float32, (batch, count, columns)))
         shards += single_file(factors, _file(task), {"format": "pt"})
     return tuple(shards)
 

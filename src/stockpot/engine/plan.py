@@ -14,7 +14,7 @@ import torch
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
-from ..recipes.assignment import Assignment, Assignments
+from ..recipes.assignment import Assignment, Assignments, Beside
 
 BLOCK = 2**19
 """Elements computed at a time: larger ones leave the cache, smaller ones wait for each other."""
@@ -56,11 +56,19 @@ class Piece:
     def read_bytes(self) -> int:
         """Bytes that are read for it, once or in as many sweeps as it takes."""
         a = self.assignment
-        if not self.sweeps or a.method is None:
-            return self.numel * sum(row.dtype.itemsize for row in a.entries)
-        each = self.sweeps * sum(row.dtype.itemsize for row in a.sources)
+        loaded = self.numel * sum(row.dtype.itemsize for row in a.entries)
+        if a.method is None or not a.method.needs.whole:
+            return loaded
+        # Once for its facts and as often as the map needs; the base once for each.
         stacks = 2 if a.method.needs.reach is Reach.TENSOR else 1
-        return self.numel * (each + (0 if a.base is None else stacks * a.base.dtype.itemsize))
+        sweeps = self.sweeps or _sweeps_of(a.method)
+        read = [Beside(a.sources, a.base)] if self.sweeps else []
+        swept = sum(
+            sweeps * sum(row.nbytes for row in one.sources)
+            + (0 if one.base is None else stacks * one.base.nbytes)
+            for one in (*read, *a.above, *a.below)
+        )
+        return swept if self.sweeps else loaded + swept
 
     @property
     def written_bytes(self) -> int:
@@ -233,7 +241,7 @@ def _pieces(
         yield from _cut(a, _step(a, room, wide))
         return
     assert a.method is not None
-    numel, needs = math.prod(a.shape), a.method.needs
+    numel = math.prod(a.shape)
     if _is_loaded(a, whole_room):
         yield Piece(a, 0, numel)
         return
@@ -243,8 +251,12 @@ def _pieces(
             f"{a.shape} needs {math.ceil(_streamed(a) / 2**20)} MiB per worker and has "
             f"{whole_room // 2**20} MiB: raise --memory or lower --workers."
         )
-    of_map = needs.sweeps + (needs.reach is Reach.TENSOR)  # its survey asks for each row once
-    yield Piece(a, 0, numel, sweeps or of_map)
+    yield Piece(a, 0, numel, sweeps or _sweeps_of(a.method))
+
+
+def _sweeps_of(method: Method) -> int:
+    """How often a whole tensor's rows are asked for; its survey asks for each row once."""
+    return method.needs.sweeps + (method.needs.reach is Reach.TENSOR)
 
 
 def _is_loaded(a: Assignment, whole_room: int) -> bool:
@@ -265,7 +277,8 @@ def _working(a: Assignment) -> int:
         return 0
     shape = a.view or a.shape
     held = _held(a.method) * math.prod(shape)
-    return _width(a) * (a.method.room(shape, len(a.sources)) + held)
+    put_together = 2 * math.prod(shape) if a.joined else 0
+    return _width(a) * (a.method.room(shape, len(a.sources)) + held + put_together)
 
 
 def _streamed(a: Assignment) -> int:

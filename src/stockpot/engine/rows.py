@@ -6,6 +6,7 @@ only when a method asks for it, and is checked for NaN and infinity on the way.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import overload
 
 import blake3
@@ -93,11 +94,23 @@ Row = Tensor | OnDisk
 """A row in the arena, or one that is read when it is asked for."""
 
 
+class Joined:
+    """Rows end to end as one, put together whenever it is asked for, in new memory."""
+
+    def __init__(self, parts: Sequence[Row]) -> None:
+        self._parts = parts
+        self.dtype = reduce(torch.promote_types, [part.dtype for part in parts])
+
+    def read(self) -> Tensor:
+        """All of it, flat."""
+        return torch.cat([p.read() if isinstance(p, OnDisk) else p for p in self._parts])
+
+
 class Rows(Sequence[Tensor]):
     """Lazy rows of one block: converted when asked for, never kept.
 
     Args:
-        raw: one flat tensor per row, in the arena; or where to read it.
+        raw: one flat tensor per row, in the arena; or what reads it.
         shape: the shape that a method sees.
         blame: called with the row's index if it is not finite; None to let it through.
         first: the index of the first row, where these are some of a block's.
@@ -105,7 +118,7 @@ class Rows(Sequence[Tensor]):
 
     def __init__(
         self,
-        raw: Sequence[Row],
+        raw: Sequence[Row | Joined],
         dtype: torch.dtype,
         device: torch.device,
         shape: Sequence[int],
@@ -122,7 +135,7 @@ class Rows(Sequence[Tensor]):
     def fresh(self) -> bool:
         """Whether every row is new memory each time that it is asked for."""
         return all(
-            isinstance(row, OnDisk) or row.dtype != self._dtype or row.device != self._device
+            not isinstance(row, Tensor) or row.dtype != self._dtype or row.device != self._device
             for row in self._raw
         )
 
@@ -141,7 +154,7 @@ class Rows(Sequence[Tensor]):
                 self._first + index.indices(len(self))[0],
             )
         raw = self._raw[index]
-        flat = raw.read() if isinstance(raw, OnDisk) else raw
+        flat = raw if isinstance(raw, Tensor) else raw.read()
         row = flat.to(self._device, self._dtype, non_blocking=True).view(self._shape)
         if self._blame is not None and not is_finite(row):
             self._blame(self._first + range(len(self))[index])

@@ -4,10 +4,11 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..evaluation.intervals import Interval, over_seeds
+from ..evaluation.plain import plain_values
 from .rounds import Round
 
 LAST = 5
@@ -124,8 +125,8 @@ class Outcome:
             {
                 "alpha": alpha,
                 "run": run,
-                "final": _listed(self.final(alpha, run)),
-                "gain": _listed(self.gain(alpha, run)),
+                "final": asdict(self.final(alpha, run)),
+                "gain": asdict(self.gain(alpha, run)),
             }
             for alpha in self.alphas
             for run in self.runs
@@ -135,13 +136,14 @@ class Outcome:
                 "alpha": one.alpha,
                 "run": one.run,
                 "seed": one.seed,
-                "rounds": [{"accuracy": _number(r.accuracy), **r.as_dict()} for r in one.rounds],
+                "rounds": [{"accuracy": r.accuracy, **r.as_dict()} for r in one.rounds],
             }
             for one in self.traces
         ]
         facts = [list(one) for one in self.facts]
         head = {"title": self.title, "experiment": self.experiment, "facts": facts}
-        return {**head, "final": final, "traces": traces}
+        found: dict[str, Any] = {**head, "final": final, "traces": traces}
+        return {key: plain_values(value) for key, value in found.items()}
 
 
 def _within_one(accuracies: Sequence[float]) -> Interval:
@@ -172,11 +174,3 @@ def _rows(trace: Trace, one: Round) -> list[dict[str, object]]:
         if s.count
     ]
     return [head | told | {"client": -1, "value": one.accuracy}, *each]
-
-
-def _listed(one: Interval) -> dict[str, float | None]:
-    return {"value": _number(one.value), "low": _number(one.low), "high": _number(one.high)}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -41,8 +41,8 @@ class Cart(Method):
         tensors: "auto" decomposes the matrices with attn or mlp in their names, as the paper does,
             or all matrices where no name has them; "matrices", "attention-mlp". Embeddings never.
         conv: "average" convolutions, or decompose them "as-matrix", [out, in * height * width].
-        qkv: query, key and value that are stored as one matrix are decomposed as "stored", or
-            "split" in three.
+        qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
+            as one matrix; "fused" to one, end to end, where they are stored one by one.
 
     Needs: one model or more, three for any effect; no base. Weights w other than equal ones weight
         the sum with K w_k / Σ w.

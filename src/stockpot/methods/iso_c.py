@@ -40,8 +40,8 @@ class IsoC(Method):
         tensors: "matrices" (and "auto") flattens every matrix but embeddings; "attention-mlp" those
             with attn or mlp in their names.
         conv: "average" convolutions with the rest, or take them "as-matrix".
-        qkv: query, key and value that are stored as one matrix are taken as "stored", or "split" in
-            three.
+        qkv: query, key and value are taken as "stored"; "split" in three where they are stored as
+            one matrix; "fused" to one, end to end, where they are stored one by one.
 
     Needs: a base; weights as given.
     Cost: one sweep; one polar factor for all models, no SVD.

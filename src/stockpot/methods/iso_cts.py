@@ -43,8 +43,8 @@ class IsoCts(Method):
         tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
             those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
-        qkv: query, key and value that are stored as one matrix are decomposed as "stored", or
-            "split" in three.
+        qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
+            as one matrix; "fused" to one, end to end, where they are stored one by one.
 
     Needs: a base; weights as given.
     Cost: two sweeps; a decomposition of the sum and one per model, and two polar factors.

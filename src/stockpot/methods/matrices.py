@@ -18,11 +18,21 @@ from .task_arithmetic import TaskArithmetic
 
 Which = Literal["auto", "matrices", "attention-mlp"]
 Conv = Literal["average", "as-matrix"]
-Qkv = Literal["stored", "split"]
+Stored = Literal["stored", "split"]
+Qkv = Literal[Stored, "fused"]
 
 _MATRICES = ("matrix", "expert-stack")
 _NAMES = re.compile(r"attn|mlp")
 _FUSED = re.compile(r"(^|[._])(in_proj_weight|(qkv|Wqkv|qkv_proj)\.weight)$")
+_APART = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("query", "key", "value"),
+    ("q_lin", "k_lin", "v_lin"),
+    ("to_q", "to_k", "to_v"),
+    ("q", "k", "v"),
+    ("wq", "wk", "wv"),
+)
+"""What query, key and value are called that are stored one by one."""
 
 
 def choose_matrices(
@@ -43,7 +53,7 @@ def choose_matrices(
         by_default: what "auto" means; "attention-mlp" only where there are any.
         conv: "as-matrix" takes convolutions too, [out, in * height * width].
         qkv: "split" sees a square query, key and value that are stored as one, [3 D, D], as three
-            matrices.
+            matrices; "fused" sees those that are stored one by one as one matrix, end to end.
         rest: the method of all others.
     """
     taken = (*_MATRICES, "conv") if conv == "as-matrix" else _MATRICES
@@ -56,8 +66,15 @@ def choose_matrices(
         *(["tensors to 'matrices'"] if by_name else []),
         *(["conv to 'as-matrix'"] if conv == "average" else []),
     ]
+    chosen = named if by_name else fit
+    joined = _joined(chosen) if qkv == "fused" else {}
+    shapes = {t.name: t.shape for t in chosen}
+    views = {t.name: _view(t, qkv) for t in chosen}
+    for name, names in joined.items():
+        views[name] = (sum(shapes[one][0] for one in names), shapes[name][1])
     return Selection(
-        views={t.name: _view(t, qkv) for t in (named if by_name else fit)},
+        views=views,
+        joined=joined,
         rest=rest,
         kind=kind + (" and convolutions" if conv == "as-matrix" else ""),
         mend=(f"set {' or '.join(mend)}, or " if mend else "") + "use a method such as 'average'.",
@@ -108,6 +125,24 @@ def _view(tensor: Described, qkv: Qkv) -> tuple[int, ...]:
     if qkv == "split" and fused:
         return (3, shape[1], shape[1])
     return shape
+
+
+def _joined(tensors: Sequence[Described]) -> dict[str, tuple[str, ...]]:
+    """By name the query, key and value of one layer, where all three are matrices as wide."""
+    shapes = {t.name: t.shape for t in tensors if len(t.shape) == 2}
+    found: dict[str, tuple[str, ...]] = {}
+    for name in shapes:
+        parts = name.split(".")
+        for called, *others in _APART:
+            for at in (k for k, part in enumerate(parts) if part == called):
+                three = [
+                    ".".join((*parts[:at], one, *parts[at + 1 :])) for one in (called, *others)
+                ]
+                if len({shapes[one][1:] for one in three if one in shapes}) == 1 and all(
+                    one in shapes for one in three
+                ):
+                    found |= dict.fromkeys(three, tuple(three))
+    return found
 
 
 def each_matrix(tensor: Tensor) -> Iterator[Tensor]:

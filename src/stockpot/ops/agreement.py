@@ -5,7 +5,7 @@ kept as planes of its binary digits. Shapes: K models, S elements, W words.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,9 @@ from torch import Tensor
 from ..typed import to_numpy
 
 Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+_WORDS = 2**13
 _ONES = np.array([word.bit_count() for word in range(2**16)], np.uint8)
 _bit_count = cast(Any, getattr(np, "bitwise_count", None))
 
@@ -52,47 +54,71 @@ class SignCounts:
         )
 
 
-def count_signs(rows: Sequence[Tensor], centre_S: Tensor) -> SignCounts:
-    """Counts over one block of K rows [S] of which a centre is to be taken; zeros have no sign."""
-    centre = to_numpy(centre_S.reshape(-1).cpu())
-    arrays = [to_numpy(row_S.reshape(-1).cpu()) for row_S in rows]
-    positive_KW = np.stack([_packed(row > centre) for row in arrays])
-    negative_KW = np.stack([_packed(row < centre) for row in arrays])
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """Signs of K task vectors, a bit for each element; all are 0 to begin with.
+
+    Attributes:
+        elements: how many there are.
+        positive, negative: [K, bytes], where a task vector is above 0, and below it; up to a
+            multiple of 8 bytes.
+    """
+
+    elements: int
+    positive: Bytes
+    negative: Bytes
+
+    @classmethod
+    def blank(cls, models: int, elements: int) -> "Planes":
+        """Of so many task vectors."""
+        shape = (models, -(-elements // 64) * 8)
+        return cls(elements, np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+
+    def mark(self, start: int, rows_KS: Tensor, centre_S: Tensor | None = None) -> None:
+        """Signs of rows less a centre, where there is one, from an element on; it divides by 8."""
+        rows = to_numpy(rows_KS)
+        centre = 0.0 if centre_S is None else to_numpy(centre_S)
+        at = slice(start // 8, -(-(start + rows.shape[1]) // 8))
+        self.positive[:, at] = np.packbits(rows > centre, axis=-1)
+        self.negative[:, at] = np.packbits(rows < centre, axis=-1)
+
+
+def count_signs(planes: Planes) -> SignCounts:
+    """Counts over all elements; zeros have no sign."""
+    positive_KW, negative_KW = planes.positive.view(np.uint64), planes.negative.view(np.uint64)
+    counts = _counted(positive_KW[:, :_WORDS], negative_KW[:, :_WORDS])
+    for start in range(_WORDS, positive_KW.shape[1], _WORDS):
+        words = slice(start, start + _WORDS)
+        counts = counts.join(_counted(positive_KW[:, words], negative_KW[:, words]))
+    return replace(counts, elements=planes.elements)
+
+
+def _counted(positive_KW: Words, negative_KW: Words) -> SignCounts:
+    count = len(positive_KW)
     there_KW = positive_KW | negative_KW
-    both, alike = (np.zeros((len(rows), len(rows)), np.int64) for _ in range(2))
-    for i in range(len(rows)):
+    both, opposite = (np.zeros((count, count), np.int64) for _ in range(2))
+    for i in range(count):
         met = there_KW[i] & there_KW[: i + 1]
-        opposite = (positive_KW[i] ^ positive_KW[: i + 1]) & met
         both[i, : i + 1] = both[: i + 1, i] = _ones(met)
-        alike[i, : i + 1] = alike[: i + 1, i] = both[i, : i + 1] - _ones(opposite)
-    positive, negative = list(positive_KW), list(negative_KW)
-    ups, downs = _sum(positive), _sum(negative)
-    more = _exceeds(ups, downs)
-    larger = (down ^ (more & (up ^ down)) for up, down in zip(ups, downs, strict=True))
-    some_up, some_down = _any(ups), _any(downs)
+        other = (positive_KW[i] ^ positive_KW[:i]) & met[:i]
+        opposite[i, :i] = opposite[:i, i] = _ones(other)
+    ups, downs = _sum(positive_KW), _sum(negative_KW)
     return SignCounts(
-        elements=centre.size,
+        elements=0,
         both=both,
-        alike=alike,
-        majority=sum(2**digit * int(_ones(plane)) for digit, plane in enumerate(larger)),
-        touched=int(_ones(some_up | some_down)),
-        opposed=int(_ones(some_up & some_down)),
+        alike=both - opposite,
+        majority=sum(2**digit * int(_ones(at)) for digit, at in enumerate(_larger(ups, downs))),
+        touched=int(_ones(np.bitwise_or.reduce(there_KW))),
+        opposed=int(_ones(_any(ups) & _any(downs))),
     )
 
 
-def mean_of(rows: Sequence[Tensor]) -> Tensor:
+def mean_of(rows_KS: Tensor, out_S: Tensor) -> Tensor:
     """Σ_k x_k / K, [S], summed in the order of the rows."""
-    total_S = rows[0].clone()
-    for row_S in rows[1:]:
-        total_S += row_S
-    return total_S.div_(len(rows))
-
-
-def _packed(signs_S: npt.NDArray[np.bool_]) -> Words:
-    packed = np.packbits(signs_S)
-    if packed.size % 8:
-        packed = np.append(packed, np.zeros(-packed.size % 8, np.uint8))
-    return packed.view(np.uint64)
+    out_S.copy_(rows_KS[0])
+    for row_S in rows_KS[1:]:
+        out_S += row_S
+    return out_S.div_(len(rows_KS))
 
 
 def _ones(words: Words) -> Ints:
@@ -102,13 +128,15 @@ def _ones(words: Words) -> Ints:
     return _bit_count(words).sum(-1, dtype=np.int64)
 
 
-def _sum(words: Sequence[Words]) -> list[Words]:
-    """At each bit, in how many of the words it is set: planes of that number's digits."""
-    planes = [np.zeros_like(words[0]) for _ in range(len(words).bit_length())]
-    for word in words:
+def _sum(words: Words) -> list[Words]:
+    """At each bit, in how many of the words [K, W] it is set: planes of that number's digits."""
+    planes = [words[0]]
+    for count, word in enumerate(words[1:], start=2):
         carry = word
         for digit, plane in enumerate(planes):
             planes[digit], carry = plane ^ carry, plane & carry
+        if count.bit_length() > len(planes):
+            planes.append(carry)
     return planes
 
 
@@ -119,12 +147,10 @@ def _any(planes: Sequence[Words]) -> Words:
     return found
 
 
-def _exceeds(ones: Sequence[Words], others: Sequence[Words]) -> Words:
-    """Where the first number is the larger one."""
-    more = np.zeros_like(ones[0])
-    for one, other in zip(
-        ones, others, strict=True
-    ):  # from the last digit on, a higher one decides
-        differ = one ^ other
-        more = (differ & one) | (~differ & more)
-    return more
+def _larger(ones: Sequence[Words], others: Sequence[Words]) -> list[Words]:
+    """Planes of the larger of two numbers."""
+    differ = [one ^ other for one, other in zip(ones, others, strict=True)]
+    more = ones[0] & differ[0]
+    for one, unlike in zip(ones[1:], differ[1:], strict=True):  # a higher digit decides
+        more = more ^ (unlike & (one ^ more))
+    return [other ^ (more & unlike) for other, unlike in zip(others, differ, strict=True)]

@@ -10,7 +10,7 @@ Shapes: S elements of a run, B bins that are not empty, in the order of their va
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,9 @@ Codes = npt.NDArray[np.uint16]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _BINS = 2**16
-_COUNTED = 2**19
+_FEW = 2**13
+RUN = 2**20
+"""Elements that are counted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Sketch:
         dtype: whose bits bins are: bfloat16, float16, or float32 for those of distances.
         pivot: what distances are taken from; 0 where bins are values.
         codes, counts: bins that are not empty, and how many entries each has.
-        powers: [segments, 4], sums of the first four powers of distances; no segment where bins
-            are values.
+        powers: [segments, 5], sums of the first four powers of distances, and of the squares of the
+            entries themselves; no segment where bins are values.
     """
 
     dtype: torch.dtype
@@ -64,12 +66,16 @@ class Sketch:
 
     def join(self, others: Sequence["Sketch"]) -> "Sketch":
         """Of all their entries; dtype and pivot are the same."""
-        dense = np.zeros(_BINS, np.int64)
-        for one in (self, *others):
-            dense[one.codes] += one.counts
-        codes = np.flatnonzero(dense)
-        powers = Sums(torch.cat([one.powers.partials for one in (self, *others)]))
-        return Sketch(self.dtype, self.pivot, codes.astype(np.uint16), dense[codes], powers)
+        every = (self, *others)
+        powers = Sums(torch.cat([one.powers.partials for one in every]))
+        return Sketch(self.dtype, self.pivot, *_merged(every), powers)
+
+    def square(self) -> float:
+        """Σ w², correctly rounded where bins are values, else of float64 sums."""
+        if len(self.powers.partials):
+            return to_floats(self.powers.total())[4]
+        values = _values(self.codes, self.dtype)
+        return math.fsum((values * values * self.counts).tolist())  # products are exact up to 2^37
 
     def distribution(self) -> "Distribution | None":
         """Of the whole tensor; None where an entry is NaN, infinite or too large to be squared."""
@@ -168,34 +174,55 @@ def sketch(row_S: Tensor, pivot: float) -> Sketch:
     """
     if row_S.dtype.itemsize == 1:
         row_S = row_S.bfloat16()
-    dense = torch.zeros(_BINS, dtype=torch.int64)
     if row_S.dtype.itemsize == 2:
-        for codes_S in _runs(row_S.view(torch.uint16), _COUNTED):
-            dense += torch.bincount(codes_S.to(torch.int32), minlength=_BINS)
-        return _sketch(row_S.dtype, 0.0, dense, [])
+        return Sketch(row_S.dtype, 0.0, *_counted(_runs(row_S.view(torch.uint16), RUN)), _sums([]))
     powers = list[tuple[float, ...]]()
-    for part_S in _runs(row_S, _COUNTED):
-        codes = list[Tensor]()
-        for segment_S in _runs(part_S, SEGMENT):
-            distance_S = segment_S.double() - pivot
-            powers.append(_powers(distance_S))
-            codes.append(distance_S.float().view(torch.int32).bitwise_right_shift_(16))
-        codes_S = torch.cat(codes).bitwise_and_(_BINS - 1)
-        dense += torch.bincount(codes_S, minlength=_BINS)
-    return _sketch(torch.float32, pivot, dense, powers)
+    codes = (_distances(run_S, pivot, powers) for run_S in _runs(row_S, RUN))
+    return Sketch(torch.float32, pivot, *_counted(codes), _sums(powers))
+
+
+def _distances(row_S: Tensor, pivot: float, powers: list[tuple[float, ...]]) -> Tensor:
+    """The upper half of the bits of the distances; their power sums are appended."""
+    codes_S = torch.empty(len(row_S), dtype=torch.int16)
+    for segment_S, to_S in zip(_runs(row_S, SEGMENT), _runs(codes_S, SEGMENT), strict=True):
+        wide_S = segment_S.double()
+        distance_S = wide_S - pivot
+        powers.append((*_powers(distance_S), float(torch.dot(wide_S, wide_S))))
+        to_S.copy_(distance_S.float().view(torch.int32).bitwise_right_shift_(16))
+    return codes_S.view(torch.uint16)
 
 
 def _runs(row_S: Tensor, size: int) -> Iterator[Tensor]:
     return (row_S[start : start + size] for start in range(0, len(row_S), size))
 
 
-def _sketch(
-    dtype: torch.dtype, pivot: float, dense: Tensor, powers: Sequence[tuple[float, ...]]
-) -> Sketch:
-    counts = to_numpy(dense)
-    codes = np.flatnonzero(counts)
-    sums = torch.tensor(powers, dtype=torch.float64).reshape(-1, 4)
-    return Sketch(dtype, pivot, codes.astype(np.uint16), counts[codes], Sums(sums))
+def _counted(runs: Iterable[Tensor]) -> tuple[Codes, Ints]:
+    """Codes that there are, and how many of each."""
+    dense = torch.zeros(0)
+    for codes_S in runs:
+        if len(codes_S) <= _FEW and not len(dense):  # so the first of them is the only one
+            codes, counts = np.unique(to_numpy(codes_S), return_counts=True)
+            return codes, counts
+        counts_B = torch.bincount(codes_S.to(torch.int32), minlength=_BINS)
+        dense = dense.add_(counts_B) if len(dense) else counts_B
+    return _sparse(to_numpy(dense))
+
+
+def _sparse(dense: Ints) -> tuple[Codes, Ints]:
+    codes = np.flatnonzero(dense > 0)
+    return codes.astype(np.uint16), dense[codes]
+
+
+def _merged(sketches: Sequence[Sketch]) -> tuple[Codes, Ints]:
+    """Codes of all, each once, and how many of each."""
+    dense = np.zeros(_BINS, np.int64)
+    for one in sketches:
+        dense[one.codes] += one.counts
+    return _sparse(dense)
+
+
+def _sums(powers: Sequence[tuple[float, ...]]) -> Sums:
+    return Sums(torch.tensor(powers, dtype=torch.float64).reshape(-1, 5))
 
 
 def _powers(distance_S: Tensor) -> tuple[float, ...]:
@@ -257,7 +284,7 @@ def _from_values(values: Floats, counts: Ints) -> Moments:
 
 def _from_powers(powers: Sequence[float], count: int, pivot: float) -> Moments:
     """From power sums of distances to a pivot that lies in the middle, so that little cancels."""
-    first, second, third, fourth = (power / count for power in powers)
+    first, second, third, fourth = (power / count for power in powers[:4])
     return _moments(
         pivot + first,
         max(second - first**2, 0.0),

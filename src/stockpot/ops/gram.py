@@ -24,6 +24,25 @@ def gram(rows: Sequence[Tensor]) -> Sums:
     return Sums(torch.stack(partials).cpu())
 
 
+def gram_of(rows_KS: Tensor, wide_NKS: Tensor) -> Sums:
+    """The same partials, of rows that lie in one matrix on the CPU.
+
+    Args:
+        rows_KS: the rows.
+        wide_NKS: float64 memory for all whole segments, to be used again.
+    """
+    count, numel = rows_KS.shape
+    whole = numel // SEGMENT
+    parts = list(wide_NKS[:whole])
+    if whole:
+        segments = rows_KS[:, : whole * SEGMENT].unflatten(1, (whole, SEGMENT))
+        wide_NKS[:whole].transpose(0, 1).copy_(segments)
+    if whole * SEGMENT < numel:
+        rest_KS = wide_NKS.new_empty((count, numel - whole * SEGMENT))
+        parts.append(rest_KS.copy_(rows_KS[:, whole * SEGMENT :]))
+    return Sums(torch.stack([part_KS @ part_KS.T for part_KS in parts]))
+
+
 def _segment(parts: Sequence[Tensor]) -> Tensor:
     wide_KS = parts[0].new_empty((len(parts), parts[0].numel()), dtype=torch.float64)
     for row_S, part in zip(wide_KS, parts, strict=True):

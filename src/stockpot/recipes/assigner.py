@@ -9,7 +9,7 @@ from ..checkpoints.entry import TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method, Needs
 from ..fields import kebab_name
-from .assignment import ONLY_IN, Assignment
+from .assignment import ONLY_IN, Assignment, Beside
 from .differences import Differences, dtype_name, is_mergeable
 from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
 from .model import Recipe
@@ -85,6 +85,10 @@ class Assigner:
         if len(indices) < len(self.models):
             method = method.among(indices)
         kind = "policy" if decision is NORM_STATS else needs.weights
+        beside = self._beside(name, decision.joined, indices, base is not None)
+        if beside is None:
+            return None
+        own = decision.joined.index(name) if decision.joined else 0
         return Assignment(
             name=name,
             role=role,
@@ -92,6 +96,9 @@ class Assigner:
             dtype=self._dtype(name, [entry for _, entry in found]),
             method=method,
             view=decision.view,
+            joined=decision.joined,
+            above=beside[:own],
+            below=beside[own:],
             weights=self._weights(name, indices, method, kind),
             sources=tuple(taken.values()),
             models=indices,
@@ -116,6 +123,26 @@ class Assigner:
             if k not in taken:
                 self.differences.lacks(name, model.label, having, self.recipe.missing == "base")
         return None
+
+    def _beside(
+        self, name: str, joined: Sequence[str], models: Sequence[int], with_base: bool
+    ) -> tuple[Beside, ...] | None:
+        """The others of the tensors that are seen as one, from the same models."""
+        found: list[Beside] = []
+        for other in joined:
+            if other == name:
+                continue
+            taken = self._take(other)
+            if taken is None:
+                return None
+            of = self.base.entries.get(other) if with_base and self.base is not None else None
+            if tuple(taken) != tuple(models) or (with_base and of is None):
+                return self.differences.add(
+                    f"'{name}' is merged as one matrix with '{other}', which is not in the same "
+                    "models: set qkv to 'stored'."
+                )
+            found.append(Beside(tuple(taken.values()), of))
+        return tuple(found)
 
     def _statistics(
         self, name: str, taken: Mapping[int, TensorEntry]
@@ -204,4 +231,4 @@ class Assigner:
 def _made(assignment: Assignment) -> tuple[object, ...]:
     read = [(id(entry.source), entry.offset) for entry in assignment.entries]
     a = assignment
-    return a.method, a.view, a.weights, a.dtype, a.shape, read
+    return a.method, a.view, a.joined, a.weights, a.dtype, a.shape, read

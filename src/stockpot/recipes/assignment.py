@@ -12,6 +12,19 @@ ONLY_IN = "missing: present, only in"
 """How the rule of a tensor begins that was copied because one model only has it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A tensor that a method sees as one matrix with another, above or below it.
+
+    Attributes:
+        sources: of the same models as the other's.
+        base: the base's, where the other has one.
+    """
+
+    sources: tuple[TensorEntry, ...]
+    base: TensorEntry | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """What one output tensor is made of: a merge, or a copy.
@@ -22,7 +35,9 @@ class Assignment:
         shape: of the output tensor and of every source.
         dtype: of the output tensor.
         method: how it is merged; None for a copy.
-        view: the shape in which the method sees it; None for its own.
+        view: the shape in which the method sees it, with what is above and below; None for its own.
+        joined: the tensors that the method sees as one with it, end to end, itself among them.
+        above, below: those before it and those after it.
         weights: one per source; they sum to 1 where the method needs a mean.
         sources: the tensors that take part, in the order of the models.
         models: for each source, its index in `Assignments.models`.
@@ -39,6 +54,9 @@ class Assignment:
     dtype: torch.dtype
     method: Method | None = None
     view: tuple[int, ...] | None = None
+    joined: tuple[str, ...] = ()
+    above: tuple[Beside, ...] = ()
+    below: tuple[Beside, ...] = ()
     weights: tuple[float, ...] = ()
     sources: tuple[TensorEntry, ...] = ()
     models: tuple[int, ...] = ()
@@ -47,6 +65,11 @@ class Assignment:
     copy_from: TensorEntry | None = None
     key: str
     rule: str
+
+    @property
+    def skipped(self) -> int:
+        """Elements of what the method sees that are above it."""
+        return sum(one.sources[0].numel for one in self.above)
 
     @property
     def entries(self) -> tuple[TensorEntry, ...]:

@@ -22,13 +22,15 @@ Copy = int | Literal["base", "anchor"]
 class Decision:
     """What one tensor gets, a method or a copy, and which line of the recipe said so.
 
-    `view` is the shape in which a method sees the tensor that is defined for some only.
+    `view` is the shape in which a method sees the tensor that is defined for some only; `joined`
+    names the tensors that it sees as one.
     """
 
     method: Method | None
     copy: Copy | None
     rule: str
     view: tuple[int, ...] | None = None
+    joined: tuple[str, ...] = ()
 
 
 _EXCLUDED = Decision(None, "anchor", "only: no pattern matches, copied")

@@ -74,7 +74,8 @@ def _split(
         if selection is None:
             continue
         if name in selection.views:
-            yield name, replace(decision, view=selection.views[name])
+            joined = selection.joined.get(name, ())
+            yield name, replace(decision, view=selection.views[name], joined=joined)
         else:
             why = f"{decision.rule}: {kebab_name(type(decision.method))} leaves this {roles[name]}"
             rest = kebab_name(type(selection.rest))

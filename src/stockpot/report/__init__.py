@@ -2,6 +2,10 @@
 
 from .attempts import plot_attempts as plot_attempts
 from .attempts import plot_fields as plot_fields
+from .comparisons import render_federation as render_federation
+from .comparisons import render_page as render_page
+from .comparisons import write_federation as write_federation
+from .comparisons import write_report as write_report
 from .conflicts import plot_elections as plot_elections
 from .conflicts import plot_task_cosines as plot_task_cosines
 from .conflicts import plot_task_lengths as plot_task_lengths
@@ -18,8 +22,6 @@ from .diagnosis import plot_kinship as plot_kinship
 from .diagnosis import plot_prospects as plot_prospects
 from .diagnosis import plot_spreads as plot_spreads
 from .dispersion import plot_scales as plot_scales
-from .federation import render_federation as render_federation
-from .federation import write_federation as write_federation
 from .figures import plot_comparison as plot_comparison
 from .forecast import plot_calibration as plot_calibration
 from .forecast import plot_forecast as plot_forecast
@@ -36,8 +38,6 @@ from .magnitude import plot_lost as plot_lost
 from .magnitude import plot_soup_gap as plot_soup_gap
 from .moments import plot_bounds as plot_bounds
 from .moments import plot_variance as plot_variance
-from .page import render_page as render_page
-from .page import write_report as write_report
 from .parts import plot_part_gaps as plot_part_gaps
 from .parts import plot_parts as plot_parts
 from .protocol import plot_protocol as plot_protocol
@@ -65,3 +65,4 @@ from .weights_features import plot_activations as plot_activations
 from .weights_features import plot_distance as plot_distance
 from .weights_features import plot_feature_variance as plot_feature_variance
 from .weights_features import plot_own as plot_own
+from .written import rebuild as rebuild

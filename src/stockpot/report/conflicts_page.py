@@ -1,23 +1,69 @@
 """The page of the study of conflicts."""
 
-from collections.abc import Callable
-from typing import Any
+import math
 
 from ..studies.onepass.conflicts import ConflictPair, Conflicts
 from ..studies.subspaces.interference import ALL
-from .conflicts import plot_elections, plot_task_cosines, plot_task_lengths, plot_task_signs
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .conflicts import coin, plot_elections, plot_task_cosines, plot_task_lengths, plot_task_signs
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .scopes_page import MOST, number
-from .svg import inline_svg
 from .tables import Entry, Table
 from .units import readable
 
-_FIGURES: tuple[tuple[str, str, Callable[[Conflicts], Any], str], ...] = (
+
+def _cosines(result: Conflicts) -> str:
+    pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.cosine)]
+    if not pairs:
+        return "No two task vectors of all layers have an angle: one of each two is 0."
+    low, high = (pick(pairs, key=lambda one: one.cosine) for pick in (min, max))
+    if low is high:
+        return f"Over all layers the cosine of {low.one} and {low.other} is {low.cosine:.3g}."
+    return (
+        f"Over all layers cosines lie between {low.cosine:.3g} ({low.one} and {low.other}) and "
+        f"{high.cosine:.3g} ({high.one} and {high.other})."
+    )
+
+
+def _signs(result: Conflicts) -> str:
+    pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.agree)]
+    if not pairs:
+        return "No two task vectors have an element at which neither is 0."
+    agree, expected = (
+        math.fsum(values) / len(pairs)
+        for values in ([p.agree for p in pairs], [p.expected for p in pairs])
+    )
+    return (
+        f"Over all layers and pairs {100 * agree:.1f}% of signs agree; angles alone would make it "
+        f"{100 * expected:.1f}%."
+    )
+
+
+def _lengths(result: Conflicts) -> str:
+    norms = [one for one in result.norms if one.tensor == ALL and math.isfinite(one.relative)]
+    if not norms:
+        return "No model has a length to compare with."
+    low, high = (pick(norms, key=lambda one: one.relative) for pick in (min, max))
+    return (
+        f"The longest task vector has {100 * high.relative:.3g}% of its model's length "
+        f"({high.model}), the shortest {100 * low.relative:.3g}% ({low.model})."
+    )
+
+
+def _elections(result: Conflicts) -> str:
+    every = next(one for one in result.elections if one.tensor == ALL)
+    return (
+        f"Over all layers {100 * every.majority:.1f}% of entries have the sign of the majority; of "
+        f"random signs it would be {100 * coin(len(result.models)):.1f}%."
+    )
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "cosines",
         "Angles between task vectors",
         plot_task_cosines,
+        _cosines,
         "Near 1 two models have learned the same and averaging keeps it; near 0 they do not meet; "
         "below 0 each undoes what the other learned.",
     ),
@@ -25,12 +71,14 @@ _FIGURES: tuple[tuple[str, str, Callable[[Conflicts], Any], str], ...] = (
         "signs",
         "Agreement of signs",
         plot_task_signs,
+        _signs,
         "0 is a coin's. Methods that elect signs (TIES) have something to decide where it is low.",
     ),
     (
         "lengths",
         "Lengths of task vectors",
         plot_task_lengths,
+        _lengths,
         "One scale for all layers and models. A column that is darker than the others will decide "
         "a merge whose weights are equal.",
     ),
@@ -38,31 +86,25 @@ _FIGURES: tuple[tuple[str, str, Callable[[Conflicts], Any], str], ...] = (
         "election",
         "Elections",
         plot_elections,
+        _elections,
         "Entries whose sign is the one that most models have at that element. On the dotted line "
         "signs agree no oftener than by chance.",
     ),
 )
 
 
-def conflicts_page(result: Conflicts) -> str:
-    """The page as text: what was found, tables, figures."""
-    return fill_page(
+def conflicts_page(result: Conflicts) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
             Section("results", "Results", (_pairs(result), _models(result)), (_layers(result),)),
         ),
-        drawings=[_draw(result, *figure) for figure in _FIGURES],
+        drawings=draw_all(result, _FIGURES),
         facts=result.facts,
         measured=_measured(result),
     )
-
-
-def _draw(
-    result: Conflicts, name: str, title: str, plot: Callable[[Conflicts], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _measured(result: Conflicts) -> list[str]:

@@ -1,22 +1,66 @@
 """The page of the study of connectivity."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import get_args
 
-from ..studies.paths.connectivity import ALL, Barrier, Connectivity
+from ..studies.paths.connectivity import ALL, Barrier, Connectivity, Way
 from .connectivity import plot_barriers, plot_paths, plot_plane
-from .drawings import Drawing
-from .filled import Section, fill_page
-from .svg import inline_svg
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
-_FIGURES: tuple[tuple[str, str, Callable[[Connectivity], Any], str], ...] = (
+WAYS: tuple[Way, ...] = get_args(Way)
+_MOST = 6
+"""Barriers that a caption names."""
+
+
+def _hills(result: Connectivity) -> str:
+    rows = [row for way in WAYS for row in result.over_pools(way)]
+    said = [f"{row.barrier:.3f} nats ({_words(row, rows)})" for row in rows[:_MOST]]
+    return f"On the test split the mean barrier is {', '.join(said)}."
+
+
+def _pairs(result: Connectivity) -> str:
+    rows = [
+        row for row in result.barriers if (row.split, row.way, row.pool) == ("test", "line", ALL)
+    ]
+    rows = [row for row in rows if row.pair != ALL] or rows
+    told = sum(row.barrier_low > 0 for row in rows)
+    most = max(rows, key=lambda row: row.barrier)
+    return (
+        f"On the straight line {told} of {len(rows)} barriers are told apart from none; the "
+        f"highest is {most.barrier:.3f} nats, of {_named(most)}."
+    )
+
+
+def _named(row: Barrier) -> str:
+    pair = "all pairs" if row.pair == ALL else row.pair
+    return f"{row.cell}: {pair}" if row.cell else pair
+
+
+def _words(row: Barrier, rows: Sequence[Barrier]) -> str:
+    """What tells a row from the others."""
+    both = len({one.statistics for one in rows}) > 1
+    return ", ".join(filter(None, (row.cell, row.way, row.statistics if both else "")))
+
+
+def _lowest(result: Connectivity) -> str:
+    plane = next(one for one in result.planes if one.split == "test")
+    u, v = plane.best
+    return (
+        f"The lowest test loss of the plane is at {1 - u - v:.2f}, {u:.2f} and {v:.2f} of "
+        f"{', '.join(plane.models)}."
+    )
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "paths",
         "Loss and accuracy on the way",
         plot_paths,
+        _hills,
         "Thin lines are single paths, thick ones their mean. A hill between the ends is the "
         "barrier; a flat line says that the two networks lie in one basin and can be averaged.",
     ),
@@ -24,6 +68,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Connectivity], Any], str], ...] = (
         "barriers",
         "The barrier of each pair",
         plot_barriers,
+        _pairs,
         "Small dots are pools, the square their mean, the bar its 95% interval over pools. Where "
         "a pair's bar crosses 0 its barrier is not told apart from none.",
     ),
@@ -31,18 +76,19 @@ _FIGURES: tuple[tuple[str, str, Callable[[Connectivity], Any], str], ...] = (
         "plane",
         "The plane through three networks",
         plot_plane,
+        _lowest,
         "A, B and C lie as far from each other as their weights do. Where one valley holds all "
         "three, their average lies in it.",
     ),
 )
 
 
-def connectivity_page(result: Connectivity) -> str:
-    """The page as text: what was found, tables, figures."""
+def connectivity_page(result: Connectivity) -> Page:
+    """What the page says: what was found, tables, figures."""
     rows = result.barriers
     overall = [one for one in rows if one.pool == ALL]
     single = [one for one in rows if one.pool != ALL]
-    return fill_page(
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
@@ -53,7 +99,7 @@ def connectivity_page(result: Connectivity) -> str:
                 (_table("Every path", "Pool by pool.", single),),
             ),
         ),
-        drawings=[_draw(result, *one) for one in _FIGURES if one[0] != "plane" or result.planes],
+        drawings=draw_all(result, (one for one in _FIGURES if one[0] != "plane" or result.planes)),
         facts=result.facts,
         measured=(
             "The barrier is the largest of L(a) - ((1 - a) L(0) + a L(1)) along the path, in nats, "
@@ -65,13 +111,6 @@ def connectivity_page(result: Connectivity) -> str:
             "promise, and the test split is what they are judged by.",
         ),
     )
-
-
-def _draw(
-    result: Connectivity, name: str, title: str, plot: Callable[[Any], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _table(title: str, caption: str, rows: Sequence[Barrier]) -> Table:

@@ -6,19 +6,18 @@ from typing import Any
 
 from ..studies import Diagnosis
 from .diagnosis import plot_kinship, plot_prospects, plot_spreads
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import Drawing, draw
+from .filled import Page, Section
 from .scopes_page import MOST, number
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
 
-def diagnosis_page(result: Diagnosis) -> str:
-    """The page as text: verdict, reasons, steps, tables, figures."""
+def diagnosis_page(result: Diagnosis) -> Page:
+    """What the page says: verdict, reasons, steps, tables, figures."""
     first = tuple(filter(None, (_steps(result), _prospects(result), _models(result))))
     folded = tuple(filter(None, (_others(result), _pairs(result), _layers(result))))
-    return fill_page(
+    return Page(
         title=result.title,
         choice=readable(result.verdict),
         sentences=result.reasons,
@@ -27,7 +26,7 @@ def diagnosis_page(result: Diagnosis) -> str:
             Section("differences", "Tensors that differ", _differences(result)),
         ),
         drawings=tuple(_drawings(result)),
-        facts=(("command", result.command), *result.facts),
+        facts=result.facts,
         measured=_measured(result),
     )
 
@@ -46,9 +45,7 @@ def _drawings(result: Diagnosis) -> Iterator[Drawing]:
 def _draw(
     result: Diagnosis, name: str, title: str, plot: Callable[[Diagnosis], Any], caption: str
 ) -> Drawing:
-    caption = readable(f"{caption} By stockpot diagnose; the whole command is below.")
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
+    return draw(plot(result), name=name, title=title, caption=readable(caption))
 
 
 def _best(result: Diagnosis) -> str:
@@ -74,9 +71,9 @@ def _kin(result: Diagnosis) -> str:
 
 
 def _wide(result: Diagnosis) -> str:
+    if flat := [one for one in result.scopes if not math.isfinite(one.ratio)]:
+        return f"In '{flat[0].tensor}' one model has no spread at all."
     worst = max(result.scopes, key=lambda one: one.ratio)
-    if not math.isfinite(worst.ratio):
-        return f"In '{worst.tensor}' one model has no spread at all."
     return f"Models differ most in '{worst.tensor}', by a factor of {worst.ratio:.3g}."
 
 

@@ -12,28 +12,11 @@ from .costs import plot_cost
 from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .dispersion import largest, plot_scales
+from .drawn import Drawing, draw
 from .figures import plot_comparison
 from .parts import plot_part_gaps, plot_parts
-from .svg import inline_svg
 from .sweeps import plot_data_sets, plot_networks
 from .view import View, drawable, view
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A figure in a page.
-
-    Attributes:
-        name: its id.
-        title: its question.
-        svg: the element.
-        caption: what to see.
-    """
-
-    name: str
-    title: str
-    svg: str
-    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +164,8 @@ def drawings(result: Comparison) -> tuple[Drawing, ...]:
 def _draw(planned: _Planned, result: Comparison, shown: View) -> Drawing:
     left_out = sorted({row.method for row in shown.contenders()} - _drawn(shown))
     missing = f" Not drawn, because not finite: {', '.join(left_out)}." if left_out else ""
-    svg = inline_svg(
-        planned.plot(result), name=planned.name, title=planned.title, description=planned.caption
-    )
-    return Drawing(planned.name, planned.title, svg, planned.caption + missing)
+    caption = planned.caption + missing
+    return draw(planned.plot(result), name=planned.name, title=planned.title, caption=caption)
 
 
 def _drawn(shown: View) -> set[str]:

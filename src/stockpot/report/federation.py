@@ -1,25 +1,85 @@
 """The page of a federated experiment, beside its numbers."""
 
-import json
 import math
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from ..evaluation.intervals import Interval
 from ..federated import Outcome
-from .drawings import Drawing
-from .filled import Section, fill_page, write_files
-from .rounds import partition_words, plot_round_scopes, plot_rounds, plot_spread, plot_traffic
-from .svg import inline_svg
+from .drawn import Planned, draw_all
+from .filled import Page, Section
+from .rounds import (
+    partition_words,
+    plot_round_scopes,
+    plot_rounds,
+    plot_spread,
+    plot_traffic,
+    spreads,
+)
 from .tables import Entry, Table
 from .units import readable, show_bytes
 
-_FIGURES: tuple[tuple[str, str, Callable[[Outcome], Any], str], ...] = (
+_MOST = 3
+"""Partitions that a caption names."""
+
+
+def _ending(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        finals = {run: outcome.final(alpha, run) for run in outcome.runs}
+        best, worst = (pick(finals, key=lambda run: finals[run].value) for pick in (max, min))
+        last = f", lowest {worst} ({_percent(finals[worst])})" if worst != best else ""
+        return f"{best} ends highest ({_percent(finals[best])}){last}"
+
+    return _each(outcome, say)
+
+
+def _served(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        least = {
+            run: min(clients.values())
+            for run in outcome.runs
+            if (clients := outcome.clients(alpha, run))
+        }
+        if not least:
+            return "no client has test samples"
+        best = max(least, key=lambda run: least[run])
+        return f"the client that is served worst is served best by {best}, {100 * least[best]:.1f}%"
+
+    return _each(outcome, say)
+
+
+def _cheapest(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        sent = {run: outcome.of(alpha, run)[0].sent for run in outcome.runs}
+        low, high = (pick(sent, key=lambda run: sent[run]) for pick in (min, max))
+        if sent[low] == sent[high]:
+            return f"every algorithm sends {show_bytes(sent[low])}"
+        return f"{low} sends {show_bytes(sent[low])}, {high} {show_bytes(sent[high])}"
+
+    return _each(outcome, say)
+
+
+def _moved(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        ends = {run: spreads(outcome, alpha, run)[-1] for run in outcome.runs}
+        most = max(ends, key=lambda run: abs(ends[run] - 1))
+        return f"{most} moves most, to {ends[most]:.2f} of the start"
+
+    return _each(outcome, say)
+
+
+def _each(outcome: Outcome, say: Callable[[float | None], str]) -> str:
+    """One finding for each partition, of the first three."""
+    some = outcome.alphas[:_MOST]
+    said = "; ".join(f"{partition_words(alpha)}: {say(alpha)}" for alpha in some)
+    return f"{said}{' ...' if len(outcome.alphas) > _MOST else ''}."
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "rounds",
         "Accuracy by round",
         plot_rounds,
+        _ending,
         "Over all clients' test samples together; bands are 95% intervals over seeds. Lines whose "
         "bands overlap may still be told apart: differences are seed by seed in the table.",
     ),
@@ -27,6 +87,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Outcome], Any], str], ...] = (
         "spread",
         "Accuracy of each client",
         plot_spread,
+        _served,
         "On its own test samples, after the last round; a dot is a client, its mean over "
         "seeds, the bar the mean of clients. A dot far left is a client that the global model does "
         "not serve.",
@@ -35,35 +96,27 @@ _FIGURES: tuple[tuple[str, str, Callable[[Outcome], Any], str], ...] = (
         "traffic",
         "Accuracy against bytes",
         plot_traffic,
+        _cheapest,
         "Tensors and scopes that were sent, both ways, in learning. Left and up is cheaper.",
     ),
     (
         "scopes",
         "Scopes by round",
         plot_round_scopes,
+        _moved,
         "The standard deviation of the clients' weights, fused over clients, over what it was at "
         "the start; the geometric mean over layers.",
     ),
 )
 
 
-def render_federation(outcome: Outcome) -> str:
-    """The page, as text; equal outcomes give equal text.
-
-    Raises:
-        ExtraError: without matplotlib, SciPy and Jinja2.
-    """
-    drawings = [
-        Drawing(
-            name, title, inline_svg(plot(outcome), name=name, title=title, description=text), text
-        )
-        for name, title, plot, text in _FIGURES
-    ]
-    return fill_page(
+def federation_page(outcome: Outcome) -> Page:
+    """What the page says: what was found, the table, figures."""
+    return Page(
         title=outcome.title,
         sentences=[_sentence(outcome, alpha) for alpha in outcome.alphas],
         sections=[Section("results", "Results", (_table(outcome),), (_dropped(outcome),))],
-        drawings=drawings,
+        drawings=draw_all(outcome, _FIGURES),
         facts=outcome.facts,
         measured=(
             "Clients learn from their part of the training split and are judged on their part of "
@@ -72,21 +125,6 @@ def render_federation(outcome: Outcome) -> str:
             "wide, and a difference that it does not show may still be there.",
         ),
     )
-
-
-def write_federation(outcome: Outcome, out: Path) -> None:
-    """Write report.html, results.csv and results.json into `out`, replacing those of before.
-
-    Raises:
-        OutputError: where a file cannot be written.
-        ExtraError: without matplotlib, SciPy and Jinja2.
-    """
-    files = {
-        "results.csv": outcome.to_csv(),
-        "results.json": json.dumps(outcome.as_dict(), indent=1, allow_nan=False) + "\n",
-        "report.html": render_federation(outcome),
-    }
-    write_files(out, files)
 
 
 def _sentence(outcome: Outcome, alpha: float | None) -> str:

@@ -1,14 +1,24 @@
 """One HTML file that needs no network and no script: what every page has, and writing it."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import OutputError
 from ..extras import optional
-from .drawings import Drawing
+from .drawn import Drawing
 from .tables import Table
-from .units import readable
+from .units import readable, shown
+
+LARGEST = 3_000_000
+"""Bytes of a page."""
+_ROWS = (2000, 500, 100, 20)
+"""Rows of a table, the first number with which the page is small enough."""
+_LONGEST = 240
+"""Characters of the command under a figure; the facts have all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +31,101 @@ class Section:
     folded: tuple[Table, ...] = ()
 
 
-def fill_page(
-    *,
-    title: str,
-    sentences: Sequence[str],
-    sections: Sequence[Section],
-    drawings: Sequence[Drawing],
-    facts: Sequence[tuple[str, str]],
-    measured: Sequence[str],
-    choice: str = "",
-) -> str:
-    """The page as text: a verdict, sections with tables, figures, facts. Names are escaped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a page says, before it is text.
+
+    Attributes:
+        title: the question.
+        choice: a verdict in a few words, or ''.
+        sentences: what was found.
+        sections: of tables; their names are among those of page.html.j2.
+        drawings: the figures.
+        facts: about the run.
+        measured: how, in sentences.
+    """
+
+    title: str
+    sentences: Sequence[str]
+    sections: Sequence[Section]
+    drawings: Sequence[Drawing]
+    facts: Sequence[tuple[str, str]]
+    measured: Sequence[str]
+    choice: str = ""
+
+
+def fill(page: Page, command: str = "") -> str:
+    """The page as text, at most 3 MB: names are escaped, marks that cannot be seen are shown.
+
+    Tables are cut where the page would be too large, and say so.
+
+    Args:
+        page: what it says.
+        command: what was run, for the captions and the facts; '' where it was no command.
 
     Raises:
+        OutputError: it is too large even with tables cut.
         ExtraError: without Jinja2.
     """
+    text = ""
+    for rows in _ROWS:
+        text = _filled(replace(page, sections=[_cut(one, rows) for one in page.sections]), command)
+        if len(text.encode("utf-8", "backslashreplace")) <= LARGEST:
+            return text
+    raise OutputError(
+        f"the page '{page.title[:80]}' would have {len(text) / 1e6:.1f} MB and may have "
+        f"{LARGEST / 1e6:g}: its figures or facts are too large. results.json has every number."
+    )
+
+
+def _filled(page: Page, command: str) -> str:
     jinja2 = optional("jinja2")
+    folder = Path(__file__).parent
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    command = readable(command)
     return environment.get_template("page.html.j2").render(
-        title=readable(title),
-        choice=choice,
-        sentences=[readable(one) for one in sentences],
-        sections={one.name: one for one in sections if one.tables or one.folded},
-        drawings=drawings,
-        facts=[(readable(name), readable(fact)) for name, fact in facts],
-        measured=[readable(one) for one in measured],
+        title=page.title,
+        choice=page.choice,
+        sentences=page.sentences,
+        sections={one.name: one for one in page.sections if one.tables or one.folded},
+        drawings=page.drawings,
+        facts=[*page.facts, *([("command", command)] if command else [])],
+        measured=page.measured,
+        command=command if len(command) <= _LONGEST else f"{command[:_LONGEST]}…",
+        style=_as_it_is((folder / "page.css").read_text(encoding="utf-8")),
+        script=_as_it_is(script),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _visible(value: object) -> object:
+    """Whatever a template shows; what is escaped already stays as it is."""
+    return shown(value) if type(value) is str else value
+
+
+def _as_it_is(text: str) -> Any:
+    """Our own text, which is not escaped."""
+    return optional("markupsafe").Markup(text)
+
+
+def _cut(section: Section, rows: int) -> Section:
+    def short(table: Table) -> Table:
+        count = len(table.rows)
+        if count <= rows:
+            return table
+        said = f"{table.caption} The first {rows:,} of {count:,} rows; results.json has all."
+        return replace(table, rows=table.rows[:rows], caption=said)
+
+    tables, folded = (tuple(map(short, some)) for some in (section.tables, section.folded))
+    return replace(section, tables=tables, folded=folded)
 
 
 def write_files(out: Path, files: Mapping[str, str]) -> None:

@@ -1,24 +1,69 @@
 """The page of the study of interference."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from statistics import median
 
 from ..studies.subspaces.interference import ALL, Centre, Interference, Point
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .interference import plot_interference, plot_overlap, plot_residual, plot_spectra
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
 _BAND = "The line is the mean, the band the middle 80%, over matrices."
 
-_FIGURES: tuple[tuple[str, str, Callable[[Interference], Any], str], ...] = (
+
+def _interfering(result: Interference) -> str:
+    return f"At rank {result.near(0.08):.3g} I(k) is {_by_centre(result, 'interference', '.3g')}."
+
+
+def _left_out(result: Interference) -> str:
+    said = _by_centre(result, "relative", ".1%")
+    return f"Rank {result.near(0.08):.3g} leaves out {said} of the squared norm."
+
+
+def _by_centre(result: Interference, field: str, form: str) -> str:
+    rank = result.near(0.08)
+    values = {
+        centre: getattr(point, field)
+        for centre in result.centres
+        for point in result.overall(centre)
+        if point.rank == rank
+    }
+    return ", ".join(f"{value:{form}} around the {centre}" for centre, value in values.items())
+
+
+def _shared(result: Interference) -> str:
+    rank, centre = result.near(0.08), result.centres[0]
+    pairs = [one for one in result.pairs if (one.rank, one.centre) == (rank, centre)]
+    if not pairs:
+        return "One task has no other to share directions with."
+    most, least = (pick(pairs, key=lambda one: one.overlap) for pick in (max, min))
+    return (
+        f"Around the {centre}, {most.one} and {most.other} share most, {most.overlap:.1%}, and "
+        f"{least.one} and {least.other} least, {least.overlap:.1%}."
+    )
+
+
+def _falling(result: Interference) -> str:
+    said: list[str] = []
+    for centre in result.centres:
+        mine = [one for one in result.spectra if one.centre == centre and one.full_rank]
+        shares = [one.effective_rank / one.full_rank for one in mine]
+        finite = [share for share in shares if math.isfinite(share)]
+        if finite:
+            said.append(f"{median(finite):.0%} of the full rank around the {centre}")
+    if not said:
+        return "Effective ranks were not measured: the grid of ranks stops short of 1."
+    return f"The effective rank is, in the median, {' and '.join(said)}."
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "interference",
         "Interference against rank",
         plot_interference,
+        _interfering,
         f"{_BAND} Where the line of the average lies below that of the base, centring has made "
         "task vectors interfere less.",
     ),
@@ -26,6 +71,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Interference], Any], str], ...] = (
         "residual",
         "What low rank leaves out",
         plot_residual,
+        _left_out,
         "The line is of all matrices together, the band the middle 80% of them. A line that falls "
         "steeply at the left says that few directions hold most of what tasks have learned.",
     ),
@@ -33,6 +79,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Interference], Any], str], ...] = (
         "overlap",
         "Directions that pairs of tasks share",
         plot_overlap,
+        _shared,
         "Above the diagonal around the average, below it around the base. Row spaces of random "
         "matrices share k / N. Tasks that share much are alike, or will get in each other's way.",
     ),
@@ -40,31 +87,25 @@ _FIGURES: tuple[tuple[str, str, Callable[[Interference], Any], str], ...] = (
         "spectra",
         "Spectra of task vectors",
         plot_spectra,
+        _falling,
         "Mean and middle 80% over matrices and tasks. The faster it falls, the less a low rank "
         "leaves out.",
     ),
 )
 
 
-def interference_page(result: Interference) -> str:
-    """The page as text: what was found, tables, figures."""
-    return fill_page(
+def interference_page(result: Interference) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
             Section("results", "Results", (_ranks(result), _tasks(result)), (_matrices(result),)),
         ),
-        drawings=[_draw(result, *figure) for figure in _FIGURES],
+        drawings=draw_all(result, _FIGURES),
         facts=result.facts,
         measured=_measured(result),
     )
-
-
-def _draw(
-    result: Interference, name: str, title: str, plot: Callable[[Any], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _measured(result: Interference) -> list[str]:

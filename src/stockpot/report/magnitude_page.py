@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..studies.scaling.magnitude import ALL, ENSEMBLE, SOUP, Magnitude, Point, Scoring
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import draw
+from .filled import Page, Section
 from .magnitude import (
     disturbances,
     plot_batches,
@@ -17,7 +17,6 @@ from .magnitude import (
     widest,
 )
 from .moments import plot_bounds, plot_variance
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
@@ -45,11 +44,11 @@ _QUANTITIES = {
 }
 
 
-def magnitude_page(result: Magnitude) -> str:
-    """The page as text: what was found, tables, figures."""
+def magnitude_page(result: Magnitude) -> Page:
+    """What the page says: what was found, tables, figures."""
     gaps, terms = tuple(_gaps(result)), tuple(_terms(result))
     shown = 2 if "everything" in dict(result.perturbations) else 1
-    return fill_page(
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
@@ -57,7 +56,10 @@ def magnitude_page(result: Magnitude) -> str:
             Section("differences", "Soup less ensemble", gaps[:shown], gaps[shown:]),
             Section("parts", "Overflow, variance, bounds", terms[:2], terms[2:]),
         ),
-        drawings=[_drawn(result, *one) for one in _figures(result)],
+        drawings=[
+            draw(plot(result), name=name, title=title, caption=caption)
+            for name, title, plot, caption in _figures(result)
+        ],
         facts=result.facts,
         measured=_measured(result),
     )
@@ -176,13 +178,6 @@ def _worst(result: Magnitude) -> str:
         best = max(line, key=lambda p: p.accuracy)
         said.append(f"{name} {100 * best.accuracy:+.1f} points")
     return f"Soup less ensemble, at most: {', '.join(said)}."
-
-
-def _drawn(
-    result: Magnitude, name: str, title: str, plot: Callable[[Magnitude], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _measured(result: Magnitude) -> list[str]:

@@ -32,7 +32,7 @@ class Strip:
     """
 
     label: str
-    values: NDArray[np.float32]
+    values: NDArray[np.floating[Any]]
     scale: float
 
 

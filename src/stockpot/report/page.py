@@ -1,16 +1,13 @@
-"""The report: one HTML file that needs no network and no script, beside its numbers."""
+"""The page of a comparison."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from . import tables as sheets
 from .across import across_tasks, normalised_results
-from .attempts import attempts_csv, attempts_json
 from .dispersion import dispersion_table
 from .drawings import drawings
-from .filled import Section, fill_page, write_files
+from .filled import Page, Section
 from .units import readable
 from .view import AVERAGED, view
 
@@ -24,22 +21,16 @@ CHOICES: Mapping[str, str] = {
 """A verdict's choice as advice."""
 
 
-def render_page(comparison: Comparison, *, title: str | None = None) -> str:
-    """The page of a comparison, as text: verdict, tables, figures, costs, facts.
+def comparison_page(comparison: Comparison) -> Page:
+    """What the page says: verdict, tables, figures, costs, facts.
 
-    Names are escaped; parts for which the comparison has nothing are left out. Equal comparisons
-    give equal text.
-
-    Args:
-        comparison: what to show.
-        title: of the page; the comparison's own without one.
+    Parts for which the comparison has nothing are left out.
 
     Raises:
         StockpotError: where the comparison has no row of a whole split.
-        ExtraError: without matplotlib and Jinja2.
     """
-    return fill_page(
-        title=comparison.title if title is None else title,
+    return Page(
+        title=comparison.title,
         choice=_choice(comparison),
         sentences=_sentences(comparison),
         sections=_sections(comparison),
@@ -47,35 +38,6 @@ def render_page(comparison: Comparison, *, title: str | None = None) -> str:
         facts=comparison.facts,
         measured=how_it_was_measured(comparison),
     )
-
-
-def write_report(comparison: Comparison, out: Path) -> None:
-    """Write report.html, results.csv and results.json into `out`, replacing those of before.
-
-    Where something was searched, trials.csv and trials.json have every attempt.
-
-    Each is written beside its place and renamed into it, so none is ever half there; all are
-    rendered before the first is written. In results.json a number that is not finite is null,
-    because JSON has no such number; results.csv has it as it is.
-
-    Args:
-        comparison: what to write.
-        out: folder; made where it is missing.
-
-    Raises:
-        OutputError: where a file cannot be written.
-        StockpotError: where the comparison has no row of a whole split.
-        ExtraError: without matplotlib and Jinja2.
-    """
-    files = {
-        "results.csv": comparison.to_csv(),
-        "results.json": json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n",
-        "report.html": render_page(comparison),
-    }
-    if comparison.attempts:
-        files["trials.csv"] = attempts_csv(comparison.attempts)
-        files["trials.json"] = attempts_json(comparison)
-    write_files(out, files)
 
 
 def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:

@@ -6,10 +6,9 @@ from typing import Any
 from ..evaluation.intervals import Interval
 from ..studies.testing.protocol import COPIES, GAP, OURS, PUBLISHED, ProtocolStudy
 from .axes import dodges, dress, interval_bar, legend, panels, reference
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import draw
+from .filled import Page, Section
 from .styles import FAMILIES, Style
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import plain, unit_of
 
@@ -59,8 +58,8 @@ def plot_protocol(result: ProtocolStudy, ax: Any = None) -> Any:
     return one
 
 
-def protocol_page(result: ProtocolStudy) -> str:
-    """The page as text: what was found, tables, the figure."""
+def protocol_page(result: ProtocolStudy) -> Page:
+    """What the page says: what was found, tables, the figure."""
     n = result.counts[-1]
     ours, theirs = (result.at(name, n, GAP) for name in (OURS, PUBLISHED))
     assert ours
@@ -71,15 +70,15 @@ def protocol_page(result: ProtocolStudy) -> str:
         f"{100 * ours.accuracy:+.1f} in evaluation mode."
     )
     title = "Each deviation of the protocol, column by column"
-    svg = inline_svg(plot_protocol(result), name="protocol", title=title, description=caption)
-    return fill_page(
+    drawing = draw(plot_protocol(result), name="protocol", title=title, caption=caption)
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
             Section("results", "Results", (_table(result, n),), _others(result)),
             Section("greedy", "Greedy selection", (_choices(result),)),
         ),
-        drawings=[Drawing("protocol", title, svg, caption)],
+        drawings=[drawing],
         facts=result.facts,
         measured=[
             "The same trained ingredients are tested in each way; all else is as in ours.",

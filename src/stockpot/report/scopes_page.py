@@ -1,23 +1,69 @@
 """The page of the study of scopes."""
 
 import math
-from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 from ..studies.onepass.scopes import NORMAL, Scopes
-from .drawings import Drawing
-from .filled import Section, fill_page
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .scopes import plot_scope_divergence, plot_scope_factors, plot_scope_normality, plot_scopes
-from .svg import inline_svg
 from .tables import EMPTY, Entry, Table
 from .units import readable
 
-_FIGURES: tuple[tuple[str, str, Callable[[Scopes], Any], str], ...] = (
+
+def _spread(result: Scopes) -> str:
+    kept = [(one.soup / one.mean, one.tensor) for one in result.fused if one.mean]
+    if not kept:
+        return "All entries of every layer are one number."
+    least, tensor = min(kept)
+    return (
+        f"The plain average keeps {100 * median(share for share, _ in kept):.1f}% of the fused "
+        f"standard deviation in the median layer, and least, {100 * least:.1f}%, in {tensor}."
+    )
+
+
+def _factors(result: Scopes) -> str:
+    apart = [(abs(1 / row.factor - 1), row) for row in result.rows if row.factor]
+    apart = [(share, row) for share, row in apart if math.isfinite(share)]
+    if not apart:
+        return "No scope has a standard deviation to compare."
+    share, row = max(apart, key=lambda one: one[0])
+    side = "wider" if row.factor < 1 else "narrower"
+    return (
+        f"The median scope is {100 * median(share for share, _ in apart):.2g}% off the fused one; "
+        f"furthest is {row.tensor} of {row.model}, {100 * share:.3g}% {side}."
+    )
+
+
+def _divergence(result: Scopes) -> str:
+    rows = [row for row in result.rows if math.isfinite(row.kl)]
+    if not rows:
+        return "No scope has a finite KL."
+    most = max(rows, key=lambda row: row.kl)
+    return (
+        f"KL is {1000 * median(row.kl for row in rows):.2g} thousandths of a nat in the median, "
+        f"at most {1000 * most.kl:.3g}, in {most.tensor} of {most.model}."
+    )
+
+
+def _normality(result: Scopes) -> str:
+    rows = [row for row in result.rows if math.isfinite(row.distance)]
+    if not rows:
+        return "No scope has a distance to a normal distribution."
+    close = sum(row.distance <= NORMAL for row in rows)
+    most = max(rows, key=lambda row: row.distance)
+    return (
+        f"{close} of {len(rows)} scopes are close to normal; furthest is {most.tensor} of "
+        f"{most.model}, {100 * most.distance:.2g} points of 100."
+    )
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "spread",
         "Standard deviations",
         plot_scopes,
+        _spread,
         "Averaging shrinks a layer where models differ. An average that lies on the models' lines "
         "says that they share a start; one on the dotted line, that they have nothing in common.",
     ),
@@ -25,6 +71,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Scopes], Any], str], ...] = (
         "factors",
         "Scopes against the fused one",
         plot_scope_factors,
+        _factors,
         "Standard deviation over that of the fused scope. Rescaling divides it out; with batch "
         "norm behind a layer that changes no prediction.",
     ),
@@ -32,12 +79,14 @@ _FIGURES: tuple[tuple[str, str, Callable[[Scopes], Any], str], ...] = (
         "divergence",
         "KL to the fused scope",
         plot_scope_divergence,
+        _divergence,
         "What the penalty of weight scope alignment would make smaller.",
     ),
     (
         "normality",
         "Normality",
         plot_scope_normality,
+        _normality,
         f"Up to {100 * NORMAL:g} points of 100 we call close to normal. Uniform weights have 5.7, "
         "weights of two values 34.",
     ),
@@ -54,25 +103,18 @@ _MEASURED = (
 )
 
 
-def scopes_page(result: Scopes) -> str:
-    """The page as text: what was found, tables, figures."""
-    return fill_page(
+def scopes_page(result: Scopes) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
             Section("results", "Results", (_models(result), _layers(result)), (_every(result),)),
         ),
-        drawings=[_draw(result, *figure) for figure in _FIGURES],
+        drawings=draw_all(result, _FIGURES),
         facts=result.facts,
         measured=_MEASURED,
     )
-
-
-def _draw(
-    result: Scopes, name: str, title: str, plot: Callable[[Scopes], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _models(result: Scopes) -> Table:

@@ -1,56 +1,21 @@
 """The pages of studies, and their files."""
 
-import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import OutputError
-from ..studies import (
-    Conflicts,
-    Connectivity,
-    Diagnosis,
-    Interference,
-    Magnitude,
-    ProtocolStudy,
-    Scopes,
-    Study,
-    Templates,
-    WeightsFeatures,
-)
+from ..studies import Study
 from ..training.folder import LISTING
-from .conflicts_page import conflicts_page
-from .connectivity_page import connectivity_page
-from .diagnosis_page import diagnosis_page
-from .filled import write_files
-from .interference_page import interference_page
-from .magnitude_page import magnitude_page
-from .protocol import protocol_page
-from .scopes_page import scopes_page
-from .templates_page import templates_page
-from .weights_features_page import weights_features_page
-
-PAGES: Mapping[type, Callable[[Any], str]] = {
-    Connectivity: connectivity_page,
-    Diagnosis: diagnosis_page,
-    Interference: interference_page,
-    Magnitude: magnitude_page,
-    ProtocolStudy: protocol_page,
-    Scopes: scopes_page,
-    Conflicts: conflicts_page,
-    Templates: templates_page,
-    WeightsFeatures: weights_features_page,
-}
-"""The page of each kind of result."""
+from .written import render, write
 
 
-def render_study(study: Study) -> str:
-    """The page of a study, as text.
+def render_study(study: Study, command: str = "") -> str:
+    """The page of a study, as text; see `stockpot.report.written.render`.
 
     Raises:
+        OutputError: the page would be larger than 3 MB.
         ExtraError: without matplotlib and Jinja2.
     """
-    return PAGES[type(study)](study)
+    return render(study, command)
 
 
 def refuse_run(out: Path) -> None:
@@ -66,7 +31,7 @@ def refuse_run(out: Path) -> None:
         )
 
 
-def write_study(study: Study, out: Path) -> None:
+def write_study(study: Study, out: Path, command: str = "") -> None:
     """Write report.html, results.csv and results.json into `out`, as `write_report` does.
 
     Raises:
@@ -74,11 +39,4 @@ def write_study(study: Study, out: Path) -> None:
         ExtraError: without matplotlib and Jinja2.
     """
     refuse_run(out)
-    write_files(
-        out,
-        {
-            "results.csv": study.to_csv(),
-            "results.json": json.dumps(study.as_dict(), indent=1, allow_nan=False) + "\n",
-            "report.html": render_study(study),
-        },
-    )
+    write(study, out, command)

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from ..extras import optional
 from .styles import GRID, INK, PAPER
+from .units import shown
 
 SETTINGS = {"svg.hashsalt": "stockpot", "svg.fonttype": "none"}
 
@@ -78,6 +79,8 @@ def _rendered(ax: Any, *, transparent: bool = False) -> str:
 
 def _localise(element: ET.Element, name: str) -> None:
     """Put the page's colours and font, and ids of this figure, into one element."""
+    if element.text:
+        element.text = shown(element.text) if element.text.strip() else element.text
     for key, value in list(element.attrib.items()):
         if key == "style":
             value = _COLOUR.sub(lambda found: _PAGE_COLOURS[found.group()], value)
@@ -91,5 +94,5 @@ def _localise(element: ET.Element, name: str) -> None:
 
 def _words(tag: str, identity: str, words: str) -> ET.Element:
     element = ET.Element(f"{{{_SVG}}}{tag}", {"id": identity})
-    element.text = words
+    element.text = shown(words)
     return element

@@ -6,9 +6,8 @@ from typing import Any
 
 from ..evaluation.intervals import Interval
 from ..studies.images.templates import Measure, Subject, Templates
-from .drawings import Drawing
-from .filled import Section, fill_page
-from .svg import inline_svg
+from .drawn import Drawing, draw
+from .filled import Page, Section
 from .tables import EMPTY, Entry, Table
 from .templates import (
     plot_contrast,
@@ -69,9 +68,9 @@ _KERNELS: _Figure = (
 )
 
 
-def templates_page(result: Templates) -> str:
-    """The page as text: what was found, tables, figures."""
-    return fill_page(
+def templates_page(result: Templates) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(Section("results", "Results", tuple(_tables(result))),),
@@ -91,8 +90,7 @@ def _drawings(result: Templates) -> Iterator[Drawing]:
                 continue
             where = f"{name}-{number}" if number else name
             of = f"{title}: {readable(cell)}" if len(result.cells) > 1 else title
-            svg = inline_svg(plot(result, cell=cell), name=where, title=of, description=caption)
-            yield Drawing(where, of, svg, caption)
+            yield draw(plot(result, cell=cell), name=where, title=of, caption=caption)
 
 
 def _measured() -> list[str]:

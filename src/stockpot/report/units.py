@@ -1,6 +1,7 @@
 """How numbers are shown: the unit of a metric, sizes, probabilities, and names that are safe."""
 
 import math
+import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
@@ -8,6 +9,12 @@ from itertools import takewhile
 from ..evaluation.cross_task import NORMALISED
 
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
+
+_RIGHT_TO_LEFT = (
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+_RUN = re.compile(rf"{_RIGHT_TO_LEFT}+(?:[^\w]+{_RIGHT_TO_LEFT}+)*")
+_ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,17 @@ def readable(name: str) -> str:
     """
     spaced = " ".join(name.split()) if any(c in name for c in "\t\n\r\f\v") else name
     return "".join(c if c.isprintable() else UNSHOWABLE for c in spaced)
+
+
+def shown(text: str) -> str:
+    """Text as a page has it: `readable`, and words that run from right to left kept to themselves.
+
+    Without that a number after such a word would be drawn before it.
+
+    >>> shown("safe\\u202etxt.exe"), len(shown("\\u05d0\\u05d1 1"))
+    ('safe\ufffdtxt.exe', 6)
+    """
+    return _RUN.sub(lambda found: f"{_ISOLATE}{found.group()}{_END}", readable(text))
 
 
 def plain(name: str, longest: int = 30) -> str:

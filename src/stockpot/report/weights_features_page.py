@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from ..evaluation.intervals import Interval
 from ..studies.layers.feature_gap import (
@@ -13,9 +12,8 @@ from ..studies.layers.feature_gap import (
     Measure,
     WeightsFeatures,
 )
-from .drawings import Drawing
-from .filled import Section, fill_page
-from .svg import inline_svg
+from .drawn import Planned, draw_all
+from .filled import Page, Section
 from .tables import EMPTY, Entry, Table
 from .units import readable
 from .weights_features import plot_activations, plot_distance, plot_feature_variance, plot_own
@@ -23,11 +21,58 @@ from .weights_features import plot_activations, plot_distance, plot_feature_vari
 _LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
 _BANDS = "Bands are 95% intervals over pools."
 
-_FIGURES: tuple[tuple[str, str, Callable[[WeightsFeatures], Any], str], ...] = (
+_MOST = 3
+"""Cells that a caption names."""
+
+
+def _far(result: WeightsFeatures) -> str:
+    return _each(result, lambda cell: _last(result, cell, "distance", "of their length away"))
+
+
+def _alone(result: WeightsFeatures) -> str:
+    def most(cell: str) -> str:
+        place = result.widest(cell)
+        own = result.at(cell, MERGED, place.place, "own")
+        return f"{place.layer} adds most, {own.value:.3f}"
+
+    return _each(result, most)
+
+
+def _disagreeing(result: WeightsFeatures) -> str:
+    def mean(cell: str) -> str:
+        spans = [result.at(cell, MERGED, one.place, "disagree") for one in result.places(cell)]
+        values = [span.value for span in spans if math.isfinite(span.value)]
+        if not values:
+            return "no activation has signs to compare"
+        return f"signs disagree in {100 * math.fsum(values) / len(values):.1f}% of units on average"
+
+    return _each(result, mean)
+
+
+def _varying(result: WeightsFeatures) -> str:
+    return _each(result, lambda cell: _last(result, cell, "variance", "of the members' variance"))
+
+
+def _last(result: WeightsFeatures, cell: str, measure: Measure, words: str) -> str:
+    """A measure at the last features, of every variant."""
+    place = result.features(cell).place
+    values = {v: result.at(cell, v, place, measure).value for v in result.variants(cell)}
+    said = ", ".join(f"{value:.3f} ({variant})" for variant, value in values.items())
+    return f"at the last features {said} {words}"
+
+
+def _each(result: WeightsFeatures, say: Callable[[str], str]) -> str:
+    """One finding for each cell, of the first three."""
+    said = "; ".join(f"{cell}: {say(cell)}" for cell in result.cells[:_MOST])
+    return f"{said}{' ...' if len(result.cells) > _MOST else ''}."
+
+
+_FIGURES: tuple[Planned, ...] = (
     (
         "distance",
         "Distance from averaged features",
         plot_distance,
+        _far,
         f"{_BANDS} At 0 the two averages are one. Below the dashed line the merged network is "
         "nearer to the average of the features than its members are.",
     ),
@@ -35,6 +80,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[WeightsFeatures], Any], str], ...] = (
         "own",
         "What each layer adds",
         plot_own,
+        _alone,
         "Each layer of the merged network was given the average of its inputs. What activations "
         "add is the nonlinearity's; what layers with weights add is there in linear networks of "
         "two layers already.",
@@ -43,6 +89,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[WeightsFeatures], Any], str], ...] = (
         "activations",
         "Signs and losses at activations",
         plot_activations,
+        _disagreeing,
         "Of pairs of members, the share of units of which one is on and the other off; and how "
         "much shorter the activation of the average is than the average of activations.",
     ),
@@ -50,15 +97,16 @@ _FIGURES: tuple[tuple[str, str, Callable[[WeightsFeatures], Any], str], ...] = (
         "variance",
         "Variance of features",
         plot_feature_variance,
+        _varying,
         f"{_BANDS} Falling far below 1 is collapse. Statistics of batch normalisation that are "
         "estimated again bring it back, where there are any.",
     ),
 )
 
 
-def weights_features_page(result: WeightsFeatures) -> str:
-    """The page as text: what was found, tables, figures."""
-    return fill_page(
+def weights_features_page(result: WeightsFeatures) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(
@@ -71,7 +119,7 @@ def weights_features_page(result: WeightsFeatures) -> str:
                 ),
             ),
         ),
-        drawings=[_draw(result, *figure) for figure in _FIGURES],
+        drawings=draw_all(result, _FIGURES),
         facts=result.facts,
         measured=(
             "Distance is |h - mean h_k| / |mean h_k| over all samples, with h a layer's output in "
@@ -85,13 +133,6 @@ def weights_features_page(result: WeightsFeatures) -> str:
             "Accuracy is on the same samples of the test split; nothing was chosen on them.",
         ),
     )
-
-
-def _draw(
-    result: WeightsFeatures, name: str, title: str, plot: Callable[[Any], Any], caption: str
-) -> Drawing:
-    svg = inline_svg(plot(result), name=name, title=title, description=caption)
-    return Drawing(name, title, svg, caption)
 
 
 def _ends(result: WeightsFeatures) -> Table:

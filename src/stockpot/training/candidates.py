@@ -20,6 +20,7 @@ from ..recipes.model import Ingredient, Recipe, Rule
 from ..recipes.space import Candidate
 from .cell import Cell, open_cell
 from .devices import Device, pick_device
+from .factoring import Factoring
 from .tasks import open_tasks
 
 
@@ -34,6 +35,7 @@ class Table:
     options: Options
     digests: Mapping[str, str]
     inputs: Sequence[Checkpoint]
+    factoring: Factoring | None = None
 
     @classmethod
     def open(
@@ -95,8 +97,9 @@ class Table:
         return merge_opened(self.recipe_of(candidate), self.models, self.base, self.options)
 
     def score(self, candidate: Candidate) -> float:
-        """On the selection split."""
-        return self.bench.score(self.merge(candidate))
+        """On the selection split; from factors that are there, where they are of this candidate."""
+        state = None if self.factoring is None else self.factoring.merge(candidate)
+        return self.bench.score(self.merge(candidate) if state is None else state)
 
 
 def _cells(experiment: Experiment) -> tuple[dict[str, Cell], frozenset[str]]:

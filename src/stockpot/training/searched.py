@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,11 +27,13 @@ from .candidates import Table
 from .devices import Device
 from .differences import first_differences
 from .experiment import PoolProgress
+from .factoring import factoring_of
 from .folder import hold
 
 JOURNAL = "journal.log"
 LISTING = "search.json"
 BEST = "best.yml"
+FACTORS = "factors"
 
 FOUND, SOUP, DEFAULTS, GIVEN = "searched", "uniform-soup", "defaults", "given"
 """What is judged on the test split."""
@@ -66,6 +69,7 @@ def search_experiment(
     resume: bool = False,
     overwrite: bool = False,
     device: Device = "auto",
+    factors: Path | None = None,
     options: Options | None = None,
     progress: PoolProgress | None = None,
 ) -> Found:
@@ -86,6 +90,9 @@ def search_experiment(
         resume: go on where an earlier search ended, perhaps with more trials.
         overwrite: forget an earlier search.
         device: where networks are run.
+        factors: a folder that keeps CART's factors for other searches of these models; they are
+            deleted at the end without one. Where rank and scale alone are searched, the models are
+            decomposed once, at the largest rank, for all trials.
         options: memory, workers and what else merging takes. Models that fit `memory` together are
             read once and held; others are streamed from disk for each trial.
         progress: called with what is being done and the fraction of the whole that is behind.
@@ -102,6 +109,12 @@ def search_experiment(
     search = _search_of(table, trials, sampler, seed)
     merged = out / ("merged" if _has_directory(table) else "merged.safetensors")
     with _folder(out, _identity(table, search), resume=resume, overwrite=overwrite):
+        tell("looking for what all trials share", 0.0)
+        store = factors or out / FACTORS
+        table = replace(
+            table,
+            factoring=factoring_of(table.recipe, search.space, search.starts, store, options),
+        )
 
         def told(done: int, best: float) -> None:
             shown = table.bench.metric.sign * best
@@ -121,6 +134,8 @@ def search_experiment(
         comparison = _judge(table, search, tried, winner)
         _write(out / BEST, dump_yaml(best.resolved()))
         run_recipe(best, merged, replace(options, overwrite=True, resume=False))
+        if factors is None:
+            shutil.rmtree(store, ignore_errors=True)
     tell("done", 1.0)
     return Found(recipe=best, best=out / BEST, merged=merged, score=score, comparison=comparison)
 
@@ -250,6 +265,7 @@ def _judge(table: Table, search: Search, tried: Sequence[Tried], winner: Tried) 
             ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
             ("objective", f"{metric.name} on the selection split"),
             ("models", ", ".join(one.path for one in table.recipe.models)),
+            *([("decomposed", table.factoring.fact)] if table.factoring else []),
             *_batch_norm(bench),
             ("intervals", f"95%. {covers(1)}"),
             ("samples run through networks", f"{sum(bench.tally.samples.values()):,}"),

@@ -1,7 +1,6 @@
 """What a diagnosis holds: a frozen result, with what is said of it computed from its numbers."""
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -184,16 +183,6 @@ class Diagnosis:
         if outliers and len(self.models) - len(outliers) > 1 and self.architecture.same:
             return f"Do not merge all of them as they are: {', '.join(outliers)} spoils it."
         return "Do not merge these models as they are."
-
-    @property
-    def command(self) -> str:
-        """What repeats the diagnosis of these files."""
-        base = [] if self.base is None else ["--base", self.base]
-        seen, flags = self.gradients, list[str]()
-        if seen:
-            flags = ["--network", seen.network, "--data", seen.data]
-        models = (one.source for one in self.models)
-        return shlex.join(["stockpot", "diagnose", *models, *base, *flags])
 
     @property
     def sentences(self) -> tuple[str, ...]:

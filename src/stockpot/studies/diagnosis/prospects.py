@@ -66,7 +66,8 @@ def _forecast(found: Statistics, *, based: bool) -> tuple[Traits | None, Sequenc
         forecast = Forecast.fitted()
     except ExtraError as error:
         return traits, (), f"There is no forecast: {error}"
-    return traits, forecast.predict(traits), forecast.error
+    own = forecast.based if traits.based else forecast.blind
+    return traits, forecast.predict(traits), own.error
 
 
 def _expected(one: Expected, count: int, *, based: bool) -> Prospect:

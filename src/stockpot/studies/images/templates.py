@@ -3,8 +3,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...evaluation.intervals import Interval, over_seeds
 from ...evaluation.plain import plain_values, rows_csv
@@ -87,7 +90,7 @@ class Pictures:
     weight_decay: float | None
     label: str
     names: tuple[str, ...]
-    values: Any
+    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class Templates:
         title: the question.
         cells: in their order.
         rows: of every cell, pool, weight decay and subject.
-        pictures: what is drawn; not in the files.
+        pictures: what is drawn.
         facts: for a reader.
     """
 
@@ -144,13 +147,8 @@ class Templates:
         return rows_csv(TemplateRow, self.rows)
 
     def as_dict(self) -> dict[str, object]:
-        """All numbers, as JSON has them; pictures can be drawn again from the checkpoints."""
-        found: dict[str, object] = {"study": "templates"}
-        for field in fields(self):
-            if field.name != "pictures":
-                found[field.name] = getattr(self, field.name)
-        found["rows"] = [asdict(row) for row in self.rows]
-        found["sentences"] = self.sentences
+        """Everything, as JSON has it; pictures as `plain_values` has arrays."""
+        found = {"study": "templates", **asdict(self), "sentences": self.sentences}
         return {key: plain_values(value) for key, value in found.items()}
 
 

@@ -1,11 +1,10 @@
 """`statistics_of`: one pass over the same tensors of several checkpoints, of any size.
 
-Shapes: K models, S elements of a block, R rows of one Gram matrix.
+Shapes: K models, R rows of one Gram matrix.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,39 +14,17 @@ from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from ...checkpoints.inspection import dtype_text
 from ...checkpoints.read import read_checkpoint
 from ...checkpoints.roles import classify
-from ...core import SEGMENT, Sums
 from ...engine.rows import raw_bytes
 from ...engine.streaming import Aligned, stream
 from ...errors import FieldError
-from ...ops.agreement import SignCounts, count_signs, mean_of
-from ...ops.distribution import Sketch, pivot_of, sketch
-from ...ops.gram import gram
+from ...ops.agreement import SignCounts
+from ...ops.distribution import pivot_of
 from ...typed import to_floats
+from .measuring import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 Model = str | Path | Mapping[str, Tensor] | Checkpoint
 """A checkpoint on disk, one that is open already, or a state dict."""
-_BLOCK = 2**17
-"""Elements whose task vectors are held at once."""
-_BINS = 2**19
-"""Bytes of a table of bins."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Of some elements of one tensor: what joins exactly."""
-
-    sketches: tuple[Sketch, ...]
-    gram: Sums
-    signs: SignCounts
-
-    def join(self, other: "_Found") -> "_Found":
-        pairs = zip(self.sketches, other.sketches, strict=True)
-        return _Found(
-            tuple(one.join([two]) for one, two in pairs),
-            self.gram.join(other.gram),
-            self.signs.join(other.signs),
-        )
 
 
 def statistics_of(
@@ -66,8 +43,11 @@ def statistics_of(
 
         G_ij = <θ_i, θ_j>        D_ij = <δ_i, δ_j>        KS_k = max |F_k - N(μ_k, σ_k²)|
 
-    D does not come from G by subtraction, which would cancel: one matrix is taken of a pivot (the
-    base, else the first model) and of the differences from it, and gives both.
+    D does not come from G by subtraction, which would cancel. Products are taken of the differences
+    from a pivot (the base, else the first model) and give D, and with each model's own square, which
+    for 16-bit formats its bins hold exactly, G:
+
+        <θ_i, θ_j> = (<θ_i, θ_i> + <θ_j, θ_j> - |θ_i - θ_j|²) / 2
 
     Tensors of integers, second names of tied ones, empty ones, those that are each model's own or
     not in all models, of different shapes, or not finite, are left out, and listed with the reason.
@@ -100,21 +80,19 @@ def statistics_of(
     pivots = {one.name: _pivots(one) for one in taken}
     count = len(every)
 
-    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> _Found:
-        return _measured(rows, pivots[one.name], count, wide=one.wide)
+    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> Found:
+        return measured(rows, pivots[one.name], count, wide=one.wide)
 
-    def finish(one: Aligned, found: _Found) -> TensorStatistics | Left:
+    def finish(one: Aligned, found: Found) -> TensorStatistics | Left:
         return _finished(one, found, called)
 
     def room(one: Aligned) -> int:
-        rows = len(one.entries)
-        block = min(_BLOCK, one.numel) * (8 if one.wide else 4) * (3 * rows + 3)
-        return block + min(SEGMENT, one.numel) * 8 * (rows + 4) + _BINS * (2 * rows + 4)
+        return room_for(len(one.entries), one.numel, wide=one.wide)
 
     found = stream(
         taken,
         measure,
-        _Found.join,
+        Found.join,
         finish,
         room=room,
         memory=memory,
@@ -244,27 +222,7 @@ def _pivot(entry: TensorEntry) -> float:
     return pivot_of(flat)
 
 
-def _measured(
-    rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool
-) -> _Found:
-    dtype = torch.float64 if wide else torch.float32
-    based = len(rows) > models
-    grams, signs = list[Tensor](), list[SignCounts]()
-    for start in range(0, len(rows[0]), _BLOCK):
-        block = [row[start : start + _BLOCK].to(dtype) for row in rows]
-        pivot_S = block[-1] if based else block[0]
-        offsets = [row - pivot_S for row in block[:models]]
-        grams.append(gram([pivot_S, *(offsets if based else offsets[1:])]).partials)
-        centre_S = torch.zeros_like(pivot_S) if based else mean_of(offsets)
-        signs.append(count_signs(offsets, centre_S))
-    joined = signs[0]
-    for one in signs[1:]:
-        joined = joined.join(one)
-    sketches = tuple(sketch(row, pivot) for row, pivot in zip(rows, pivots, strict=True))
-    return _Found(sketches, Sums(torch.cat(grams)), joined)
-
-
-def _finished(one: Aligned, found: _Found, called: Sequence[str]) -> TensorStatistics | Left:
+def _finished(one: Aligned, found: Found, called: Sequence[str]) -> TensorStatistics | Left:
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:
@@ -282,8 +240,8 @@ def _finished(one: Aligned, found: _Found, called: Sequence[str]) -> TensorStati
     ]
     count = len(called)
     based = len(entries) > count
-    total_RR = found.gram.total()
-    rows_KR, deltas_KR = _combinations(count, based=based)
+    squares = [each.square() for each in found.sketches[:count]]
+    gram_KK, deltas_KK = _products(found.products.total(), squares, based=based)
     return TensorStatistics(
         name=one.name,
         shape=one.shape,
@@ -291,21 +249,27 @@ def _finished(one: Aligned, found: _Found, called: Sequence[str]) -> TensorStati
         centre="base" if based else "mean",
         models=tuple(entries[:count]),
         base=entries[-1] if based else None,
-        gram=_matrix(rows_KR @ total_RR @ rows_KR.T),
-        deltas=_matrix(deltas_KR @ total_RR @ deltas_KR.T),
+        gram=_matrix(gram_KK),
+        deltas=_matrix(deltas_KK),
         signs=_shares(found.signs),
     )
 
 
-def _combinations(count: int, *, based: bool) -> tuple[Tensor, Tensor]:
-    """Models, and task vectors, as combinations of the pivot and the differences from it."""
-    offsets_KR = torch.eye(count, dtype=torch.float64)
-    if not based:  # the pivot is the first model
-        offsets_KR = offsets_KR[:, 1:]
-    rows_KR = torch.cat([torch.ones(count, 1, dtype=torch.float64), offsets_KR], 1)
-    if not based:
-        offsets_KR = offsets_KR - offsets_KR.mean(0)
-    return rows_KR, torch.cat([torch.zeros(count, 1, dtype=torch.float64), offsets_KR], 1)
+def _products(total_RR: Tensor, squares: Sequence[float], *, based: bool) -> tuple[Tensor, Tensor]:
+    """G and D, from products of the differences from the pivot and each model's own square.
+
+    Their errors are those of sums in float64 of products of the rows themselves.
+    """
+    count = len(squares)
+    pad = count - len(total_RR)  # the pivot is the first model, or none of them
+    offsets_KK = torch.nn.functional.pad(total_RR, (pad, 0, pad, 0))
+    own_K, square_K = offsets_KK.diagonal(), torch.tensor(squares, dtype=torch.float64)
+    apart_KK = own_K[:, None] + own_K - 2 * offsets_KK
+    gram_KK = (square_K[:, None] + square_K - apart_KK) / 2
+    if based:
+        return gram_KK, offsets_KK
+    centring_KK = torch.eye(count, dtype=torch.float64) - 1 / count
+    return gram_KK, centring_KK @ offsets_KK @ centring_KK
 
 
 def _matrix(values_KK: Tensor) -> Matrix:

@@ -11,7 +11,7 @@ import torch
 
 from ...errors import FieldError, MergeError
 from ...methods import Cart
-from ...methods.matrices import Conv, Qkv, Which
+from ...methods.matrices import Conv, Stored, Which
 from ...ops.spectral import room_for_top_k
 from ...recipes.sizes import format_size, parse_size
 from .interference import ALL, Centre, Interference, Pair, Point, Spectrum
@@ -29,7 +29,7 @@ def interference(
     ranks: Sequence[float] = RANKS,
     tensors: Which = "auto",
     conv: Conv = "average",
-    qkv: Qkv = "stored",
+    qkv: Stored = "stored",
     sample: int | None = None,
     names: Sequence[str] = (),
     private: Sequence[str] = (),

@@ -1,0 +1,134 @@
+"""From a result to its files, and from its file to the page again.
+
+A page is always made from what results.json says, so that it can be made again from it, to the same
+bytes, without models and without data.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from ..errors import CheckpointError, StockpotError
+from ..evaluation.reading import read_plain
+from .filled import fill, write_files
+from .kinds import KINDS
+
+RESULTS, PAGE = "results.json", "report.html"
+_HEAD = "report"
+"""The key of what kind a results file is of, and of the command that made it."""
+
+
+class Result(Protocol):
+    """What can be written: a comparison, a federated outcome, a study."""
+
+    def to_csv(self) -> str:
+        """The main table."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        ...
+
+
+def render(result: Result, command: str = "") -> str:
+    """The page of any result, as text; equal results give equal text.
+
+    Args:
+        result: of a kind in `KINDS`.
+        command: what was run, for captions; '' where it was no command.
+
+    Raises:
+        OutputError: the page would be larger than 3 MB.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    return _page(_results(result, command), PAGE)
+
+
+def write(
+    result: Result, out: Path, command: str = "", more: Mapping[str, str] | None = None
+) -> None:
+    """Write report.html, results.csv and results.json into `out`, replacing those of before.
+
+    Each is written beside its place and renamed into it, so none is ever half there; all are
+    rendered before the first is written. In results.json a number that is not finite is null,
+    because JSON has no such number; results.csv has it as it is.
+
+    Args:
+        result: what to write.
+        out: folder; made where it is missing.
+        command: what was run, for captions; '' where it was no command.
+        more: other files, name to text.
+
+    Raises:
+        OutputError: where a file cannot be written, or the page would be larger than 3 MB.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    text = _results(result, command)
+    files = {"results.csv": result.to_csv(), RESULTS: text, PAGE: _page(text, RESULTS)}
+    write_files(out, {**files, **(more or {})})
+
+
+def rebuild(run: Path) -> Path:
+    """Make report.html of a run's results.json again, the same bytes; returns where it is.
+
+    Args:
+        run: the folder of a run, or its results.json.
+
+    Raises:
+        CheckpointError: it is no results file, or is of another version, or damaged.
+        OutputError: the page cannot be written.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    file = run / RESULTS if run.is_dir() else run
+    if file.name != RESULTS:
+        raise CheckpointError(f"{file} is no run: give its folder, or the {RESULTS} in it.")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{run} has no {RESULTS}: give the folder of a comparison, a search, a federated run "
+            "or a study that is finished."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}.") from None
+    write_files(file.parent, {PAGE: _page(text, str(file))})
+    return file.parent / PAGE
+
+
+def _results(result: Result, command: str) -> str:
+    kind = next(name for name, one in KINDS.items() if type(result) is one.result)
+    head = {"kind": kind, "command": command, "stockpot": version("stockpot")}
+    told = {_HEAD: head, **result.as_dict()}
+    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+
+
+def _page(text: str, file: str) -> str:
+    """The page of what a results file says."""
+    try:
+        told = cast(dict[str, Any], json.loads(text))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is damaged: {error}.") from None
+    try:
+        head = cast(dict[str, str], told[_HEAD])
+        name, command, written = head["kind"], head["command"], head["stockpot"]
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{file} does not say what kind of results it has: it is of an older stockpot, or of "
+            "another program. Run the command that made it again."
+        ) from None
+    if name not in KINDS:
+        raise CheckpointError(
+            f"{file} has results of the kind '{str(name)[:80]}', by stockpot {written}; this is "
+            f"stockpot {version('stockpot')} and knows {', '.join(KINDS)}."
+        )
+    kind = KINDS[name]
+    try:
+        result = read_plain(kind.result, told)
+    except StockpotError as error:
+        raise CheckpointError(
+            f"{file} does not fit what stockpot {version('stockpot')} knows of {name} (it is by "
+            f"stockpot {written}): {error}. Run the command that made it again."
+        ) from None
+    return fill(kind.page(result), command)

@@ -1,0 +1,101 @@
+"""CART's directions, decomposed once for all trials that differ in rank and scale alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ..engine.factor_store import stored_factors_of
+from ..engine.factored import Factored
+from ..engine.options import Options
+from ..errors import MergeError, OutputError
+from ..methods import Cart
+from ..recipes.model import Recipe
+from ..recipes.sizes import format_size
+from ..recipes.space import Candidate, Choices, Range, Space
+
+SHARED = frozenset(("rank", "scale"))
+"""Fields on which a decomposition does not depend, up to the largest rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factoring:
+    """Factors of CART that stand for any rank up to theirs, and any scale.
+
+    Attributes:
+        kept: the factors.
+        method: the recipe's, at the largest rank.
+        weights: of the models, as the recipe has them.
+    """
+
+    kept: Factored
+    method: Cart
+    weights: tuple[float, ...] | None
+
+    @property
+    def fact(self) -> str:
+        """For a reader of the report."""
+        size = format_size(sum(self.kept.sizes[one] for one in ("average", "factors")))
+        return f"once, at rank {self.method.rank:g}; average and factors take {size}"
+
+    def merge(self, candidate: Candidate) -> dict[str, Tensor] | None:
+        """The candidate's tensors; None where these factors are not of it.
+
+        Within the error bound of the decomposition and one rounding of the stored dtype of what
+        merging it from the models gives.
+        """
+        method = candidate.method
+        if not isinstance(method, Cart) or candidate.weights != self.weights:
+            return None
+        if method.rank > self.method.rank or not _is_like(method, self.method):
+            return None
+        return self.kept.merged(rank=method.rank, scale=method.scale)
+
+
+def factoring_of(
+    recipe: Recipe, space: Space, starts: Mapping[str, Candidate], folder: Path, options: Options
+) -> Factoring | None:
+    """Decompose what a search of this space will need, at the largest rank that it can ask for.
+
+    None where nothing can be shared: another method, axes beside rank and scale, layers or rules
+    with a CART of their own, tensors that some models lack, factors beyond the store's limit.
+
+    Args:
+        recipe: its method is the centre of the space.
+        space: the axes.
+        starts: candidates that are tried first.
+        folder: where factors are kept, found again by the content of the models.
+        options: memory and workers.
+
+    Raises:
+        StockpotError: models that cannot be read or decomposed.
+    """
+    centre = space.centre.method
+    if not isinstance(centre, Cart) or not space.axes or not SHARED.issuperset(space.axes):
+        return None
+    first = [one.method for one in starts.values()]
+    ranks = [one.rank for one in first if isinstance(one, Cart) and _is_like(one, centre)]
+    method = replace(centre, rank=max(_top(space, centre.rank), centre.rank, *ranks))
+    wanted = recipe.model_copy(update={"method": method})
+    try:
+        kept = stored_factors_of(folder, wanted, replace(options, device="cpu"))
+    except (MergeError, OutputError):
+        return None
+    return Factoring(kept, method, space.centre.weights)
+
+
+def _top(space: Space, otherwise: float) -> float:
+    """The largest rank on the axis."""
+    match space.axes.get("rank"):
+        case Range(high=high):
+            return float(high)
+        case Choices(values=values):
+            return max(float(one) for one in values if not isinstance(one, str))
+        case _:
+            return otherwise
+
+
+def _is_like(one: Cart, other: Cart) -> bool:
+    """Whether they decompose the same, but for the rank."""
+    return replace(one, rank=1.0, scale=1.0) == replace(other, rank=1.0, scale=1.0)
