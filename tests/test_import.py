@@ -1,11 +1,15 @@
 """What importing the package costs and gives."""
 
+import ast
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import stockpot
+from stockpot import studies
 
 
 def test_public_names() -> None:
@@ -18,9 +22,25 @@ def test_public_names() -> None:
         stockpot.merg  # noqa: B018
 
 
+def test_names_of_studies_are_those_that_a_type_checker_sees() -> None:
+    seen = {
+        name.asname: (node.module, name.name)
+        for node in ast.walk(ast.parse(Path(str(studies.__file__)).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for name in node.names
+    }
+    assert set(dir(studies)) == set(seen)
+    for name, (module, own) in seen.items():
+        there = import_module(f"stockpot.studies.{module}")
+        assert getattr(studies, name) is getattr(there, own)
+    with pytest.raises(AttributeError, match="no attribute 'scope'"):
+        studies.scope  # noqa: B018
+
+
 def test_import_leaves_the_command_line_and_the_lab_alone() -> None:
     code = (
         "import sys, stockpot\n"
+        "from stockpot.studies import statistics_of\n"
         "heavy = {'rich', 'cyclopts', 'sklearn', 'scipy', 'matplotlib', 'torchmetrics', 'jinja2'}\n"
         "heavy |= {'stockpot.evaluation', 'stockpot.networks', 'stockpot.data'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -18,7 +18,9 @@ def browser(tmp_path_factory):
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    return Browser(found, tmp_path_factory.mktemp("browser"))
+    one = Browser(found, tmp_path_factory.mktemp("browser"))
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from stockpot.report.across import across_tasks, normalised_results
 from stockpot.report import render_page
+from stockpot.report.across import across_tasks, normalised_results
 from stockpot.report.page import how_it_was_measured
 
 from .making import row, whole

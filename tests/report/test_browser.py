@@ -139,6 +139,32 @@ def test_what_is_missing_sorts_last_either_way(browser):
     assert down == ["3", "5", "2"]
 
 
+def test_units_are_no_matter_equals_keep_their_order_and_nan_is_last(browser, pages):
+    script = """
+    const table = document.querySelector("#costs table");
+    const values = [["9.0%", 9], ["10%", 10], ["nan", NaN], ["9.0% [8, 10]", 9], ["\u2014", null]];
+    const body = table.tBodies[0], at = table.rows[0].cells.length - 1;
+    [...body.rows].slice(values.length).forEach(row => row.remove());
+    [...body.rows].forEach((row, i) => {
+      row.cells[0].textContent = i;
+      row.cells[at].textContent = values[i][0];
+      delete row.cells[at].dataset.key;
+      if (values[i][1] !== null) row.cells[at].dataset.key = values[i][1];
+    });
+    const button = table.rows[0].cells[at].querySelector("button");
+    const order = () => {
+      button.click();
+      return [...body.rows].map(row => row.cells[0].textContent).join("");
+    };
+    return [order(), order()];
+    """
+    (up, down), console = browser.ask(pages["whole"], script)
+    assert console == []
+    assert up.startswith("031")
+    assert down.startswith("103")
+    assert set(up[3:]) == set(down[3:]) == {"2", "4"}
+
+
 def test_a_script_in_a_name_does_not_run(browser):
     nasty = "<script>console.error('ran')</script><img src=x onerror=console.error('ran')>"
     page = render_page(

@@ -112,6 +112,12 @@ def test_matched_counts_templates_that_are_likest_their_own_mean():
     assert matched(pictures(a, a), pictures(a, b)) == 0.5
 
 
+def test_a_constant_template_matches_no_mean_not_even_the_first():
+    a, b, flat = [1, -1, 0, 0], [0, 0, 1, -1], [2, 2, 2, 2]
+    assert matched(pictures(flat, b), pictures(a, b)) == 0.5
+    assert matched(pictures(a, b), pictures(flat, b)) == 0.5
+
+
 def test_class_means_are_the_means_of_classes():
     made = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2500, 1, 3, 4), generator=made, dtype=torch.uint8)
@@ -167,10 +173,10 @@ def test_weight_decay_makes_templates_of_means(found):
     assert len([one for one in found.sentences if "weight decay 1:" in one]) == 3
 
 
-def test_the_files_hold_every_number_and_no_pictures(found):
+def test_the_files_hold_every_number_and_picture(found):
     told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert len(told["rows"]) == len(found.rows) == 2 * 2 * 3
-    assert "pictures" not in told
+    assert [one["label"] for one in told["pictures"]] == [one.label for one in found.pictures]
     assert told["rows"][0]["ratio"] is None
     assert found.to_csv().count("\n") == 1 + len(found.rows)
 

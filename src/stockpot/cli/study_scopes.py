@@ -1,6 +1,7 @@
 """`stockpot study scopes` and `stockpot study conflicts`: two readings of one pass."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,62 +20,51 @@ Roles = Annotated[
 ]
 
 
-def scopes(
-    *models: str,
-    out_: Folder,
-    base: Base = None,
-    roles: Roles = None,
-    pool: int | None = None,
-    memory: str = "2GiB",
-    workers: int | None = None,
-    json: Flag = False,
-    quiet: Flag = False,
-) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassFlags:
+    """How one pass over the models goes.
+
+    Attributes:
+        pool: The seed of the run's pool; its first without it.
+        memory: Budget for buffers, such as 512MiB or 8GiB.
+        workers: Threads; by default one per core, at most eight.
+        json: Print one JSON object on stdout and nothing else.
+        quiet: No notes, no progress.
+    """
+
+    base: Base = None
+    roles: Roles = None
+    pool: int | None = None
+    memory: str = "2GiB"
+    workers: int | None = None
+    json: Flag = False
+    quiet: Flag = False
+
+
+_PLAIN = PassFlags()
+
+
+def scopes(*models: str, out_: Folder, flags: PassFlags = _PLAIN) -> int:
     """Mean and spread of each layer's weights, whether they are normal, how models differ (WSA).
 
     Args:
         models: Checkpoints; or the folder of an experiment's run.
-        pool: The seed of the run's pool; its first without it.
-        memory: Budget for buffers, such as 512MiB or 8GiB.
-        workers: Threads; by default one per core, at most eight.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No notes, no progress.
     """
     from .. import studies
 
-    return _study(
-        studies.scopes, "scopes", models, out_, base=base, roles=roles, pool=pool, memory=memory,
-        workers=workers, json=json, quiet=quiet,
-    )  # fmt: skip
+    return _study(studies.scopes, "scopes", models, out_, flags)
 
 
-def conflicts(
-    *models: str,
-    out_: Folder,
-    base: Base = None,
-    roles: Roles = None,
-    pool: int | None = None,
-    memory: str = "2GiB",
-    workers: int | None = None,
-    json: Flag = False,
-    quiet: Flag = False,
-) -> int:
+def conflicts(*models: str, out_: Folder, flags: PassFlags = _PLAIN) -> int:
     """Signs, angles and lengths of task vectors, layer by layer.
 
     Args:
         models: Checkpoints; or the folder of an experiment's run.
-        pool: The seed of the run's pool; its first without it.
-        memory: Budget for buffers, such as 512MiB or 8GiB.
-        workers: Threads; by default one per core, at most eight.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No notes, no progress.
     """
     from .. import studies
 
-    return _study(
-        studies.conflicts, "conflicts", models, out_, base=base, roles=roles, pool=pool,
-        memory=memory, workers=workers, json=json, quiet=quiet,
-    )  # fmt: skip
+    return _study(studies.conflicts, "conflicts", models, out_, flags)
 
 
 def _study(
@@ -82,30 +72,23 @@ def _study(
     name: str,
     models: tuple[str, ...],
     out: Path,
-    *,
-    base: str | None,
-    roles: str | None,
-    pool: int | None,
-    memory: str,
-    workers: int | None,
-    json: bool,
-    quiet: bool,
+    flags: PassFlags,
 ) -> int:
-    check_models(name, models, workers)
-    chosen: dict[str, Any] = {} if roles is None else {"roles": _words(roles)}
-    given = open_models(models, base, pool, out, quiet=quiet)
-    with steps(quiet=quiet or json) as progress:
+    check_models(name, models, flags.workers)
+    chosen: dict[str, Any] = {} if flags.roles is None else {"roles": _words(flags.roles)}
+    given = open_models(models, flags.base, flags.pool, out, quiet=flags.quiet)
+    with steps(quiet=flags.quiet or flags.json) as progress:
         found = compute(
             given.models,
             base=given.base,
             names=given.names,
             private=given.private,
-            memory=memory,
-            workers=workers,
+            memory=flags.memory,
+            workers=flags.workers,
             progress=progress,
             **chosen,
         )
-    return finish(found, out, json=json, quiet=quiet)
+    return finish(found, out, json=flags.json, quiet=flags.quiet)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from ..data import Dataset
 from ..fields import check_fields
 from .coefficients import State, averaged_names, combine, inner_products, learnable_names
-from .losses import loss_of
+from .losses import losses_of
 from .predictions import device_of
 
 
@@ -85,6 +85,6 @@ def _gradient(
     theta |= combine(buffers, states, weights_K.expand(len(buffers), -1))
     inputs, labels = batch.batch(slice(None)).to(device), batch.labels.to(device)
     logits_BL = cast(Tensor, functional_call(network, theta, (inputs,)))
-    loss = loss_of(logits_BL, labels).mean()
+    loss = losses_of(logits_BL, labels).mean()
     gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
     return inner_products(gradients, names, states).sum(dim=0)

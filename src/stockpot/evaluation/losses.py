@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def loss_of(logits_NL: Tensor, labels: Tensor) -> Tensor:
+def losses_of(logits_NL: Tensor, labels: Tensor) -> Tensor:
     """Of each sample, [N]: cross-entropy in nats; of several classes the mean over classes."""
     if labels.ndim == 1:
         return F.cross_entropy(logits_NL, labels, reduction="none")

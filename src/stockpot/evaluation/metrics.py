@@ -19,7 +19,7 @@ from ..extras import optional
 from ..typed import from_numpy, to_numpy
 from .bootstrap import Estimate, Resampler
 from .intervals import Floats
-from .losses import loss_of
+from .losses import losses_of
 from .predictions import Predictions
 from .ranking import resampled_auroc
 
@@ -128,7 +128,7 @@ def find_metric(name: str) -> Metric:
 
 def _nll_of_each(predictions: Predictions) -> Tensor:
     # Cast before the logarithm: float32 softmax rounds likelihoods near 1 to exactly 1.
-    loss_N = loss_of(predictions.logits.double(), predictions.labels)
+    loss_N = losses_of(predictions.logits.double(), predictions.labels)
     return torch.where(predictions.finite(), loss_N, NOT_FINITE_NLL)
 
 

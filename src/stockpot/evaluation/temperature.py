@@ -6,7 +6,7 @@ Shapes: N samples, L classes.
 import math
 
 from ..extras import optional
-from .losses import loss_of
+from .losses import losses_of
 from .predictions import Predictions
 
 _BOUNDS = (math.log(1e-3), math.log(1e3))
@@ -31,7 +31,7 @@ def fit_temperature(selection: Predictions) -> float:
     logits_NL, labels = selection.logits[finite_N].double(), selection.labels[finite_N]
 
     def loss(log_t: float) -> float:
-        return float(loss_of(logits_NL / math.exp(log_t), labels).mean())
+        return float(losses_of(logits_NL / math.exp(log_t), labels).mean())
 
     found = optional("scipy.optimize").minimize_scalar(loss, bounds=_BOUNDS, method="bounded")
     return math.exp(float(found.x))

@@ -1,5 +1,6 @@
 """Methods by name: how YAML and the command line find a method and give it its fields."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
@@ -98,6 +99,9 @@ def told_apart(methods: Sequence[object]) -> list[str]:
         ['ties', 'interpolate t=0.3', 'interpolate t=0.5']
         >>> told_apart([make_method("weave", {"method": name}) for name in ("ties", "iso-c")])
         ['weave method=ties', 'weave method=iso-c']
+        >>> grids = ({"scale": [0.5, 1.0]}, {"scale": [0.1, 0.2, 0.3, 0.4]})
+        >>> told_apart([make_method("weave", {"method": "ties", "grid": one}) for one in grids])
+        ['weave grid=scale(0.5,1.0)', 'weave grid=scale(0.1..0.4/4)']
     """
     names: list[str] = []
     for one in methods:
@@ -109,6 +113,11 @@ def told_apart(methods: Sequence[object]) -> list[str]:
             if isinstance(value := getattr(one, key), Method)
             for held in [_held_apart(value, [getattr(other, key) for other in kin])]
         }
+        shown |= {
+            key: _grid_words(cast(Mapping[str, object], value))
+            for key, value in own.items()
+            if isinstance(value, dict) and not isinstance(getattr(one, key), Method)
+        }
         apart = [f"{key}={shown[key]}" for key in own if any(f[key] != own[key] for f in alike)]
         name = kebab_name(type(one))
         names.append(" ".join([name, *apart]))
@@ -119,6 +128,27 @@ def _held_apart(method: Method, among: Sequence[object]) -> str:
     """The name of a method that a field holds, told apart from what others hold there."""
     held = [method, *(one for one in among if isinstance(one, Method))]
     return told_apart(held)[0]
+
+
+def _grid_words(grid: Mapping[str, object]) -> str:
+    """Fields with their values, without spaces: `scale(0.5,1.0);density(0.1..0.5/5)`.
+
+    Four values or more that are evenly spaced are the first, the last, and how many.
+    """
+    return ";".join(f"{name}({_values_words(values)})" for name, values in grid.items())
+
+
+def _values_words(values: object) -> str:
+    if not isinstance(values, list):
+        return str(values).replace(" ", "")
+    listed = cast(list[object], values)
+    numbers = [float(one) for one in listed if isinstance(one, int | float)]
+    if len(numbers) == len(listed) >= 4:
+        step = (numbers[-1] - numbers[0]) / (len(numbers) - 1)
+        even = [numbers[0] + step * place for place in range(len(numbers))]
+        if all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(numbers, even, strict=True)):
+            return f"{listed[0]}..{listed[-1]}/{len(listed)}"
+    return ",".join(str(one).replace(" ", "") for one in listed)
 
 
 def required_fields(cls: type[Method]) -> list[str]:

@@ -35,8 +35,8 @@ def gram_of(rows_KS: Tensor, wide_NKS: Tensor) -> Sums:
     whole = numel // SEGMENT
     parts = list(wide_NKS[:whole])
     if whole:
-        segments = rows_KS[:, : whole * SEGMENT].unflatten(1, (whole, SEGMENT))
-        wide_NKS[:whole].transpose(0, 1).copy_(segments)
+        segments_KNS = rows_KS[:, : whole * SEGMENT].view(count, whole, SEGMENT)
+        wide_NKS[:whole].transpose(0, 1).copy_(segments_KNS)
     if whole * SEGMENT < numel:
         rest_KS = wide_NKS.new_empty((count, numel - whole * SEGMENT))
         parts.append(rest_KS.copy_(rows_KS[:, whole * SEGMENT :]))

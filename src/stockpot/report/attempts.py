@@ -12,8 +12,8 @@ from ..errors import StockpotError
 from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
 from .axes import SMALL, dress, panels
-from .styles import INK
-from .units import Unit, plain
+from .styles import BLUE, GREY, INK
+from .units import Unit, plain, short
 from .view import view
 
 _OF = ("network", "data", "method", "n", "subset", "seed")
@@ -21,7 +21,8 @@ _FIXED = (*_OF, "number", "origin", "score", "leads", "problem")
 MOST_PANELS = 12
 """Fields that are drawn."""
 
-_BLUE, _GREY = "#0b6fb8", "#8a8a8a"
+_ACROSS = 28
+"""Characters of names that stand side by side under a panel."""
 
 
 def attempts_csv(attempts: Sequence[Attempt]) -> str:
@@ -66,7 +67,7 @@ def plot_attempts(result: Comparison, ax: Any = None) -> Any:
         best = [each for each in attempts if each.leads and _drawn(each)]
         best += [replace(each, number=attempts[-1].number) for each in best[-1:]]
         heights = [unit.factor * each.score for each in best]
-        one.step([each.number for each in best], heights, where="post", color=_BLUE, linewidth=1.2)
+        one.step([each.number for each in best], heights, where="post", color=BLUE, linewidth=1.2)
         title = name if len(found) > 1 else ""
         dress(one, title=title, x="trial", y=f"selection {unit.label()}")
         one.xaxis.set_major_locator(optional("matplotlib.ticker").MaxNLocator(integer=True))
@@ -106,7 +107,9 @@ def plot_fields(result: Comparison, ax: Any = None) -> Any:
         else:
             names = sorted({str(value) for value in values})
             places = [float(names.index(str(value))) for value in values]
-            one.set_xticks(range(len(names)), [plain(name) for name in names])
+            heads = [plain(name) for name in short(names, 16)]
+            turned = 90 if sum(map(len, heads)) > _ACROSS else 0
+            one.set_xticks(range(len(names)), heads, rotation=turned)
         _dots(one, attempts, places, unit)
         label = f"{method}: {field}" if len(methods) > 1 else field
         dress(one, x=plain(label), y=f"selection {unit.label()}")
@@ -158,12 +161,12 @@ def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: U
             linestyle="none",
             marker="D" if start else "o",
             markersize=5 if start else 3.5,
-            color=INK if start else _GREY,
-            markerfacecolor="none" if start else _GREY,
+            color=INK if start else GREY,
+            markerfacecolor="none" if start else GREY,
         )
         if start:
             ax.annotate(
-                one.origin,
+                plain(one.origin),
                 (place, height),
                 xytext=(4, 3 + (SMALL + 1) * number),
                 textcoords="offset points",

@@ -16,6 +16,8 @@ from .units import Unit, plain, short
 SMALL = 8.0
 """Points, of everything but titles."""
 _LINE = 1.3 * SMALL
+_TITLE = 0.085
+"""Inches of a letter of a figure's title."""
 _STEP = 0.11
 """Inches from one bar of a band to the next."""
 
@@ -37,8 +39,9 @@ def panels(
         return [ax]
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
+    wide = max(size[0] * columns, _TITLE * len(question) + 0.2)
     figure = optional("matplotlib.figure").Figure(
-        figsize=(size[0] * columns, size[1] * rows + 0.5), layout="constrained"
+        figsize=(wide, size[1] * rows + 0.5), layout="constrained"
     )
     figure.suptitle(question, x=0.01, ha="left", fontsize=11)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)

@@ -8,7 +8,7 @@ from ..studies.onepass.conflicts import ConflictPair, Conflicts
 from ..studies.subspaces.interference import ALL
 from .axes import SMALL, dress, panels, reference
 from .heat import MOST_COLUMNS, heat, shown_rows
-from .styles import INK
+from .styles import BLUE, INK, VERMILION
 from .units import plain, short
 
 
@@ -76,9 +76,9 @@ def plot_elections(result: Conflicts, ax: Any = None) -> Any:
     question = "How clear is an election of signs?"
     (ax,) = panels(ax, 1, columns=1, size=size, question=question)
     found = {one.tensor: one for one in result.elections}
-    lines = [("majority", "with the majority's sign", "#0072b2", "o")]
+    lines = [("majority", "with the majority's sign", BLUE, "o")]
     if result.centre == "base":
-        lines.append(("unanimous", "elements without a conflict", "#d55e00", "s"))
+        lines.append(("unanimous", "elements without a conflict", VERMILION, "s"))
     for name, words, colour, marker in lines:
         values = [100 * getattr(found[tensor], name) for tensor in tensors]
         ax.plot(

@@ -11,10 +11,10 @@ from ..evaluation.intervals import over_seeds
 from ..extras import optional
 from ..studies.paths.connectivity import ALL, Barrier, Connectivity, Path, Plane, Statistics, Way
 from .axes import SMALL, dress, panels, reference
-from .styles import INK, PAPER
+from .styles import BLUE, GREEN, INK, PAPER, VERMILION
 from .units import plain, short
 
-COLOURS: Mapping[Way, str] = {"line": "#0072b2", "bezier": "#d55e00", "polygon": "#009e73"}
+COLOURS: Mapping[Way, str] = {"line": BLUE, "bezier": VERMILION, "polygon": GREEN}
 DASHES: Mapping[Statistics, Any] = {"interpolated": "solid", "re-estimated": (0, (4, 2))}
 MOST_PAIRS = 30
 """Pairs that the figure of barriers shows."""
@@ -162,7 +162,7 @@ def _surface(ax: Any, plane: Plane, what: str) -> None:
         ax.plot([x], [y], marker="o", markersize=5, color=PAPER, markeredgecolor=INK)
         ax.annotate(
             plain("ABC"[number]), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=SMALL,
-            color="#ffffff",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.0},
         )  # fmt: skip
     ax.set_aspect("equal")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.comparison import Comparison
+from . import findings
 from .attempts import plot_attempts, plot_fields
 from .confusions import MOST, plot_confusion
 from .costs import plot_cost
@@ -24,6 +25,7 @@ class _Planned:
     name: str
     title: str
     plot: Callable[[Comparison], Any]
+    found: Callable[[Comparison, View], str]
     wanted: Callable[[Comparison, View], bool]
     caption: str
 
@@ -35,6 +37,7 @@ _PLANNED = (
         "contenders",
         "Every contender at a glance",
         plot_comparison,
+        findings.best_of_all,
         lambda _result, shown: len(shown.cells()) == 1 and not shown.grows(),
         f"{_BARS} Best at the top of each kind: how far are merges from the ensemble above them "
         "and from the single networks below?",
@@ -43,6 +46,7 @@ _PLANNED = (
         "quality",
         "Quality against the number of networks",
         plot_quality,
+        findings.best_by_cell,
         lambda _result, shown: shown.grows(),
         f"{_BARS} What costs one network stands left, what runs every member right, single "
         "networks in both. A soup that falls below the mean single network should not be used; "
@@ -52,6 +56,7 @@ _PLANNED = (
         "networks",
         "Quality by architecture",
         plot_networks,
+        findings.best_by_network,
         lambda _result, shown: len({cell.network for cell in shown.cells()}) > 1,
         f"{_BARS} Each band is one architecture. Soups that lie left of the single networks in one "
         "band and right of them in another say that merging depends on the architecture.",
@@ -60,6 +65,7 @@ _PLANNED = (
         "data-sets",
         "Quality by data set",
         plot_data_sets,
+        findings.best_by_data,
         lambda _result, shown: len({cell.data for cell in shown.cells()}) > 1,
         f"{_BARS} Each band is one data set. An order of the methods that changes from band to "
         "band is a finding about the data, not about the methods.",
@@ -68,6 +74,7 @@ _PLANNED = (
         "cost",
         "Quality against cost",
         plot_cost,
+        findings.best_for_one,
         lambda _result, shown: any(row.forwards > 1 for row in shown.finite()),
         f"{_BARS} Up is better, left is cheaper; what costs the same stands side by side. A point "
         "with another above it and to its left is not worth its price.",
@@ -76,6 +83,7 @@ _PLANNED = (
         "gap",
         "The gap between ensemble and soup",
         plot_gap,
+        findings.gap_at_most,
         lambda _result, shown: any(n > 1 for points in gaps(shown).values() for n, _ in points),
         "Above the dotted line the ensemble is ahead. Small dots are single trials, one subset of "
         "one pool: where they straddle the line, the sign of the gap is not certain.",
@@ -84,6 +92,7 @@ _PLANNED = (
         "parts",
         "Quality on each part and view of the test split",
         plot_parts,
+        findings.worst_part,
         lambda result, shown: any(map(drawable, result.parted(shown.metric))),
         f"{_BARS} Each band is one part, the whole test split first. Where a soup keeps more of "
         "its quality than the single networks do, averaging has bought robustness.",
@@ -92,6 +101,7 @@ _PLANNED = (
         "part-gaps",
         "The ensemble against the others, part by part",
         plot_part_gaps,
+        findings.told_apart,
         lambda result, _shown: any(
             pair.part != "all" and pair.a == ENSEMBLE for pair in result.differences
         ),
@@ -102,6 +112,7 @@ _PLANNED = (
         "scales",
         "The best scale of each task",
         plot_scales,
+        findings.scales_apart,
         lambda result, _shown: bool(largest(result)),
         "Each line is a task on the selection split, its largest mark the best scale. Where best "
         "scales lie apart, no one scale serves all tasks, and pooling over scales may help.",
@@ -110,6 +121,7 @@ _PLANNED = (
         "decisions",
         "Greedy soup's decisions",
         plot_decisions,
+        findings.accepted,
         lambda result, _shown: bool(result.decisions),
         "Top to bottom in the order of the single scores. Filled and + were accepted, hollow and – "
         "were left out; the line is the score of the soup as it grew. A soup of one network is the "
@@ -119,6 +131,7 @@ _PLANNED = (
         "attempts",
         "The score over trials",
         plot_attempts,
+        findings.best_trial,
         lambda result, _shown: any(math.isfinite(one.score) for one in result.attempts),
         "Each dot is a candidate's score on the selection split, the line the best until then; "
         "diamonds were tried first. A line that still climbs at the end asks for more trials. "
@@ -128,6 +141,7 @@ _PLANNED = (
         "fields",
         "The score against each field",
         plot_fields,
+        findings.best_values,
         lambda result, _shown: any(
             value is not None
             for one in result.attempts
@@ -141,6 +155,7 @@ _PLANNED = (
         "confusion",
         "Confusion of the preferred method",
         plot_confusion,
+        findings.worst_mistake,
         lambda result, _shown: result.confusion is not None and bool(result.confusion.classes),
         "Rows are the true classes, columns what was said. The darker a cell, the larger its part "
         f"of the row; mistakes are red. Of more than {MOST} classes those with the most mistakes "
@@ -164,7 +179,7 @@ def drawings(result: Comparison) -> tuple[Drawing, ...]:
 def _draw(planned: _Planned, result: Comparison, shown: View) -> Drawing:
     left_out = sorted({row.method for row in shown.contenders()} - _drawn(shown))
     missing = f" Not drawn, because not finite: {', '.join(left_out)}." if left_out else ""
-    caption = planned.caption + missing
+    caption = f"{planned.found(result, shown)} {planned.caption}{missing}"
     return draw(planned.plot(result), name=planned.name, title=planned.title, caption=caption)
 
 

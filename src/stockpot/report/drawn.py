@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .svg import inline_svg
+from .svg import coarsen, inline_svg
+
+MOST = 400_000
+"""Characters of a figure whose marks are lines; those of larger ones are pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ def draw(ax: Any, *, name: str, title: str, caption: str) -> Drawing:
         caption: what was found, in numbers, then how to read it. The page adds the command.
     """
     svg = inline_svg(ax, name=name, title=title, description=caption)
+    if len(svg) > MOST:
+        coarsen(ax)
+        caption += " Its marks are pixels, because there are too many for lines."
+        svg = inline_svg(ax, name=name, title=title, description=caption)
     return Drawing(name, title, svg, caption)
 
 

@@ -17,6 +17,8 @@ LARGEST = 3_000_000
 """Bytes of a page."""
 _ROWS = (2000, 500, 100, 20)
 """Rows of a table, the first number with which the page is small enough."""
+_WORDS = 3000
+"""Characters of a sentence or a fact."""
 _LONGEST = 240
 """Characters of the command under a figure; the facts have all of it."""
 
@@ -57,24 +59,55 @@ class Page:
 def fill(page: Page, command: str = "") -> str:
     """The page as text, at most 3 MB: names are escaped, marks that cannot be seen are shown.
 
-    Tables are cut where the page would be too large, and say so.
+    Where the page would be too large, tables are cut, then figures left out, and that is said.
 
     Args:
         page: what it says.
         command: what was run, for the captions and the facts; '' where it was no command.
 
     Raises:
-        OutputError: it is too large even with tables cut.
+        OutputError: it is too large even so.
         ExtraError: without Jinja2.
     """
-    text = ""
+    page, text = _without_endless_words(page), ""
     for rows in _ROWS:
-        text = _filled(replace(page, sections=[_cut(one, rows) for one in page.sections]), command)
-        if len(text.encode("utf-8", "backslashreplace")) <= LARGEST:
+        cut = replace(page, sections=[_cut(one, rows) for one in page.sections])
+        text = _filled(cut, command)
+        if _size(text) <= LARGEST:
             return text
-    raise OutputError(
-        f"the page '{page.title[:80]}' would have {len(text) / 1e6:.1f} MB and may have "
-        f"{LARGEST / 1e6:g}: its figures or facts are too large. results.json has every number."
+    while page.drawings and _size(text) > LARGEST:
+        page = _without_largest(page)
+        cut = replace(page, sections=[_cut(one, _ROWS[-1]) for one in page.sections])
+        text = _filled(cut, command)
+    if _size(text) > LARGEST:
+        raise OutputError(
+            f"the page would have {_size(text) / 1e6:.1f} MB and may have {LARGEST / 1e6:g}: it "
+            "has too many tables, sentences or facts."
+        )
+    return text
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "backslashreplace"))
+
+
+def _without_largest(page: Page) -> Page:
+    """Without the figure that takes most room, which is said."""
+    largest = max(page.drawings, key=lambda one: len(one.svg))
+    said = f"Left out, because the page would be too large: the figure '{largest.title}'."
+    kept = [one for one in page.drawings if one is not largest]
+    return replace(page, drawings=kept, measured=[*page.measured, said])
+
+
+def _without_endless_words(page: Page) -> Page:
+    def short(text: str) -> str:
+        return text if len(text) <= _WORDS else f"{text[:_WORDS]} … (results.json has all)"
+
+    return replace(
+        page,
+        title=short(page.title),
+        sentences=list(map(short, page.sentences)),
+        facts=[(short(name), short(fact)) for name, fact in page.facts],
     )
 
 

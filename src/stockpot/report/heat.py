@@ -6,6 +6,7 @@ from typing import Any
 
 from ..extras import optional
 from .axes import SMALL, dress, panels
+from .styles import BLUE, VERMILION
 from .units import plain, short
 
 MOST_ROWS, MOST_COLUMNS = 40, 20
@@ -13,7 +14,7 @@ _WRITTEN = 12
 """Columns that have room for a number in each cell."""
 _DARKEST = 0.65
 """Opacity at the end of the scale; text is legible on it in dark and in light."""
-ABOVE, BELOW = "#d55e00", "#0072b2"
+ABOVE, BELOW = VERMILION, BLUE
 """Colours of values above 0 and below."""
 
 Cells = Mapping[tuple[str, str], float]
@@ -49,8 +50,11 @@ def heat(
     finite = [value for value in seen if math.isfinite(value)]
     most = limit or max(finite, default=0.0) or 1.0
     written = len(columns) <= _WRITTEN
-    size = (1.9 + (0.52 if written else 0.3) * len(columns) + 1.6, 0.2 * len(rows) + 1.5)
-    (ax,) = panels(ax, 1, columns=1, size=(max(size[0], 4.6), size[1]), question=question)
+    names = [plain(one, 34) for one in short(rows, 34)]
+    beside = 0.6 + 0.07 * max(map(len, names), default=0)
+    wide = max((0.52 if written else 0.3) * len(columns), 0.07 * len(x))
+    size = (max(beside + wide + 0.4, 4.6), 0.2 * len(rows) + 1.5)
+    (ax,) = panels(ax, 1, columns=1, size=size, question=question)
     rectangle = optional("matplotlib.patches").Rectangle
     for down, row in enumerate(rows):
         for across, column in enumerate(columns):
@@ -70,9 +74,9 @@ def heat(
                 ax.text(across, down, show(value), ha="center", va="center", fontsize=SMALL - 1)
     dress(ax, x=x, grid="y")
     ax.grid(visible=False)
-    ax.set_yticks(range(len(rows)), [plain(one, 34) for one in short(rows, 34)])
-    names = [plain(one) for one in short(columns, 18)]
-    ax.set_xticks(range(len(columns)), names, rotation=90)
+    ax.set_yticks(range(len(rows)), names)
+    heads = [plain(one) for one in short(columns, 21)]
+    ax.set_xticks(range(len(columns)), heads, rotation=90)
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.spines[:].set_visible(False)

@@ -10,10 +10,10 @@ from ..extras import optional
 from ..studies.subspaces.interference import ALL, Centre, Interference, Point
 from ..studies.subspaces.rowspaces import PLACES
 from .axes import SMALL, dress, panels
-from .styles import PAPER
+from .styles import BLUE, PAPER, VERMILION
 from .units import plain, short
 
-COLOURS: Mapping[Centre, str] = {"average": "#0072b2", "base": "#d55e00"}
+COLOURS: Mapping[Centre, str] = {"average": BLUE, "base": VERMILION}
 _MARKERS: Mapping[Centre, str] = {"average": "o", "base": "s"}
 _DARKEST = 0.65
 MOST_TASKS = 20

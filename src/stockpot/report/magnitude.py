@@ -8,7 +8,7 @@ from typing import Any
 from ..extras import optional
 from ..studies.scaling.magnitude import ENSEMBLE, SOUP, Magnitude, Point, Scoring
 from .axes import dress, name_below, panels
-from .styles import FAMILIES, INK, PAPER
+from .styles import BLUE, FAMILIES, GREEN, INK, ORANGE, PAPER, PINK, SKY, VERMILION, WINE
 from .units import plain
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
@@ -26,7 +26,7 @@ LINES: Mapping[str, tuple[str, Any]] = {
 """Family and dash of each column that is drawn."""
 
 _FEW = ("single-mean", "uniform-soup", "greedy-soup", "logits-ensemble", "features-ensemble")
-_COUNTS = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#882255")
+_COUNTS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PINK, WINE)
 _WORDS = {
     "float32": "float32, not finite is wrong",
     "float64": "float64",

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..studies.scaling.magnitude import ALL, Magnitude
 from .axes import SMALL, dress, name_below, panels
-from .styles import FAMILIES, INK
+from .styles import BLUE, FAMILIES, INK, ORANGE, SKY, VERMILION
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 
@@ -27,9 +27,9 @@ def plot_variance(result: Magnitude, ax: Any = None) -> Any:
     question = "Does averaging halve the variance of weights?"
     (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
     shown = {
-        "of_average": ("average of two", "#0072b2", "s"),
-        "of_all": (f"average of {n}", "#56b4e9", "D"),
-        "delta_of_all": (f"average of {n}, since the start", "#e69f00", "v"),
+        "of_average": ("average of two", BLUE, "s"),
+        "of_all": (f"average of {n}", SKY, "D"),
+        "delta_of_all": (f"average of {n}, since the start", ORANGE, "v"),
     }
     handles: list[Any] = []
     for quantity, (words, colour, marker) in shown.items():
@@ -83,15 +83,15 @@ def plot_bounds(result: Magnitude, ax: Any = None) -> Any:
     layers = [one.layer for one in rows]
     drawn: list[list[tuple[str, list[float], str, Any]]] = [
         [
-            ("equation 15, C = 1", [o.norm_bound for o in rows], "#d55e00", _DASHED),
-            ("product of spectral norms", [o.spectral_bound for o in rows], "#e69f00", _DASHED),
+            ("equation 15, C = 1", [o.norm_bound for o in rows], VERMILION, _DASHED),
+            ("product of spectral norms", [o.spectral_bound for o in rows], ORANGE, _DASHED),
             ("measured, single", [o.norm for o in rows], FAMILIES["single"].colour, _SOLID),
-            ("measured, soup", [o.norm for o in soups], "#0072b2", _SOLID),
+            ("measured, soup", [o.norm for o in soups], BLUE, _SOLID),
         ],
         [
-            ("equation 16", [o.variance_bound for o in rows], "#d55e00", _DASHED),
+            ("equation 16", [o.variance_bound for o in rows], VERMILION, _DASHED),
             ("measured, single", [o.variance for o in rows], FAMILIES["single"].colour, _SOLID),
-            ("measured, soup", [o.variance for o in soups], "#0072b2", _SOLID),
+            ("measured, soup", [o.variance for o in soups], BLUE, _SOLID),
         ],
     ]
     titles = ("15: size of activations over the input's", "16: variance of outputs")

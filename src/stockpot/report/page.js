@@ -15,8 +15,8 @@ function sortBy(heading) {
   heading.setAttribute("aria-sort", upwards ? "ascending" : "descending");
   const body = heading.closest("table").tBodies[0];
   const key = (row) => {
-    const cell = row.cells[heading.cellIndex];
-    return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
+    const cell = row.cells[heading.cellIndex], number = Number(cell.dataset.key ?? NaN);
+    return Number.isNaN(number) ? cell.textContent.trim() : number;
   };
   const order = (a, b) => {
     if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // words after numbers

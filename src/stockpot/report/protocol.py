@@ -8,15 +8,15 @@ from ..studies.testing.protocol import COPIES, GAP, OURS, PUBLISHED, ProtocolStu
 from .axes import dodges, dress, interval_bar, legend, panels, reference
 from .drawn import draw
 from .filled import Page, Section
-from .styles import FAMILIES, Style
+from .styles import FAMILIES, GREEN, PINK, SKY, VERMILION, Style
 from .tables import EMPTY, Entry, Table
 from .units import plain, unit_of
 
 _STYLES = {
-    "dropout": Style("#d55e00", "o", "solid", hollow=False),
-    "batch-statistics": Style("#009e73", "s", "solid", hollow=False),
-    "leaked-split": Style("#56b4e9", "D", "solid", hollow=False),
-    "halving-mean": Style("#cc79a7", "P", "solid", hollow=False),
+    "dropout": Style(VERMILION, "o", "solid", hollow=False),
+    "batch-statistics": Style(GREEN, "s", "solid", hollow=False),
+    "leaked-split": Style(SKY, "D", "solid", hollow=False),
+    "halving-mean": Style(PINK, "P", "solid", hollow=False),
     PUBLISHED: Style(FAMILIES["single"].colour, "X", "solid", hollow=False),
 }
 

@@ -7,8 +7,9 @@ from typing import Any
 from ..errors import StockpotError
 from ..evaluation.intervals import over_seeds
 from ..federated import Outcome
-from .axes import dress, label_ends, panels
+from .axes import SMALL, dress, label_ends, panels
 from .styles import FAMILIES, Style
+from .units import plain, short
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 
@@ -76,7 +77,8 @@ def plot_spread(outcome: Outcome, ax: Any = None) -> Any:
             one.plot(values, heights, linestyle="none", **style.marks(4))
             mean = math.fsum(values) / len(values) if values else float("nan")
             one.plot([mean, mean], [place - 0.35, place + 0.35], color=style.colour, linewidth=2)
-        one.set_yticks(range(len(outcome.runs)), list(outcome.runs), fontsize=8)
+        names = [plain(name) for name in short(list(outcome.runs), 26)]
+        one.set_yticks(range(len(outcome.runs)), names, fontsize=SMALL)
         one.set_ylim(len(outcome.runs) - 0.5, -0.5)
         one.set_xlim(0, 101)
         dress(one, title=partition_words(alpha), x="test accuracy of a client, %", grid="x")

@@ -7,10 +7,11 @@ from typing import Any
 from ..studies.onepass.scopes import ScopeRow, Scopes
 from .axes import SMALL, dress, panels
 from .heat import heat, shown_rows
+from .styles import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION
 from .units import plain, short
 
-_SOUP, _ALONE = "#009e73", "#e69f00"
-_COLOURS = ("#0072b2", "#d55e00", "#cc79a7", "#56b4e9", "#6b7280")
+_SOUP, _ALONE = GREEN, ORANGE
+_COLOURS = (BLUE, VERMILION, PINK, SKY, GREY)
 _APART = 6
 
 
@@ -36,7 +37,7 @@ def plot_scopes(result: Scopes, ax: Any = None) -> Any:
         ax.plot(
             range(len(tensors)),
             [found.get(tensor, math.nan) for tensor in tensors],
-            color=_COLOURS[place % len(_COLOURS)] if len(result.models) <= _APART else "#6b7280",
+            color=_COLOURS[place % len(_COLOURS)] if len(result.models) <= _APART else GREY,
             linewidth=1.0,
             alpha=0.8,
             label=_label(result, place),

@@ -144,6 +144,9 @@ def _models(result: Scopes) -> Table:
 
 
 def _layers(result: Scopes) -> Table:
+    most: dict[str, float] = {}
+    for pair in result.pairs:
+        most[pair.tensor] = max(pair.kl, most.get(pair.tensor, 0.0))
     headings = tuple(
         map(
             Entry,
@@ -157,7 +160,7 @@ def _layers(result: Scopes) -> Table:
             number(100 * one.mixture / one.mean, 4),
             number(100 * one.averaged / one.mean, 4),
             number(100 * one.soup / one.mean, 4),
-            number(max((p.kl for p in result.pairs if p.tensor == one.tensor), default=0.0), 3),
+            number(most.get(one.tensor, 0.0), 3),
         )
         for one in result.fused
     )

@@ -11,6 +11,10 @@ from typing import Any
 from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison, Row
 from .view import MEMBER
 
+BLUE, SKY, GREEN, ORANGE = "#0072b2", "#56b4e9", "#009e73", "#e69f00"
+VERMILION, PINK, GREY, WINE = "#d55e00", "#cc79a7", "#6b7280", "#882255"
+"""Colours that differ in lightness too; every figure takes its colours here."""
+
 INK = "#000000"
 """Text and axes; in a page it becomes the colour of the page's text."""
 PAPER = "#ffffff"
@@ -40,15 +44,15 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "single": Family("single networks", "#6b7280", "o"),
-    "uniform-soup": Family("uniform soup", "#0072b2", "s"),
-    "greedy-soup": Family("greedy soup", "#56b4e9", "D"),
-    "merge": Family("other merges", "#cc79a7", "P"),
-    ADAPTED: Family(f"merges {ADAPTED_WORDS}", "#882255", "p"),
+    "single": Family("single networks", GREY, "o"),
+    "uniform-soup": Family("uniform soup", BLUE, "s"),
+    "greedy-soup": Family("greedy soup", SKY, "D"),
+    "merge": Family("other merges", PINK, "P"),
+    ADAPTED: Family(f"merges {ADAPTED_WORDS}", WINE, "p"),
     "distilled": Family("one network distilled from the ensemble", INK, "*"),
-    "ensemble": Family("ensembles of outputs", "#009e73", "^"),
-    "features": Family("ensembles of features", "#e69f00", "v"),
-    "control": Family("controls", "#d55e00", "X"),
+    "ensemble": Family("ensembles of outputs", GREEN, "^"),
+    "features": Family("ensembles of features", ORANGE, "v"),
+    "control": Family("controls", VERMILION, "X"),
 }
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))

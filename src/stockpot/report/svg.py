@@ -16,6 +16,9 @@ from .units import shown
 
 SETTINGS = {"svg.hashsalt": "stockpot", "svg.fonttype": "none"}
 
+_PIXELS = 144
+"""Of what is drawn as pixels, to the inch."""
+
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _PAGE_COLOURS = {INK: "currentColor", PAPER: "var(--page)", GRID: "var(--rule)"}
@@ -67,13 +70,27 @@ def inline_svg(ax: Any, *, name: str, title: str, description: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def coarsen(ax: Any) -> None:
+    """Draw the marks of the figure of `ax` as pixels, for figures that have too many.
+
+    Text stays text, and what is black or white stays lines, to follow the page's colours.
+    """
+    for axes in ax.figure.axes:
+        for artist in (*axes.lines, *axes.collections, *axes.patches):
+            colour = artist.get_color() if hasattr(artist, "get_color") else None
+            if colour not in (INK, PAPER):
+                artist.set_rasterized(True)
+
+
 def _rendered(ax: Any, *, transparent: bool = False) -> str:
     text = io.StringIO()
     with optional("matplotlib").rc_context(SETTINGS), warnings.catch_warnings():
         # The reader's fonts draw the text; that matplotlib's own lacks a script says nothing.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        ax.figure.savefig(text, format="svg", metadata={"Date": None}, transparent=transparent)
+        ax.figure.savefig(
+            text, format="svg", metadata={"Date": None}, transparent=transparent, dpi=_PIXELS
+        )
     return text.getvalue()
 
 

@@ -73,6 +73,7 @@ def _plot(result: Comparison, ax: Any, *, down: Axis, across: Axis, question: st
             title=group if ax is None else "",
             x=f"{shown.split} {shown.unit.label()}",
             grid="x",
+            longest=34,
         )
     legend(ax, axes, methods, drawn)
     return axes[0]

@@ -10,20 +10,21 @@ from ..evaluation.intervals import Interval
 from ..studies.images.templates import Measure, Pictures, Subject, Templates
 from .axes import SMALL, dress, panels, reference
 from .mosaics import Strip, largest, plot_mosaic
+from .styles import BLUE, GREEN, GREY, PINK, VERMILION
 from .units import unit_of
 
 PAPER_DECAY = 0.1
 """The weight decay in the published code of arXiv 2411.09263; its text does not name one."""
 
 _COLOURS: Mapping[str, str] = {
-    "correlation": "#0072b2",
-    "correlation_raw": "#d55e00",
-    "ssim": "#009e73",
-    "ssim_raw": "#cc79a7",
-    "single": "#6b7280",
-    "merged": "#0072b2",
-    "pair": "#d55e00",
-    "alike": "#009e73",
+    "correlation": BLUE,
+    "correlation_raw": VERMILION,
+    "ssim": GREEN,
+    "ssim_raw": PINK,
+    "single": GREY,
+    "merged": BLUE,
+    "pair": VERMILION,
+    "alike": GREEN,
 }
 
 

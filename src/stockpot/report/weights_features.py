@@ -7,18 +7,19 @@ from typing import Any
 from ..studies.layers.feature_gap import MENDED, MERGED, Measure, WeightsFeatures
 from ..studies.layers.passes import Kind
 from .axes import SMALL, dress, panels, reference
+from .styles import BLUE, GREEN, GREY, VERMILION
 from .units import plain
 
 COLOURS: Mapping[str, str] = {
-    MERGED: "#0072b2",
-    MENDED: "#009e73",
-    "spread": "#6b7280",
+    MERGED: BLUE,
+    MENDED: GREEN,
+    "spread": GREY,
 }
 KINDS: Mapping[Kind, tuple[str, str, str]] = {
-    "weights": ("layers with weights", "#0072b2", "s"),
-    "activation": ("activations", "#d55e00", "o"),
-    "normalisation": ("normalisations", "#009e73", "^"),
-    "other": ("pooling and others", "#6b7280", "D"),
+    "weights": ("layers with weights", BLUE, "s"),
+    "activation": ("activations", VERMILION, "o"),
+    "normalisation": ("normalisations", GREEN, "^"),
+    "other": ("pooling and others", GREY, "D"),
 }
 
 
@@ -85,8 +86,8 @@ def plot_activations(result: WeightsFeatures, ax: Any = None, *, cell: str | Non
         signs = [100 * result.at(name, MERGED, place, "disagree").value for place in places]
         lost = [100 - 100 * result.at(name, MERGED, place, "kept").value for place in places]
         marks = {"marker": "o", "markersize": 4}
-        panel.plot(places, signs, color="#d55e00", label="signs disagree", **marks)
-        panel.plot(places, lost, color="#0072b2", label="length lost", **marks)
+        panel.plot(places, signs, color=VERMILION, label="signs disagree", **marks)
+        panel.plot(places, lost, color=BLUE, label="length lost", **marks)
         _dress(panel, name, "%")
         ax = panel
     return ax

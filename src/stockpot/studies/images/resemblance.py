@@ -75,10 +75,15 @@ def fading(average_RCHW: Tensor, parents: Sequence[Tensor]) -> tuple[float, floa
 
 
 def matched(templates_RCHW: Tensor, means_RCHW: Tensor) -> float:
-    """Share of templates that correlate more with their own mean than with any other."""
+    """Share of templates that correlate more with their own mean than with any other.
+
+    A constant template correlates with none, and counts as one that does not.
+    """
     own = torch.arange(len(templates_RCHW))
-    best = correlations(templates_RCHW, means_RCHW).nan_to_num(-2).argmax(dim=1)
-    return float((best == own).double().mean())
+    found_RR = correlations(templates_RCHW, means_RCHW)
+    some_R = (~found_RR.isnan()).any(dim=1)
+    best_R = found_RR.nan_to_num(-2).argmax(dim=1)
+    return float((some_R & (best_R == own)).double().mean())
 
 
 def mean(values: Tensor) -> float:

@@ -1,15 +1,16 @@
 """The study of conflicts: signs, cosines and norms of task vectors by layer, from one pass."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import median
+from typing import Unpack
 
 from ...errors import FieldError, MergeError
 from ...evaluation.plain import plain_values, rows_csv
 from ..subspaces.interference import ALL
-from .gathering import Model, statistics_of
+from .gathering import How, Model, statistics_of
 from .scopes import facts_of
 from .statistics import Centre, Statistics, TensorStatistics, cosine, summed
 
@@ -125,11 +126,7 @@ def conflicts(
     *,
     base: Model | None = None,
     roles: Sequence[str] = ROLES,
-    names: Sequence[str] = (),
-    private: Sequence[str] = (),
-    memory: int | str = "2GiB",
-    workers: int | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    **how: Unpack[How],
 ) -> Conflicts:
     """Whether task vectors pull in one direction: angles, signs and lengths, layer by layer.
 
@@ -141,7 +138,7 @@ def conflicts(
         models: two checkpoints or state dicts or more.
         base: what they were fine-tuned from.
         roles: of tensors that are looked at, as `stockpot inspect` calls them.
-        names, private, memory, workers, progress: as of `statistics_of`.
+        how: names, private, memory, workers, progress, as of `statistics_of`.
 
     Raises:
         FieldError: fewer than two models.
@@ -152,16 +149,7 @@ def conflicts(
     """
     if len(models) < 2:
         raise FieldError(f"conflicts are between models: give two or more; got {len(models)}.")
-    found = statistics_of(
-        models,
-        base,
-        names=names,
-        private=private,
-        memory=memory,
-        workers=workers,
-        progress=progress,
-    )
-    return conflicts_of(found, roles)
+    return conflicts_of(statistics_of(models, base, **how), roles)
 
 
 def conflicts_of(found: Statistics, roles: Sequence[str] = ROLES) -> Conflicts:

@@ -15,9 +15,9 @@ from ...ops.agreement import Planes, SignCounts, count_signs, mean_of
 from ...ops.distribution import RUN, Sketch, sketch
 from ...ops.gram import gram_of
 
-BLOCK = 2**16
-"""Elements whose task vectors are held at once, a multiple of SEGMENT: about what a core's own
-cache holds."""
+BLOCK = 2**17
+"""Elements whose task vectors are held at once, a multiple of SEGMENT: so few that caches hold
+them, so many that what each call costs is little beside what it does."""
 _BINS = 2**19
 """Bytes of a table of bins."""
 

@@ -1,15 +1,16 @@
 """The study of scopes, from one pass; after Xu et al., Weight Scope Alignment, 2408.12237."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import median
+from typing import Unpack
 
 from ...errors import MergeError
 from ...evaluation.plain import plain_values, rows_csv
 from ...training import Scope, fuse_scopes, scope_divergence
-from .gathering import Model, statistics_of
+from .gathering import How, Model, statistics_of
 from .statistics import Statistics, TensorStatistics
 
 ROLES = ("conv", "matrix")
@@ -119,11 +120,7 @@ def scopes(
     *,
     base: Model | None = None,
     roles: Sequence[str] = ROLES,
-    names: Sequence[str] = (),
-    private: Sequence[str] = (),
-    memory: int | str = "2GiB",
-    workers: int | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    **how: Unpack[How],
 ) -> Scopes:
     """How far apart the scopes of models are, layer by layer, and whether weights are normal.
 
@@ -134,7 +131,7 @@ def scopes(
         models: checkpoints or state dicts.
         base: what they were fine-tuned from; its scope is shown beside theirs.
         roles: of tensors that are looked at, as `stockpot inspect` calls them.
-        names, private, memory, workers, progress: as of `statistics_of`.
+        how: names, private, memory, workers, progress, as of `statistics_of`.
 
     Raises:
         MergeError: no tensor of these roles is in all models.
@@ -143,16 +140,7 @@ def scopes(
     Cost: one pass. Deviations: none known; how the target's variance is fused is not said in what
         is at hand of the paper, so all three rules are told.
     """
-    found = statistics_of(
-        models,
-        base,
-        names=names,
-        private=private,
-        memory=memory,
-        workers=workers,
-        progress=progress,
-    )
-    return scopes_of(found, roles)
+    return scopes_of(statistics_of(models, base, **how), roles)
 
 
 def scopes_of(found: Statistics, roles: Sequence[str] = ROLES) -> Scopes:
