@@ -1,0 +1,175 @@
+"""What a merge is expected to be worth, from weights alone, with an interval that was tested."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...extras import optional
+from .methods import CANDIDATES, candidates
+from .table import MergeRow, shipped
+from .traits import Traits
+
+Array = npt.NDArray[np.float64]
+LOW, HIGH = -0.2, 1.6
+"""Bounds within which qualities are fitted: beyond them one pool would outweigh the others."""
+COVERAGE = 0.8
+"""Of the intervals, in data sets that the fit has not seen."""
+TREES, LEAF = 300, 3
+_UNKNOWN = -9.0
+"""Stands for what is known with a base only; below all values, so that one cut tells it apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is forecast: one merge of one pool."""
+
+    traits: Traits
+    method: str
+    mended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What one method is expected to give.
+
+    Attributes:
+        method: its name.
+        quality: (score - chance) / (mean score of the ingredients - chance).
+        low, high: in four of five merges of unseen data sets the quality was between them.
+        mended: whether batch-norm statistics are estimated again after merging, which takes data.
+    """
+
+    method: str
+    quality: float
+    low: float
+    high: float
+    mended: bool = False
+
+
+class Model:
+    """Extremely randomised trees over traits and methods; mean and spread over trees.
+
+    Source: Geurts, Ernst, Wehenkel, Extremely randomized trees, 2006.
+    """
+
+    def __init__(self, cases: Sequence[Case], qualities: Sequence[float]) -> None:
+        ensemble = optional("sklearn.ensemble")
+        self._trees: Any = ensemble.ExtraTreesRegressor(
+            TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=0
+        )
+        self._trees.fit(matrix(cases), np.clip(qualities, LOW, HIGH))
+
+    def predict(self, cases: Sequence[Case]) -> tuple[Array, Array]:
+        """Means and standard deviations over trees, each [N]."""
+        inputs = matrix(cases)
+        each = np.stack([one.predict(inputs) for one in self._trees.estimators_])
+        return each.mean(axis=0), each.std(axis=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """A model that is fitted to the shipped table, and what is known of its error.
+
+    Attributes:
+        model: fitted to all of it.
+        width: half an interval over the spread of the trees, from data sets left out in turn.
+        error: the measured error, in a sentence.
+    """
+
+    model: Model
+    width: float
+    error: str
+
+    @staticmethod
+    def fitted() -> "Forecast":
+        """From the shipped table; once in a process.
+
+        Raises:
+            ExtraError: without scikit-learn.
+        """
+        return _fitted()
+
+    def predict(self, traits: Traits) -> tuple[Expected, ...]:
+        """What every method that can merge this pool is expected to give, best first.
+
+        Where there are statistics of batches, each method is there as it is and mended.
+        """
+        cases = [
+            Case(traits=traits, method=one.name, mended=mended)
+            for one in candidates(round(traits.count), based=traits.based)
+            for mended in ((False, True) if traits.batch_norm else (False,))
+        ]
+        means, spreads = self.model.predict(cases)
+        found = [
+            Expected(
+                method=case.method,
+                quality=float(mean),
+                low=float(mean - self.width * scale(spread)),
+                high=float(mean + self.width * scale(spread)),
+                mended=case.mended,
+            )
+            for case, mean, spread in zip(cases, means, spreads, strict=True)
+        ]
+        return tuple(sorted(found, key=lambda one: -one.quality))
+
+
+def scale(spread: float) -> float:
+    """What an interval is proportional to; noise of a test split is there where trees agree."""
+    return spread + 0.02
+
+
+def matrix(cases: Sequence[Case]) -> Array:
+    """Inputs of the trees: traits, what a method is as numbers, and a column for each method."""
+    return np.asarray([_row(one) for one in cases], dtype=np.float64)
+
+
+def cases_of(merges: Iterable[MergeRow]) -> list[Case]:
+    """What is forecast of the table's merges."""
+    return [Case(traits=one.pool.traits, method=one.method, mended=one.mended) for one in merges]
+
+
+def with_blind(merges: Sequence[MergeRow]) -> list[MergeRow]:
+    """The merges, and those that need no base once more as if there were none."""
+    needs = {one.name: one.base for one in CANDIDATES}
+    blind = {
+        id(one.pool): replace(one.pool, traits=one.pool.traits.without_base()) for one in merges
+    }
+    more = [
+        replace(one, pool=blind[id(one.pool)])
+        for one in merges
+        if one.pool.traits.based and not needs[one.method]
+    ]
+    return [*merges, *more]
+
+
+def fit_model(merges: Sequence[MergeRow]) -> Model:
+    """Fitted to some merges of the table."""
+    every = with_blind(merges)
+    return Model(cases_of(every), [one.quality for one in every])
+
+
+def _row(case: Case) -> list[float]:
+    traits = [_UNKNOWN if math.isnan(one) else float(one) for one in astuple(case.traits)]
+    is_method = [float(case.method == one.name) for one in CANDIDATES]
+    return [*traits, float(case.mended), *is_method]
+
+
+@cache
+def _fitted() -> Forecast:
+    from .leaving import by_data, left_out, spearman, width_of
+
+    merges = shipped()
+    found = left_out(merges, by_data)
+    rank = spearman([one.quality for one in found], [one.merge.quality for one in found])
+    pools = len({one.pool.pool for one in merges})
+    return Forecast(
+        fit_model(merges),
+        width_of(found, COVERAGE),
+        f"Spearman {rank:.2f} over {len(merges)} merges of {pools} pools, each data set left out "
+        "in turn.",
+    )
