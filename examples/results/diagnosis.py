@@ -11,6 +11,7 @@ src/stockpot/studies/diagnosis ships.
 import csv
 import json
 import math
+import random
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -79,16 +80,16 @@ class Kind:
     """Epochs of a start that ingredients share."""
     after: int
     """Epochs of each ingredient."""
-    batch_size: int = 32
+    batch_size: int = 64
 
 
 RESNET = {"name": "resnet-8", "width": 8}
 KINDS = {
-    "mlp": Kind({"name": "mlp", "width": 64}, 0.002, 10, 8),
+    "mlp": Kind({"name": "mlp", "width": 64}, 0.003, 10, 8),
     "cnn": Kind({"name": "cnn", "width": 8}, 0.003, 6, 5),
-    "resnet-batch": Kind(RESNET | {"norm": "batch"}, 0.003, 6, 4),
+    "resnet-batch": Kind(RESNET | {"norm": "batch"}, 0.004, 6, 4),
     "resnet-group": Kind(RESNET | {"norm": "group"}, 0.005, 8, 5),
-    "vit": Kind({"name": "vit-tiny", "width": 48, "depth": 3}, 0.001, 12, 6),
+    "vit": Kind({"name": "vit-tiny", "width": 48, "depth": 3}, 0.002, 10, 5),
     "bag": Kind("bag", 0.005, 8, 8),
     "text-cnn": Kind("text-cnn", 0.003, 8, 6),
     "encoder": Kind("encoder", 0.002, 8, 6),
@@ -104,7 +105,7 @@ twice as long. init: random weights. independent: nothing. skewed: a trained sta
 rare for each ingredient, other ones for each. outlier: a trained start, but one of them is
 independent.
 """
-COUNTS = (2, 3, 5, 8)
+COUNTS = (2, 3, 5, 2, 3, 8)
 FACTORS = (1.0, 0.3, 2.0)
 LENGTHS = (1.0, 2.0, 0.5)
 
@@ -141,16 +142,16 @@ def specs() -> list[Spec]:
     found = []
     for turn in range(len(RELATIONS)):
         for place, (data, kind) in enumerate(CELLS):
-            at = turn * 5 + place
+            drawn = random.Random(100 * turn + place)
             relation = RELATIONS[(turn + place) % len(RELATIONS)]
             found.append(
                 Spec(
                     data=data,
                     kind=kind,
                     relation=relation,
-                    count=COUNTS[(at + turn) % 4],
-                    factor=FACTORS[at % 3],
-                    length=LENGTHS[(at // 3) % 3],
+                    count=drawn.choice(COUNTS),
+                    factor=drawn.choice(FACTORS),
+                    length=drawn.choice(LENGTHS),
                     seed=100 * turn + place,
                 )
             )

@@ -19,7 +19,7 @@ LOW, HIGH = -0.2, 1.6
 """Bounds within which qualities are fitted: beyond them one pool would outweigh the others."""
 COVERAGE = 0.8
 """Of the intervals, in data sets that the fit has not seen."""
-TREES, LEAF = 300, 3
+TREES, LEAF = 200, 3
 _UNKNOWN = -9.0
 """Stands for what is known with a base only; below all values, so that one cut tells it apart."""
 

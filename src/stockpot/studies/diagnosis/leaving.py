@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...extras import optional
 from .forecast import Array, Model, cases_of, fit_model, scale
 from .table import MergeRow, PoolRow
 
@@ -97,11 +96,21 @@ def spearman(one: Sequence[float] | Array, other: Sequence[float] | Array) -> fl
         >>> round(spearman([1, 2, 3], [2, 4, 9]), 6)
         1.0
     """
-    rank = optional("scipy.stats").rankdata
-    a, b = (np.asarray(rank(each), dtype=np.float64) for each in (one, other))
+    a, b = (ranks(np.asarray(each, dtype=np.float64)) for each in (one, other))
     a, b = a - a.mean(), b - b.mean()
     length = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / length if length > 0 else 0.0
+
+
+def ranks(values: Array) -> Array:
+    """From 1 on; equal values share their mean rank.
+
+    Example:
+        >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
+        [2.5, 1.0, 2.5]
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def width_of(found: Sequence[Guess], coverage: float) -> float:
