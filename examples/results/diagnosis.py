@@ -130,6 +130,9 @@ class Spec:
         return f"{self.data}-{self.kind}-{self.relation}-{self.seed}"
 
 
+LEARNED = 0.1
+"""Of balanced accuracy above chance: pools below it are left out of the tables."""
+
 CELLS = [
     *((data, kind) for kind in list(KINDS)[:5] for data in ("digits", "fashion", "emoji")),
     *(("reuters", kind) for kind in ("bag", "text-cnn", "encoder")),
@@ -328,8 +331,9 @@ def measure(spec: Spec, kept: Path) -> dict[str, object]:
 
 
 def write(out: Path) -> None:
-    """Both tables, of all pools that there are."""
+    """Both tables, of all pools that there are and whose ingredients have learned something."""
     done = [json.loads(p.read_text()) for s in specs() if (p := out / f"{s.name}.json").exists()]
+    done = [one for one in done if one["mean"] - one["chance"] >= LEARNED]
     if not done:
         return
     with (out / "pools.csv").open("w", newline="") as file:

@@ -20,6 +20,10 @@ from .curves import plot_quality as plot_quality
 from .decisions import plot_decisions as plot_decisions
 from .dispersion import plot_scales as plot_scales
 from .figures import plot_comparison as plot_comparison
+from .forecast import plot_calibration as plot_calibration
+from .forecast import plot_forecast as plot_forecast
+from .forecast import plot_learning as plot_learning
+from .forecast import plot_predictors as plot_predictors
 from .interference import plot_interference as plot_interference
 from .interference import plot_overlap as plot_overlap
 from .interference import plot_residual as plot_residual
