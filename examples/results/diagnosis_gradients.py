@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diagnosis import KINDS, data_of, new, specs
+from diagnosis import data_of, new, specs
+from sklearn.ensemble import ExtraTreesRegressor
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
-from stockpot.studies.diagnosis import by_data, left_out, rank_correlations
+from stockpot.studies.diagnosis.forecast import HIGH, LEAF, LOW, TREES, cases_of, matrix
+from stockpot.studies.diagnosis.leaving import spearman
 from stockpot.studies.diagnosis.table import parse
 
 SAMPLES, STEP = 256, 0.02
@@ -94,7 +96,41 @@ def main(out: Path) -> None:
             sheet = csv.DictWriter(file, ("pool", *NAMES), lineterminator="\n")
             sheet.writeheader()
             sheet.writerows(done.values())
-    print(len(done), "of", len(KINDS), "kinds")
+    compare(out, done)
+
+
+def compare(out: Path, known: dict[str, dict[str, str]]) -> None:
+    """Rank correlations from each set of numbers, each data set left out in turn."""
+    every = parse((out / "pools.csv").read_text(), (out / "merges.csv").read_text())
+    merges = [one for one in every if one.pool.pool in known]
+    weights = matrix(cases_of(merges))
+    batches = np.array([[float(known[one.pool.pool][n]) for n in NAMES] for one in merges])
+    method = weights[:, len(weights[0]) - 11 :]
+    sets = {
+        "weights": weights,
+        "weights and batches": np.hstack([weights, batches]),
+        "batches": np.hstack([method, batches]),
+        "weights and bend": np.hstack([weights, batches[:, 1:2]]),
+    }
+    seen = np.array([one.quality for one in merges])
+    same = np.array([one.pool.same_origin for one in merges])
+    data = np.array([one.pool.data for one in merges])
+    lines = [f"{len(merges)} merges of {len({one.pool.pool for one in merges})} pools", ""]
+    lines += ["| | all | same origin |", "|---|---:|---:|"]
+    for name, inputs in sets.items():
+        said = np.zeros(len(merges))
+        for part in sorted(set(data)):
+            own = data == part
+            trees = ExtraTreesRegressor(
+                TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=0
+            )
+            trees.fit(inputs[~own], np.clip(seen[~own], LOW, HIGH))
+            said[own] = trees.predict(inputs[own])
+        lines.append(
+            f"| {name} | {spearman(said, seen):.3f} | {spearman(said[same], seen[same]):.3f} |"
+        )
+    (out / "gradients.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
