@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diagnosis import data_of, new, specs
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.ensemble import RandomForestRegressor
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
-from stockpot.studies.diagnosis.forecast import HIGH, LEAF, LOW, TREES, cases_of, matrix
+from stockpot.studies.diagnosis.forecast import HIGH, LEAF, LOW, SHARE, TREES, cases_of, matrix
 from stockpot.studies.diagnosis.leaving import spearman
 from stockpot.studies.diagnosis.table import parse
 
@@ -105,7 +105,7 @@ def compare(out: Path, known: dict[str, dict[str, str]]) -> None:
     merges = [one for one in every if one.pool.pool in known]
     weights = matrix(cases_of(merges))
     batches = np.array([[float(known[one.pool.pool][n]) for n in NAMES] for one in merges])
-    method = weights[:, len(weights[0]) - 11 :]
+    method = weights[:, len(weights[0]) - 12 :]
     sets = {
         "weights": weights,
         "weights and batches": np.hstack([weights, batches]),
@@ -121,8 +121,8 @@ def compare(out: Path, known: dict[str, dict[str, str]]) -> None:
         said = np.zeros(len(merges))
         for part in sorted(set(data)):
             own = data == part
-            trees = ExtraTreesRegressor(
-                TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=0
+            trees = RandomForestRegressor(
+                TREES, min_samples_leaf=LEAF, max_features=SHARE, random_state=0
             )
             trees.fit(inputs[~own], np.clip(seen[~own], LOW, HIGH))
             said[own] = trees.predict(inputs[own])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...extras import optional
 from .methods import CANDIDATES, candidates
-from .table import MergeRow, shipped
+from .table import MergeRow, pools_of, shipped
 from .traits import Traits
 
 Array = npt.NDArray[np.float64]
@@ -19,9 +19,10 @@ LOW, HIGH = -0.2, 1.6
 """Bounds within which qualities are fitted: beyond them one pool would outweigh the others."""
 COVERAGE = 0.8
 """Of the intervals, in data sets that the fit has not seen."""
-TREES, LEAF = 200, 3
+TREES, LEAF, SHARE = 100, 3, 0.3
+"""Trees of the forest, merges in a leaf, share of the columns that a cut may choose from."""
 _UNKNOWN = -9.0
-"""Stands for what is known with a base only; below all values, so that one cut tells it apart."""
+"""Stands for what is known with a base only; below all values, so that a cut tells it apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,31 +53,30 @@ class Expected:
 
 
 class Model:
-    """Extremely randomised trees over traits and methods; mean and spread over trees.
+    """A random forest over traits and methods; mean and spread over trees.
 
-    Source: Geurts, Ernst, Wehenkel, Extremely randomized trees, 2006.
+    Source: Breiman, Random forests, 2001.
     """
 
     def __init__(self, cases: Sequence[Case], qualities: Sequence[float]) -> None:
-        ensemble = optional("sklearn.ensemble")
-        self._trees: Any = ensemble.ExtraTreesRegressor(
-            TREES, min_samples_leaf=LEAF, max_features=0.5, random_state=0
+        self._forest: Any = optional("sklearn.ensemble").RandomForestRegressor(
+            TREES, min_samples_leaf=LEAF, max_features=SHARE, random_state=0
         )
-        self._trees.fit(matrix(cases), np.clip(qualities, LOW, HIGH))
+        self._forest.fit(matrix(cases), np.clip(qualities, LOW, HIGH))
 
     def predict(self, cases: Sequence[Case]) -> tuple[Array, Array]:
         """Means and standard deviations over trees, each [N]."""
-        inputs = matrix(cases)
-        each = np.stack([one.predict(inputs) for one in self._trees.estimators_])
+        inputs = matrix(cases).astype(np.float32)  # what trees cut
+        each = np.stack([one.tree_.predict(inputs)[:, 0] for one in self._forest.estimators_])
         return each.mean(axis=0), each.std(axis=0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
-    """A model that is fitted to the shipped table, and what is known of its error.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A model fitted to all of the table, and what is known of its error.
 
     Attributes:
-        model: fitted to all of it.
+        model: of merges with a base, or of those without one.
         width: half an interval over the spread of the trees, from data sets left out in turn.
         error: the measured error, in a sentence.
     """
@@ -85,6 +85,19 @@ class Forecast:
     width: float
     error: str
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """What merges are expected to be worth, with a base and without one.
+
+    Attributes:
+        based, blind: fitted to the merges of the table as they are; and to those that need no
+            base, from what is known without one.
+    """
+
+    based: Fitted
+    blind: Fitted
+
     @staticmethod
     def fitted() -> "Forecast":
         """From the shipped table; once in a process.
@@ -92,7 +105,12 @@ class Forecast:
         Raises:
             ExtraError: without scikit-learn.
         """
-        return _fitted()
+        return _forecast()
+
+    @property
+    def error(self) -> str:
+        """The measured error where there is a base, in a sentence; `blind.error` is without one."""
+        return self.based.error
 
     def predict(self, traits: Traits) -> tuple[Expected, ...]:
         """What every method that can merge this pool is expected to give, best first.
@@ -104,13 +122,14 @@ class Forecast:
             for one in candidates(round(traits.count), based=traits.based)
             for mended in ((False, True) if traits.batch_norm else (False,))
         ]
-        means, spreads = self.model.predict(cases)
+        mine = self.based if traits.based else self.blind
+        means, spreads = mine.model.predict(cases)
         found = [
             Expected(
                 method=case.method,
                 quality=float(mean),
-                low=float(mean - self.width * scale(spread)),
-                high=float(mean + self.width * scale(spread)),
+                low=float(mean - mine.width * scale(spread)),
+                high=float(mean + mine.width * scale(spread)),
                 mended=case.mended,
             )
             for case, mean, spread in zip(cases, means, spreads, strict=True)
@@ -133,43 +152,42 @@ def cases_of(merges: Iterable[MergeRow]) -> list[Case]:
     return [Case(traits=one.pool.traits, method=one.method, mended=one.mended) for one in merges]
 
 
-def with_blind(merges: Sequence[MergeRow]) -> list[MergeRow]:
-    """The merges, and those that need no base once more as if there were none."""
+def without_base(merges: Sequence[MergeRow]) -> list[MergeRow]:
+    """The merges that need no base, with the traits that are known without one."""
     needs = {one.name: one.base for one in CANDIDATES}
     blind = {
-        id(one.pool): replace(one.pool, traits=one.pool.traits.without_base()) for one in merges
+        one.pool.pool: replace(one.pool, traits=one.pool.traits.without_base()) for one in merges
     }
-    more = [
-        replace(one, pool=blind[id(one.pool)])
-        for one in merges
-        if one.pool.traits.based and not needs[one.method]
-    ]
-    return [*merges, *more]
+    return [replace(one, pool=blind[one.pool.pool]) for one in merges if not needs[one.method]]
 
 
 def fit_model(merges: Sequence[MergeRow]) -> Model:
     """Fitted to some merges of the table."""
-    every = with_blind(merges)
-    return Model(cases_of(every), [one.quality for one in every])
+    return Model(cases_of(merges), [one.quality for one in merges])
 
 
 def _row(case: Case) -> list[float]:
     traits = [_UNKNOWN if math.isnan(one) else float(one) for one in astuple(case.traits)]
     is_method = [float(case.method == one.name) for one in CANDIDATES]
-    return [*traits, float(case.mended), *is_method]
+    return [*traits, float(case.mended), _REACH[case.method], *is_method]
+
+
+_REACH = {one.name: one.reach for one in CANDIDATES}
 
 
 @cache
-def _fitted() -> Forecast:
+def _forecast() -> Forecast:
+    return Forecast(_fitted(shipped()), _fitted(without_base(shipped())))
+
+
+def _fitted(merges: Sequence[MergeRow]) -> Fitted:
     from .leaving import by_data, left_out, spearman, width_of
 
-    merges = shipped()
     found = left_out(merges, by_data)
     rank = spearman([one.quality for one in found], [one.merge.quality for one in found])
-    pools = len({one.pool.pool for one in merges})
-    return Forecast(
-        fit_model(merges),
-        width_of(found, COVERAGE),
-        f"Spearman {rank:.2f} over {len(merges)} merges of {pools} pools, each data set left out "
-        "in turn.",
+    return Fitted(
+        model=fit_model(merges),
+        width=width_of(found, COVERAGE),
+        error=f"Spearman {rank:.2f} over {len(merges)} merges of {len(pools_of(merges))} pools, "
+        "each data set left out in turn.",
     )
