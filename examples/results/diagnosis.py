@@ -162,7 +162,7 @@ def specs() -> list[Spec]:
             odd = turn // 2 % 2
             corpus, relation = ("reuters", "sentiment")[odd], RELATIONS[turn]
             found.append(Spec(corpus, "minilm", relation, 2 + odd, 1.0, 1.0, 100 * turn + 99))
-    return found
+    return sorted(found, key=lambda one: one.kind == "minilm")
 
 
 class Reader(nn.Module):

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
 from stockpot.studies.diagnosis.forecast import HIGH, LEAF, LOW, SHARE, TREES, cases_of, matrix
-from stockpot.studies.diagnosis.leaving import spearman
+from stockpot.studies.diagnosis.ranks import spearman
 from stockpot.studies.diagnosis.table import parse
 
 SAMPLES, STEP = 256, 0.02

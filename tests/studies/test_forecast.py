@@ -9,8 +9,10 @@ from scipy.stats import spearmanr
 
 from stockpot.methods import METHODS
 from stockpot.studies.diagnosis import CANDIDATES, Forecast, candidates, shipped, validate
+from stockpot.studies.diagnosis.correlations import AIDED
 from stockpot.studies.diagnosis.forecast import cases_of, fit_model, without_base
-from stockpot.studies.diagnosis.leaving import BASELINES, by_data, by_network, left_out, spearman
+from stockpot.studies.diagnosis.leaving import BASELINES, aided, by_data, by_network, left_out
+from stockpot.studies.diagnosis.ranks import spearman
 from stockpot.studies.diagnosis.table import pools_of
 from stockpot.studies.diagnosis.traits import NAMES, OF_TASK_VECTORS
 
@@ -73,6 +75,23 @@ def test_what_is_left_out_is_not_seen(fold):
     assert any(others)
 
 
+def test_gradients_help_where_they_know_more_than_weights():
+    random = np.random.default_rng(5)
+    hidden = {one.pool.pool: float(random.uniform()) for one in made_table(falling)}
+    table = [
+        replace(
+            one,
+            pool=replace(one.pool, gradients=(hidden[one.pool.pool],)),
+            score=0.1 + 0.8 * hidden[one.pool.pool],
+        )
+        for one in made_table(falling)
+    ]
+    found = validate(table, curve=False)
+    assert found.rank(predictor=AIDED).value > 0.9
+    assert abs(found.rank().value) < 0.4
+    assert aided(made_table(falling)) == ()
+
+
 def test_spearman_is_the_library_s():
     random = np.random.default_rng(0)
     for _ in range(20):
@@ -127,6 +146,8 @@ def test_the_shipped_table_is_whole():
         lacking = {name for name, value in given.items() if math.isnan(value)}
         assert lacking in (set(), set(OF_TASK_VECTORS))
         assert pool.traits.based == (pool.relation != "independent")
+        assert len(pool.gradients) == 5
+        assert all(map(math.isfinite, pool.gradients))
         assert 0 < pool.chance < pool.mean <= pool.best <= 1
         own = [one for one in merges if one.pool is pool]
         assert {one.method for one in own} == {

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...evaluation.intervals import Interval
-from .forecast import Array
-from .leaving import BASELINES, Guess, spearman
+from .leaving import BASELINES, Guess
+from .ranks import Array, spearman
 
 Places = npt.NDArray[np.intp]
-MODEL = "forecast"
+MODEL, AIDED = "forecast", "with gradients"
 FEWEST = 10
 """Merges that a method needs for a rank correlation of its own."""
 RESAMPLES = 500

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .forecast import Array, Model, cases_of, fit_model, scale
+from .forecast import Model, cases_of, fit_model, scale
 from .table import MergeRow, PoolRow
 
 Fold = Callable[[PoolRow], str]
@@ -51,25 +51,44 @@ def by_network(pool: PoolRow) -> str:
     return pool.network
 
 
-def left_out(merges: Sequence[MergeRow], fold: Fold) -> tuple[Guess, ...]:
+def left_out(
+    merges: Sequence[MergeRow], fold: Fold, *, gradients: bool = False
+) -> tuple[Guess, ...]:
     """Every merge as it is forecast by a model fitted to the other parts alone.
 
     All merges of a pool are on one side, as a pool belongs to one part.
+
+    Args:
+        merges: the table.
+        fold: the part of a pool.
+        gradients: whether to look at what a few batches tell, beside the weights.
     """
     found = list[Guess]()
     for part in dict.fromkeys(fold(one.pool) for one in merges):
         rest = [one for one in merges if fold(one.pool) != part]
         if rest:
             own = [one for one in merges if fold(one.pool) == part]
-            found += guesses(fit_model(rest), rest, own, part)
+            model = fit_model(rest, gradients=gradients)
+            found += guesses(model, rest, own, part, gradients=gradients)
     return tuple(found)
 
 
+def aided(merges: Sequence[MergeRow]) -> tuple[Guess, ...]:
+    """With gradients too, each data set left out; nothing where some pool lacks them."""
+    there = all(one.pool.gradients for one in merges)
+    return left_out(merges, by_data, gradients=True) if there else ()
+
+
 def guesses(
-    model: Model, rest: Sequence[MergeRow], own: Sequence[MergeRow], part: str
+    model: Model,
+    rest: Sequence[MergeRow],
+    own: Sequence[MergeRow],
+    part: str,
+    *,
+    gradients: bool = False,
 ) -> list[Guess]:
     """What a model, and baselines, that know `rest` say of `own`."""
-    means, spreads = model.predict(cases_of(own))
+    means, spreads = model.predict(cases_of(own, gradients=gradients))
     per_method = _means(rest, lambda one: f"{one.method} {one.mended}")
     per_origin = _means(rest, lambda one: str(one.pool.same_origin))
     every = float(np.mean([one.quality for one in rest]))
@@ -87,30 +106,6 @@ def guesses(
         )
         for one, mean, spread in zip(own, means, spreads, strict=True)
     ]
-
-
-def spearman(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float:
-    """Rank correlation, ties at their mean rank; 0 where either side is constant.
-
-    Example:
-        >>> round(spearman([1, 2, 3], [2, 4, 9]), 6)
-        1.0
-    """
-    a, b = (ranks(np.asarray(each, dtype=np.float64)) for each in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    length = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / length if length > 0 else 0.0
-
-
-def ranks(values: Array) -> Array:
-    """From 1 on; equal values share their mean rank.
-
-    Example:
-        >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
-        [2.5, 1.0, 2.5]
-    """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def width_of(found: Sequence[Guess], coverage: float) -> float:

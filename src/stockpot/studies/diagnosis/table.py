@@ -10,7 +10,7 @@ from io import StringIO
 
 from .traits import NAMES, Traits
 
-POOLS, MERGES = "pools.csv", "merges.csv"
+POOLS, MERGES, GRADIENTS = "pools.csv", "merges.csv", "gradients.csv"
 SAME_ORIGIN = ("pretrained", "init", "hot", "skewed")
 """Relations whose ingredients all come from the base."""
 
@@ -25,6 +25,8 @@ class PoolRow:
         chance: the score of constant answers, one over the number of classes.
         mean, best: of the ingredients' scores.
         traits: from its weights.
+        gradients: what a few batches tell, by the columns of gradients.csv; see
+            examples/results/diagnosis_gradients.py. Nothing where that was not measured.
     """
 
     pool: str
@@ -35,6 +37,7 @@ class PoolRow:
     mean: float
     best: float
     traits: Traits
+    gradients: tuple[float, ...] = ()
 
     @property
     def same_origin(self) -> bool:
@@ -74,12 +77,18 @@ def shipped() -> tuple[MergeRow, ...]:
     return parse(
         here.joinpath(POOLS).read_text(encoding="utf8"),
         here.joinpath(MERGES).read_text(encoding="utf8"),
+        here.joinpath(GRADIENTS).read_text(encoding="utf8"),
     )
 
 
-def parse(pools: str, merges: str) -> tuple[MergeRow, ...]:
-    """Merges from both tables as text; an empty cell of a trait is not known."""
-    known = {one["pool"]: _pool(one) for one in csv.DictReader(StringIO(pools))}
+def parse(pools: str, merges: str, gradients: str = "") -> tuple[MergeRow, ...]:
+    """Merges from the tables as text; an empty cell of a trait is not known."""
+    rows = list(csv.reader(StringIO(gradients)))[1:]
+    slopes = {name: tuple(map(float, values)) for name, *values in rows}
+    known = {
+        one["pool"]: _pool(one, slopes.get(one["pool"], ()))
+        for one in csv.DictReader(StringIO(pools))
+    }
     return tuple(
         MergeRow(
             pool=known[one["pool"]],
@@ -96,7 +105,7 @@ def pools_of(merges: Sequence[MergeRow]) -> tuple[PoolRow, ...]:
     return tuple({one.pool.pool: one.pool for one in merges}.values())
 
 
-def _pool(row: dict[str, str]) -> PoolRow:
+def _pool(row: dict[str, str], gradients: tuple[float, ...]) -> PoolRow:
     numbers = {name: float(row[name]) if row[name] else math.nan for name in NAMES}
     return PoolRow(
         pool=row["pool"],
@@ -107,4 +116,5 @@ def _pool(row: dict[str, str]) -> PoolRow:
         mean=float(row["mean"]),
         best=float(row["best"]),
         traits=Traits(**numbers),
+        gradients=gradients,
     )

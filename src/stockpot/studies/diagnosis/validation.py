@@ -1,16 +1,17 @@
 """How good the forecast is where it has seen neither the data set nor the architecture."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from ...evaluation.plain import plain_values, rows_csv
 from .advising import Advice, advise
-from .correlations import MODEL, Rank, rank_correlations, same_origin
+from .correlations import AIDED, MODEL, Rank, rank_correlations, same_origin
 from .forecast import COVERAGE, fit_model
-from .leaving import Guess, by_data, by_network, guesses, left_out, spearman, width_of
+from .leaving import Guess, aided, by_data, by_network, guesses, left_out, width_of
+from .ranks import spearman
 from .table import MergeRow, pools_of
 
 SIZES = (5, 10, 20, 40, 80)
@@ -105,6 +106,9 @@ def validate(merges: Sequence[MergeRow], *, curve: bool = True) -> Validation:
         ranks += rank_correlations(left, "all", found)
         for part in dict.fromkeys(one.part for one in found):
             ranks += rank_correlations(left, part, [one for one in found if one.part == part])
+    if more := aided(merges):
+        found = rank_correlations("data", "all", more)
+        ranks += [replace(one, predictor=AIDED) for one in found if one.predictor == MODEL]
     return Validation(
         merges=len(merges),
         pools=len(pools_of(merges)),
