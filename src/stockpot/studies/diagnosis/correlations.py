@@ -75,7 +75,9 @@ class _Columns:
         return float(np.mean(each)) if each else 0.0
 
 
-def rank_correlations(left: str, part: str, found: Sequence[Guess]) -> list[Rank]:
+def rank_correlations(
+    left: str, part: str, found: Sequence[Guess], resamples: int = RESAMPLES
+) -> list[Rank]:
     """Among all of some merges, those of one origin, and within methods; baselines beside ours."""
     told = list[Rank]()
     for among in ("all", "same origin", "within a method"):
@@ -84,7 +86,7 @@ def rank_correlations(left: str, part: str, found: Sequence[Guess]) -> list[Rank
             continue
         columns = _Columns.of(those)
         for predictor in (MODEL, *BASELINES):
-            span = _span(columns, among, predictor, resamples=RESAMPLES if part == "all" else 0)
+            span = _span(columns, among, predictor, resamples=resamples if part == "all" else 0)
             told.append(
                 Rank(
                     left=left,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...evaluation.plain import plain_values, rows_csv
 from .advising import Advice, advise
-from .correlations import AIDED, MODEL, Rank, rank_correlations, same_origin
+from .correlations import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
 from .forecast import COVERAGE, fit_model
 from .leaving import Guess, aided, by_data, by_network, guesses, left_out, width_of
 from .ranks import spearman
@@ -92,22 +92,25 @@ class Validation:
         return {key: plain_values(value) for key, value in asdict(self).items()}
 
 
-def validate(merges: Sequence[MergeRow], *, curve: bool = True) -> Validation:
+def validate(
+    merges: Sequence[MergeRow], *, curve: bool = True, resamples: int = RESAMPLES
+) -> Validation:
     """Leave each data set out in turn, then each architecture, and compare with what was seen.
 
     Args:
         merges: the table.
         curve: whether to fit to fewer pools too, which takes most of the time.
+        resamples: of pools, for intervals of rank correlations.
     """
     data, network = left_out(merges, by_data), left_out(merges, by_network)
     width = width_of(data, COVERAGE)
     ranks = list[Rank]()
     for left, found in (("data", data), ("network", network)):
-        ranks += rank_correlations(left, "all", found)
+        ranks += rank_correlations(left, "all", found, resamples)
         for part in dict.fromkeys(one.part for one in found):
             ranks += rank_correlations(left, part, [one for one in found if one.part == part])
     if more := aided(merges):
-        found = rank_correlations("data", "all", more)
+        found = rank_correlations("data", "all", more, resamples)
         ranks += [replace(one, predictor=AIDED) for one in found if one.predictor == MODEL]
     return Validation(
         merges=len(merges),
