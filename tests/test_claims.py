@@ -81,7 +81,9 @@ def test_a_command_can_be_given_as_it_is_written(command: str) -> None:
         if re.search(r"\.(yml|py)$", token):
             assert (ROOT / token).is_file()
     if program == "python":
-        assert tokens[0].endswith(".py")
+        assert tokens[0] == "-c" or tokens[0].endswith(".py")
+        if tokens[0] == "-c":
+            compile(tokens[1], "<command>", "exec")
         return
     assert program == "stockpot"
     # Raises for a command, a flag or a value that the command line does not know.

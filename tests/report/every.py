@@ -20,6 +20,7 @@ from stockpot.studies import (
     Plane,
     ProtocolStudy,
     conflicts,
+    diagnose,
     scopes,
 )
 from stockpot.studies.scaling.magnitude import (
@@ -66,6 +67,11 @@ def states(names: Sequence[str], count: int = 3, shape: Sequence[int] = (5, 4)):
 def of_conflicts(names=PLAIN):
     models, base = states(names)
     return conflicts(models, base=base, names=names[:3])
+
+
+def of_diagnosis(names=PLAIN):
+    models, base = states(names, count=5, shape=(12, 12))
+    return diagnose(models, base=base, names=names[:5])
 
 
 def of_scopes(names=PLAIN):
@@ -328,6 +334,7 @@ def of_search(names=PLAIN):
 
 EVERY = {
     "conflicts": of_conflicts,
+    "diagnosis": of_diagnosis,
     "scopes": of_scopes,
     "interference": of_interference,
     "connectivity": of_connectivity,

@@ -18,6 +18,7 @@ from ..errors import StockpotError
 from ..methods.catalogue import find_method
 from .compare import compare
 from .console import complain
+from .diagnose import diagnose
 from .factor import factor, restore
 from .federate import federate
 from .inspect import inspect
@@ -50,6 +51,7 @@ for _function in (
     run,
     methods,
     inspect,
+    diagnose,
     explain,
     verify,
     factor,

@@ -86,7 +86,7 @@ def compare(
     )
     numbers = _whole(counts)
     with told_by_the_command_line():
-        specs = _spec(network, "--network"), _spec(data, "--data")
+        specs = spec(network, "--network"), spec(data, "--data")
         if views is not None:
             from ..data import named_views
 
@@ -153,7 +153,7 @@ def _whole(counts: str | None) -> tuple[int, ...]:
         ) from None
 
 
-def _spec(text: str | None, flag: str) -> str | Mapping[str, object] | None:
+def spec(text: str | None, flag: str) -> str | Mapping[str, object] | None:
     """A name, or a YAML mapping that begins with a brace."""
     if text is None or not text.lstrip().startswith("{"):
         return text

@@ -21,6 +21,9 @@ from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap
 from .curves import plot_quality as plot_quality
 from .decisions import plot_decisions as plot_decisions
+from .diagnosis import plot_kinship as plot_kinship
+from .diagnosis import plot_prospects as plot_prospects
+from .diagnosis import plot_spreads as plot_spreads
 from .dispersion import plot_scales as plot_scales
 from .figures import plot_comparison as plot_comparison
 from .forecast import plot_calibration as plot_calibration

@@ -14,6 +14,7 @@ from ..studies import (
     Conflicts,
     Connectivity,
     Contributors,
+    Diagnosis,
     Interference,
     Magnitude,
     ProtocolStudy,
@@ -24,6 +25,7 @@ from ..studies import (
 from .conflicts_page import conflicts_page
 from .connectivity_page import connectivity_page
 from .contributors_page import contributors_page
+from .diagnosis_page import diagnosis_page
 from .federation import federation_page
 from .filled import Page
 from .interference_page import interference_page
@@ -54,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "backdoor": Kind(Contributors, contributors_page),
     "conflicts": Kind(Conflicts, conflicts_page),
     "connectivity": Kind(Connectivity, connectivity_page),
+    "diagnosis": Kind(Diagnosis, diagnosis_page),
     "interference": Kind(Interference, interference_page),
     "magnitude": Kind(Magnitude, magnitude_page),
     "protocol": Kind(ProtocolStudy, protocol_page),

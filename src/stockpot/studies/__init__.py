@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .diagnosis.diagnose import diagnose as diagnose
+    from .diagnosis.findings import Diagnosis as Diagnosis
     from .images.templates import Templates as Templates
     from .images.templating import templates as templates
     from .layers.agreement import compare_layers as compare_layers
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from .testing.protocols import protocol as protocol
 
 _NAMES = {
+    "diagnosis.diagnose": ("diagnose",),
+    "diagnosis.findings": ("Diagnosis",),
     "images.templates": ("Templates",),
     "images.templating": ("templates",),
     "layers.agreement": ("compare_layers",),

@@ -24,8 +24,8 @@ from ...typed import to_floats
 from .measuring import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
-Model = str | Path | Mapping[str, Tensor]
-"""A checkpoint on disk, or a state dict."""
+Model = str | Path | Mapping[str, Tensor] | Checkpoint
+"""A checkpoint on disk, one that is open already, or a state dict."""
 
 
 class How(TypedDict, total=False):
@@ -85,11 +85,11 @@ def statistics_of(
     if not models:
         raise FieldError("statistics are of models: give one or more.")
     called = names_of(models, names)
-    opened = [_open(model, name) for model, name in zip(models, called, strict=True)]
-    there = None if base is None else _open(base, "the base")
-    taken, left = _aligned(opened, called, there, private)
+    every = [opened(model, name) for model, name in zip(models, called, strict=True)]
+    there = None if base is None else opened(base, "the base")
+    taken, left = _aligned(every, called, there, private)
     pivots = {one.name: _pivots(one) for one in taken}
-    count = len(opened)
+    count = len(every)
 
     def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> Found:
         return measured(rows, pivots[one.name], count, wide=one.wide)
@@ -110,13 +110,13 @@ def statistics_of(
         workers=workers,
         progress=progress,
     )
-    every = (*opened, *([] if there is None else [there]))
+    checkpoints = (*every, *([] if there is None else [there]))
     return Statistics(
         names=called,
         base=None if there is None else there.label,
         tensors=tuple(one for one in found if isinstance(one, TensorStatistics)),
         left=(*left, *(one for one in found if isinstance(one, Left))),
-        notes=tuple(note for one in every for note in one.notes),
+        notes=tuple(note for one in checkpoints for note in one.notes),
     )
 
 
@@ -128,19 +128,39 @@ def names_of(models: Sequence[Model], names: Sequence[str] = ()) -> tuple[str, .
     """
     if names and len(names) != len(models):
         raise FieldError(f"names: there are {len(models)} models and {len(names)} names.")
-    paths = [
-        f"model {k + 1}" if isinstance(one, Mapping) else str(one) for k, one in enumerate(models)
-    ]
-    own = list(names) or [Path(path).stem or path for path in paths]
-    if len(set(own)) < len(own):
-        own = paths
+    paths = [_path(one, k) for k, one in enumerate(models)]
+    own = list(names) or _told_apart(paths)
     if len(set(own)) < len(own):
         own = [f"{name} ({k + 1})" for k, name in enumerate(own)]
     return tuple(own)
 
 
-def _open(model: Model, name: str) -> Checkpoint:
+def _told_apart(paths: Sequence[str]) -> list[str]:
+    """The last parts of the paths, as many as tell them apart."""
+    parts = [_parts(Path(path)) for path in paths]
+    for count in range(1, 5):
+        own = ["/".join(each[-count:]) or path for each, path in zip(parts, paths, strict=True)]
+        if len(set(own)) == len(own):
+            return own
+    return list(paths)
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Without a file's suffix; a directory's may be a number."""
+    return path.parts if path.is_dir() or not path.name else path.with_suffix("").parts
+
+
+def opened(model: Model, name: str) -> Checkpoint:
+    """The model with its headers read, and nothing of its tensors."""
+    if isinstance(model, Checkpoint):
+        return model
     return from_state_dict(model, name) if isinstance(model, Mapping) else read_checkpoint(model)
+
+
+def _path(model: Model, number: int) -> str:
+    if isinstance(model, Checkpoint):
+        return model.label
+    return f"model {number + 1}" if isinstance(model, Mapping) else str(model)
 
 
 def _aligned(
@@ -217,7 +237,8 @@ def _finished(one: Aligned, found: Found, called: Sequence[str]) -> TensorStatis
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:
-        return Left(one.name, f"holds NaN, infinity or what is next to it in {_some(bad)}")
+        said = f"holds NaN, infinity or what is next to it in {_some(bad)}"
+        return Left(one.name, said, tuple(bad))
     entries = [
         Entries(
             dtype=dtype_text(entry),

@@ -100,10 +100,16 @@ class TensorStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A tensor that was left out, and why, in words that follow its name."""
+    """A tensor that was left out, and why, in words that follow its name.
+
+    Attributes:
+        name, reason: in words.
+        damaged: the models in which it holds NaN or infinity, if that is the reason.
+    """
 
     name: str
     reason: str
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

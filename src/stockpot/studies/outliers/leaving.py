@@ -6,15 +6,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ...checkpoints.entry import Checkpoint, from_state_dict
-from ...checkpoints.read import read_checkpoint
+from ...checkpoints.entry import Checkpoint
 from ...core import Method
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...errors import FieldError
 from ...fields import kebab_name
 from ...recipes.model import parse_recipe
-from ..onepass.gathering import Model, statistics_of
+from ..onepass.gathering import Model, opened, statistics_of
 
 
 def left_out(
@@ -50,7 +49,7 @@ def left_out(
             "not: take another method."
         )
     options = Options(memory=memory, workers=workers, device="cpu")
-    opened = [_opened(model, f"model {k + 1}", tensors) for k, model in enumerate(models)]
+    held = [_opened(model, f"model {k + 1}", tensors) for k, model in enumerate(models)]
     origin = None if base is None else _opened(base, "the base", tensors)
 
     def merged(chosen: Sequence[Checkpoint]) -> dict[str, Tensor]:
@@ -62,21 +61,21 @@ def left_out(
         }
         return merge_opened(parse_recipe(data), chosen, origin, options)
 
-    whole = merged(opened)
+    whole = merged(held)
     told = statistics_of([whole], base, memory=memory, workers=workers)
     size = {
         one.name: math.sqrt((one.gram if base is None else one.deltas)[0][0])
         for one in told.tensors
     }
     moved: dict[str, list[float]] = {name: [] for name in size}
-    for k in range(len(opened)):
-        rest = merged([*opened[:k], *opened[k + 1 :]])
+    for k in range(len(held)):
+        rest = merged([*held[:k], *held[k + 1 :]])
         for one in statistics_of([whole, rest], memory=memory, workers=workers).tensors:
             moved[one.name].append(2 * math.sqrt(one.deltas[0][0]))  # around the mean of the two
     return {name: (each, size[name]) for name, each in moved.items()}
 
 
 def _opened(model: Model, label: str, tensors: frozenset[str]) -> Checkpoint:
-    found = from_state_dict(model, label) if isinstance(model, Mapping) else read_checkpoint(model)
+    found = opened(model, label)
     entries = {name: one for name, one in found.entries.items() if name in tensors}
     return replace(found, entries=entries)
