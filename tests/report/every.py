@@ -69,6 +69,11 @@ def of_conflicts(names=PLAIN):
     return conflicts(models, base=base, names=names[:3])
 
 
+def of_contributors(names=PLAIN):
+    models, base = states(names, count=4, shape=(12, 12))
+    return contributors(models, base=base, names=names[:4])
+
+
 def of_diagnosis(names=PLAIN):
     models, base = states(names, count=5, shape=(12, 12))
     return diagnose(models, base=base, names=names[:5])
@@ -333,6 +338,7 @@ def of_search(names=PLAIN):
 
 
 EVERY = {
+    "backdoor": of_contributors,
     "conflicts": of_conflicts,
     "diagnosis": of_diagnosis,
     "scopes": of_scopes,
