@@ -20,6 +20,7 @@ from stockpot.studies import (
     Plane,
     ProtocolStudy,
     conflicts,
+    contributors,
     diagnose,
     scopes,
 )
