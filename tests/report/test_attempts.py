@@ -60,6 +60,16 @@ def test_a_panel_for_each_field_with_words_side_by_side():
     assert (scale.get_xlabel(), vote.get_xlabel()) == ("scale", "vote")
 
 
+def test_what_was_tried_first_in_several_pools_is_named_once_and_within_the_figure():
+    pools = [replace(one, seed=seed) for seed in range(5) for one in ATTEMPTS]
+    ax = plot_fields(comparison(pools))
+    assert len(ax.lines) == 5 * 3
+    assert [one.get_text() for one in ax.texts] == ["defaults"]
+    assert "Trial 4 is best" in render_page(comparison(pools))
+    several = [*ATTEMPTS, replace(ATTEMPTS[1], method="cart", leads=False)]
+    assert "Trial 4 of ties is best" in render_page(comparison(several))
+
+
 def test_files_have_every_attempt():
     rows = list(csv.DictReader(io.StringIO(attempts_csv(ATTEMPTS))))
     assert [row["score"] for row in rows] == ["0.5", "0.7", "-inf", "0.6", "0.8"]

@@ -149,10 +149,12 @@ def _drawn(one: Attempt) -> bool:
 def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: Unit) -> None:
     """What a sampler drew as filled dots, what was tried first as hollow ones with its name.
 
-    Those come first and may score alike, so each name stands a line above the one before.
+    Those may score alike, so each name stands a line above the one before; once, where several
+    searches have one of that name.
     """
     shown = [one for one in attempts if _drawn(one)]
-    for number, (one, place) in enumerate(zip(shown, places, strict=True)):
+    named: list[str] = []
+    for one, place in zip(shown, places, strict=True):
         start = one.origin not in ("grid", "random", "tpe", "cma-es")
         height = unit.factor * one.score
         ax.plot(
@@ -164,11 +166,12 @@ def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: U
             color=INK if start else GREY,
             markerfacecolor="none" if start else GREY,
         )
-        if start:
+        if start and one.origin not in named:
             ax.annotate(
                 plain(one.origin),
                 (place, height),
-                xytext=(4, 3 + (SMALL + 1) * number),
+                xytext=(4, 3 + (SMALL + 1) * len(named)),
                 textcoords="offset points",
                 fontsize=SMALL - 1,
             )
+            named.append(one.origin)

@@ -132,7 +132,9 @@ def best_values(result: Comparison, _shown: View) -> str:
         if value is not None
     ]
     said = ", ".join(plain(one, 80).replace(r"\$", "$") for one in values[:_MOST])
-    return f"Trial {best.number} is best: {said or 'no field of its own'}."
+    several = len({one.method for one in result.attempts}) > 1
+    of = f" of {_short(best.method)}" if several else ""
+    return f"Trial {best.number}{of} is best: {said or 'no field of its own'}."
 
 
 def worst_mistake(result: Comparison, _shown: View) -> str:
