@@ -2,7 +2,7 @@
 
     python examples/results/diagnosis.py OUT [--only CELL]
 
-Run it where examples/results/text-tuned.yml's and emoji-shift.yml's data are. Each pool is trained,
+Run it where examples/results/text-tasks.yml's and emoji-shift.yml's data are. Each pool is trained,
 merged in every way, and kept in OUT with its networks; the same command goes on after a kill.
 OUT/pools.csv has the traits of each pool, OUT/merges.csv what each merge got right; both are what
 src/stockpot/studies/diagnosis ships.
