@@ -1,13 +1,17 @@
 """`stockpot diagnose`: one screen, one JSON object, a page if asked, and errors in words."""
 
+import html
 import json
 import math
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
+from stockpot.studies.diagnosis import forecast
 
 MODELS = ("a.safetensors", "b.safetensors")
 
@@ -41,6 +45,21 @@ def test_the_screen_says_whether_why_and_what_to_do(cli, here):
     assert "outlier: comes from another start" in apart.out
     quiet = cli("diagnose", *MODELS, "--quiet")
     assert quiet.out.count("\n") == 1
+
+
+def test_without_scikit_learn_all_but_the_forecast_is_told_and_why(cli, here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    forecast._forecast.cache_clear()
+    done = cli("diagnose", *MODELS, "--base", "base.safetensors", "--out", "page")
+    assert done.code == 0
+    assert done.out.startswith("These models can be merged: begin with average.")
+    said = "There is no forecast: 'sklearn' is needed here and is not installed"
+    assert said in done.out.replace("\n", " ")
+    assert "forecast quality" not in done.out
+    page = html.unescape(Path("page/report.html").read_text())
+    assert said in page
+    assert cli("report", "page", "--quiet").code == 0
+    assert html.unescape(Path("page/report.html").read_text()) == page
 
 
 def test_the_commands_that_are_advised_run(cli, here):

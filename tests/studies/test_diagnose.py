@@ -173,6 +173,46 @@ def test_copies_are_named_and_fine_tunes_are_not(made):
     assert "nearly the same" in diagnose([models[0], near, *models[1:]]).copies[0].said
 
 
+def test_a_copy_of_the_base_is_told_as_such_when_both_are_files(made, tmp_path):
+    """The base is called by what it is, not by its path."""
+    base, models = made
+    files = {"base": base, "a": models[0], "b": models[1]}
+    for name, one in files.items():
+        save_file(one, tmp_path / f"{name}.safetensors")
+    start, first, second = (tmp_path / f"{name}.safetensors" for name in files)
+    found = diagnose([first, second, start], start)
+    assert [(one.one, one.other) for one in found.copies] == [("base", "the base")]
+    said = [step.said for step in found.steps]
+    assert any("Leave base out" in one and "dilutes" in one for one in said)
+    assert not any("count twice" in one for one in said)
+    found = diagnose([first, start], start)  # nothing would be left to merge
+    said = [step.said for step in found.steps]
+    assert any("base is the base itself" in one for one in said)
+    assert not any(one.startswith("Leave") for one in said)
+
+
+def test_copies_but_for_rounding_count_nearly_twice(made):
+    _, models = made
+    rounded = {name: one.bfloat16() for name, one in models[0].items()}
+    found = diagnose([*models, rounded])
+    assert any("model 1 and model 4 count nearly twice" in step.said for step in found.steps)
+
+
+def test_a_base_that_lacks_their_tensors_is_not_asked_for_again(made):
+    _, models = made
+    found = diagnose(models, {"x": torch.ones(3)})
+    reasons = {one.method: one.reason for one in found.prospects}
+    assert reasons["ties"] == "needs a base with their tensors"
+    assert found.recommended == "average"
+
+
+def test_of_two_models_the_one_that_is_not_of_the_base_is_named(made, other):
+    base, models = made
+    found = diagnose([models[0], other], base)
+    assert found.models[1].why == ("does not come from the base",)
+    assert not found.models[0].why
+
+
 def test_copies_alone_are_one_start(made):
     found = diagnose([made[1][0]] * 3)
     assert (found.same_origin, found.mergeable) == (True, True)
@@ -314,7 +354,9 @@ def test_a_base_that_lacks_a_tensor_is_told(made):
     most = {name: one for name, one in base.items() if name.startswith("head")}
     without = diagnose(models, most)
     assert without.task_vectors.centre == "mean"
-    assert {one.reason for one in without.prospects if one.method == "ties"} == {"needs --base"}
+    assert {one.reason for one in without.prospects if one.method == "ties"} == {
+        "needs a base with their tensors"
+    }
 
 
 def test_names_behind_a_prefix_are_told(made):

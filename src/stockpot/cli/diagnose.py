@@ -137,6 +137,8 @@ def _show_prospects(found: "Diagnosis") -> None:
     if rows:
         print_table("", ("method", "forecast quality", ""), rows)
         say(f"How good forecasts have been: {found.forecast}")
+    elif found.forecast:
+        say(found.forecast)
     rest = dict[str, list[str]]()
     for one in found.prospects:
         if not one.forecast:

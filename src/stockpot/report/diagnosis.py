@@ -2,6 +2,7 @@
 
 import math
 from itertools import combinations
+from statistics import median
 from typing import Any
 
 from ..studies import Diagnosis
@@ -56,7 +57,7 @@ def plot_spreads(result: Diagnosis, ax: Any = None) -> Any:
     """Standard deviation of each layer over the models' median, as powers of 2."""
     cells = dict[tuple[str, str], float]()
     for one in result.scopes:
-        usual = sorted(one.stds)[len(one.stds) // 2]
+        usual = median(one.stds)
         for name, std in zip(result.names, one.stds, strict=True):
             if std > 0 and usual > 0:
                 cells[one.tensor, name] = math.log2(std / usual)

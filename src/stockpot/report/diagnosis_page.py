@@ -116,8 +116,12 @@ def _others(result: Diagnosis) -> Table | None:
         if not one.forecast
     )
     caption = "Whether a method can be used on these models; nothing is forecast of these."
+    if not any(one.forecast for one in result.prospects):
+        caption = f"{caption} {result.forecast}".rstrip()
     headings = (Entry("method"), Entry(""))
-    return Table("Methods without a forecast", caption, headings, lines) if lines else None
+    return (
+        Table("Methods without a forecast", readable(caption), headings, lines) if lines else None
+    )
 
 
 def _models(result: Diagnosis) -> Table:

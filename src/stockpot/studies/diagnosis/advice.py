@@ -99,16 +99,32 @@ def _dropping(case: Case) -> Iterator[Step]:
             command=_words("compare", *_sources(case.models))
             + " --network NETWORK --data DATA --out run",
         )
-    same = [one for one in case.copies if not one.distance and one.other != BASE]
-    if same:
-        yield Step(
-            said=f"{same[0].one} and {same[0].other} count twice in an average: leave one out, "
-            "unless that weight is meant."
-        )
-    if of_base := [one.one for one in case.copies if one.other == BASE]:
-        yield Step(said=f"Leave {some(of_base)} out: a merge with the base only dilutes the rest.")
+    yield from _leaving_copies(case)
     if case.unused:
         yield Step(said="Give the base that the models were fine-tuned from, or none.")
+
+
+def _leaving_copies(case: Case) -> Iterator[Step]:
+    same = min(
+        (one for one in case.copies if one.other != BASE),
+        key=lambda one: one.distance,
+        default=None,
+    )
+    if same:
+        nearly = "nearly " if same.distance else ""
+        yield Step(
+            said=f"{same.one} and {same.other} count {nearly}twice in an average: leave one out, "
+            "unless that weight is meant."
+        )
+    of_base = [one.one for one in case.copies if one.other == BASE]
+    if of_base and len(case.models) - len(of_base) > 1:
+        yield Step(said=f"Leave {some(of_base)} out: a merge with the base only dilutes the rest.")
+    elif of_base:
+        yield Step(
+            said=f"{some(of_base)} {'is' if len(of_base) == 1 else 'are'} the base itself: the "
+            "merge can only be a part of the way from it to the other model. Give another "
+            "fine-tune if that is not what is meant."
+        )
 
 
 def _rescaling(case: Case) -> Iterator[Step]:

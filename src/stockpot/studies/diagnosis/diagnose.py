@@ -174,7 +174,10 @@ def _why(
         said.append(f"holds NaN or infinity in '{damaged[0]}'{more}")
     most = groups[0]
     if len(most) > 1 and name not in most and len(groups[1]) < len(most):
-        said.append("comes from another start than the others")
+        alone = BASE in most and len(most) == 2  # one model and the base are no majority of models
+        said.append(
+            "does not come from the base" if alone else "comes from another start than the others"
+        )
     elif far > FAR:
         said.append(f"is {far:.1f} times as far from the others' mean as they are from each other")
     if scale >= SCALED or scale <= 1 / SCALED:

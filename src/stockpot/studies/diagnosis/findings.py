@@ -181,7 +181,8 @@ class Diagnosis:
             return f"These models can be merged: begin with {self.recommended}."
         outliers = [one.name for one in self.models if one.outlier]
         if outliers and len(self.models) - len(outliers) > 1 and self.architecture.same:
-            return f"Do not merge all of them as they are: {', '.join(outliers)} spoils it."
+            spoil = "spoils" if len(outliers) == 1 else "spoil"
+            return f"Do not merge all of them as they are: {', '.join(outliers)} {spoil} it."
         return "Do not merge these models as they are."
 
     @property

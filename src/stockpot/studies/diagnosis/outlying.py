@@ -10,6 +10,7 @@ from statistics import median
 
 from ..onepass.conflicts import ROLES
 from ..onepass.statistics import Matrix, Statistics, TensorStatistics, summed
+from .architecture import BASE
 from .kinship import LEAST, SAME, distance
 
 WEIGHTS = ("conv", "matrix", "embedding", "expert-stack")
@@ -33,7 +34,7 @@ class Copy:
     """Two models, or a model and the base, that are the same or nearly.
 
     Attributes:
-        one, other: their names.
+        one, other: their names; the base is `BASE`, whatever its path.
         distance: |θ_i - θ_j| over the root of the mean of their squared lengths; 0 of the same.
         said: how much the same, in words.
     """
@@ -199,7 +200,7 @@ def _copies_of_base(found: Statistics, every: Sequence[TensorStatistics]) -> lis
     if found.base is None or not based:
         return []
     return [
-        Copy(one=name, other=found.base, distance=0.0, said="the same weights")
+        Copy(one=name, other=BASE, distance=0.0, said="the same weights")
         for k, name in enumerate(found.names)
         if not any(one.signs.nonzero[k] for one in based)
     ]

@@ -14,6 +14,8 @@ from .forecast import Expected, Forecast
 from .methods import CANDIDATES
 from .traits import Traits, traits_of
 
+NO_BASE = "needs --base"
+"""Why a method that needs a base cannot be run where there is none that it can use."""
 CLOSE = 0.02
 """Forecasts that differ by less are the same: the simpler method is advised."""
 
@@ -135,7 +137,7 @@ def lacks(method: Method, count: int, *, based: bool) -> str:
         return f"needs statistics of each model's data: stockpot statistics {name}"
     if most is not None and not least <= count <= most:
         return f"takes {most} models"
-    return "needs --base" if needs.base and not based else ""
+    return NO_BASE if needs.base and not based else ""
 
 
 def merge_words(method: Method) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from .advice import Case, steps_of
 from .evidence import Evidence
 from .findings import Diagnosis, Prospect
-from .prospects import advised, merge_words, value_of
+from .prospects import NO_BASE, advised, merge_words, value_of
 from .reasons import against, noted
 
 WORTH = 0.7
@@ -54,7 +54,8 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
 def _weighed(one: Prospect, found: Evidence, *, mergeable: bool) -> Prospect:
     """A method that could be run is no good where what it is run on is none."""
     if not one.fits:
-        return one
+        lacking = one.reason == NO_BASE and found.base is not None
+        return replace(one, reason="needs a base with their tensors") if lacking else one
     reason = ""
     if not found.architecture.same:
         reason = "is refused: tensors differ"
