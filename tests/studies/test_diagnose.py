@@ -235,6 +235,13 @@ def test_one_rescaled_model_is_a_mismatch_of_scopes_and_an_outlier(made):
     assert any("study scopes" in step.command for step in found.steps)
 
 
+def test_a_layer_without_spread_is_told_in_words(made):
+    _, models = made
+    flat = models[0] | {"head.weight": torch.zeros_like(models[0]["head.weight"])}
+    (said,) = [one for one in diagnose([models[1], flat]).reasons if "Scopes differ" in one]
+    assert "weights of 'head.weight' are all the same in model 2, and not in model 1;" in said
+
+
 def test_a_model_of_another_scale_spoils_an_average(made):
     _, models = made
     found = diagnose([*models[:2], {name: 10 * one for name, one in models[2].items()}])

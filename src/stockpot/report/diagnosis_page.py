@@ -225,9 +225,9 @@ def _measured(result: Diagnosis) -> list[str]:
         "The correlation of two layers is the cosine of their entries less their means. Layers of "
         "unrelated networks have about 1 / sqrt(entries); biases, norms and tensors that are the "
         "same in two models have no say in where these come from.",
-        "An outlier is a model of another start, one at least three times as far from the others' "
-        "mean as they are from each other, one of at least twice or at most half their scale, or a "
-        "damaged one.",
+        "An outlier is a model of another start, one with other tensors than most, one at least "
+        "three times as far from the others' mean as they are from each other, one of at least "
+        "twice or at most half their scale, or a damaged one.",
     ]
     if any(one.forecast for one in result.prospects):
         said.append(

@@ -145,9 +145,14 @@ def _scopes(found: Evidence) -> Iterator[str]:
     large = found.names[worst.stds.index(max(worst.stds))]
     small = found.names[worst.stds.index(min(worst.stds))]
     more = f", and {len(wide) - 1} more layers by {MISMATCH:g} or more" if len(wide) > 1 else ""
+    apart = (
+        f"spread {worst.ratio:.3g} times as far in {large} as in {small}"
+        if math.isfinite(worst.ratio)
+        else f"are all the same in {small}, and not in {large}"
+    )
     yield (
-        f"Scopes differ: weights of '{worst.tensor}' spread {worst.ratio:.3g} times as far in "
-        f"{large} as in {small}{more}; an average has the wider ones' directions there."
+        f"Scopes differ: weights of '{worst.tensor}' {apart}{more}; an average has the wider ones' "
+        "directions there."
     )
 
 
