@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -79,6 +79,9 @@ def test_no_library_of_networks_or_data_is_loaded(tmp_path):
     [
         ("{", "is damaged: "),
         ("[1, 2]", "does not say what kind of results it has"),
+        ("[" * 100_000, "is damaged: "),
+        ('{"report": {"kind": [], "command": "", "stockpot": ""}}', "does not say what kind"),
+        ('{"report": {"kind": "scopes", "command": 1, "stockpot": ""}}', "does not say what kind"),
         ('{"study": "scopes", "title": "t"}', "it is of an older stockpot, or of another program"),
         (
             '{"report": {"kind": "tarot", "command": "", "stockpot": "9.9"}}',
@@ -110,6 +113,16 @@ def test_a_damaged_value_is_told_with_its_place(tmp_path):
         rebuild(tmp_path)
 
 
+def test_values_that_do_not_go_together_are_told(tmp_path):
+    write(EVERY["diagnosis"](), tmp_path)
+    file = tmp_path / "results.json"
+    told = json.loads(file.read_text())
+    told["models"] = told["models"][:1]
+    file.write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match="is damaged: what it says does not go together"):
+        rebuild(tmp_path)
+
+
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(CheckpointError, match=r"has no results\.json"):
         rebuild(tmp_path)
@@ -134,6 +147,7 @@ class Leaf:
     pair: tuple[str, int]
     many: tuple[tuple[float, ...], ...]
     by_name: dict[str, Pair]
+    by_number: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +203,7 @@ def test_what_is_not_finite_comes_back_as_not_a_number():
     ("change", "words"),
     [
         ({"score": "1"}, "score: a number is needed, not '1'"),
+        ({"score": 10**400}, r"score: a number that a float holds is needed, not 10+…"),
         ({"score": True}, "score: a number is needed, not True"),
         ({"count": 1.5}, r"count: a whole number is needed, not 1\.5"),
         ({"sure": 1}, "sure: true or false is needed, not 1"),
@@ -196,6 +211,7 @@ def test_what_is_not_finite_comes_back_as_not_a_number():
         ({"pair": ["p"]}, "pair: 2 values are needed, there are 1"),
         ({"many": [[1.0], [None, []]]}, r"many\.1\.1: a number is needed, not \[\]"),
         ({"by_name": {"k": 1}}, r"by_name\.k: a list is needed, not 1"),
+        ({"by_number": {"one": "a"}}, "by_number.one: a whole number is needed, not 'one'"),
         ({"by_name": []}, r"by_name: an object is needed, not \[\]"),
         ({"name": "x" * 0, "maybe": "m"}, "maybe: null is needed, not 'm'"),
         ({"any_of": []}, r"any_of: null is needed, not \[\]"),

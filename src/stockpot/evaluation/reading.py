@@ -85,7 +85,10 @@ def _number(value: Any) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _unlike("a number", value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise _unlike("a number that a float holds", value) from None
 
 
 def _exactly(kind: type[Any], words: str) -> _Reader:
@@ -162,15 +165,22 @@ def _positions(items: Sequence[_Reader], make: Callable[..., Any]) -> _Reader:
 
 
 def _mapping(key: Any, item: Any) -> _Reader:
-    own, reader = (int if key is int else str), _reader(item)
+    own, reader = (_whole if key is int else str), _reader(item)
 
     def read(value: Any) -> dict[Any, Any]:
         if not isinstance(value, dict):
             raise _unlike("an object", value)
         told = cast(dict[str, Any], value)
-        return {own(name): _at(name, reader, one) for name, one in told.items()}
+        return {_at(name, own, name): _at(name, reader, one) for name, one in told.items()}
 
     return read
+
+
+def _whole(name: str) -> int:
+    try:
+        return int(name)
+    except ValueError:
+        raise _unlike("a whole number", name) from None
 
 
 def _dataclass(kind: type[Any]) -> _Reader:

@@ -6,6 +6,7 @@ bytes, without models and without data.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -18,6 +19,15 @@ from .kinds import KINDS
 RESULTS, PAGE = "results.json", "report.html"
 _HEAD = "report"
 """The key of what kind a results file is of, and of the command that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a results file says of itself."""
+
+    kind: str
+    command: str
+    stockpot: str
 
 
 class Result(Protocol):
@@ -93,14 +103,21 @@ def rebuild(run: Path) -> Path:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}.") from None
-    write_files(file.parent, {PAGE: _page(text, str(file))})
+    try:
+        page = _page(text, str(file))
+    except (ValueError, LookupError) as error:
+        raise CheckpointError(
+            f"{file} is damaged: what it says does not go together ({error}). Run the command that "
+            "made it again."
+        ) from error
+    write_files(file.parent, {PAGE: page})
     return file.parent / PAGE
 
 
 def _results(result: Result, command: str) -> str:
     kind = next(name for name, one in KINDS.items() if type(result) is one.result)
-    head = {"kind": kind, "command": command, "stockpot": version("stockpot")}
-    told = {_HEAD: head, **result.as_dict()}
+    head = _Head(kind, command, version("stockpot"))
+    told = {_HEAD: asdict(head), **result.as_dict()}
     return json.dumps(told, indent=1, allow_nan=False) + "\n"
 
 
@@ -108,19 +125,19 @@ def _page(text: str, file: str) -> str:
     """The page of what a results file says."""
     try:
         told = cast(dict[str, Any], json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}.") from None
     try:
-        head = cast(dict[str, str], told[_HEAD])
-        name, command, written = head["kind"], head["command"], head["stockpot"]
-    except (KeyError, TypeError):
+        head = read_plain(_Head, told[_HEAD])
+    except (KeyError, TypeError, StockpotError):
         raise CheckpointError(
             f"{file} does not say what kind of results it has: it is of an older stockpot, or of "
             "another program. Run the command that made it again."
         ) from None
+    name = head.kind
     if name not in KINDS:
         raise CheckpointError(
-            f"{file} has results of the kind '{str(name)[:80]}', by stockpot {written}; this is "
+            f"{file} has results of the kind '{name[:80]}', by stockpot {head.stockpot}; this is "
             f"stockpot {version('stockpot')} and knows {', '.join(KINDS)}."
         )
     kind = KINDS[name]
@@ -129,6 +146,6 @@ def _page(text: str, file: str) -> str:
     except StockpotError as error:
         raise CheckpointError(
             f"{file} does not fit what stockpot {version('stockpot')} knows of {name} (it is by "
-            f"stockpot {written}): {error}. Run the command that made it again."
+            f"stockpot {head.stockpot}): {error}. Run the command that made it again."
         ) from None
-    return fill(kind.page(result), command)
+    return fill(kind.page(result), head.command)
