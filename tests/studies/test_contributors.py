@@ -15,7 +15,7 @@ from stockpot import merge
 from stockpot.cli.app import execute
 from stockpot.data import load, split
 from stockpot.errors import FieldError, MergeError
-from stockpot.methods import Average, Fisher, Median, Ties, TsvM
+from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TsvM
 from stockpot.networks import build
 from stockpot.report import plot_suspicions, render_study, write_study
 from stockpot.studies import contributors, contributors_of, statistics_of
@@ -235,6 +235,11 @@ def test_refusals():
         contributors(models, roles=["conv"])
     with pytest.raises(FieldError, match="fisher needs statistics"):
         contributors(models, base=base, method=Fisher())
+    with pytest.raises(
+        FieldError, match="slerp takes 2 models, and has to merge all 2 and all but"
+    ):
+        contributors(models[:2], method=Slerp())
+    assert contributors(models[:2], base=base, method=Slerp()).method == "slerp"
     with pytest.raises(MergeError, match="base"):
         contributors(models, method=Ties())
     high = contributors([*models[:2], {n: t + 9 for n, t in models[2].items()}], threshold=1e6)

@@ -38,7 +38,7 @@ def left_out(
         memory, workers, seed: of the merges.
 
     Raises:
-        FieldError: the method needs statistics of data.
+        FieldError: the method needs statistics of data, or does not take K and K - 1 models.
         StockpotError: it refuses these models, or one fewer.
 
     Cost: K + 1 merges, 2 K + 1 passes over merged models, of which two are in memory.
@@ -47,6 +47,13 @@ def left_out(
         raise FieldError(
             f"{kebab_name(type(method))} needs statistics of data, which leaving models out has "
             "not: take another method."
+        )
+    least, most = method.needs.models
+    if base is None and not least < len(models) <= (most or len(models)):
+        span = f"{least} or more" if most is None else str(most)
+        raise FieldError(
+            f"{kebab_name(type(method))} takes {span} models, and has to merge all {len(models)} "
+            f"and all but one: take another method{' or more models' if most is None else ''}."
         )
     options = Options(memory=memory, workers=workers, device="cpu")
     held = [_opened(model, f"model {k + 1}", tensors) for k, model in enumerate(models)]
