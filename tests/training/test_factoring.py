@@ -82,7 +82,7 @@ def test_models_are_decomposed_once_for_all_trials(tasks, tmp_path, decomposed):
 def test_trials_score_as_whole_merges_do(tasks, tmp_path, monkeypatch):
     experiment, pool = tasks
     shared = search_experiment(recipe(pool), experiment, tmp_path / "a", trials=7)
-    monkeypatch.setattr(searched, "factoring_of", lambda *_: None)
+    monkeypatch.setattr(searched, "factoring_of", lambda *_: "")
     whole = search_experiment(recipe(pool), experiment, tmp_path / "b", trials=7)
     assert [one.score for one in shared.comparison.attempts] == [
         one.score for one in whole.comparison.attempts
@@ -116,22 +116,33 @@ def test_others_are_merged_from_the_models(tasks, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "why"),
     [
-        {"search": {"scale": [0.5, 2.0], "weights": "simplex"}},
-        {"layers": {"rank": [0.1, 0.4]}, "search": {"scale": [0.5, 2.0]}},
-        {"rules": [{"match": "*1*", "method": METHOD | {"rank": 0.5}}]},
-        {"method": METHOD | {"rank_count": 3}, "search": {"scale": [0.5, 2.0]}},
-        {"method": "ties", "search": {"density": [0.1, 0.5]}, "base": "base"},
+        ({"search": {"scale": [0.5, 2.0], "weights": "simplex"}}, "each trial: weights changes"),
+        ({"layers": {"rank": [0.1, 0.4]}, "search": {"scale": [0.5, 2.0]}}, "one CART for all"),
+        ({"rules": [{"match": "*1*", "method": METHOD | {"rank": 0.5}}]}, "one CART for all"),
+        ({"method": METHOD | {"rank_count": 3}, "search": {"scale": [0.5, 2.0]}}, "as a fraction"),
+        ({"method": "ties", "search": {"density": [0.1, 0.5]}, "base": "base"}, ""),
     ],
 )
-def test_nothing_is_shared_where_factors_would_not_do(tasks, tmp_path, more):
+def test_nothing_is_shared_where_factors_would_not_do(tasks, tmp_path, more, why):
     _, pool = tasks
     if "base" in more:
         more = more | {"base": str(pool.base)}
     _, factoring = prepared(tasks, tmp_path / "f", **more)
-    assert factoring is None
+    assert isinstance(factoring, str)
+    assert why in factoring
+    assert bool(why) == bool(factoring)
     assert not (tmp_path / "f").exists()
+
+
+def test_why_a_search_works_without_factors_is_said(tasks, tmp_path):
+    experiment, pool = tasks
+    (tmp_path / "file").write_text("")
+    found = search_experiment(
+        recipe(pool), experiment, tmp_path / "out", trials=3, factors=tmp_path / "file"
+    )
+    assert "for each trial" in dict(found.comparison.facts)["decomposed"]
 
 
 def test_factors_are_kept_for_the_next_search_where_a_folder_is_named(tasks, tmp_path, decomposed):

@@ -54,11 +54,12 @@ class Factoring:
 
 def factoring_of(
     recipe: Recipe, space: Space, starts: Mapping[str, Candidate], folder: Path, options: Options
-) -> Factoring | None:
+) -> Factoring | str:
     """Decompose what a search of this space will need, at the largest rank that it can ask for.
 
-    None where nothing can be shared: another method, axes beside rank and scale, layers or rules
-    with a CART of their own, tensors that some models lack, factors beyond the store's limit.
+    A sentence that says why where nothing can be shared: axes beside rank and scale, layers or
+    rules with a CART of their own, tensors that some models lack, factors beyond the store's limit
+    or that cannot be written; an empty one where the method is another.
 
     Args:
         recipe: its method is the centre of the space.
@@ -71,16 +72,18 @@ def factoring_of(
         StockpotError: models that cannot be read or decomposed.
     """
     centre = space.centre.method
-    if not isinstance(centre, Cart) or not space.axes or not SHARED.issuperset(space.axes):
-        return None
+    if not isinstance(centre, Cart):
+        return ""
+    if others := [name for name in space.axes if name not in SHARED]:
+        return f"for each trial: {', '.join(others)} changes what is decomposed"
     first = [one.method for one in starts.values()]
     ranks = [one.rank for one in first if isinstance(one, Cart) and _is_like(one, centre)]
     method = replace(centre, rank=max(_top(space, centre.rank), centre.rank, *ranks))
     wanted = recipe.model_copy(update={"method": method})
     try:
         kept = stored_factors_of(folder, wanted, replace(options, device="cpu"))
-    except (MergeError, OutputError):
-        return None
+    except (MergeError, OutputError) as error:
+        return f"for each trial: {error}"
     return Factoring(kept, method, space.centre.weights)
 
 

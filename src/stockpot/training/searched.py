@@ -111,10 +111,10 @@ def search_experiment(
     with _folder(out, _identity(table, search), resume=resume, overwrite=overwrite):
         tell("looking for what all trials share", 0.0)
         store = factors or out / FACTORS
-        table = replace(
-            table,
-            factoring=factoring_of(table.recipe, search.space, search.starts, store, options),
-        )
+        shared = factoring_of(table.recipe, search.space, search.starts, store, options)
+        decomposed = shared if isinstance(shared, str) else shared.fact
+        if not isinstance(shared, str):
+            table = replace(table, factoring=shared)
 
         def told(done: int, best: float) -> None:
             shown = table.bench.metric.sign * best
@@ -131,7 +131,7 @@ def search_experiment(
             update={"searched": _record(table, search, len(tried), score)}
         )
         tell("judging on the test split", 0.96)
-        comparison = _judge(table, search, tried, winner)
+        comparison = _judge(table, search, tried, winner, decomposed)
         _write(out / BEST, dump_yaml(best.resolved()))
         run_recipe(best, merged, replace(options, overwrite=True, resume=False))
         if factors is None:
@@ -237,7 +237,9 @@ def _record(table: Table, search: Search, count: int, score: float) -> Searched:
     )
 
 
-def _judge(table: Table, search: Search, tried: Sequence[Tried], winner: Tried) -> Comparison:
+def _judge(
+    table: Table, search: Search, tried: Sequence[Tried], winner: Tried, decomposed: str
+) -> Comparison:
     """The winner beside the starts, each on both splits."""
     names = {FOUND: winner.candidate}
     for name, candidate in search.starts.items():
@@ -265,7 +267,7 @@ def _judge(table: Table, search: Search, tried: Sequence[Tried], winner: Tried) 
             ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
             ("objective", f"{metric.name} on the selection split"),
             ("models", ", ".join(one.path for one in table.recipe.models)),
-            *([("decomposed", table.factoring.fact)] if table.factoring else []),
+            *([("decomposed", decomposed)] if decomposed else []),
             *_batch_norm(bench),
             ("intervals", f"95%. {covers(1)}"),
             ("samples run through networks", f"{sum(bench.tally.samples.values()):,}"),
