@@ -89,6 +89,9 @@ def _case(found: Evidence, chosen: Prospect | None) -> Case:
     )
 
 
+_ABOVE = " More than 100% was seen where each model knew some classes better than the others."
+
+
 def _poor(best: Prospect) -> str:
     return (
         f"Even {best.method}, about the best forecast, is expected to reach only "
@@ -104,4 +107,5 @@ def _advised(chosen: Prospect) -> str:
     return (
         f"{chosen.method}{mended} is expected to reach {chosen.quality:.0%} "
         f"[{chosen.low:.0%}, {chosen.high:.0%}] of the models' mean score above chance."
+        + (_ABOVE if chosen.quality > 1.05 else "")
     )
