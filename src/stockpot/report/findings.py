@@ -54,7 +54,8 @@ def best_for_one(_result: Comparison, shown: View) -> str:
     rows = shown.finite()
     one = [row for row in rows if row.forwards == 1]
     best = _best(rows, shown.unit)
-    said = f"The best of all, {_value(best, shown.unit)}, takes {best.forwards} evaluations"
+    counted = "one evaluation" if best.forwards == 1 else f"{best.forwards} evaluations"
+    said = f"The best of all, {_value(best, shown.unit)}, takes {counted}"
     if one and best.forwards != 1:
         said += f"; the best that takes one is {_value(_best(one, shown.unit), shown.unit)}"
     return f"{said}."
