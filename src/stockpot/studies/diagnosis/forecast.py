@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -87,17 +87,34 @@ class Fitted:
     error: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Forecast:
-    """What merges are expected to be worth, with a base and without one.
+    """What merges are expected to be worth, with a base and without; each fitted when asked for.
 
     Attributes:
-        based, blind: fitted to the merges of the table as they are; and to those that need no
-            base, from what is known without one.
+        merges: of the table.
     """
 
-    based: Fitted
-    blind: Fitted
+    merges: Sequence[MergeRow]
+
+    @cached_property
+    def based(self) -> Fitted:
+        """Fitted to the merges as they are."""
+        from .leaving import aided
+
+        alone, found = _fitted(self.merges), aided(self.merges)
+        if not found:
+            return alone
+        rank = spearman([one.quality for one in found], [one.merge.quality for one in found])
+        more = (
+            f" Gradients of a few batches, which this does not look at, would make it {rank:.2f}."
+        )
+        return replace(alone, error=alone.error + more)
+
+    @cached_property
+    def blind(self) -> Fitted:
+        """Fitted to those that need no base, from what is known without one."""
+        return _fitted(without_base(self.merges))
 
     @staticmethod
     def fitted() -> "Forecast":
@@ -186,13 +203,8 @@ _REACH = {one.name: one.reach for one in CANDIDATES}
 
 @cache
 def _forecast() -> Forecast:
-    from .leaving import aided
-
-    based, blind = _fitted(shipped()), _fitted(without_base(shipped()))
-    found = aided(shipped())
-    rank = spearman([one.quality for one in found], [one.merge.quality for one in found])
-    more = f" Gradients of a few batches, which this does not look at, would make it {rank:.2f}."
-    return Forecast(replace(based, error=based.error + more) if found else based, blind)
+    optional("sklearn.ensemble")
+    return Forecast(shipped())
 
 
 def _fitted(merges: Sequence[MergeRow]) -> Fitted:

@@ -5,28 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ...extras import optional
+
 Array = npt.NDArray[np.float64]
 
 
 def spearman(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float:
     """Rank correlation, ties at their mean rank; 0 where either side is constant.
 
+    SciPy's ranks, without the p-value that takes most of the time of its spearmanr.
+
     Example:
         >>> round(spearman([1, 2, 3], [2, 4, 9]), 6)
         1.0
     """
-    a, b = (ranks(np.asarray(each, dtype=np.float64)) for each in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    length = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / length if length > 0 else 0.0
-
-
-def ranks(values: Array) -> Array:
-    """From 1 on; equal values share their mean rank.
-
-    Example:
-        >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
-        [2.5, 1.0, 2.5]
-    """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ranks = optional("scipy.stats").rankdata([one, other], axis=1)
+    if np.ptp(ranks, axis=1).min() == 0:
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
