@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from ..onepass.conflicts import ROLES
-from ..onepass.statistics import Matrix, Statistics, TensorStatistics, summed
+from ..onepass.statistics import Statistics, TensorStatistics, summed
+from ..outliers.outliers import Floats, noise, places, stacked
 from .architecture import BASE
 from .kinship import LEAST, SAME, distance
 
@@ -94,36 +97,29 @@ def standings(found: Statistics) -> tuple[Standing, ...]:
     does not hide itself by pulling the mean.
     """
     layers = [one for one in found.among(WEIGHTS) if one.numel >= LEAST]
-    moved = [one for one in layers if any(one.around_mean[k][k] for k in range(len(found.names)))]
+    count = len(found.names)
+    moved = [one for one in layers if any(one.around_mean[k][k] for k in range(count))]
+    far = (
+        _far(stacked([one.deltas for one in moved])) if moved and count > 2 else [math.nan] * count
+    )
     return tuple(
-        Standing(
-            far=_median([_far(one.deltas, k) for one in moved]),
-            scale=_median([_scale(one, k) for one in layers]),
-        )
-        for k in range(len(found.names))
+        Standing(far=far[k], scale=_median([_scale(one, k) for one in layers]))
+        for k in range(count)
     )
 
 
-def _far(deltas: Matrix, k: int) -> float:
-    count = len(deltas)
-    others = [j for j in range(count) if j != k]
-    if count < 3:
-        return math.nan
-    spread = [_from_mean(deltas, j, [i for i in others if i != j]) for j in others]
-    usual = median(spread)
-    correction = math.sqrt((1 + 1 / (count - 1)) / (1 + 1 / (count - 2)))
-    away = _from_mean(deltas, k, others)
-    if usual <= SAME * away:
-        return math.nan
-    return away / (correction * usual)
-
-
-def _from_mean(gram: Matrix, k: int, others: Sequence[int]) -> float:
-    """|θ_k - mean of others|, from inner products around any centre."""
-    count = len(others)
-    cross = math.fsum(gram[k][i] for i in others) / count
-    within = math.fsum(gram[i][j] for i in others for j in others) / count**2
-    return math.sqrt(max(gram[k][k] - 2 * cross + within, 0.0))
+def _far(deltas_TKK: Floats) -> list[float]:
+    """Of each of K models, the median over T layers."""
+    count = deltas_TKK.shape[1]
+    away_KT = places(deltas_TKK, around_base=False).distances / noise(count)
+    found: list[float] = []
+    for k in range(count):
+        rest = [j for j in range(count) if j != k]
+        among = places(deltas_TKK[:, rest][:, :, rest], around_base=False)
+        usual_T = np.median(among.distances, axis=0) / noise(count - 1)
+        known_T = usual_T > SAME * away_KT[k]
+        found.append(_median((away_KT[k][known_T] / usual_T[known_T]).tolist()))
+    return found
 
 
 def _scale(one: TensorStatistics, k: int) -> float:

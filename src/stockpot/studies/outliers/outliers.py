@@ -134,8 +134,8 @@ def _deviation(whole: Places, i: int, among: Places, *, around_base: bool) -> De
         if around_base
         else 0.0,
         distance=_off(
-            _log(whole.distance[i] / _noise(count), least),
-            _log(among.distance / _noise(count - 1), least),
+            _log(whole.distance[i] / noise(count), least),
+            _log(among.distance / noise(count - 1), least),
             "distance",
         ),
         direction=_off(-whole.cosine[i], -among.cosine, "direction"),
@@ -144,7 +144,8 @@ def _deviation(whole: Places, i: int, among: Places, *, around_base: bool) -> De
     )
 
 
-def _noise(count: int) -> float:
+def noise(count: int) -> float:
+    """How independent noise makes a distance to the mean of the n - 1 others depend on n."""
     return float(np.sqrt(count / (count - 1)))
 
 
