@@ -1,12 +1,11 @@
 """`stockpot study backdoor`: who moves the merge most, where, and who is unlike the others."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from .console import steps
-from .studies import Folder, check_models, finish, open_models
-from .study_scopes import PassFlags, words_of_roles
+from .studies import Folder, check_models
+from .study_scopes import PassFlags, roles_of, run_pass
 from .usage import told_by_the_command_line
 
 Merge = Annotated[
@@ -40,25 +39,10 @@ def backdoor(
     from ..recipes.yaml import load_yaml
 
     check_models("backdoor", models, flags.workers)
-    chosen: dict[str, Any] = {}
-    if flags.roles is not None:
-        chosen["roles"] = words_of_roles(flags.roles)
+    chosen = roles_of(flags)
     if threshold is not None:
         chosen["threshold"] = threshold
     with told_by_the_command_line():
         if merge_ is not None:
             chosen["method"] = read_method(load_yaml(merge_, "--method"))
-    given = open_models(models, flags.base, flags.pool, out_, quiet=flags.quiet)
-    with steps(quiet=flags.quiet or flags.json) as progress:
-        found = studies.contributors(
-            given.models,
-            base=given.base,
-            names=given.names,
-            private=given.private,
-            memory=flags.memory,
-            workers=flags.workers,
-            seed=seed,
-            progress=progress,
-            **chosen,
-        )
-    return finish(found, out_, json=flags.json, quiet=flags.quiet)
+    return run_pass(studies.contributors, models, out_, flags, seed=seed, **chosen)

@@ -75,7 +75,22 @@ def _study(
     flags: PassFlags,
 ) -> int:
     check_models(name, models, flags.workers)
-    chosen: dict[str, Any] = {} if flags.roles is None else {"roles": words_of_roles(flags.roles)}
+    return run_pass(compute, models, out, flags, **roles_of(flags))
+
+
+def roles_of(flags: PassFlags) -> dict[str, Any]:
+    """The roles, where they were given."""
+    return {} if flags.roles is None else {"roles": words_of_roles(flags.roles)}
+
+
+def run_pass(
+    compute: "Callable[..., Study]",
+    models: tuple[str, ...],
+    out: Path,
+    flags: PassFlags,
+    **chosen: Any,
+) -> int:
+    """Open what was given, compute a study of one pass, and write and tell what it found."""
     given = open_models(models, flags.base, flags.pool, out, quiet=flags.quiet)
     with steps(quiet=flags.quiet or flags.json) as progress:
         found = compute(
