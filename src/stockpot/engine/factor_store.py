@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import blake3
@@ -17,6 +16,7 @@ from ..recipes.model import Recipe
 from ..recipes.sizes import parse_size
 from .factored import (
     Factored,
+    at_any_rank,
     decomposed_in,
     factor_prepared,
     opened_for,
@@ -71,7 +71,7 @@ def stored_factors_of(
     """
     prepared, method = opened_for(recipe, options), recipe.method
     assert isinstance(method, Cart)
-    fields = method_fields(replace(method, rank=1.0, scale=1.0))
+    fields = method_fields(at_any_rank(method))
     told = recipe.model_copy(update={"method": Average(), "search": {}, "searched": None})
     rest = {k: v for k, v in told.resolved().items() if k not in ("models", "base")}
     shares = [a.weights for a in decomposed_in(prepared)][:1]

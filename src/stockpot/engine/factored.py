@@ -301,6 +301,11 @@ def size_of_factors(prepared: Prepared) -> int:
     return sum(shard.size for shard in _layout(prepared))
 
 
+def at_any_rank(method: Cart) -> Cart:
+    """What a decomposition depends on: the method without what can be chosen afterwards."""
+    return replace(method, rank=1.0, scale=1.0)
+
+
 def _cart(recipe: Recipe) -> Cart:
     if not isinstance(recipe.method, Cart):
         raise MergeError("factors are kept of cart alone.")

@@ -30,6 +30,7 @@ class Assigner:
         self.differences = Differences()
         self._needs: dict[Method, Needs] = {}
         self._shares: dict[tuple[object, ...], tuple[float, ...]] = {}
+        self._taken: dict[str, dict[int, TensorEntry] | None] = {}
 
     def add(self, name: str, role: Role, decision: Decision) -> None:
         """Assign one tensor, or tell why that cannot be."""
@@ -109,7 +110,13 @@ class Assigner:
         )
 
     def _take(self, name: str) -> dict[int, TensorEntry] | None:
-        """By model the tensors that take part, under the policy for missing ones."""
+        """By model the tensors that take part; what forbids that is told once, whoever asks."""
+        if name not in self._taken:
+            self._taken[name] = self._look_up(name)
+        return self._taken[name]
+
+    def _look_up(self, name: str) -> dict[int, TensorEntry] | None:
+        """By model the tensors of that name, under the policy for missing ones."""
         taken = {k: m.entries[name] for k, m in enumerate(self.models) if name in m.entries}
         if len(taken) == len(self.models) or self.recipe.missing == "present":
             return taken

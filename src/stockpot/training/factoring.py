@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..engine.factor_store import stored_factors_of
-from ..engine.factored import Factored
+from ..engine.factored import Factored, at_any_rank
 from ..engine.options import Options
 from ..errors import MergeError, OutputError
 from ..methods import Cart
@@ -47,7 +47,7 @@ class Factoring:
         method = candidate.method
         if not isinstance(method, Cart) or candidate.weights != self.weights:
             return None
-        if method.rank > self.method.rank or not _is_like(method, self.method):
+        if method.rank > self.method.rank or at_any_rank(method) != at_any_rank(self.method):
             return None
         return self.kept.merged(rank=method.rank, scale=method.scale)
 
@@ -77,7 +77,11 @@ def factoring_of(
     if others := [name for name in space.axes if name not in SHARED]:
         return f"for each trial: {', '.join(others)} changes what is decomposed"
     first = [one.method for one in starts.values()]
-    ranks = [one.rank for one in first if isinstance(one, Cart) and _is_like(one, centre)]
+    ranks = [
+        one.rank
+        for one in first
+        if isinstance(one, Cart) and at_any_rank(one) == at_any_rank(centre)
+    ]
     method = replace(centre, rank=max(_top(space, centre.rank), centre.rank, *ranks))
     wanted = recipe.model_copy(update={"method": method})
     try:
@@ -96,8 +100,3 @@ def _top(space: Space, otherwise: float) -> float:
             return max(float(one) for one in values if not isinstance(one, str))
         case _:
             return otherwise
-
-
-def _is_like(one: Cart, other: Cart) -> bool:
-    """Whether they decompose the same, but for the rank."""
-    return replace(one, rank=1.0, scale=1.0) == replace(other, rank=1.0, scale=1.0)
