@@ -119,3 +119,11 @@ def test_what_is_not_finite_in_a_fused_matrix_is_named() -> None:
 def test_factors_are_of_tensors_one_by_one(tmp_path: Path) -> None:
     with pytest.raises(MergeError, match="set qkv to"):
         factor_to(tmp_path / "f", ["a.safetensors", "b.safetensors"], Cart(qkv="fused"))
+
+
+def test_a_tensor_that_is_missing_is_told_once() -> None:
+    models = in_three(made(3, 12), ("q", "k", "v"))
+    del models[1]["layer.0.attn.k.weight"]
+    with pytest.raises(MergeError) as caught:
+        sp.merge(models, Cart(qkv="fused"))
+    assert str(caught.value).count("'layer.0.attn.k.weight' is missing from models[1]") == 1
