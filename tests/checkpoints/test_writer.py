@@ -42,10 +42,10 @@ def put(output: Output, *names: str) -> None:
         output.finish([Record(name, blake3.blake3(raw(name)).hexdigest())])
 
 
-def sidecar(path: Path) -> dict[str, str]:
+def sidecar(path: Path) -> dict[str, bytes]:
     if path.suffix == ".safetensors":
-        return {path.name + ".merge.json": "{}"}
-    return {"merge.json": "{}", "README.md": "card"}
+        return {path.name + ".merge.json": b"{}"}
+    return {"merge.json": b"{}", "README.md": b"card"}
 
 
 @pytest.fixture(params=["out", "out.safetensors"])
@@ -58,16 +58,15 @@ def state(path: Path) -> dict[str, torch.Tensor]:
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
-def test_a_commit_puts_everything_at_path(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text("words")
+def test_a_commit_puts_everything_at_path(path: Path) -> None:
     with opened(path) as output:
         assert output.done == {}
         put(output, "c", "a", "b")
         assert not path.exists()
         assert not is_committed(path)
         found = output.digests()
-        copies = [tmp_path / "tokenizer.json"] if path.suffix == "" else []
-        output.commit(sidecar(path), copies)
+        more = {"1_Pooling/config.json": b"words"} if path.suffix == "" else {}
+        output.commit(sidecar(path) | more)
     assert all(torch.equal(state(path)[n], t) for n, t in TENSORS.items())
     assert is_committed(path)
     folder = path.parent if path.is_file() else path
@@ -76,7 +75,7 @@ def test_a_commit_puts_everything_at_path(path: Path, tmp_path: Path) -> None:
         {"out"} if path.is_dir() else {"out.safetensors", "out.safetensors.merge.json"}
     )
     if path.is_dir():
-        assert (path / "tokenizer.json").read_text() == "words"
+        assert (path / "1_Pooling" / "config.json").read_text() == "words"
         assert (path / "README.md").read_text() == "card"
 
 

@@ -108,7 +108,9 @@ class Output:
             shutil.rmtree(self._files, ignore_errors=True)
             self._files.mkdir()
         for file in self._files.iterdir():
-            if file.name not in self._shards:  # small files of a commit that was not reached
+            if file.is_dir():  # small files of a commit that was not reached
+                shutil.rmtree(file)
+            elif file.name not in self._shards:
                 file.unlink()
         for shard in self._shards.values():
             file = self._files / shard.filename
@@ -156,25 +158,24 @@ class Output:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
             return found
 
-    def commit(self, texts: Mapping[str, str], copies: Iterable[Path] = ()) -> None:
+    def commit(self, small: Mapping[str, bytes]) -> None:
         """Add the small files, force everything to the disk, and put it at PATH in one step.
 
         Args:
-            texts: file name -> content. For a file, exactly its sidecar.
-            copies: configuration and tokenizer files to copy beside the weights.
+            small: path within the output, parts joined by "/" -> content. For a file, exactly its
+                sidecar.
         """
         assert self._flusher is not None
         with _explained(self._files, resumable=True):
             self._flusher.finish()
-            for name, text in texts.items():
-                (self._files / name).write_text(text, encoding="utf8")
-            for source in copies:
-                shutil.copyfile(source, self._files / source.name)
-            for file in self._files.iterdir():
+            for name, content in small.items():
+                (self._files / name).parent.mkdir(parents=True, exist_ok=True)
+                (self._files / name).write_bytes(content)
+            for file in self._files.rglob("*"):
                 _sync(file)
             _sync(self._files)
             if self.is_file:
-                for name in [*texts, self.path.name]:  # the weights last
+                for name in [*small, self.path.name]:  # the weights last
                     (self._files / name).replace(self.path.parent / name)
             elif self.path.exists() and not is_empty_directory(self.path):
                 _exchange(self._files, self.path)

@@ -12,7 +12,7 @@ from typing import cast
 import blake3
 import torch
 
-from ..checkpoints.card import config_with_dtype, model_card
+from ..checkpoints.card import config_files, config_with_dtype, model_card
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.layout import index_json
 from ..core import Method, Reach
@@ -23,7 +23,11 @@ from .prepare import Prepared
 
 
 def manifest_of(
-    prepared: Prepared, fingerprint: str, run: Run, sha256: Mapping[str, str]
+    prepared: Prepared,
+    fingerprint: str,
+    run: Run,
+    sha256: Mapping[str, str],
+    small: Mapping[str, bytes],
 ) -> dict[str, object]:
     """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
     recipe, assignments = prepared.recipe, prepared.assignments
@@ -57,6 +61,10 @@ def manifest_of(
                 }
                 for shard in prepared.shards
             ],
+            "small": {
+                name: {"bytes": len(content), "digest": blake3.blake3(content).hexdigest()}
+                for name, content in small.items()
+            },
         },
         "tensors": {a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors},
     }
@@ -122,7 +130,13 @@ def donor(prepared: Prepared) -> Checkpoint:
     return next((c for c in candidates if c.directory is not None), candidates[0])
 
 
-def small_texts(prepared: Prepared, out: Path) -> dict[str, str]:
+def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:
+    """What lies beside the weights: configuration, tokenizer, index, model card, by name."""
+    copied = {path.name: path.read_bytes() for path in config_files(donor(prepared).directory)}
+    return copied | {name: text.encode() for name, text in _texts(prepared, out).items()}
+
+
+def _texts(prepared: Prepared, out: Path) -> dict[str, str]:
     """The index, the model card, and a config.json whose dtype says what was written."""
     texts: dict[str, str] = {}
     index = index_json(prepared.shards)

@@ -255,7 +255,7 @@ def factor_prepared(where: Path, prepared: Prepared, limit: int | str | None = N
             "views": {a.name: a.view for a in decomposed},
             "inputs": sum(checkpoint.nbytes for checkpoint in prepared.inputs),
         }
-        output.commit({_TOLD: json.dumps(told, indent=1) + "\n"})
+        output.commit({_TOLD: (json.dumps(told, indent=1) + "\n").encode()})
     return read_factored(where)
 
 

@@ -9,7 +9,6 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ..checkpoints.card import config_files
 from ..checkpoints.entry import Checkpoint, from_state_dict
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
 from ..checkpoints.read import read_checkpoint
@@ -19,7 +18,7 @@ from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
-from .evidence import donor, manifest_of, small_texts
+from .evidence import manifest_of, small_files
 from .local import Progress, Run
 from .options import Options
 from .plan import make_plan
@@ -297,13 +296,9 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             output.discard()
             raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
-        manifest = manifest_of(prepared, fingerprint, run, files)
-        texts = {manifest_path(out).name: manifest_text(manifest)}
-        copies: list[Path] = []
-        if not output.is_file:
-            texts |= small_texts(prepared, out)
-            copies = [f for f in config_files(donor(prepared).directory) if f.name not in texts]
-        output.commit(texts, copies)
+        small = {} if output.is_file else small_files(prepared, out)
+        manifest = manifest_of(prepared, fingerprint, run, files, small)
+        output.commit(small | {manifest_path(out).name: manifest_text(manifest).encode()})
     return Merged(
         path=out,
         tensors=len(assignments.tensors),

@@ -1,0 +1,7 @@
+"""Every campaign by its name, in the order of the table."""
+
+from collections.abc import Mapping
+
+from .campaign import Campaign
+
+CAMPAIGNS: Mapping[str, Campaign] = {}
