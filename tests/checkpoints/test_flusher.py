@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stockpot.checkpoints import flusher
+from stockpot.checkpoints.writing import flusher
 
 
 def test_flushes_every_file_until_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

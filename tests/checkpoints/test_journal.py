@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.checkpoints import journal
-from stockpot.checkpoints.journal import Journal, Record, read_journal
+from stockpot.checkpoints.writing import journal
+from stockpot.checkpoints.writing.journal import Journal, Record, read_journal
 
 RECORDS = [
     Record("a", "0" * 64, ("1" * 64, None)),

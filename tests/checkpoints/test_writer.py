@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from stockpot.checkpoints import writer
-from stockpot.checkpoints.journal import Record
 from stockpot.checkpoints.layout import OutputTensor, Shard, hub_shards, single_file
 from stockpot.checkpoints.writer import Output, clear_leftovers, is_committed
+from stockpot.checkpoints.writing.journal import Record
 from stockpot.errors import OutputError
 
 TENSORS = {"a": torch.arange(6.0), "b": torch.arange(4.0) + 1, "c": torch.ones(3)}
@@ -113,7 +113,7 @@ def test_without_a_digest_this_boot_is_trusted(path: Path, monkeypatch: Any) -> 
         output.finish([Record("a", None)])
     with opened(path, resume=True) as output:
         assert set(output.done) == {"a"}
-    monkeypatch.setattr("stockpot.checkpoints.journal.boot_id", lambda: "another")
+    monkeypatch.setattr("stockpot.checkpoints.writing.journal.boot_id", lambda: "another")
     with opened(path, resume=True) as output:
         assert output.done == {}
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -65,11 +65,20 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What tells a file from a later one at the same path."""
+    """What tells a file from a later one at the same path.
+
+    The change time is among it: no program can set it back, as an edit in place may set mtime.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """As the system tells it."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 class FileSource:
@@ -84,8 +93,7 @@ class FileSource:
         self.identity = self._identify()
 
     def _identify(self) -> FileIdentity:
-        status = os.fstat(self._fd)
-        return FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
+        return FileIdentity.of(os.fstat(self._fd))
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` from `offset`; an early end or a disk error is a CheckpointError."""
@@ -121,10 +129,9 @@ class FileSource:
     def changed(self) -> bool:
         """Whether the file, or what now stands at its path, differs from what was opened."""
         try:
-            status = self.path.stat()
+            now = FileIdentity.of(self.path.stat())
         except OSError:
             return True
-        now = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
         return now != self.identity or self._identify() != self.identity
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:

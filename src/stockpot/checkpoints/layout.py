@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..errors import OutputError
+from .untrusted import shown
+
 DTYPE_NAMES: Mapping[torch.dtype, str] = {
     torch.uint64: "U64",
     torch.int64: "I64",
@@ -33,6 +36,10 @@ DTYPE_NAMES: Mapping[torch.dtype, str] = {
     torch.bool: "BOOL",
 }
 """The dtypes that the safetensors format knows, by torch's names, in the order of their tensors."""
+MAX_HEADER = 100_000_000
+"""Bytes; the limit that the format's own library sets."""
+MAX_RANK = 64
+_OWN = "__metadata__"
 _RANK = {dtype: rank for rank, dtype in enumerate(DTYPE_NAMES)}
 
 
@@ -102,9 +109,33 @@ def index_json(shards: Sequence[Shard]) -> str | None:
     return json.dumps(index, indent=2) + "\n"
 
 
+def _refuse_unreadable(tensor: OutputTensor) -> None:
+    """Refuse what the format cannot say, or what no library would read."""
+    name = shown(tensor.name)
+    if tensor.name == _OWN:
+        raise OutputError(
+            f"a tensor is called {name}, the one name that the safetensors format keeps for "
+            "itself: rename or leave out that tensor in the models."
+        )
+    if len(tensor.shape) > MAX_RANK:
+        raise OutputError(
+            f"{name} has {len(tensor.shape)} dimensions; torch reads at most {MAX_RANK}: reshape "
+            "or leave out that tensor in the models."
+        )
+    if tensor.dtype not in _RANK:
+        what = str(tensor.dtype).removeprefix("torch.")
+        raise OutputError(f"{name} is {what}, a dtype that the safetensors format does not have.")
+    try:
+        tensor.name.encode()
+    except UnicodeEncodeError:
+        raise OutputError(f"{name} is no text in UTF-8: rename that tensor.") from None
+
+
 def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, str]) -> Shard:
+    for tensor in tensors:
+        _refuse_unreadable(tensor)
     ordered = sorted(tensors, key=lambda t: (_RANK[t.dtype], t.name))
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    header: dict[str, object] = {_OWN: dict(metadata)} if metadata else {}
     offset, spans = 0, dict[str, tuple[int, int]]()
     for tensor in ordered:
         stop = offset + tensor.nbytes
@@ -117,6 +148,11 @@ def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, st
         offset = stop
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise OutputError(
+            f"the header of {filename} would have {len(text):,} bytes, and libraries read at most "
+            f"{MAX_HEADER:,}: take a smaller --shard-size."
+        )
     raw = len(text).to_bytes(8, "little") + text
     absolute = {n: (start + len(raw), stop + len(raw)) for n, (start, stop) in spans.items()}
     return Shard(filename, raw, absolute, len(raw) + offset)

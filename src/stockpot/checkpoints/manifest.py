@@ -1,16 +1,30 @@
-"""merge.json: what was merged with what, and what came out, so that it can be verified."""
+"""merge.json: what was merged with what, and what came out, so that it can be verified.
+
+It ends with a seal, a digest of all its other bytes, so that a change of it is told as well.
+"""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import OutputError
+import blake3
 
-FORMAT = 1
+from ..errors import OutputError
+from .directory import is_inside
+
+FORMAT = 2
+"""Since 2 it has a seal, the digests of small files, and inputs by names and relative paths."""
+_OLDEST = 1
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
+_SINCE_2 = {"seed", "methods", "digest", "allow_non_finite", "inputs"}
 _OF_A_FILE = {"name", "bytes", "header"}
+_OF_A_SMALL_FILE = {"bytes", "digest"}
 _OF_A_TENSOR = {"role", "digest"}
+_OF_AN_INPUT = {"name", "path", "bytes", "files"}
+_SEAL = re.compile(rb'\n "seal": "([0-9a-f]{64})"\n}\n\Z')
+_UNSEALED = "0" * 64
 
 
 def manifest_path(output: Path) -> Path:
@@ -22,7 +36,23 @@ def manifest_path(output: Path) -> Path:
 
 def manifest_text(manifest: Mapping[str, object]) -> str:
     """The manifest as it is written: keys in the order of the mapping, so runs repeat exactly."""
-    return json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
+    told = {"format": FORMAT, **manifest, "seal": _UNSEALED}
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    raw = text.encode("utf8", "backslashreplace")  # a file name that is no UTF-8 becomes an escape
+    at = raw.rindex(_UNSEALED.encode())
+    seal = blake3.blake3(raw).hexdigest().encode()
+    return (raw[:at] + seal + raw[at + len(seal) :]).decode()
+
+
+def is_sealed(output: Path) -> bool:
+    """Whether an output's manifest is, to the last byte, what was written."""
+    raw = manifest_path(output).read_bytes()
+    found = _SEAL.search(raw)
+    if found is None:
+        return False
+    begin, end = found.span(1)
+    told = raw[:begin] + _UNSEALED.encode() + raw[end:]
+    return blake3.blake3(told).hexdigest().encode() == found.group(1)
 
 
 def read_manifest(output: Path) -> dict[str, Any]:
@@ -40,11 +70,12 @@ def read_manifest(output: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read: {str(error)[:200]}.") from None
-    if not isinstance(manifest, dict) or cast(dict[str, Any], manifest).get("format") != FORMAT:
+    told = cast(dict[str, Any], manifest) if isinstance(manifest, dict) else {}
+    if type(told.get("format")) is not int or not _OLDEST <= told["format"] <= FORMAT:
         raise OutputError(f"{path} is not a merge.json of this version of stockpot.")
-    if not _is_complete(cast(dict[str, Any], manifest)):
+    if not _is_complete(told):
         raise OutputError(f"{path} is damaged: it lacks a part that every merge.json has.")
-    return cast(dict[str, Any], manifest)
+    return told
 
 
 def _is_complete(manifest: dict[str, Any]) -> bool:
@@ -53,9 +84,24 @@ def _is_complete(manifest: dict[str, Any]) -> bool:
         files, tensors = manifest["output"]["files"], manifest["tensors"].values()
         return (
             all(f["name"] and f["name"] == Path(f["name"]).name for f in files)
-            and all(f.keys() >= _OF_A_FILE for f in files)
+            and all(f.keys() >= _OF_A_FILE and type(f["bytes"]) is int for f in files)
             and all(t.keys() >= _OF_A_TENSOR for t in tensors)
             and manifest.keys() >= _OF_ALL
+            and isinstance(manifest["recipe"], dict)
+            and (manifest["format"] == _OLDEST or _is_complete_since_2(manifest))
         )
     except (KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_complete_since_2(manifest: dict[str, Any]) -> bool:
+    small, inputs = manifest["output"]["small"], manifest["inputs"]
+    return (
+        manifest.keys() >= _SINCE_2
+        and all(is_inside(name) and f.keys() >= _OF_A_SMALL_FILE for name, f in small.items())
+        and all(type(f["bytes"]) is int for f in small.values())
+        and all(told.keys() >= _OF_AN_INPUT for told in inputs)
+        and all(isinstance(told["name"], str) for told in inputs)
+        and all(isinstance(told["path"], str | None) for told in inputs)
+        and all(f.keys() >= _OF_A_FILE for told in inputs for f in told["files"])
+    )

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
-from .layout import DTYPE_NAMES
+from .layout import DTYPE_NAMES, MAX_HEADER, MAX_RANK
 from .untrusted import parse_json, shown
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -26,9 +26,6 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 FIELDS = ("dtype", "shape", "data_offsets")
 PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")
-MAX_HEADER = 100_000_000
-"""Bytes; the limit that the format's own library sets."""
-MAX_RANK = 64
 MAX_NUMEL = 2**63 - 1
 
 

@@ -2,13 +2,12 @@
 
 Work goes to `PATH.partial` under a lock: every tensor is written at its final offset, in any order
 and from many threads, and a journal records what is finished. The commit is one rename, or an
-atomic exchange where PATH is being overwritten.
+atomic exchange where PATH is being overwritten; what appears at PATH meanwhile is left as it is.
 """
 
-import ctypes
 import errno
-import fcntl
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -21,12 +20,24 @@ from typing import Self
 import blake3
 
 from ..errors import OutputError
-from .flusher import Flusher
-from .journal import Journal, Past, Record, read_journal
 from .layout import Shard
+from .manifest import manifest_path, read_manifest
+from .writing.disk import make_parents, sync, write_all, write_new
+from .writing.flusher import Flusher
+from .writing.journal import Journal, Past, Record, read_journal
+from .writing.partial import (
+    FILES,
+    JOURNAL,
+    REPLACED,
+    ForeignError,
+    Partial,
+    partial_of,
+    set_aside_before,
+)
+from .writing.renaming import exchange, rename_new
+from .writing.standing import replaceable, strangers
 
-_EXCHANGE, _AT_FDCWD = 2, -100
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", "merge.json")
+_log = logging.getLogger("stockpot")
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -34,6 +45,7 @@ _REASONS = {
     errno.EACCES: "permission denied",
     errno.EROFS: "the file system is read-only",
 }
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
 class Output:
@@ -44,10 +56,14 @@ class Output:
         shards: the layout; for a file, one shard named as the file.
         fingerprint: identity of what is being made; a resume must match it.
         resume: continue what PATH.partial holds, if anything.
-        overwrite: replace what stands at PATH, and discard PATH.partial unless resuming it.
+        overwrite: replace an output of stockpot at PATH, and discard PATH.partial unless resuming.
 
     Attributes:
         done: records of tensors that need not be made again.
+
+    Raises:
+        OutputError: something is in the way that may not be replaced, another merge is at work, or
+            the system refuses.
     """
 
     def __init__(
@@ -61,40 +77,47 @@ class Output:
     ) -> None:
         self.path = path
         self.is_file = path.suffix == ".safetensors"
-        self._partial = _partial(path)
-        self._files = self._partial / "out"
+        self._fingerprint, self._resume, self._overwrite = fingerprint, resume, overwrite
+        self._partial = partial_of(path)
+        self._files = self._partial / FILES
         self._shards = {shard.filename: shard for shard in shards}
         self._places = {n: (s.filename, *span) for s in shards for n, span in s.spans.items()}
         self._fds: dict[str, int] = {}
         self._journal: Journal | None = None
         self._flusher: Flusher | None = None
-        if path.exists() and not overwrite and not is_empty_directory(path):
-            raise OutputError(f"{path} exists: pass --overwrite to replace it, or another --out.")
-        if path.is_dir() and not is_empty_directory(path) and not _holds_a_model(path):
-            raise OutputError(
-                f"{path} is a directory without a model in it, and --overwrite would delete all "
-                "that it holds: name another --out, or empty it yourself."
-            )
+        self._look()
         with _explained(self._partial):
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
-            created = _make_directory(self._partial)
-            self._lock = _lock(self._partial)
+            make_parents(self._partial)
+            _clear_set_aside(path)
+            self._held = Partial.take(self._partial)
         try:
-            past = None if created else self._past(fingerprint, resume, overwrite)
+            with _explained(self._partial):
+                self._put_back()
+            self._look()  # another merge may have come to its end since
+            past = self._past(fingerprint, resume, overwrite)
             with _explained(self._partial):
                 self._open(fingerprint, past)
         except BaseException:
             self.close()
             raise
 
+    def _look(self) -> frozenset[str]:
+        own = self._fingerprint if self._resume else None
+        return replaceable(self.path, overwrite=self._overwrite, fingerprint=own)
+
+    def _put_back(self) -> None:
+        """What an exchange in two renames took from PATH when it was killed between them."""
+        if (self._partial / REPLACED).is_dir() and not self.path.exists():
+            (self._partial / REPLACED).rename(self.path)
+
     def _past(self, fingerprint: str, resume: bool, overwrite: bool) -> Past | None:
-        past = read_journal(self._partial / "journal")
+        past = read_journal(self._partial / JOURNAL)
         if resume and past is not None and past.fingerprint != fingerprint:
             raise OutputError(
                 f"{self._partial} was begun with another recipe, other inputs or other options: "
                 "it cannot be resumed. Pass --overwrite without --resume to start afresh."
             )
-        if not resume and not overwrite and past is not None:
+        if not resume and not overwrite and self._held.begun:
             raise OutputError(
                 f"{self._partial} holds an unfinished merge: --resume continues it, "
                 "--overwrite starts afresh."
@@ -105,12 +128,15 @@ class Output:
         if past is not None and _inode(self._files) != past.place:
             past = None  # killed after the exchange: what lies here is what was replaced
         if past is None:
-            shutil.rmtree(self._files, ignore_errors=True)
+            (self._partial / JOURNAL).unlink(missing_ok=True)
+            for folder in (self._files, self._partial / REPLACED):
+                if folder.exists():
+                    shutil.rmtree(folder)
             self._files.mkdir()
         for file in self._files.iterdir():
-            if file.is_dir():  # small files of a commit that was not reached
+            if file.is_dir() and not file.is_symlink():  # small files of a commit that was cut
                 shutil.rmtree(file)
-            elif file.name not in self._shards:
+            elif file.name not in self._shards or not file.is_file() or file.is_symlink():
                 file.unlink()
         for shard in self._shards.values():
             file = self._files / shard.filename
@@ -118,14 +144,14 @@ class Output:
             fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             self._fds[shard.filename] = fd
             os.ftruncate(fd, shard.size)
-            _write_all(fd, memoryview(shard.header), 0)
+            write_all(fd, memoryview(shard.header), 0)
             if fresh and past is not None:
                 lost = {n: r for n, r in past.records.items() if n not in shard.spans}
                 past = replace(past, records=lost)
         trusted = [] if past is None else [r for r in past.records.values() if self._holds(r, past)]
         self.done: Mapping[str, Record] = {record.name: record for record in trusted}
-        place = _inode(self._files)
-        self._journal = Journal(self._partial / "journal", fingerprint, place, trusted)
+        self._place = _inode(self._files)
+        self._journal = Journal(self._partial / JOURNAL, fingerprint, self._place, trusted)
         self._flusher = Flusher(list(self._fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
@@ -141,12 +167,12 @@ class Output:
         """Write bytes of a tensor at `offset` within it."""
         filename, start, _ = self._places[name]
         with _explained(self._files / filename, resumable=True):
-            _write_all(self._fds[filename], data, start + offset)
+            write_all(self._fds[filename], data, start + offset)
 
     def finish(self, records: Iterable[Record]) -> None:
         """Record tensors as finished; a resume will not make them again."""
         assert self._journal is not None
-        with _explained(self._partial / "journal", resumable=True):
+        with _explained(self._partial / JOURNAL, resumable=True):
             self._journal.append(records)
 
     def digests(self) -> Mapping[str, str]:
@@ -161,36 +187,107 @@ class Output:
     def commit(self, small: Mapping[str, bytes]) -> None:
         """Add the small files, force everything to the disk, and put it at PATH in one step.
 
+        Of a file, the sidecar comes first and the weights last; a kill between leaves a state that
+        `verify` tells and a resume mends.
+
         Args:
             small: path within the output, parts joined by "/" -> content. For a file, exactly its
                 sidecar.
+
+        Raises:
+            OutputError: something has appeared at PATH, which is left as it is, or the system
+                refuses; what was made is kept in PATH.partial.
         """
         assert self._flusher is not None
         with _explained(self._files, resumable=True):
             self._flusher.finish()
+            self._refuse_moved()
             for name, content in small.items():
-                (self._files / name).parent.mkdir(parents=True, exist_ok=True)
-                (self._files / name).write_bytes(content)
+                write_new(self._files, name, content)
             for file in self._files.rglob("*"):
-                _sync(file)
-            _sync(self._files)
+                sync(file)
+            sync(self._files)
+            sync(self._partial)
+            self._put(small)
+        self._clear()
+
+    def _refuse_moved(self) -> None:
+        """Refuse to commit a directory that is no longer the one that was written to."""
+        whole = all(self._is_as_written(name, fd) for name, fd in self._fds.items())
+        if not (whole and self._held.is_ours() and _inode(self._files) == self._place):
+            raise OutputError(
+                f"{self._partial} was moved, deleted or changed while the merge worked in it: "
+                "nothing was put in place. Run it again."
+            )
+
+    def _is_as_written(self, name: str, fd: int) -> bool:
+        try:
+            there = (self._files / name).lstat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(fd)) and there.st_size == self._shards[name].size
+
+    def _put(self, small: Mapping[str, bytes]) -> None:
+        try:
+            standing = self._look()
             if self.is_file:
-                for name in [*small, self.path.name]:  # the weights last
-                    (self._files / name).replace(self.path.parent / name)
-            elif self.path.exists() and not is_empty_directory(self.path):
-                _exchange(self._files, self.path)
+                self._put_file(next(iter(small)), standing)
+            elif standing:
+                exchange(self._files, self.path, self._partial / REPLACED)
+                sync(self.path.parent)
+                self._spare(standing)
             else:
-                self._files.replace(self.path)
-            _sync(self.path.parent)
-        shutil.rmtree(self._partial, ignore_errors=True)
+                self._files.replace(self.path)  # the system replaces no directory but an empty one
+                sync(self.path.parent)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            raise self._kept(f"{self.path} is there now.") from None
+        except OutputError as error:
+            raise self._kept(str(error)) from None
+
+    def _kept(self, what: str) -> OutputError:
+        return OutputError(
+            f"{what} It appeared or changed while the merge ran, and is left as it is; the merge "
+            f"is kept in {self._partial}, and --resume goes on from there."
+        )
+
+    def _put_file(self, sidecar: str, standing: frozenset[str]) -> None:
+        for name in (sidecar, self.path.name):
+            source, target = self._files / name, self.path.parent / name
+            try:
+                source.replace(target) if name in standing else rename_new(source, target)
+            except FileExistsError:
+                if name != sidecar:
+                    (self.path.parent / sidecar).replace(self._files / sidecar)
+                raise
+            sync(self.path.parent)
+
+    def _spare(self, known: frozenset[str]) -> None:
+        """Keep what came into the old directory between the last look and the exchange."""
+        for old in (self._files, self._partial / REPLACED):
+            if old.is_dir() and (others := strangers(old, known)):
+                kept = self.path.with_name(f"{self.path.name}.kept-{self._place}")
+                old.rename(kept)
+                _log.warning(f"{others[0]} came into {self.path} just now: it is in {kept}.")
 
     def discard(self) -> None:
         """Delete what was written, where the inputs are at fault and no resume would mend it."""
+        self._release()
+        self._clear()
         self.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
 
-    def close(self) -> None:
-        """Close every descriptor and let go of the lock."""
+    def _clear(self) -> None:
+        """Delete PATH.partial, under the lock; what others put into it stays."""
+        if not self._held.is_ours():
+            return
+        if self._held.strangers():
+            (self._partial / JOURNAL).unlink(missing_ok=True)
+            shutil.rmtree(self._files, ignore_errors=True)
+            return
+        shutil.rmtree(self._held.set_aside(), ignore_errors=True)
+
+    def _release(self) -> None:
         if self._flusher is not None:
             self._flusher.stop()
             self._flusher = None
@@ -200,9 +297,11 @@ class Output:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+
+    def close(self) -> None:
+        """Close every descriptor and let go of the lock."""
+        self._release()
+        self._held.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -216,14 +315,19 @@ class Output:
         self.close()
 
 
-def _holds_a_model(directory: Path) -> bool:
-    names = [path.name for path in directory.iterdir()]
-    return any(name == "config.json" or name.endswith(_WEIGHTS) for name in names)
-
-
-def is_empty_directory(path: Path) -> bool:
-    """Whether `path` is a directory with nothing in it, which counts as nothing there."""
-    return path.is_dir() and not any(path.iterdir())
+def was_interrupted(path: Path) -> bool:
+    """Whether the commit of a file was killed after its sidecar and before its weights."""
+    partial = partial_of(path)
+    waiting = partial / FILES / path.name
+    if path.suffix != ".safetensors" or not waiting.is_file():
+        return False
+    if path.is_file() and waiting.samefile(path):  # killed between a hard link and its unlink
+        return False
+    past = read_journal(partial / JOURNAL)
+    try:
+        return past is not None and read_manifest(path)["fingerprint"] == past.fingerprint
+    except OutputError:
+        return False
 
 
 def is_committed(path: Path) -> bool:
@@ -232,8 +336,7 @@ def is_committed(path: Path) -> bool:
     A directory comes with its manifest; a file comes after its sidecar, and until then it lies in
     PATH.partial.
     """
-    in_waiting = _partial(path) / "out" / path.name
-    return path.exists() and not (path.suffix == ".safetensors" and in_waiting.exists())
+    return path.exists() and manifest_path(path).exists() and not was_interrupted(path)
 
 
 def clear_leftovers(path: Path, fingerprint: str) -> None:
@@ -242,72 +345,29 @@ def clear_leftovers(path: Path, fingerprint: str) -> None:
     Raises:
         OutputError: another merge is at work there.
     """
-    partial = _partial(path)
-    past = read_journal(partial / "journal")
-    if partial.exists() and (past is None or past.fingerprint == fingerprint):
-        with _explained(partial):
-            lock = _lock(partial)
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(lock)
+    partial = partial_of(path)
+    with _explained(partial):
+        _clear_set_aside(path)
+        if not partial.exists():
+            return
+        try:
+            held = Partial.take(partial)
+        except ForeignError:
+            return  # nothing of this merge
+        past = read_journal(partial / JOURNAL)
+        if past is None or past.fingerprint == fingerprint:
+            shutil.rmtree(held.set_aside(), ignore_errors=True)
+        held.leave()
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
+def _clear_set_aside(path: Path) -> None:
+    for held in set_aside_before(path):
+        shutil.rmtree(held.path, ignore_errors=True)
+        held.leave()
 
 
 def _inode(path: Path) -> int:
     return path.stat().st_ino if path.exists() else 0
-
-
-def _make_directory(path: Path) -> bool:
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
-def _lock(directory: Path) -> int:
-    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise OutputError(f"another merge is writing to {directory} just now.") from None
-    return fd
-
-
-def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(fd, data[done:], offset + done)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _exchange(new: Path, old: Path) -> None:
-    """Swap two directories in one step; where the system cannot, in two renames."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(new), os.fsencode(old)
-    try:
-        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE)
-    except AttributeError:
-        failed, code = -1, errno.ENOSYS
-    else:
-        code = ctypes.get_errno()
-    if not failed:
-        return
-    if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-        raise OSError(code, os.strerror(code))
-    aside = new.with_name("replaced")
-    old.rename(aside)
-    new.rename(old)
 
 
 @contextmanager

@@ -5,9 +5,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..engine.verify import Verified
 from ..engine.verify import verify as check
-from .console import complain, print_json, progress_bar, say, size_text
+from .console import complain, note, print_json, progress_bar, say, size_text
 from .flags import Flag
+from .usage import UsageError
+
+_SHOWN = 20
 
 Path_ = Annotated[
     Path, Parameter(help="An output of stockpot: a directory or a .safetensors file.")
@@ -15,31 +19,58 @@ Path_ = Annotated[
 
 
 def verify(
-    path: Path_, /, *, recompute: Flag = False, json: Flag = False, quiet: Flag = False
+    path: Path_,
+    /,
+    *,
+    recompute: Flag = False,
+    inputs: Path | None = None,
+    json: Flag = False,
+    quiet: Flag = False,
 ) -> int:
-    """Check hashes, completeness and finiteness of an output.
+    """Check every file of an output: there, as written, finite, and no other beside it.
+
+    Exit code 1 also where it cannot be told, as after `--digest none`.
 
     Args:
-        recompute: Repeat the merge from its inputs and compare byte by byte.
+        recompute: Repeat the merge and compare bytes, digests of inputs, methods and seed.
+        inputs: With --recompute: the folder in which the inputs lie now, if they were moved.
         json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
+        quiet: No notes, no progress.
     """
+    if inputs is not None and not recompute:
+        raise UsageError("--inputs says where --recompute finds the inputs: pass both.")
     with progress_bar("verifying", quiet=quiet or json) as progress:
-        found = check(path, recompute=recompute, progress=progress)
+        found = check(path, recompute=recompute, inputs=inputs, progress=progress)
     if json:
-        facts = {"tensors": found.tensors, "bytes": found.bytes, "problems": list(found.problems)}
-        error = {"error": found.problems[0]} if found.problems else {}
-        print_json({"path": str(path), "ok": not found.problems, **facts, **error})
-    elif found.problems:
-        shown, more = found.problems[:20], len(found.problems) - 20
-        for problem in shown:
-            complain(f"{path}: {problem}", as_json=False)
-        if more > 0:
-            complain(f"{path}: and {more} more.", as_json=False)
-    else:
+        print_json(_plain(found))
+        return 0 if found.ok else 1
+    if not quiet:
+        for text in found.notes:
+            note(f"{path}: {text}")
+    wrong = [*found.problems, *found.unverifiable]
+    for text in wrong[:_SHOWN]:
+        complain(f"{path}: {text}", as_json=False)
+    if len(wrong) > _SHOWN:
+        complain(f"{path}: and {len(wrong) - _SHOWN} more.", as_json=False)
+    if found.ok:
+        finite = "NaN and infinity allowed" if found.non_finite else "finite"
         repeated = ", and the repeated merge gives the same bytes" if recompute else ""
         say(
-            f"{path}: {found.tensors:,} tensors, {size_text(found.bytes)}: complete, finite, "
+            f"{path}: {found.tensors:,} tensors, {size_text(found.bytes)}: complete, {finite}, "
             f"as written{repeated}."
         )
-    return 1 if found.problems else 0
+    return 0 if found.ok else 1
+
+
+def _plain(found: Verified) -> dict[str, object]:
+    wrong = [*found.problems, *found.unverifiable]
+    return {
+        "path": str(found.path),
+        "ok": found.ok,
+        "tensors": found.tensors,
+        "bytes": found.bytes,
+        "problems": list(found.problems),
+        "unverifiable": list(found.unverifiable),
+        "notes": list(found.notes),
+        **({"error": wrong[0]} if wrong else {}),
+    }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.layout import index_json
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
+from ..recipes.published import canonical, reworded
 from ..recipes.yaml import dump_yaml
 from .local import Run
 from .prepare import Prepared
@@ -24,32 +26,35 @@ from .prepare import Prepared
 
 def manifest_of(
     prepared: Prepared,
+    out: Path,
     fingerprint: str,
     run: Run,
     sha256: Mapping[str, str],
     small: Mapping[str, bytes],
 ) -> dict[str, object]:
     """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
-    recipe, assignments = prepared.recipe, prepared.assignments
+    recipe, assignments, names = prepared.recipe, prepared.assignments, prepared.names
+    folder = (out.parent if out.suffix == ".safetensors" else out).resolve()
     methods = list(dict.fromkeys(a.method for a in assignments.tensors if a.method is not None))
     return {
         "stockpot": version("stockpot"),
         "fingerprint": fingerprint,
-        "recipe": recipe.resolved(),
+        "recipe": prepared.published,
         "seed": recipe.seed,
         "methods": [repr(method) for method in methods],
         "settled": run.reports,
         "selected": [_selected(s, methods) for s in assignments.selected],
-        "notes": list(assignments.notes),
+        "notes": [reworded(note, names) for note in assignments.notes],
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "safetensors": version("safetensors"),
         },
         "digest": prepared.options.digest,
+        "allow_non_finite": prepared.options.allow_non_finite,
         "device": prepared.options.torch_device.type,
         "key": prepared.options.key,
-        "inputs": [_input(c) for c in prepared.inputs],
+        "inputs": [_input(c, names, folder) for c in prepared.inputs],
         "output": {
             "bytes": prepared.size,
             "files": [
@@ -66,13 +71,16 @@ def manifest_of(
                 for name, content in small.items()
             },
         },
-        "tensors": {a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors},
+        "tensors": {
+            a.name: _tensor(a, run, methods, prepared.inputs, names) for a in assignments.tensors
+        },
     }
 
 
-def _input(checkpoint: Checkpoint) -> dict[str, object]:
+def _input(checkpoint: Checkpoint, names: Mapping[str, str], folder: Path) -> dict[str, object]:
     return {
-        "path": checkpoint.label,
+        "name": names.get(checkpoint.label, checkpoint.label),
+        "path": _from(folder, checkpoint.label),
         "bytes": checkpoint.nbytes,
         "files": [
             {
@@ -82,8 +90,15 @@ def _input(checkpoint: Checkpoint) -> dict[str, object]:
             }
             for source in checkpoint.files
         ],
-        "notes": list(checkpoint.notes),
+        "notes": [reworded(note, names) for note in checkpoint.notes],
     }
+
+
+def _from(folder: Path, path: str) -> str | None:
+    """The way from an output's folder to an input; None where it would tell the whole path."""
+    there = Path(canonical(path))
+    shared = there.is_absolute() and Path(os.path.commonpath([folder, there]))
+    return os.path.relpath(there, folder) if shared and shared.name else None
 
 
 def _selected(selected: Selected, methods: Sequence[Method]) -> dict[str, object]:
@@ -98,10 +113,14 @@ def _selected(selected: Selected, methods: Sequence[Method]) -> dict[str, object
 
 
 def _tensor(
-    a: Assignment, run: Run, methods: Sequence[Method], inputs: Sequence[Checkpoint]
+    a: Assignment,
+    run: Run,
+    methods: Sequence[Method],
+    inputs: Sequence[Checkpoint],
+    names: Mapping[str, str],
 ) -> dict[str, object]:
     record = run.records[a.name]
-    entry: dict[str, object] = {"role": str(a.role), "rule": a.rule}
+    entry: dict[str, object] = {"role": str(a.role), "rule": reworded(a.rule, names)}
     if a.method is not None:
         entry |= {"method": methods.index(a.method), "weights": list(a.weights)}
     if a.view is not None and a.view != a.shape:
@@ -149,10 +168,9 @@ def _texts(prepared: Prepared, out: Path) -> dict[str, str]:
         changed = config_with_dtype(path, _prevailing_dtype(prepared.assignments.tensors))
         texts |= {"config.json": changed} if changed is not None else {}
         config = _read_config(path)
-    recipe = prepared.recipe.resolved()
-    parents = [c.label for c in prepared.inputs]
+    parents = [prepared.names.get(c.label, c.label) for c in prepared.inputs]
     texts["README.md"] = model_card(
-        out.name, parents, repr(prepared.recipe.method), dump_yaml(recipe), config
+        out.name, parents, repr(prepared.recipe.method), dump_yaml(prepared.published), config
     )
     return texts
 

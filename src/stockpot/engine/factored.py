@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint, FileSource
-from ..checkpoints.journal import Record
 from ..checkpoints.layout import OutputTensor, Shard, single_file
 from ..checkpoints.safetensors import read_safetensors
 from ..checkpoints.writer import Output
+from ..checkpoints.writing.journal import Record
 from ..core import Reach
 from ..errors import CheckpointError, FieldError, MergeError, OutputError
 from ..methods import Cart

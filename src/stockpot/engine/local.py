@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 import blake3
 import torch
 
-from ..checkpoints.journal import Record
+from ..checkpoints.writing.journal import Record
 from ..core import SEGMENT, Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks

@@ -297,7 +297,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
-        manifest = manifest_of(prepared, fingerprint, run, files, small)
+        manifest = manifest_of(prepared, out, fingerprint, run, files, small)
         output.commit(small | {manifest_path(out).name: manifest_text(manifest).encode()})
     return Merged(
         path=out,

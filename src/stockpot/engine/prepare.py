@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import blake3
 
@@ -16,6 +17,7 @@ from ..checkpoints.read import read_checkpoint
 from ..errors import OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe
+from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
 from .options import Options
 from .plan import Plan, make_plan
@@ -45,6 +47,17 @@ class Prepared:
         return tuple({id(c): c for c in (*wanted.models, *base, *wanted.statistics)}.values())
 
     @property
+    def names(self) -> Mapping[str, str]:
+        """What the output calls each input, by the path that the user gave and by its label."""
+        paths = _paths(self.recipe)
+        return short_names([*paths, *(str(Path(path)) for path in paths)])
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The resolved recipe as the output tells it: with those names."""
+        return _published(self.recipe)
+
+    @property
     def size(self) -> int:
         """Bytes of the output's weight files."""
         return sum(shard.size for shard in self.shards)
@@ -53,7 +66,7 @@ class Prepared:
         """Identity of recipe, inputs, layout and whatever else decides the bytes."""
         identity = {
             "version": version("stockpot"),
-            "recipe": self.recipe.resolved(),
+            "recipe": renamed(self.recipe.resolved(), canonical),
             "inputs": [_identity(c) for c in self.inputs],
             "layout": [blake3.blake3(shard.header).hexdigest() for shard in self.shards],
             "device": self.options.torch_device.type,
@@ -65,11 +78,24 @@ class Prepared:
 
 
 def _identity(checkpoint: Checkpoint) -> Mapping[str, object]:
-    files = {
-        str(f.path): [f.identity.size, f.identity.mtime_ns, f.identity.inode]
-        for f in checkpoint.files
-    }
-    return {"label": checkpoint.label, "files": files, "headers": dict(checkpoint.headers)}
+    """Of the files behind an input: whatever tells that one of them was changed.
+
+    A change of rights or another hard link changes the change time too, and costs a fresh start;
+    without it a file edited in place, its mtime set back, would be mixed with its old self.
+    """
+    files = {canonical(str(f.path)): list(astuple(f.identity)) for f in checkpoint.files}
+    return {"files": files, "headers": dict(checkpoint.headers)}
+
+
+def _paths(recipe: Recipe) -> list[str]:
+    """Of every input, in the order in which they are told."""
+    models = [one.path for one in recipe.models]
+    base = [] if recipe.base is None else [recipe.base]
+    return [*models, *base, *(one.statistics for one in recipe.models if one.statistics)]
+
+
+def _published(recipe: Recipe) -> dict[str, Any]:
+    return renamed(recipe.resolved(), short_names(_paths(recipe)).__getitem__)
 
 
 def check_output_path(out: Path) -> None:
@@ -124,7 +150,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     assignments = resolve(recipe, models, base, statistics)
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
-    metadata = {"format": "pt", "stockpot": json.dumps(recipe.resolved(), ensure_ascii=False)}
+    metadata = {"format": "pt", "stockpot": json.dumps(_published(recipe), ensure_ascii=False)}
     if out is not None and out.suffix == ".safetensors":
         shards = single_file(tensors, out.name, metadata)
     else:

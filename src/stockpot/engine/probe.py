@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..checkpoints.journal import Record
+from ..checkpoints.writing.journal import Record
 from .local import Run
 from .plan import Plan, Survey, Task
 from .prepare import Prepared

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.journal import Record
+from ..checkpoints.writing.journal import Record
 from ..recipes.assignment import Assignment
 from .rows import raw_bytes
 

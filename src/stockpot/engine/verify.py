@@ -1,141 +1,130 @@
-"""Is an output what its manifest says: sizes, headers, digests, finiteness; or made once more."""
+"""Is an output what its manifest says: every file, every tensor; or made once more."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import blake3
-import torch
-
-from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.manifest import read_manifest
-from ..checkpoints.read import read_checkpoint
-from ..checkpoints.roles import Role
-from ..errors import CheckpointError, OutputError, StockpotError
-from ..recipes.model import parse_recipe
-from .local import Progress, Run
-from .options import Options
-from .prepare import prepare
-from .rows import is_finite
-from .sinks import CompareSink
-
-_CHUNK = 2**22
+from ..checkpoints.entry import Checkpoint, FileSource
+from ..checkpoints.manifest import manifest_path, read_manifest
+from ..checkpoints.safetensors import read_safetensors
+from ..checkpoints.writer import was_interrupted
+from ..errors import CheckpointError
+from .local import Progress
+from .verifying.files import added, manifest_problems, small_problems, weight_problems
+from .verifying.recompute import recomputed
+from .verifying.structure import structure_problems
+from .verifying.tensors import tensor_problems
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found wrong, in sentences; nothing if the output is what its manifest says."""
+    """What was found of an output.
+
+    Attributes:
+        path: the output.
+        tensors, bytes: that it should have.
+        problems: what is not as it was written, in sentences.
+        unverifiable: what cannot be told, because it was written without digests.
+        notes: what a user should know, and no problem.
+        non_finite: whether NaN and infinity were allowed when it was merged.
+    """
 
     path: Path
     tensors: int
     bytes: int
     problems: tuple[str, ...]
+    unverifiable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    non_finite: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was checked, and is as it was written."""
+        return not self.problems and not self.unverifiable
 
 
 def verify(
-    path: str | Path, *, recompute: bool = False, progress: Progress | None = None
+    path: str | Path,
+    *,
+    recompute: bool = False,
+    inputs: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Verified:
     """Check an output against its manifest; with `recompute` repeat the merge and compare.
 
-    Every file's size and header, every tensor's BLAKE3 and finiteness. A recompute reads the
-    inputs at the paths of the recipe, relative ones from the current directory, and compares
-    byte by byte.
+    Every file: weights by size, header and recorded SHA-256, every tensor by BLAKE3 and
+    finiteness, small files and merge.json by BLAKE3, and what was added beside them. A recompute
+    reads the inputs where they lay as seen from the output, or in the folder `inputs`, and compares
+    bytes, digests of the inputs, methods and seed.
 
     Raises:
-        OutputError: there is no output of stockpot at `path`.
+        OutputError: there is no output of stockpot at `path`, or its merge cannot be repeated.
     """
-    out = Path(path)
-    manifest = read_manifest(out)
-    folder = out.parent if out.suffix == ".safetensors" else out
-    problems = [p for file in manifest["output"]["files"] for p in _file_problems(folder, file)]
-    tensors: dict[str, dict[str, object]] = manifest["tensors"]
-    if problems:
-        return Verified(out, len(tensors), 0, tuple(problems))
-    try:
-        written = read_checkpoint(out)
-    except CheckpointError as error:
-        return Verified(out, len(tensors), 0, (str(error),))
-    entries = written.entries
-    problems += [f"'{n}' is missing." for n in tensors if n not in entries]
-    problems += [f"'{n}' is there but not in the manifest." for n in entries if n not in tensors]
-    wanted = [(entries[n], t) for n, t in tensors.items() if n in entries]
-    problems += _tensor_problems(wanted, progress)
-    if recompute:
-        problems += _recomputed(manifest, out, written, progress)
-    return Verified(out, len(tensors), written.nbytes, tuple(problems))
+    out, manifest = Path(path), read_manifest(Path(path))
+    problems, notes = _of_files(out, manifest)
+    damaged, written = weight_problems(out, manifest["output"]["files"]), None
+    if not damaged:
+        try:
+            written = _read(out, manifest)
+        except CheckpointError as error:
+            damaged = [str(error)]
+    problems += damaged
+    if written is not None:
+        problems += tensor_problems(written, manifest, progress)
+        if out.suffix != ".safetensors":
+            problems += structure_problems(out, written)
+        if recompute:
+            where = None if inputs is None else Path(inputs)
+            problems += recomputed(manifest, out, written, where, progress)
+    unverifiable = [] if recompute and not problems else _without_digests(manifest)
+    return Verified(
+        path=out,
+        tensors=len(manifest["tensors"]),
+        bytes=0 if written is None else written.nbytes,
+        problems=tuple(problems),
+        unverifiable=tuple(unverifiable),
+        notes=tuple(notes),
+        non_finite=bool(manifest.get("allow_non_finite", False)),
+    )
 
 
-def _file_problems(folder: Path, file: dict[str, object]) -> list[str]:
-    path = folder / str(file["name"])
-    if not path.is_file():
-        return [f"{path.name} is missing."]
-    size = path.stat().st_size
-    if size != file["bytes"]:
-        return [f"{path.name} has {size:,} bytes; the manifest says {file['bytes']:,}."]
-    with path.open("rb") as handle:
-        prefix = handle.read(8)
-        length = int.from_bytes(prefix, "little")
-        header = prefix + handle.read(min(length, size))
-    if blake3.blake3(header).hexdigest() != file["header"]:
-        return [f"the header of {path.name} is not the one that was written."]
-    return []
-
-
-def _tensor_problems(
-    wanted: Sequence[tuple[TensorEntry, dict[str, object]]], progress: Progress | None
-) -> list[str]:
-    total = sum(entry.nbytes for entry, _ in wanted)
-    moved = 0
-
-    def problem(item: tuple[TensorEntry, dict[str, object]]) -> str | None:
-        nonlocal moved
-        found = _tensor_problem(*item)
-        moved += item[0].nbytes
-        if progress is not None:
-            progress(moved, total)
-        return found
-
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8)) as pool:
-        return [found for found in pool.map(problem, wanted) if found]
-
-
-def _tensor_problem(entry: TensorEntry, told: dict[str, object]) -> str | None:
-    hasher, finite, digest = blake3.blake3(), True, told["digest"]
-    check = entry.dtype.is_floating_point and told["role"] != Role.COUNTER  # masks may be infinite
-    buffer = bytearray(min(entry.nbytes, _CHUNK))
-    for at in range(0, entry.nbytes, _CHUNK):
-        part = memoryview(buffer)[: min(_CHUNK, entry.nbytes - at)]
-        entry.source.read_into(part, entry.offset + at)
-        hasher.update(part)
-        if check:
-            finite = finite and is_finite(torch.frombuffer(part, dtype=entry.dtype))
-    if digest is not None and hasher.hexdigest() != digest:
-        return f"'{entry.name}' is not what was written: its digest differs."
-    return None if finite else f"'{entry.name}' holds NaN or infinity."
-
-
-def _recomputed(
-    manifest: dict[str, Any], out: Path, written: Checkpoint, progress: Progress | None
-) -> list[str]:
-    try:
-        recipe = parse_recipe(manifest["recipe"], f"the recipe of {out}")
-        options = Options(
-            allow_non_finite=True, device=manifest["device"], key=manifest["key"], digest="none"
+def _of_files(out: Path, manifest: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Problems and notes of everything but the weights."""
+    output, early = manifest["output"], manifest["format"] == 1
+    problems, notes = manifest_problems(out, manifest), list[str]()
+    if out.suffix != ".safetensors":
+        small = output.get("small", {})
+        names = {*small, *(file["name"] for file in output["files"]), manifest_path(out).name}
+        problems += small_problems(out, small)
+        wrong, others = added(out, frozenset(names), all_known=not early)
+        problems, notes = problems + wrong, notes + others
+    if early:
+        notes.append(
+            "an earlier version wrote it, without digests of small files: whether they are as "
+            "written cannot be told."
         )
-        prepared = prepare(recipe, options, None)
-    except StockpotError as error:
-        raise OutputError(f"the merge of {out} cannot be repeated: {error}") from None
-    sink = CompareSink(written)
-    Run(
-        prepared.plan,
-        sink,
-        seed=recipe.seed,
-        digests=False,
-        device=options.torch_device,
-        allow_non_finite=True,
-        progress=progress,
-    ).execute()
-    return [f"'{name}' differs from the repeated merge." for name in sorted(sink.different)]
+    if was_interrupted(out):
+        problems.append(
+            "the commit was interrupted: merge.json is new, and the weights are not in place. Run "
+            "the merge again with --resume."
+        )
+    return problems, notes
+
+
+def _read(out: Path, manifest: Mapping[str, Any]) -> Checkpoint:
+    """The tensors of the files that were written; what was added beside them plays no part."""
+    names = [file["name"] for file in manifest["output"]["files"]]
+    paths = [out] if out.suffix == ".safetensors" else [out / name for name in names]
+    parts = [read_safetensors(FileSource(path)) for path in paths]
+    entries = {name: entry for part in parts for name, entry in part.entries.items()}
+    return Checkpoint(str(out), entries)
+
+
+def _without_digests(manifest: Mapping[str, Any]) -> list[str]:
+    if manifest.get("digest", "none") != "none":
+        return []
+    return [
+        "its weights have no digests, for it was merged with --digest none: whether they are as "
+        "written cannot be told. verify --recompute compares them with the repeated merge."
+    ]

@@ -1,0 +1,1 @@
+"""The steps of the writer: what may stand at PATH, whose PATH.partial is, renames, the journal."""

@@ -1,0 +1,50 @@
+"""Single steps on the disk, each finished before the next: folders, whole files, syncs."""
+
+import os
+from pathlib import Path
+
+from ...errors import OutputError
+from ..directory import is_inside
+
+
+def sync(path: Path) -> None:
+    """Force a file, or the names in a directory, to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders above a path, so that they are on the disk before what is in them."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def write_new(folder: Path, name: str, content: bytes) -> None:
+    """Write a small file of an output, in folders of its own where its name has some.
+
+    Raises:
+        OutputError: the name leads elsewhere.
+    """
+    if not is_inside(name):
+        raise OutputError(f"a file of the output cannot be named '{name}'.")
+    for parent in reversed(Path(name).parents[:-1]):
+        (folder / parent).mkdir(exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    fd = os.open(folder / name, flags, 0o644)
+    try:
+        while content:
+            content = content[os.write(fd, content) :]
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: memoryview, offset: int) -> None:
+    """Write at an offset, as often as the system takes a part only."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)

@@ -1,0 +1,134 @@
+"""What of an unfinished output is finished: one JSON line per tensor, appended as it is written.
+
+The first line says what is being made (a fingerprint of recipe, inputs and layout) and in which
+boot of the machine: within one boot everything written before a kill is in the page cache; after
+a power cut the tensors' digests decide. Every line ends with a checksum of what it says, so that a
+line that was cut or changed counts as not there.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeGuard, cast
+
+import blake3
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_HEAD = {"fingerprint", "boot", "place"}
+_OF_A_RECORD = {"name", "digest", "inputs", "report"}
+_SUM, _PLACE = "sum", "place"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished tensor: the digest of its bytes and of each input's bytes (None without)."""
+
+    name: str
+    digest: str | None
+    inputs: tuple[str | None, ...] = ()
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an earlier run left.
+
+    Attributes:
+        fingerprint: of what was being made.
+        place: inode of the directory that the files are in; an exchange puts another one there.
+        same_boot: whether the machine has not been started again since.
+        records: of finished tensors.
+    """
+
+    fingerprint: str
+    place: int
+    same_boot: bool
+    records: Mapping[str, Record]
+
+
+def boot_id() -> str:
+    """An identity of this boot of the machine; empty where the system has none."""
+    return _BOOT.read_text().strip() if _BOOT.exists() else ""
+
+
+def read_journal(path: Path) -> Past | None:
+    """The journal at `path`, without lines that do not add up; None without a head that does."""
+    if not path.is_file():
+        return None
+    lines = path.read_bytes().split(b"\n")[:-1]
+    told = (_parsed(lines[0]) if lines else None) or {}
+    fingerprint, boot, place = (told.get(key) for key in ("fingerprint", "boot", "place"))
+    if told.keys() != _HEAD or not isinstance(fingerprint, str) or type(place) is not int:
+        return None
+    same = bool(boot) and boot == boot_id()
+    records = [record for line in lines[1:] if (record := _record(line)) is not None]
+    return Past(fingerprint, place, same, {record.name: record for record in records})
+
+
+def _record(line: bytes) -> Record | None:
+    told = _parsed(line) or {}
+    if told.keys() != _OF_A_RECORD:
+        return None
+    name, digest, inputs, report = (told[k] for k in ("name", "digest", "inputs", "report"))
+    if not isinstance(name, str) or not _is_text_or_none(digest) or not isinstance(inputs, list):
+        return None
+    digests = tuple(cast(list[object], inputs))
+    if not _are_texts_or_none(digests) or not (report is None or isinstance(report, dict)):
+        return None
+    return Record(name, digest, digests, cast(dict[str, Any] | None, report))
+
+
+def _is_text_or_none(value: object) -> TypeGuard[str | None]:
+    return value is None or isinstance(value, str)
+
+
+def _are_texts_or_none(values: tuple[object, ...]) -> TypeGuard[tuple[str | None, ...]]:
+    return all(_is_text_or_none(value) for value in values)
+
+
+def _parsed(line: bytes) -> dict[str, object] | None:
+    """What a line says, without its checksum; None where the two do not fit."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict):
+        return None
+    told = cast(dict[str, object], entry)
+    checksum = told.pop(_SUM, None)
+    return told if checksum == _checksum(told) else None
+
+
+def _checksum(told: Mapping[str, object]) -> str:
+    """Of all but the place, which is held against the directory itself: a wrong one never fits."""
+    content = {key: value for key, value in told.items() if key != _PLACE}
+    return blake3.blake3(json.dumps(content).encode()).hexdigest(8)
+
+
+def _line(told: Mapping[str, object]) -> bytes:
+    return (json.dumps({**told, _SUM: _checksum(told)}) + "\n").encode()
+
+
+class Journal:
+    """Appends records; safe to call from many threads, for each call is one write."""
+
+    def __init__(self, path: Path, fingerprint: str, place: int, past: Iterable[Record]) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o644)
+        head = {"fingerprint": fingerprint, "boot": boot_id(), _PLACE: place}
+        self._write(_line(head))
+        self.append(past)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add a line per record."""
+        self._write(b"".join(_line(asdict(record)) for record in records))
+
+    def _write(self, content: bytes) -> None:
+        while content:  # where a disk fills up, the system writes a part without an error
+            content = content[os.write(self._fd, content) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)

@@ -1,0 +1,1 @@
+"""What `verify` looks at: files, tensors, configuration against tensors, the repeated merge."""

@@ -1,0 +1,66 @@
+"""Is every tensor of an output there, as it was written, and finite."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import blake3
+import torch
+
+from ...checkpoints.entry import Checkpoint, TensorEntry
+from ...checkpoints.roles import Role
+from ...checkpoints.untrusted import shown
+from ..local import Progress
+from ..rows import is_finite
+
+_CHUNK = 2**22
+
+
+def tensor_problems(
+    written: Checkpoint, manifest: Mapping[str, Any], progress: Progress | None
+) -> list[str]:
+    """Names, digests and finiteness; where NaN and infinity were allowed, digests alone."""
+    told, entries = manifest["tensors"], written.entries
+    problems = [f"{shown(name)} is missing." for name in told if name not in entries]
+    extra = [name for name in entries if name not in told]
+    problems += [f"{shown(name)} is there but not in the manifest." for name in extra]
+    wanted = [(entries[name], one) for name, one in told.items() if name in entries]
+    finite = not manifest.get("allow_non_finite", False)
+    return problems + _each(wanted, finite, progress)
+
+
+def _each(
+    wanted: Sequence[tuple[TensorEntry, Mapping[str, Any]]],
+    finite: bool,
+    progress: Progress | None,
+) -> list[str]:
+    total = sum(entry.nbytes for entry, _ in wanted)
+    moved = 0
+
+    def problem(item: tuple[TensorEntry, Mapping[str, Any]]) -> str | None:
+        nonlocal moved
+        found = _problem(*item, finite)
+        moved += item[0].nbytes
+        if progress is not None:
+            progress(moved, total)
+        return found
+
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8)) as pool:
+        return [found for found in pool.map(problem, wanted) if found]
+
+
+def _problem(entry: TensorEntry, told: Mapping[str, Any], check: bool) -> str | None:
+    hasher, finite, digest = blake3.blake3(), True, told["digest"]
+    masked = told["role"] == Role.COUNTER  # masks may be infinite
+    check = check and entry.dtype.is_floating_point and not masked
+    buffer = bytearray(min(entry.nbytes, _CHUNK))
+    for at in range(0, entry.nbytes, _CHUNK):
+        part = memoryview(buffer)[: min(_CHUNK, entry.nbytes - at)]
+        entry.source.read_into(part, entry.offset + at)
+        hasher.update(part)
+        if check:
+            finite = finite and is_finite(torch.frombuffer(part, dtype=entry.dtype))
+    if digest is not None and hasher.hexdigest() != digest:
+        return f"{shown(entry.name)} is not what was written: its digest differs."
+    return None if finite else f"{shown(entry.name)} holds NaN or infinity."
