@@ -3,5 +3,6 @@
 from collections.abc import Mapping
 
 from .campaign import Campaign
+from .writing import writing
 
-CAMPAIGNS: Mapping[str, Campaign] = {}
+CAMPAIGNS: Mapping[str, Campaign] = {"writing": writing}

@@ -1,17 +1,32 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stockpot.checkpoints.manifest import FORMAT, manifest_path, manifest_text, read_manifest
+from stockpot.checkpoints.manifest import (
+    FORMAT,
+    is_sealed,
+    manifest_path,
+    manifest_text,
+    read_manifest,
+)
 from stockpot.errors import OutputError
 
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "fingerprint": "f",
     "recipe": {"method": "average"},
     "device": "cpu",
     "key": None,
-    "output": {"files": [{"name": "model.safetensors", "bytes": 9, "header": "h"}]},
+    "seed": 0,
+    "methods": ["Average()"],
+    "digest": "none",
+    "allow_non_finite": False,
+    "inputs": [{"name": "a", "path": "../a", "bytes": 1, "files": []}],
+    "output": {
+        "files": [{"name": "model.safetensors", "bytes": 9, "header": "h"}],
+        "small": {"1_Pooling/config.json": {"bytes": 2, "digest": "d"}},
+    },
     "tensors": {"wé": {"role": "matrix", "digest": None}},
 }
 
@@ -23,12 +38,58 @@ def test_where_it_lies() -> None:
 
 def test_it_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "merge.json").write_text(manifest_text(MANIFEST), encoding="utf8")
-    assert read_manifest(tmp_path) == {"format": FORMAT, **MANIFEST}
+    told = read_manifest(tmp_path)
+    assert len(told.pop("seal")) == 64
+    assert told == {"format": FORMAT, **MANIFEST}
+    assert is_sealed(tmp_path)
+
+
+def test_a_change_of_any_byte_breaks_the_seal(tmp_path: Path) -> None:
+    raw = manifest_text(MANIFEST).encode()
+    for i in range(len(raw)):
+        for bit in (1, 32):
+            changed = raw[:i] + bytes([raw[i] ^ bit]) + raw[i + 1 :]
+            (tmp_path / "merge.json").write_bytes(changed)
+            assert not is_sealed(tmp_path), (i, bit)
+
+
+def test_a_name_that_is_no_text_is_kept(tmp_path: Path) -> None:
+    named = [{"name": "a", "path": "../\udcff", "bytes": 1, "files": []}]
+    text = manifest_text(MANIFEST | {"inputs": named})
+    (tmp_path / "merge.json").write_text(text, encoding="utf8")
+    assert read_manifest(tmp_path)["inputs"] == named
+    assert is_sealed(tmp_path)
+
+
+def test_the_first_format_is_read(tmp_path: Path) -> None:
+    early = {k: MANIFEST[k] for k in ("fingerprint", "recipe", "device", "key", "tensors")}
+    early |= {"format": 1, "output": {"files": MANIFEST["output"]["files"]}}
+    (tmp_path / "merge.json").write_text(json.dumps(early))
+    assert read_manifest(tmp_path) == early
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"output": {"files": [], "small": []}},
+        {"output": {"files": [], "small": {"../x": {"bytes": 1, "digest": ""}}}},
+        {"output": {"files": [], "small": {"x": {"bytes": "1", "digest": ""}}}},
+        {"output": {"files": [{"name": "x", "bytes": "1", "header": ""}], "small": {}}},
+        {"inputs": [{"name": "a", "path": 3, "bytes": 1, "files": []}]},
+        {"inputs": [{"name": "a", "path": "a", "bytes": 1, "files": [3]}]},
+        {"inputs": {}, "recipe": []},
+    ],
+    ids=str,
+)
+def test_parts_of_other_types(wrong: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "merge.json").write_text(manifest_text(MANIFEST | wrong))
+    with pytest.raises(OutputError, match="damaged"):
+        read_manifest(tmp_path)
 
 
 def test_the_text_keeps_the_order_and_ends_with_a_newline() -> None:
     text = manifest_text({"b": 1, "a": "é"})
-    assert list(json.loads(text)) == ["format", "b", "a"]
+    assert list(json.loads(text)) == ["format", "b", "a", "seal"]
     assert text.endswith("}\n")
     assert "é" in text
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stockpot.checkpoints import writer
 from stockpot.checkpoints.layout import OutputTensor, Shard, hub_shards, single_file
+from stockpot.checkpoints.manifest import manifest_text
 from stockpot.checkpoints.writer import Output, clear_leftovers, is_committed
+from stockpot.checkpoints.writing import renaming
 from stockpot.checkpoints.writing.journal import Record
 from stockpot.errors import OutputError
 
@@ -44,8 +45,27 @@ def put(output: Output, *names: str) -> None:
 
 def sidecar(path: Path) -> dict[str, bytes]:
     if path.suffix == ".safetensors":
-        return {path.name + ".merge.json": b"{}"}
-    return {"merge.json": b"{}", "README.md": b"card"}
+        return {path.name + ".merge.json": manifest(path)}
+    return {"merge.json": manifest(path), "README.md": b"card"}
+
+
+def manifest(path: Path, fingerprint: str = "f") -> bytes:
+    """Of this very output."""
+    files = [{"name": s.filename, "bytes": s.size, "header": ""} for s in layout(path)]
+    told = {"fingerprint": fingerprint, "recipe": {}, "device": "cpu", "key": None, "seed": 0}
+    told |= {"methods": [], "digest": "none", "allow_non_finite": False, "inputs": []}
+    card = {"README.md": {"bytes": 4, "digest": ""}} if path.suffix == "" else {}
+    return manifest_text(
+        told | {"output": {"files": files, "small": card}, "tensors": {}}
+    ).encode()
+
+
+def replaced(path: Path) -> None:
+    """An output of an earlier merge."""
+    with opened(path, "before") as output:
+        put(output, *TENSORS)
+        output.commit(sidecar(path))
+    (path / "README.md").write_text("old!")
 
 
 @pytest.fixture(params=["out", "out.safetensors"])
@@ -157,15 +177,14 @@ def test_one_writer_at_a_time(path: Path) -> None:
 @pytest.mark.parametrize("fallback", [False, True])
 def test_a_directory_is_exchanged(fallback: bool, tmp_path: Path, monkeypatch: Any) -> None:
     if fallback:
-        monkeypatch.setattr(writer.ctypes, "CDLL", lambda *_, **__: object())
+        monkeypatch.setattr(renaming.ctypes, "CDLL", lambda *_, **__: object())
     path = tmp_path / "out"
-    path.mkdir()
-    (path / "old.safetensors").write_text("old")
+    replaced(path)
     with opened(path, overwrite=True) as output:
         put(output, *TENSORS)
-        assert [p.name for p in path.iterdir()] == ["old.safetensors"]
+        assert (path / "README.md").read_text() == "old!"
         output.commit(sidecar(path))
-    assert not (path / "old.safetensors").exists()
+    assert (path / "README.md").read_text() == "card"
     assert set(state(path)) == set(TENSORS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -174,28 +193,27 @@ def test_overwrite_spares_a_directory_without_a_model(tmp_path: Path) -> None:
     path = tmp_path / "home"
     path.mkdir()
     (path / "letters.txt").write_text("dear")
-    with pytest.raises(OutputError, match=r"without a model in it.*another --out"):
+    with pytest.raises(OutputError, match=r"not written by stockpot.*another --out"):
         opened(path, overwrite=True)
     assert [p.name for p in tmp_path.rglob("*")] == ["home", "letters.txt"]
 
 
 def test_a_failed_exchange_leaves_what_was_there(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "out"
-    path.mkdir()
-    (path / "old.safetensors").write_text("old")
+    replaced(path)
 
     class Libc:
         @staticmethod
         def renameat2(*_: object) -> int:
-            writer.ctypes.set_errno(16)
+            renaming.ctypes.set_errno(16)
             return -1
 
-    monkeypatch.setattr(writer.ctypes, "CDLL", lambda *_, **__: Libc)
+    monkeypatch.setattr(renaming.ctypes, "CDLL", lambda *_, **__: Libc)
     with opened(path, overwrite=True) as output:
         put(output, *TENSORS)
         with pytest.raises(OutputError, match=r"busy.*--resume"):
             output.commit(sidecar(path))
-    assert (path / "old.safetensors").read_text() == "old"
+    assert (path / "README.md").read_text() == "old!"
     monkeypatch.undo()
     with opened(path, overwrite=True, resume=True) as output:
         assert set(output.done) == set(TENSORS)

@@ -16,8 +16,8 @@ import time
 import traceback
 from pathlib import Path
 
-from stockpot.checkpoints import writer
 from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.writing import renaming
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import StockpotError
@@ -25,7 +25,7 @@ from stockpot.recipes.model import parse_recipe
 
 OPERATIONS = (
     "preadv", "pwrite", "write", "fsync", "ftruncate", "replace", "rename", "unlink", "mkdir",
-    "rmdir",
+    "rmdir", "link",
 )  # fmt: skip
 
 
@@ -40,9 +40,9 @@ class Watch:
     def install(self):
         for name in OPERATIONS:
             setattr(os, name, self.wrapped(name, getattr(os, name)))
-        writer._exchange = self.wrapped("exchange", writer._exchange)
+        renaming.renameat2 = self.wrapped("renameat2", renaming.renameat2)
         if self.job.get("no_exchange"):  # as on a system without renameat2
-            writer.ctypes.CDLL = lambda *_, **__: object()
+            renaming.ctypes.CDLL = lambda *_, **__: object()
         inner = FileSource.read_into
 
         def read_into(source, buffer, offset):

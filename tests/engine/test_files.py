@@ -216,14 +216,15 @@ def test_the_manifest_says_what_was_done(recipe: Make, family: Path, tmp_path: P
     )
     merge(plain, tmp_path / "out", digest="sha256")
     manifest = json.loads((tmp_path / "out" / "merge.json").read_text())
-    assert parse_recipe(manifest["recipe"]) == parse_recipe(plain)
+    named = plain | {"models": [{"path": "a", "weight": 0.5}, "b"], "base": "base"}
+    assert parse_recipe(manifest["recipe"]) == parse_recipe(named)
     assert manifest["seed"] == 3
     assert manifest["versions"]["torch"] == torch.__version__
     assert manifest["versions"]["safetensors"]
     assert manifest["stockpot"]
     assert manifest["notes"] is not None
     assert eval(manifest["methods"][0], {"Ties": Ties}) == Ties(density=0.3)
-    assert [Path(i["path"]).name for i in manifest["inputs"]] == ["a", "b", "base"]
+    assert [i["name"] for i in manifest["inputs"]] == ["a", "b", "base"]
     files = manifest["output"]["files"]
     shards = sorted((tmp_path / "out").glob("*.safetensors"))
     assert [f["name"] for f in files] == [s.name for s in shards]
@@ -268,7 +269,7 @@ def check_inputs(name: str, told: dict[str, Any], family: Path) -> None:
 def test_inputs_in_the_manifest(recipe: Make, family: Path, tmp_path: Path) -> None:
     merge(recipe(), tmp_path / "out")
     for told in json.loads((tmp_path / "out" / "merge.json").read_text())["inputs"]:
-        raw = (Path(told["path"]) / "model.safetensors").read_bytes()
+        raw = (tmp_path / "out" / told["path"] / "model.safetensors").read_bytes()
         length = int.from_bytes(raw[:8], "little")
         (file,) = told["files"]
         assert file["name"] == "model.safetensors"
@@ -353,14 +354,15 @@ def test_the_model_card(recipe: Make, family: Path, tmp_path: Path) -> None:
     text = (tmp_path / "my-merge" / "README.md").read_text()
     front, body = text.removeprefix("---\n").split("\n---\n", 1)
     metadata = yaml.safe_load(front)
-    assert metadata["base_model"] == [str(family / n) for n in ("a", "b", "c", "base")]
+    assert metadata["base_model"] == ["a", "b", "c", "base"]
     assert metadata["base_model_relation"] == "merge"
     assert metadata["library_name"] == "transformers"
     assert "merge" in metadata["tags"]
     assert "# my-merge" in body
     assert "Ties(density=0.3" in body
     written = yaml.safe_load(body.split("```yaml\n")[1].split("```")[0])
-    assert parse_recipe(written) == parse_recipe(recipe({"name": "ties", "density": 0.3}))
+    named = {"models": ["a", "b", "c"], "base": "base"}
+    assert parse_recipe(written) == parse_recipe(recipe({"name": "ties", "density": 0.3}, **named))
 
 
 def test_a_file_has_its_sidecar_and_nothing_else(recipe: Make, tmp_path: Path) -> None:
@@ -376,8 +378,42 @@ def test_names_of_the_world(tmp_path: Path) -> None:
     sp.merge_to(folder / "out", [folder / "m.safetensors"] * 2, Average())
     assert sp_verify(folder / "out") == ()
     front = (folder / "out" / "README.md").read_text().split("---\n")[1]
-    assert yaml.safe_load(front)["base_model"] == [str(folder / "m.safetensors")]
+    assert yaml.safe_load(front)["base_model"] == ["m.safetensors"]
 
+
+def test_inputs_named_in_other_ways_give_the_same_bytes(
+    family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alias").symlink_to(family / "a")
+    monkeypatch.chdir(family)
+    ways = {
+        "absolute": [str(family / "a"), str(family / "b")],
+        "relative": ["a", "b"],
+        "slashes": ["./a/", f"{family}/a/../b//"],
+        "link": [str(tmp_path / "alias"), "b"],
+    }
+    made = []
+    for way, models in ways.items():
+        out = tmp_path / way / "out"
+        rules = [{"match": "layers.1.*", "copy": models[1]}]
+        merge({"method": "average", "models": models, "rules": rules}, out)
+        made.append({file.name: file.read_bytes() for file in out.iterdir()})
+        for content in made[-1].values():
+            assert str(family).encode() not in content
+            assert str(tmp_path).encode() not in content
+        assert sp_verify(out) == ()
+    assert all(files == made[0] for files in made)
+
+
+def test_the_notes_of_a_manifest_call_inputs_by_their_names(tmp_path: Path) -> None:
+    for k, name in enumerate("ab"):
+        state = {f"module.{n}": torch.full((3,), float(k)) for n in ("v", "w")}
+        torch.save(state, tmp_path / f"{name}.pt")
+    sp.merge_to(tmp_path / "out", [tmp_path / "a.pt", tmp_path / "b.pt"], Average())
+    manifest = json.loads((tmp_path / "out" / "merge.json").read_text())
+    notes = [note for told in manifest["inputs"] for note in told["notes"]]
+    assert notes == [f"{name}.pt: took the prefix 'module.' off all names." for name in "ab"]
+    assert [told["path"] for told in manifest["inputs"]] == ["../a.pt", "../b.pt"]
 
 def sp_verify(out: Path) -> tuple[str, ...]:
     from stockpot.engine.verify import verify

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import stockpot as sp
+from stockpot.checkpoints.manifest import manifest_text
 from stockpot.engine.verify import verify
 from stockpot.errors import OutputError
 from stockpot.methods import Average, Ties
@@ -61,6 +62,16 @@ def put(file: Path, at: int, content: bytes) -> None:
 def manifest(output: Path) -> Path:
     sidecar = output.with_name(output.name + ".merge.json")
     return sidecar if output.is_file() else output / "merge.json"
+
+
+def told(output: Path) -> dict[str, Any]:
+    return json.loads(manifest(output).read_text())
+
+
+def tell(output: Path, data: dict[str, Any]) -> None:
+    """Write a manifest with a seal that fits, as somebody who knows how would."""
+    rest = {key: value for key, value in data.items() if key not in ("format", "seal")}
+    manifest(output).write_text(manifest_text(rest), encoding="utf8")
 
 
 def test_an_output_is_what_its_manifest_says(output: Path) -> None:
@@ -127,23 +138,23 @@ def test_a_value_that_is_not_finite_is_named_though_the_digest_fits(
     file, begin, stop = place(output, "w3")
     put(file, begin + 400, torch.tensor([value]).numpy().tobytes())
     content = file.read_bytes()[begin:stop]
-    data = json.loads(manifest(output).read_text())
+    data = told(output)
     data["tensors"]["w3"]["digest"] = blake3.blake3(content).hexdigest()
-    manifest(output).write_text(json.dumps(data))
+    tell(output, data)
     (problem,) = verify(output).problems
     assert problem == "'w3' holds NaN or infinity."
 
 
 @pytest.mark.parametrize("which", ["extra", "missing"])
 def test_tensors_that_do_not_match_the_manifest(which: str, output: Path) -> None:
-    data = json.loads(manifest(output).read_text())
+    data = told(output)
     if which == "extra":
         del data["tensors"]["w2"]
         words = "'w2' is there but not in the manifest."
     else:
         data["tensors"]["ghost"] = data["tensors"]["w2"]
         words = "'ghost' is missing."
-    manifest(output).write_text(json.dumps(data))
+    tell(output, data)
     assert verify(output).problems == (words,)
 
 
@@ -157,12 +168,16 @@ def test_an_extra_tensor_in_the_file(models: list[Path], tmp_path: Path) -> None
 def test_only_a_recompute_finds_what_was_altered_with_its_digest(output: Path) -> None:
     file, begin, stop = place(output, "w4")
     put(file, begin, torch.tensor([0.25]).numpy().tobytes())
-    data = json.loads(manifest(output).read_text())
+    data = told(output)
     content = file.read_bytes()[begin:stop]
     data["tensors"]["w4"]["digest"] = blake3.blake3(content).hexdigest()
-    manifest(output).write_text(json.dumps(data))
+    tell(output, data)
     assert verify(output).problems == ()
-    assert verify(output, recompute=True).problems == ("'w4' differs from the repeated merge.",)
+    name = manifest(output).name
+    assert verify(output, recompute=True).problems == (
+        "'w4' differs from the repeated merge.",
+        f"{name} tells of 'w4' another digest or merge than the repeated one.",
+    )
 
 
 def test_a_recompute_finds_an_input_that_changed(output: Path, models: list[Path]) -> None:
@@ -170,7 +185,11 @@ def test_a_recompute_finds_an_input_that_changed(output: Path, models: list[Path
     tensors["w1"] += 1
     save_file(tensors, models[0])
     assert verify(output).problems == ()
-    assert verify(output, recompute=True).problems == ("'w1' differs from the repeated merge.",)
+    assert verify(output, recompute=True).problems == (
+        "'w1' differs from the repeated merge.",
+        f"{manifest(output).name} has other digests of 'w1' of the input a.safetensors.",
+        f"{manifest(output).name} tells of 'w1' another digest or merge than the repeated one.",
+    )
 
 
 def test_a_recompute_without_its_inputs_says_so(output: Path, models: list[Path]) -> None:
@@ -215,7 +234,11 @@ def test_without_digests_sizes_headers_and_finiteness_remain(
 ) -> None:
     out = tmp_path / "out"
     sp.merge_to(out, models, Average(), digest="none")
-    assert verify(out).problems == ()
+    found = verify(out)
+    assert found.problems == ()
+    assert "--digest none" in found.unverifiable[0]
+    assert not found.ok
+    assert verify(out, recompute=True).ok
     file, begin, _ = place(out, "w1")
     put(file, begin, torch.tensor([torch.nan]).numpy().tobytes())
     assert verify(out).problems == ("'w1' holds NaN or infinity.",)
@@ -246,14 +269,14 @@ def test_a_damaged_manifest_is_an_error_in_words(text: str, tmp_path: Path) -> N
 
 
 def test_a_recipe_that_was_damaged_is_an_error_in_words(output: Path) -> None:
-    data = json.loads(manifest(output).read_text())
+    data = told(output)
     data["recipe"]["method"] = "averge"
-    manifest(output).write_text(json.dumps(data))
+    tell(output, data)
     with pytest.raises(OutputError, match=r"cannot be repeated.*average"):
         verify(output, recompute=True)
 
 
 def test_progress_reaches_the_end(output: Path) -> None:
-    told: list[tuple[int, int]] = []
-    verify(output, progress=lambda moved, total: told.append((moved, total)))
-    assert told[-1][0] == told[-1][1] == 6 * 50 * 60 * 4 + 4 + 4 * 8
+    seen: list[tuple[int, int]] = []
+    verify(output, progress=lambda moved, total: seen.append((moved, total)))
+    assert seen[-1][0] == seen[-1][1] == 6 * 50 * 60 * 4 + 4 + 4 * 8

@@ -361,9 +361,8 @@ def clear_leftovers(path: Path, fingerprint: str) -> None:
 
 
 def _clear_set_aside(path: Path) -> None:
-    for held in set_aside_before(path):
-        shutil.rmtree(held.path, ignore_errors=True)
-        held.leave()
+    for aside in set_aside_before(path):
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _inode(path: Path) -> int:

@@ -125,15 +125,28 @@ class Partial:
         self._locks = None
 
 
-def set_aside_before(path: Path) -> list[Partial]:
-    """What writers of this output had set aside and were killed while deleting, locked."""
-    found: list[Partial] = []
+def set_aside_before(path: Path) -> list[Path]:
+    """What writers of this output had set aside when they were killed, and nobody is deleting."""
     pattern = glob.escape(path.name) + _ASIDE + "?" * 8 + ".partial"
-    for one in sorted(path.parent.glob(pattern)):
-        with suppress(OSError, OutputError):
-            if not one.is_symlink() and not _beside(one, _NAMES - {JOURNAL}):
-                found.append(Partial(one, _locked(one), made=False))
-    return found
+    return [
+        one
+        for one in sorted(path.parent.glob(pattern))
+        if not one.is_symlink() and not _beside(one, _NAMES - {JOURNAL}) and _is_free(one)
+    ]
+
+
+def _is_free(directory: Path) -> bool:
+    try:
+        fd = os.open(directory, _FOLDER)
+    except OSError:
+        return False
+    try:
+        _lock(fd, directory)
+    except OutputError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _make_directory(path: Path) -> bool:

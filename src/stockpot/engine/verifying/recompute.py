@@ -16,7 +16,7 @@ from ..options import Options
 from ..prepare import prepare
 from ..sinks import CompareSink
 
-_OF_A_TENSOR = ("role", "method", "weights", "view", "joined")
+_OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest")
 
 
 def recomputed(
@@ -150,4 +150,4 @@ def _of_tensors(
     for model, tensors in changed.items():
         yield f"has other digests of {listed(sorted(tensors))} of the input {model}."
     if otherwise:
-        yield f"tells of {listed(sorted(set(otherwise)))} another merge than the repeated one."
+        yield f"tells of {listed(sorted(set(otherwise)))} another digest or merge than the repeated one."
