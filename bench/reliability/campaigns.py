@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from .campaign import Campaign
+from .disks import disks
+from .verifying import verifying
 from .writing import writing
 
-CAMPAIGNS: Mapping[str, Campaign] = {"writing": writing}
+CAMPAIGNS: Mapping[str, Campaign] = {"writing": writing, "disks": disks, "verifying": verifying}

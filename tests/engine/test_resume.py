@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from stockpot.checkpoints.writing import journal as journals
+from stockpot.checkpoints.writing.journal import Journal, read_journal
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import OutputError
@@ -68,7 +70,7 @@ def test_every_moment_of_the_commit_resumes_to_the_same_bytes(
 ) -> None:
     plain = recipe(**SHARDS)
     report, expected = whole(plain)
-    commit = report["log"].index("fsync") + 1
+    commit = begun(report["log"])
     assert report["operations"] - commit > 8
     for at in range(commit, report["operations"] + 1):
         out = tmp_path / str(at)
@@ -119,15 +121,15 @@ def test_the_resumed_run_does_less(
 
 
 def test_nothing_is_read_again_when_only_the_commit_was_missing(
-    recipe: Make, driver: Any, whole: Any, tmp_path: Path
+    recipe: Make, driver: Any, whole: Any, tree: Tree, tmp_path: Path
 ) -> None:
     plain, out = recipe(TIES), tmp_path / "out"
     report, expected = whole(plain)
-    driver.killed(plain, out, report["log"].index("fsync") + 1, options=SMALL)
+    driver.killed(plain, out, begun(report["log"]), options=SMALL)
     again = driver.run(plain, out, options=SMALL | {"resume": True})
     assert again["merged"]["resumed"] == again["merged"]["tensors"]
     assert again["merged"]["bytes_read"] == again["merged"]["bytes_written"] == 0
-    assert (out / "merge.json").read_bytes() == expected["merge.json"]
+    assert tree(out)["merge.json"] == expected["merge.json"]
 
 
 def test_resume_without_digests_trusts_what_this_boot_wrote(
@@ -144,15 +146,18 @@ def test_resume_without_digests_trusts_what_this_boot_wrote(
 
 
 def test_resume_without_digests_does_not_trust_another_boot(
-    recipe: Make, driver: Any, whole: Any, tree: Tree, tmp_path: Path
+    recipe: Make, driver: Any, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, out = SMALL | {"digest": "none"}, tmp_path / "out"
     report = driver.run(recipe(), tmp_path / "whole", options=options)
     driver.killed(recipe(), out, report["operations"] - 20, options=options)
     journal = tmp_path / "out.partial" / "journal"
-    head, *records = journal.read_text().splitlines()
-    head = json.dumps(json.loads(head) | {"boot": "another"})
-    journal.write_text("\n".join([head, *records]) + "\n")
+    past = read_journal(journal)
+    assert past is not None
+    monkeypatch.setattr(journals, "boot_id", lambda: "another")
+    opened = Journal(journal, past.fingerprint, past.place, past.records.values())
+    opened.close()
+    monkeypatch.undo()
     again = driver.run(recipe(), out, options=options | {"resume": True})
     assert again["merged"]["resumed"] == 0
     assert tree(out)["model.safetensors"] == tree(tmp_path / "whole")["model.safetensors"]
@@ -163,7 +168,7 @@ def interrupted(recipe: Make, driver: Any, whole: Any, tmp_path: Path) -> Path:
     """PATH of a merge that was killed when most tensors were finished."""
     plain = recipe(**SHARDS)
     report, _ = whole(plain)
-    driver.killed(plain, tmp_path / "out", report["log"].index("fsync") - 3, options=SMALL)
+    driver.killed(plain, tmp_path / "out", begun(report["log"]) - 4, options=SMALL)
     return tmp_path / "out"
 
 
@@ -333,12 +338,18 @@ def test_a_file_whose_sidecar_came_first_is_committed_by_the_resume(
     driver.run(recipe("median"), out, options=SMALL)
     old = out.read_bytes()
     driver.killed(
-        plain, out, after(report["log"], "replace", 2), options=SMALL | {"overwrite": True}
+        plain, out, after(report["log"], "renameat2", 2), options=SMALL | {"overwrite": True}
     )
     assert out.read_bytes() == old
     assert tree(out)["out.safetensors.merge.json"] == expected["out.safetensors.merge.json"]
     driver.run(plain, out, options=SMALL | {"overwrite": True, "resume": True})
     assert tree(out) == expected
+
+
+def begun(log: list[str]) -> int:
+    """The number of the first sync of the commit, which comes after the last tensor."""
+    last = len(log) - log[::-1].index("pwrite")
+    return log.index("fsync", last) + 1
 
 
 def after(log: list[str], name: str, nth: int) -> int:

@@ -62,6 +62,8 @@ def read_manifest(output: Path) -> dict[str, Any]:
         OutputError: there is none, or it is not one that this version reads.
     """
     path = manifest_path(output)
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} cannot be read: it is not a file.")
     try:
         manifest = json.loads(path.read_text(encoding="utf8"))
     except FileNotFoundError:
