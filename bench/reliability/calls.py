@@ -46,8 +46,8 @@ class Calls:
             for name in CHANGING:
                 done = _nothing if name == "fsync" else real[name]  # what is killed needs no disk
                 setattr(os, name, self._wrapped(name, done))
-            setattr(os, "fdatasync", _nothing)
-            setattr(os, "close", self._closing(real["close"]))
+            os.fdatasync = _nothing
+            os.close = self._closing(real["close"])
             renaming.renameat2 = self._wrapped("renameat2", swap if self.renameat2 else _lacking)
             yield
         finally:
@@ -60,7 +60,7 @@ class Calls:
 
     def _wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            if not self._counts(name, given, named):
+            if not self._counts(given, named):
                 return function(*given, **named)
             if self.dead:
                 raise Killed
@@ -84,7 +84,7 @@ class Calls:
 
         return close
 
-    def _counts(self, name: str, given: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    def _counts(self, given: tuple[Any, ...], named: dict[str, Any]) -> bool:
         if isinstance(given[0], int):
             return given[0] in self._fds
         if named.get("dir_fd") is not None:

@@ -40,7 +40,7 @@ def _files(output: Path) -> list[Path]:
 
 def _flipped(outputs: list[Path], step: int) -> Tried:
     count = Count()
-    for output, file in ((output, file) for output in outputs for file in _files(output)):
+    for file, output in ((file, one) for one in outputs for file in _files(one)):
         raw = file.read_bytes()
         for i in range(0, len(raw), step):
             file.write_bytes(raw[:i] + bytes([raw[i] ^ (1 << i % 8)]) + raw[i + 1 :])
@@ -79,7 +79,9 @@ def _otherwise(outputs: list[Path]) -> Tried:
                 count.add(f"{file.name} {words}", lambda o=output: _is_told(o))
                 shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
                 file.write_bytes(raw)
-            count.add(f"{file.name} put back", lambda o=output: str(verify(o).problems or "") or None)
+            count.add(
+                f"{file.name} put back", lambda o=output: str(verify(o).problems or "") or None
+            )
     promise = "verify tells of any file that is gone, cut, grown or no file"
     return Tried(promise, ", ".join(HARMS), count.tried, count.held, count.broken)
 

@@ -109,7 +109,7 @@ class Trial:
 
 
 def _kills(n: int) -> Iterator[tuple[str, Trouble]]:
-    def before(at: int, name: str, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    def before(at: int, *_: Any) -> None:
         if at == n:
             raise Killed
 

@@ -55,9 +55,7 @@ def manifest(path: Path, fingerprint: str = "f") -> bytes:
     told = {"fingerprint": fingerprint, "recipe": {}, "device": "cpu", "key": None, "seed": 0}
     told |= {"methods": [], "digest": "none", "allow_non_finite": False, "inputs": []}
     card = {"README.md": {"bytes": 4, "digest": ""}} if path.suffix == "" else {}
-    return manifest_text(
-        told | {"output": {"files": files, "small": card}, "tensors": {}}
-    ).encode()
+    return manifest_text(told | {"output": {"files": files, "small": card}, "tensors": {}}).encode()
 
 
 def replaced(path: Path) -> None:

@@ -415,6 +415,7 @@ def test_the_notes_of_a_manifest_call_inputs_by_their_names(tmp_path: Path) -> N
     assert notes == [f"{name}.pt: took the prefix 'module.' off all names." for name in "ab"]
     assert [told["path"] for told in manifest["inputs"]] == ["../a.pt", "../b.pt"]
 
+
 def sp_verify(out: Path) -> tuple[str, ...]:
     from stockpot.engine.verify import verify
 

@@ -136,11 +136,11 @@ def test_resume_without_digests_trusts_what_this_boot_wrote(
     recipe: Make, driver: Any, tree: Tree, tmp_path: Path
 ) -> None:
     options = SMALL | {"digest": "none"}
-    report = driver.run(recipe(), tmp_path / "whole", options=options)
+    report = driver.run(recipe(), tmp_path / "whole" / "out", options=options)
     driver.killed(recipe(), tmp_path / "out", report["operations"] - 20, options=options)
     again = driver.run(recipe(), tmp_path / "out", options=options | {"resume": True})
     assert again["merged"]["resumed"] > 0
-    first, second = tree(tmp_path / "whole"), tree(tmp_path / "out")
+    first, second = tree(tmp_path / "whole" / "out"), tree(tmp_path / "out")
     assert second["model.safetensors"] == first["model.safetensors"]
     assert second["merge.json"] == first["merge.json"]
 

@@ -204,7 +204,7 @@ class Output:
             self._refuse_moved()
             for name, content in small.items():
                 write_new(self._files, name, content)
-            for file in self._files.rglob("*"):
+            for file in (self._partial / JOURNAL, *self._files.rglob("*")):
                 sync(file)
             sync(self._files)
             sync(self._partial)
@@ -325,7 +325,7 @@ def was_interrupted(path: Path) -> bool:
         return False
     past = read_journal(partial / JOURNAL)
     try:
-        return past is not None and read_manifest(path)["fingerprint"] == past.fingerprint
+        return past is None or read_manifest(path)["fingerprint"] == past.fingerprint
     except OutputError:
         return False
 

@@ -150,4 +150,5 @@ def _of_tensors(
     for model, tensors in changed.items():
         yield f"has other digests of {listed(sorted(tensors))} of the input {model}."
     if otherwise:
-        yield f"tells of {listed(sorted(set(otherwise)))} another digest or merge than the repeated one."
+        which = listed(sorted(set(otherwise)))
+        yield f"tells of {which} another digest or merge than the repeated one."
