@@ -26,7 +26,7 @@ def disks(work: Path, quick: bool) -> Iterator[Tried]:
         with recorder.recording():
             case.merge(models, recorder.folder)
         end = len(recorder.steps)
-        draws = 2 if quick else 12
+        draws = 2 if quick else 6
         for at in [*range(0, end, 29 if quick else 1), end]:
             for number, keep in zip(range(draws), _whims(at), strict=False):
                 count = done if at == end else cut

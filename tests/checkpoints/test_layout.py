@@ -18,6 +18,7 @@ from stockpot.checkpoints.layout import (
     index_json,
     single_file,
 )
+from stockpot.errors import OutputError
 
 WRITABLE = tuple(DTYPE_NAMES)
 shapes = st.lists(st.integers(0, 4), max_size=3).map(tuple)
@@ -122,3 +123,28 @@ def test_sizes(dtype: torch.dtype, tmp_path: Path) -> None:
     (shard,) = single_file([tensor], "w.safetensors", {})
     (tmp_path / "w.safetensors").write_bytes(shard.header + bytes(tensor.nbytes))
     assert load_file(tmp_path / "w.safetensors")["w"].dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (OutputTensor("__metadata__", torch.float32, (2,)), "the one name that the safetensors"),
+        (
+            OutputTensor("w", torch.float32, (1,) * 65),
+            r"'w' has 65 dimensions; torch reads at most",
+        ),
+        (OutputTensor("w", torch.complex128, (2,)), "'w' is complex128, a dtype that"),
+        (OutputTensor("w\ud800", torch.float32, (2,)), "is no text in UTF-8"),
+        (OutputTensor("w" * 100_000_000, torch.float32, (2,)), "the header of .* would have"),
+    ],
+    ids=["name", "dimensions", "dtype", "text", "header"],
+)
+def test_what_nothing_could_read_is_refused(tensor: OutputTensor, words: str) -> None:
+    with pytest.raises(OutputError, match=words):
+        single_file([tensor], "out.safetensors", {})
+
+
+def test_sixty_four_dimensions_are_read_back(tmp_path: Path) -> None:
+    (shard,) = single_file([OutputTensor("w", torch.float32, (1,) * 64)], "o.safetensors", {})
+    (tmp_path / "o.safetensors").write_bytes(shard.header + bytes(4))
+    assert load_file(tmp_path / "o.safetensors")["w"].shape == (1,) * 64

@@ -1,6 +1,8 @@
 """`verify` says what is wrong with an output, and names it."""
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,3 +282,194 @@ def test_progress_reaches_the_end(output: Path) -> None:
     seen: list[tuple[int, int]] = []
     verify(output, progress=lambda moved, total: seen.append((moved, total)))
     assert seen[-1][0] == seen[-1][1] == 6 * 50 * 60 * 4 + 4 + 4 * 8
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """A merge of two directories as transformers writes them, with small files of every kind."""
+    for k, name in enumerate("ab"):
+        generator = torch.Generator().manual_seed(k)
+        folder = tmp_path / name
+        folder.mkdir()
+        state = {"embed_tokens.weight": torch.randn(7, 4, generator=generator)}
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text('{"model_type": "tiny", "vocab_size": 7}')
+        for small in ("tokenizer.json", "modeling.py", "chat_template.jinja"):
+            (folder / small).write_text("{}")
+    sp.merge_to(tmp_path / "hub", [tmp_path / "a", tmp_path / "b"], Average(), digest="sha256")
+    return tmp_path / "hub"
+
+
+SMALL = ("config.json", "tokenizer.json", "modeling.py", "chat_template.jinja", "README.md")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_small_file_has_a_digest(name: str, hub: Path) -> None:
+    assert verify(hub).ok
+    raw = (hub / name).read_bytes()
+    (hub / name).write_bytes(raw[:-1] + b"?")
+    assert f"{name} was changed: its digest differs." in verify(hub).problems
+    (hub / name).unlink()
+    assert f"{name} is missing." in verify(hub).problems
+    (hub / name).mkdir()
+    assert f"{name} is not a file." in verify(hub).problems
+
+
+@pytest.mark.parametrize("name", ["evil.py", "sub/deep/model.bin", "adapter_config.json", "x.SO"])
+def test_what_a_library_would_load_is_a_problem_where_it_was_added(name: str, hub: Path) -> None:
+    (hub / name).parent.mkdir(parents=True, exist_ok=True)
+    (hub / name).write_text("{}")
+    assert verify(hub).problems == (f"'{name}' was added: it is not among what was written.",)
+
+
+def test_what_no_library_loads_is_a_note(hub: Path) -> None:
+    for name in (".git/config.json", ".gitattributes", "photo.png", "logs/run.log"):
+        (hub / name).parent.mkdir(parents=True, exist_ok=True)
+        (hub / name).write_text("{}")
+    found = verify(hub)
+    assert found.ok
+    assert found.notes == (
+        "beside what was written there is '.git/', '.gitattributes', 'logs/run.log', 'photo.png', "
+        "which no library loads.",
+    )
+
+
+def test_the_recorded_sha256_is_compared(hub: Path) -> None:
+    data = told(hub)
+    data["output"]["files"][0]["sha256"] = "0" * 64
+    tell(hub, data)
+    assert verify(hub).problems == (
+        "model.safetensors is not what was written: its SHA-256 differs.",
+    )
+
+
+def test_a_manifest_that_was_changed_is_told(output: Path) -> None:
+    data = told(output)
+    data["seed"] = 7
+    manifest(output).write_text(json.dumps(data, indent=1))
+    name = manifest(output).name
+    assert verify(output).problems == (f"{name} is not what was written: its seal does not fit.",)
+
+
+def test_a_digest_that_was_taken_out_is_told(output: Path) -> None:
+    data = told(output)
+    data["tensors"]["w2"]["digest"] = None
+    tell(output, data)
+    assert verify(output).problems == (
+        f"{manifest(output).name} has no digest of 'w2'; others have one.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 7}, r"says seed 7; the repeated merge has 0\."),
+        ({"methods": ["lies"]}, r"says methods \['lies'\]; the repeated merge has"),
+    ],
+)
+def test_a_recompute_tells_what_was_changed_with_its_seal(
+    change: dict[str, Any], words: str, output: Path
+) -> None:
+    tell(output, told(output) | change)
+    assert verify(output).ok
+    (problem,) = verify(output, recompute=True).problems
+    assert re.search(words, problem)
+
+
+def test_a_recompute_tells_digests_and_weights_that_were_changed(output: Path) -> None:
+    data = told(output)
+    data["tensors"]["w0"]["from"] = []
+    data["tensors"]["w1"]["from"][1][1] = "0" * 64
+    data["tensors"]["w2"]["weights"] = [0.25, 0.75]
+    tell(output, data)
+    name = manifest(output).name
+    assert verify(output, recompute=True).problems == (
+        f"{name} has other digests of 'w1' of the input b.safetensors.",
+        f"{name} tells of 'w0', 'w2' another digest or merge than the repeated one.",
+    )
+
+
+def test_an_output_where_nan_was_allowed_is_as_written(tmp_path: Path) -> None:
+    save_file({"w": torch.tensor([torch.nan, 1.0])}, tmp_path / "a.safetensors")
+    out = tmp_path / "out.safetensors"
+    sp.merge_to(out, [tmp_path / "a.safetensors"] * 2, Average(), allow_non_finite=True)
+    found = verify(out, recompute=True)
+    assert found.ok
+    assert found.non_finite
+
+
+def test_a_renamed_file_and_its_sidecar(models: list[Path], tmp_path: Path) -> None:
+    sp.merge_to(tmp_path / "out.safetensors", models, Average(), digest="sha256")
+    (tmp_path / "out.safetensors").rename(tmp_path / "new.safetensors")
+    (tmp_path / "out.safetensors.merge.json").rename(tmp_path / "new.safetensors.merge.json")
+    assert verify(tmp_path / "new.safetensors", recompute=True).ok
+
+
+def test_a_recompute_from_any_directory_and_with_inputs_elsewhere(
+    output: Path, models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    relative = Path("..") / output.name
+    assert verify(relative, recompute=True).ok
+    for model in models:
+        model.rename(tmp_path / "sub" / model.name)
+    with pytest.raises(OutputError, match=r"does not exist: pass --inputs DIR.*a\.safetensors"):
+        verify(relative, recompute=True)
+    assert verify(relative, recompute=True, inputs=".").ok
+
+
+def test_inputs_of_one_name_are_told_apart_by_their_sizes(tmp_path: Path) -> None:
+    for k, name in enumerate(("x/m.safetensors", "y/m.safetensors", "m.safetensors")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_file({"w": torch.full((3 + 4 * (k // 2),), float(k))}, tmp_path / name)
+    models = [tmp_path / "x/m.safetensors", tmp_path / "y/m.safetensors"]
+    sp.merge_to(tmp_path / "out", models, Average())
+    assert [one["name"] for one in told(tmp_path / "out")["inputs"]] == [
+        "x/m.safetensors", "y/m.safetensors",
+    ]  # fmt: skip
+    assert verify(tmp_path / "out", recompute=True, inputs=tmp_path).ok
+
+
+def test_an_output_of_the_first_format_still_verifies(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = told(hub)
+    for key in ("seal", "allow_non_finite"):
+        del data[key]
+    del data["output"]["small"]
+    data["inputs"] = [{"path": name} for name in "ab"]
+    manifest(hub).write_text(json.dumps(data | {"format": 1}))
+    found = verify(hub)
+    assert found.ok
+    assert "an earlier version wrote it" in found.notes[0]
+    (hub / "pytorch_model.bin").write_bytes(b"")
+    assert "'pytorch_model.bin' was added" in verify(hub).problems[0]
+    (hub / "pytorch_model.bin").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert verify(hub, recompute=True).ok
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ('{"vocab_size": 8}', r"vocab_size 8; 'embed_tokens\.weight' has 7 rows"),
+        ('{"text_config": {"vocab_size": 8}}', "vocab_size 8"),
+        ("{", "config.json is not valid JSON"),
+    ],
+)
+def test_a_configuration_that_contradicts_the_tensors(config: str, words: str, hub: Path) -> None:
+    (hub / "config.json").write_text(config)
+    data = told(hub)
+    digest = blake3.blake3(config.encode()).hexdigest()
+    data["output"]["small"]["config.json"] = {"bytes": len(config), "digest": digest}
+    tell(hub, data)
+    (problem,) = verify(hub).problems
+    assert re.search(words, problem)
+
+
+def test_a_file_in_place_of_which_there_is_a_fifo_is_no_hang(output: Path) -> None:
+    manifest(output).unlink()
+    os.mkfifo(manifest(output))
+    with pytest.raises(OutputError, match="is not a file"):
+        verify(output)

@@ -282,8 +282,8 @@ class Output:
         if not self._held.is_ours():
             return
         if self._held.strangers():
-            (self._partial / JOURNAL).unlink(missing_ok=True)
             shutil.rmtree(self._files, ignore_errors=True)
+            (self._partial / JOURNAL).unlink(missing_ok=True)
             return
         shutil.rmtree(self._held.set_aside(), ignore_errors=True)
 

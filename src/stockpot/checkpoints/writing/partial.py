@@ -103,15 +103,17 @@ class Partial:
     def set_aside(self) -> Path:
         """Give the path free for others, and get a name under which to delete what is left.
 
-        From then on nothing of it can be resumed.
+        From then on nothing of it can be resumed. Each step is on the disk before the next, so that
+        a power cut leaves what the next merge knows for its own.
         """
-        (self.path / JOURNAL).unlink(missing_ok=True)
         name = self.path.name.removesuffix(".partial")
         aside = self.path.with_name(f"{name}{_ASIDE}{secrets.token_hex(4)}.partial")
         with suppress(OSError):
+            (self.path / JOURNAL).unlink(missing_ok=True)
+            sync(self.path)
             self.path.rename(aside)
-            return aside
-        return self.path
+            sync(self.path.parent)
+        return aside if aside.exists() else self.path
 
     def leave(self) -> None:
         """Let go of it; where it was made just now and holds nothing, it goes too."""
