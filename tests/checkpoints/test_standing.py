@@ -33,7 +33,7 @@ def opened(path: Path, **how: bool) -> Output:
 
 def snapshot(folder: Path) -> dict[str, object]:
     return {
-        str(one.relative_to(folder)): os.readlink(one) if one.is_symlink() else one.lstat().st_mode
+        str(one.relative_to(folder)): one.readlink() if one.is_symlink() else one.lstat().st_mode
         for one in folder.rglob("*")
     }
 

@@ -31,7 +31,7 @@ class RunFlags:
         digest: BLAKE3 per tensor, with SHA-256 of whole files, or none.
         key: Which nested dictionary of a torch file is the state dict.
         resume: Continue an unfinished output.
-        overwrite: Replace what stands at the output's path.
+        overwrite: Replace an earlier output of stockpot at the output's path, and that alone.
         allow_non_finite: Let NaN and infinity through.
         dry_run: Show the plan and write nothing.
         json: Print one JSON object on stdout and nothing else.

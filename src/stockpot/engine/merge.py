@@ -218,7 +218,7 @@ def merge_to(
         device: where blocks are computed.
         digest: BLAKE3 per tensor, SHA-256 of whole files beside it, or none.
         resume: continue an unfinished output; the bytes are those of an unbroken run.
-        overwrite: replace what stands at `out`.
+        overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
         progress: called with bytes moved and bytes in all.

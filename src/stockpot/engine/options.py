@@ -23,7 +23,7 @@ class Options:
         device: where blocks are computed; auto takes a GPU where there is one.
         digest: "blake3" per tensor, "sha256" of whole files beside it, or "none".
         resume: continue an unfinished output.
-        overwrite: replace what stands at the output's path.
+        overwrite: replace an earlier output of stockpot at the output's path, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
         progress: called with bytes moved and bytes in all.
