@@ -5,8 +5,7 @@ from typing import cast
 
 KEY = "tie_word_embeddings"
 
-UNTIED = frozenset(
-    """
+_UNTIED = """
     afmoe apertus arcee aria aria_text bamba bitnet blt chameleon codegen cwm dbrx deepseek_v2
     deepseek_v3 diffllama doge dots1 emu3 eurobert evolla exaone4 exaone_moe falcon_h1 flex_olmo
     fsmt fuyu git glm glm4 glm4_moe glm4v glm4v_moe gpt_neox gpt_oss gptj granite granitemoe
@@ -17,12 +16,11 @@ UNTIED = frozenset(
     phi4_multimodal phimoe pix2struct qwen2 qwen2_5_vl qwen2_moe qwen2_vl qwen3 qwen3_5 qwen3_5_moe
     qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe reformer rembert rwkv
     seed_oss smolvlm solar_open stablelm video_llava vipllava xlstm
-    """.split()
-)
+"""
+UNTIED = frozenset(_UNTIED.split())
 """Kinds of network whose head is a tensor of its own where the configuration does not say."""
 
-TIED = frozenset(
-    """
+_TIED = """
     albert aya_vision bart bert bert-generation big_bird bigbird_pegasus biogpt blenderbot
     blenderbot-small blip bloom camembert cohere cohere2 cohere2_vision convbert cpmant ctrl
     data2vec-text deberta deberta-v2 distilbert electra ernie ernie4_5 ernie4_5_moe esm falcon
@@ -35,8 +33,8 @@ TIED = frozenset(
     seamless_m4t_v2 smollm3 speech_to_text speecht5 squeezebert starcoder2 switch_transformers t5
     t5gemma tapas trocr udop umt5 whisper xglm xlm xlm-roberta xlm-roberta-xl xlnet xmod yoso zamba
     zamba2
-    """.split()
-)
+"""
+TIED = frozenset(_TIED.split())
 """Kinds of network whose head is the embedding where the configuration does not say."""
 
 
