@@ -1,7 +1,8 @@
 """Whether a configuration ties the output head to the input embedding, as transformers reads it."""
 
 from collections.abc import Mapping
-from typing import cast
+
+from ..untrusted import as_mapping
 
 KEY = "tie_word_embeddings"
 
@@ -56,13 +57,12 @@ def ties_embeddings(config: Mapping[str, object]) -> bool | None:
         >>> ties_embeddings({"model_type": "llama", "tie_word_embeddings": True})
         True
     """
-    inner = config.get("text_config")
-    text = cast(Mapping[str, object], inner) if isinstance(inner, Mapping) else {}
-    for part in (config, text):
+    parts = (config, as_mapping(config.get("text_config")) or {})
+    for part in parts:
         said = part.get(KEY)
         if isinstance(said, bool):
             return said
-    for part in (config, text):
+    for part in parts:
         kind = part.get("model_type")
         if isinstance(kind, str) and kind in UNTIED | TIED:
             return kind in TIED
