@@ -10,6 +10,9 @@ from typing import Any
 import blake3
 import torch
 
+from ..checkpoints.beside.agreement import Written, disagreements
+from ..checkpoints.beside.config import read_config
+from ..checkpoints.beside.files import small_files
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.manifest import read_manifest
 from ..checkpoints.read import read_checkpoint
@@ -63,6 +66,7 @@ def verify(
     problems += [f"'{n}' is there but not in the manifest." for n in entries if n not in tensors]
     wanted = [(entries[n], t) for n, t in tensors.items() if n in entries]
     problems += _tensor_problems(wanted, progress)
+    problems += _network_problems(written)
     if recompute:
         problems += _recomputed(manifest, out, written, progress)
     return Verified(out, len(tensors), written.nbytes, tuple(problems))
@@ -82,6 +86,16 @@ def _file_problems(folder: Path, file: dict[str, object]) -> list[str]:
     if blake3.blake3(header).hexdigest() != file["header"]:
         return [f"the header of {path.name} is not the one that was written."]
     return []
+
+
+def _network_problems(written: Checkpoint) -> list[str]:
+    """Where the configuration beside the weights and the weights are not of one network."""
+    try:
+        config = read_config(small_files(written))
+    except CheckpointError as error:
+        return [str(error)]
+    shapes = {name: entry.shape for name, entry in written.entries.items()}
+    return [] if config is None else list(disagreements(config, Written(shapes=shapes)))
 
 
 def _tensor_problems(

@@ -162,10 +162,13 @@ def _judged(
         return
     names = token_tensors({a.name: a.shape for a in tensors})
     copies = " ".join(f"--copy '{name}={recipe.models[0].path}'" for name in names)
-    way = f"take these tensors from one model ({copies}), or " if tokens and not forbidden else ""
+    way = (
+        f"take these tensors from one model ({copies}), or " if tokens and not forbidden else "or "
+    )
     raise MergeError(
         "the models have the same tensors, but not the same meaning of them: "
-        f"{what}. Merge models that agree, {way}pass {ALLOW}."
+        f"{what}. Merge models that agree, {way}pass {ALLOW} (in a recipe, "
+        "allow_different_configs: true)."
     )
 
 

@@ -136,7 +136,7 @@ def _ties(config: Mapping[str, object], of: Shapes, written: Written, untied: bo
     return False if own and said and untied else None
 
 
-def problems(config: Mapping[str, object], written: Written) -> Iterator[str]:
+def disagreements(config: Mapping[str, object], written: Written) -> Iterator[str]:
     """Where a configuration and the tensors beside it cannot be of one network."""
     classes = config.get("architectures")
     first = cast(list[object], classes)[0] if isinstance(classes, list) and classes else ""

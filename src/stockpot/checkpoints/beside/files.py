@@ -99,7 +99,7 @@ def survey(folder: Path, label: str) -> SmallFiles:
     """List the small files of a folder."""
     real = Path(os.path.realpath(folder))
     sizes = dict[str, int]()
-    pointers, outside, large = list[str](), list[str](), list[str]()
+    pointers, outside, large, other = list[str](), list[str](), list[str](), list[str]()
     for name in _names(real):
         path = real / name
         if not _belongs(path, real):
@@ -107,6 +107,7 @@ def survey(folder: Path, label: str) -> SmallFiles:
             continue
         size = _size(path)
         if size is None:
+            other.append(name)
             continue
         total = sum(sizes.values()) + size
         if size > _bound(name) or total > LARGEST_SUM or len(sizes) == MOST:
@@ -118,6 +119,8 @@ def survey(folder: Path, label: str) -> SmallFiles:
     left = list[str]()
     if outside:
         left.append(f"{label}: left out {listed(outside)}: links that lead out of the folder.")
+    if other:
+        left.append(f"{label}: left out {listed(other)}: no regular files, or links to nowhere.")
     if large:
         left.append(f"{label}: left out {listed(large)}: too large or too many for small files.")
     return SmallFiles(label, folder, sizes, tuple(pointers), tuple(left))
@@ -126,7 +129,7 @@ def survey(folder: Path, label: str) -> SmallFiles:
 def _names(folder: Path) -> Iterator[str]:
     for entry in _scan(folder):
         name = entry.name
-        if _wanted(name) and not entry.is_dir():
+        if _wanted(name) and not entry.is_dir(follow_symlinks=False):
             yield name
         elif entry.is_dir(follow_symlinks=False) and name == TEMPLATES:
             yield from (f"{name}/{one.name}" for one in _scan(entry) if _wanted(one.name))

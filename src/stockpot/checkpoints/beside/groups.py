@@ -196,8 +196,8 @@ def _notes(
         by = dict[str, list[str]]()
         for group, label in labels.items():
             by.setdefault(label, []).append(group)
-        each = [f"{' and '.join(groups)} of {label}" for label, groups in by.items()]
-        yield f"the output has the {', the '.join(each)}."
+        each = [f"the {_and(groups)} of {label}" for label, groups in by.items()]
+        yield f"the output has {_and(each)}."
     elif candidates and Group.CONFIGURATION not in donors and files:
         yield "no model has a config.json: the output has none."
     if refused is not None:
@@ -214,3 +214,8 @@ def _notes(
         )
     for one in dict.fromkeys(donors.values()):
         yield from one.left
+
+
+def _and(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
