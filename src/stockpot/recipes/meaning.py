@@ -87,9 +87,9 @@ def meaning_of(
     if not with_files:
         notes += differing("the configurations", [o for o in found if not o.forbids])
         return Meaning(Origins(), tuple(notes))
-    order = _candidates(recipe, models, base, every)
+    order, skipped = _candidates(recipe, models, base, every)
     source = _embedding_of(used, tensors)
-    chosen = origins(order, tokenizer=source and every[id(source)], only=donor)
+    chosen = origins(order, skipped, tokenizer=source and every[id(source)], only=donor)
     checkpoints = {every[id(one)].label: one for one in used}
     chosen, agreed = _agreed(chosen, checkpoints, compared, tensors)
     notes += _differences(found, compared, chosen)
@@ -200,18 +200,16 @@ def _candidates(
     models: Sequence[Checkpoint],
     base: Checkpoint | None,
     every: Mapping[int, SmallFiles],
-) -> list[SmallFiles]:
-    """The models in the order in which they are asked for small files."""
+) -> tuple[list[SmallFiles], list[SmallFiles]]:
+    """The models in the order in which they are asked for small files, and those that are not."""
     weights = recipe.weights or (1.0,) * len(models)
-    others = [
-        (one, weight)
-        for one, weight in zip(models, weights, strict=True)
-        if base is None or not is_same(one, base)
-    ]
-    first = [one for one, weight in others if weight > 0]
-    rest = [one for one, weight in others if weight <= 0]
-    order = [*first, *([] if base is None else [base]), *rest]
-    return list({id(one): every[id(one)] for one in order}.values())
+    first, skipped = dict[int, SmallFiles](), dict[int, SmallFiles]()
+    for one, weight in zip(models, weights, strict=True):
+        if base is None or not is_same(one, base):
+            (first if weight > 0 else skipped)[id(one)] = every[id(one)]
+    if base is not None:
+        first[id(base)] = every[id(base)]
+    return list(first.values()), list(skipped.values())
 
 
 def is_same(one: Checkpoint, other: Checkpoint) -> bool:
@@ -281,22 +279,23 @@ def _differences(
     donors = {group: one.label for group, one in chosen.donors.items()}
     shifts = [one for one in found if not one.forbids and one.key != TIES]
     for text in differing("the configurations", shifts):
-        yield _with(text, donors.get(Group.CONFIGURATION))
+        yield _with(text, "configuration", donors.get(Group.CONFIGURATION))
     yield from (f"{one}." for one in found if one.key == TIES)
     labelled = [(one.label, read_vocabulary(one)) for one in compared]
     known = [(label, vocabulary) for label, vocabulary in labelled if vocabulary is not None]
     if unlike := list(dict.fromkeys(differences(known))):
         text = f"the tokenizers differ: {'; '.join(unlike[:6])}."
-        yield _with(text, donors.get(Group.TOKENIZER))
+        yield _with(text, "tokenizer", donors.get(Group.TOKENIZER))
     templates = [one for one in compared if has_template(one)]
     if len({template_text(one) for one in templates}) > 1:
         names = ", ".join(one.label for one in templates)
-        yield _with(f"the chat templates of {names} differ.", donors.get(Group.TEMPLATE))
+        text = f"the chat templates of {names} differ."
+        yield _with(text, "chat template", donors.get(Group.TEMPLATE))
     said = [(one.label, read_object(one, GENERATION)) for one in compared]
     settings = compare_configs([(label, one) for label, one in said if one is not None])
     for text in differing("generation settings", settings):
-        yield _with(text, donors.get(Group.TEMPLATE))
+        yield _with(text, "settings", donors.get(Group.TEMPLATE))
 
 
-def _with(text: str, donor: str | None) -> str:
-    return text if donor is None else f"{text} The output has that of {donor}."
+def _with(text: str, what: str, donor: str | None) -> str:
+    return text if donor is None else f"{text} The output has the {what} of {donor}."

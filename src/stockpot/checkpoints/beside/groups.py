@@ -79,6 +79,7 @@ def embedded_template(one: SmallFiles) -> object | None:
 
 def origins(
     candidates: Sequence[SmallFiles],
+    skipped: Sequence[SmallFiles] = (),
     *,
     tokenizer: SmallFiles | None = None,
     only: SmallFiles | None = None,
@@ -87,15 +88,16 @@ def origins(
 
     Args:
         candidates: the models in the order in which they are asked: those of positive weight other
-            than the base, then the base, then the rest.
+            than the base, then the base.
+        skipped: the others, which are asked for what no network can do without.
         tokenizer: the model whose embedding the output has, where it is that of one model.
         only: the model that gives everything, where the user has named one.
     """
     donors = dict[Group, SmallFiles]()
     for group in Group:
-        asked = [one for one in (tokenizer, *candidates) if one is not None]
-        asked = asked if group is Group.TOKENIZER else list(candidates)
-        asked = [only] if only is not None else asked
+        own = [tokenizer] if group is Group.TOKENIZER and tokenizer is not None else []
+        last = skipped if group is not Group.TEMPLATE else ()
+        asked = [only] if only is not None else [*own, *candidates, *last]
         first = next((one for one in asked if has(one, group)), None)
         if first is None:  # no model has a template: generation_config.json alone
             first = next((one for one in asked if files_of(one, group)), None)
