@@ -30,7 +30,7 @@ def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
     Example:
         >>> flat({"rope_theta": 1e6, "text_config": {"model_type": "x"}, "b": [1]})
-        {'rope_theta': 1000000.0, 'text_config.model_type': 'x', 'b': [1]}
+        {'text_config.model_type': 'x', 'b': [1], 'rope_theta': 1000000.0}
     """
     found = dict[str, object]()
     if not prefix and (ties := ties_embeddings(config)) is not None:
