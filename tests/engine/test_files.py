@@ -295,35 +295,35 @@ def test_digests_can_be_switched_off(recipe: Make, tmp_path: Path) -> None:
     assert "sha256" not in manifest["output"]["files"][0]
 
 
-def test_configuration_and_tokenizer_come_from_the_base(
-    recipe: Make, family: Path, tmp_path: Path
+def test_what_lies_beside_the_first_model_goes_with_the_output_and_nothing_else(
+    family: Path, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(family, models)
-    (models / "base" / "config.json").write_text('{"from": "base", "torch_dtype": "float32"}')
+    (models / "a" / "config.json").write_text('{"from": "a", "torch_dtype": "float32"}')
     for name, content in {
         "vocab.txt": "a",
         "spiece.model": "b",
         "chat_template.jinja": "c",
-        "modeling.py": "d",
+        "modeling.py": "no configuration names it",
         "photo.png": "e",
         "old.safetensors.index.json": "{}",
         "x.safetensors.merge.json": "{}",
         "merge.json": "{}",
         "training_args.bin": "f",
     }.items():
-        (models / "base" / name).write_text(content)
+        (models / "a" / name).write_text(content)
     plain = {
-        "method": "average",
+        "method": "task-arithmetic",
         "models": [str(models / "a"), str(models / "b")],
         "base": str(models / "base"),
     }
     merge(plain, tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "model.safetensors", "merge.json", "README.md", "config.json", "tokenizer.json",
-        "vocab.txt", "spiece.model", "chat_template.jinja", "modeling.py",
+        "vocab.txt", "spiece.model", "chat_template.jinja",
     }  # fmt: skip
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["from"] == "base"
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["from"] == "a"
     assert "own card" not in (tmp_path / "out" / "README.md").read_text()
     assert json.loads((tmp_path / "out" / "merge.json").read_text())["stockpot"]
 
@@ -337,12 +337,12 @@ def test_config_says_the_dtype_that_was_written(recipe: Make, tmp_path: Path) ->
     assert json.loads((tmp_path / "same" / "config.json").read_text())["torch_dtype"] == "float32"
 
 
-def test_config_says_the_dtype_of_models_wider_than_the_base_claims(
+def test_config_says_the_dtype_of_weights_wider_than_it_claims(
     family: Path, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(family, models)
-    (models / "base" / "config.json").write_text('{"torch_dtype": "bfloat16", "b": 1}')
+    (models / "a" / "config.json").write_text('{"torch_dtype": "bfloat16", "b": 1}')
     plain = {"method": "average", "models": [str(models / "a")], "base": str(models / "base")}
     merge(plain, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text())

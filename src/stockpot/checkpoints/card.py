@@ -1,48 +1,7 @@
-"""The small files beside merged weights: configuration and tokenizer, and the model card."""
+"""The model card that is written beside merged weights."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import cast
-
-import torch
-
-CONFIG_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".yaml", ".yml"}
-"""What configurations and tokenizers are made of; weights and pictures are not among them."""
-_NEVER = {"merge.json", "adapter_config.json", "trainer_state.json", "README.md"}
-_LARGEST = 2**28
-
-
-def config_files(directory: Path | None) -> Iterator[Path]:
-    """Configuration and tokenizer files of a model directory, to be copied to the output."""
-    if directory is None:
-        return
-    for path in sorted(directory.iterdir()):
-        wanted = path.suffix in CONFIG_SUFFIXES and path.name not in _NEVER
-        if (
-            wanted
-            and path.is_file()
-            and not path.name.startswith(".")
-            and not path.name.endswith((".index.json", ".merge.json"))
-            and path.stat().st_size <= _LARGEST
-        ):
-            yield path
-
-
-def config_with_dtype(path: Path, dtype: torch.dtype | None) -> str | None:
-    """A config.json whose dtype says what is written; None where it says so, nothing, or cannot."""
-    if dtype is None:
-        return None
-    try:
-        config = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    name = str(dtype).removeprefix("torch.")
-    if not isinstance(config, dict):
-        return None
-    known = cast(dict[str, object], config)
-    said = {key: name for key in ("torch_dtype", "dtype") if known.get(key, name) != name}
-    return json.dumps(known | said, indent=2) + "\n" if said else None
+from collections.abc import Mapping, Sequence
 
 
 def model_card(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .beside.networks import Sameness, compare_networks
 from .entry import Checkpoint, TensorEntry
 from .roles import Role, classify
 
@@ -36,12 +37,14 @@ class Fit:
         differences: tensors that only one has, or whose shapes differ, in sentences.
         cosine: between samples of the matrices of both; None where none can be compared.
         same_origin: whether the cosine says that both were trained from the same start.
+        sameness: what the configurations and tokenizers say, which tensors do not.
     """
 
     label: str
     differences: tuple[str, ...]
     cosine: float | None
     same_origin: bool
+    sameness: Sameness
 
 
 def role_totals(checkpoint: Checkpoint) -> tuple[RoleTotal, ...]:
@@ -66,7 +69,8 @@ def fit(first: Checkpoint, other: Checkpoint) -> Fit:
     """Compare a model with the first: names, shapes, and the direction of sampled matrices."""
     differences = tuple(_differences(first, other))
     cosine = _cosine(first, other)
-    return Fit(other.label, differences, cosine, cosine is not None and cosine > _SHARED)
+    same = cosine is not None and cosine > _SHARED
+    return Fit(other.label, differences, cosine, same, compare_networks([first, other]))
 
 
 def _differences(first: Checkpoint, other: Checkpoint) -> Iterator[str]:

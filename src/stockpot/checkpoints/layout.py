@@ -7,6 +7,7 @@ safetensors' own writer orders them, so that a file of ours is the file that it 
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,14 +75,65 @@ def single_file(
     return (_shard(filename, list(tensors), metadata),)
 
 
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """What the weight files of a directory are called, as the library that loads it looks for them.
+
+    Attributes:
+        name: such as "model", of transformers, or "diffusion_pytorch_model", of diffusers.
+        variant: such as "fp16"; empty for none.
+    """
+
+    name: str = "model"
+    variant: str = ""
+
+    @property
+    def whole(self) -> str:
+        """Of a file, without its suffix: the variant stands before a shard's number."""
+        return f"{self.name}.{self.variant}" if self.variant else self.name
+
+    @property
+    def index(self) -> str:
+        """Of the index of shards, where the variant stands before the last suffix."""
+        variant = f".{self.variant}" if self.variant else ""
+        return f"{self.name}.safetensors.index{variant}.json"
+
+
+_STEMMED = re.compile(
+    r"(?P<name>model|pytorch_model|diffusion_pytorch_model|open_clip_model|open_clip_pytorch_model)"
+    r"(\.(?P<variant>[A-Za-z]\w*))?(-\d+-of-\d+)?(\.(?P<after>[A-Za-z]\w*))?\.(safetensors|bin)"
+)
+_WRITTEN = {"pytorch_model": "model", "open_clip_pytorch_model": "open_clip_model"}
+
+
+def stem_of(filename: str) -> Stem | None:
+    """The stem of a weight file; None where no library looks for files that are called so.
+
+    Example:
+        >>> stem_of("diffusion_pytorch_model.fp16-00001-of-00002.safetensors").whole
+        'diffusion_pytorch_model.fp16'
+        >>> stem_of("pytorch_model-00001-of-00003.bin").whole
+        'model'
+    """
+    match = _STEMMED.fullmatch(filename)
+    if match is None:
+        return None
+    name = match["name"]
+    return Stem(_WRITTEN.get(name, name), match["variant"] or match["after"] or "")
+
+
 def hub_shards(
-    tensors: Iterable[OutputTensor], shard_size: int, metadata: Mapping[str, str]
+    tensors: Iterable[OutputTensor],
+    shard_size: int,
+    metadata: Mapping[str, str],
+    stem: Stem | None = None,
 ) -> tuple[Shard, ...]:
     """Files of at most `shard_size` bytes of tensors, named as the hubs name them.
 
     Tensors keep their order, so that a layer's tensors stay together; a tensor larger than
     `shard_size` has a shard of its own.
     """
+    whole = (stem or Stem()).whole
     groups: list[list[OutputTensor]] = [[]]
     filled = 0
     for tensor in tensors:
@@ -91,10 +143,10 @@ def hub_shards(
         groups[-1].append(tensor)
         filled += tensor.nbytes
     if len(groups) == 1:
-        return (_shard("model.safetensors", groups[0], metadata),)
+        return (_shard(f"{whole}.safetensors", groups[0], metadata),)
     count = len(groups)
     return tuple(
-        _shard(f"model-{i:05d}-of-{count:05d}.safetensors", group, metadata)
+        _shard(f"{whole}-{i:05d}-of-{count:05d}.safetensors", group, metadata)
         for i, group in enumerate(groups, start=1)
     )
 

@@ -9,7 +9,7 @@ import torch
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
-from .untrusted import parse_json, shown
+from .untrusted import parse_config, shown
 
 PACKED = {
     "GPTQ or AWQ": re.compile(r"(^|\.)(qweight|qzeros)$"),
@@ -79,7 +79,7 @@ def _check_config(path: Path) -> None:
     source = FileSource(path)
     if source.identity.size > MAX_CONFIG:
         raise CheckpointError(f"{path} has {source.identity.size:,} bytes, too many for a config.")
-    config = parse_json(source.read(0, source.identity.size), str(path))
+    config = parse_config(source.read(0, source.identity.size), str(path))
     inner = config.get("text_config")
     for part in (config, cast(dict[str, object], inner) if isinstance(inner, dict) else {}):
         for key in CONFIG_KEYS:

@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn, cast
 
 from ..errors import CheckpointError
@@ -31,10 +31,19 @@ def listed(names: Iterable[str]) -> str:
 
 def parse_json(raw: bytes, where: str) -> Mapping[str, object]:
     """A JSON object as the standard has it: no duplicate keys, no NaN, no lone surrogates."""
+    return _parse(raw, where, _constant)
+
+
+def parse_config(raw: bytes, where: str) -> Mapping[str, object]:
+    """A JSON object as Python's json writes it: Infinity, as in Mamba's configurations, is one."""
+    return _parse(raw, where, float)
+
+
+def _parse(raw: bytes, where: str, constant: Callable[[str], object]) -> Mapping[str, object]:
     try:
         text = raw.decode()
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer
+            text, object_pairs_hook=_unique, parse_constant=constant, parse_int=_integer
         )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
@@ -64,3 +73,8 @@ def _integer(text: str) -> int:
     if text == "-0":
         raise ValueError("-0 is no whole number")
     return int(text)
+
+
+def as_mapping(value: object) -> Mapping[str, object] | None:
+    """A value from JSON as the mapping that it is; None where it is none."""
+    return cast(Mapping[str, object], value) if isinstance(value, dict) else None

@@ -28,6 +28,8 @@ class RunFlags:
         only: Glob on tensor names to merge; the rest is copied. Repeatable.
         copy: PATTERN=MODEL copies matching tensors from that model, or from base. Repeatable.
         missing: What to do with a tensor that not every model has.
+        files_from: Model whose configuration, tokenizer and templates the output gets.
+        allow_different_configs: Merge also where configurations or tokenizers differ in meaning.
         digest: BLAKE3 per tensor, with SHA-256 of whole files, or none.
         key: Which nested dictionary of a torch file is the state dict.
         resume: Continue an unfinished output.
@@ -47,6 +49,8 @@ class RunFlags:
     only: Many = ()
     copy: Many = ()
     missing: Literal["error", "base", "present"] | None = None
+    files_from: str | None = None
+    allow_different_configs: Flag = False
     digest: Literal["blake3", "sha256", "none"] = "blake3"
     key: str | None = None
     resume: Flag = False
@@ -73,13 +77,16 @@ class RunFlags:
     def onto(self, recipe: dict[str, Any]) -> dict[str, Any]:
         """A recipe in plain values with what these flags say on top of it."""
         output = dict(recipe.get("output") or {})
-        for key, value in (("dtype", self.dtype), ("shard_size", self.shard_size)):
+        for key in ("dtype", "shard_size", "files_from"):
+            value = getattr(self, key)
             if value is not None:
                 output[key] = value
         changed = recipe | ({"output": output} if output else {})
         for key, value in (("seed", self.seed), ("missing", self.missing)):
             if value is not None:
                 changed[key] = value
+        if self.allow_different_configs:
+            changed["allow_different_configs"] = True
         if self.only:
             changed["only"] = [*(recipe.get("only") or []), *self.only]
         if self.copy:

@@ -64,13 +64,15 @@ def _show(checkpoint: Checkpoint, tensors: bool) -> None:
 
 def _show_fit(first: str, found: Fit) -> None:
     if not found.differences:
-        say(f"{found.label} has the same tensors as {first}.")
+        say(f"{found.label} has the same tensors as {first}{_network(found)}")
     else:
         say(f"{found.label} does not fit {first}: {len(found.differences)} differences.")
         for text in found.differences[:_SHOWN]:
             say(f"  {text}")
         if len(found.differences) > _SHOWN:
             say(f"  and {len(found.differences) - _SHOWN} more.")
+    for text in found.sameness.notes:
+        say(f"  {text}")
     if found.cosine is not None:
         origin = (
             "likely the same origin"
@@ -78,6 +80,16 @@ def _show_fit(first: str, found: Fit) -> None:
             else ("likely different origins: an average would be a bad network")
         )
         say(f"  cosine of sampled matrices {found.cosine:.3f}: {origin}.")
+
+
+def _network(found: Fit) -> str:
+    """Whether equal tensors are the same network, as far as something says so."""
+    same = found.sameness
+    if same.unlike:
+        return f", but is another network: {'; '.join(same.unlike)}."
+    if same.said:
+        return ", and nothing beside them makes another network of them."
+    return "; whether it is the same network no configuration says."
 
 
 def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, object]:
@@ -119,4 +131,6 @@ def _fit(found: Fit) -> dict[str, object]:
         "differences": list(found.differences),
         "cosine": found.cosine,
         "same_origin": found.same_origin,
+        "unlike": list(found.sameness.unlike),
+        "notes": list(found.sameness.notes),
     }

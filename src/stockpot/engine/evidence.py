@@ -1,21 +1,19 @@
 """What is written beside merged weights: the manifest, the index, the model card."""
 
-import json
-import math
 import os
 import platform
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 import blake3
 import torch
 
-from ..checkpoints.card import config_files, config_with_dtype, model_card
+from ..checkpoints.beside.config import CONFIG
+from ..checkpoints.card import model_card
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.layout import index_json
+from ..checkpoints.untrusted import parse_config
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
 from ..recipes.published import canonical, reworded
@@ -66,10 +64,8 @@ def manifest_of(
                 }
                 for shard in prepared.shards
             ],
-            "small": {
-                name: {"bytes": len(content), "digest": blake3.blake3(content).hexdigest()}
-                for name, content in small.items()
-            },
+            "groups": _groups(prepared),
+            "small": _small(prepared, small),
         },
         "tensors": {
             a.name: _tensor(a, run, methods, prepared.inputs, names) for a in assignments.tensors
@@ -139,54 +135,41 @@ def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
     return next(i for i, c in enumerate(inputs) if c.entries.get(entry.name) is entry)
 
 
-def donor(prepared: Prepared) -> Checkpoint:
-    """Whose configuration and tokenizer the output gets: the base's, else the first model's.
-
-    The first of them that is a directory, for a single file has neither.
-    """
-    base = [] if prepared.assignments.base is None else [prepared.assignments.base]
-    candidates = [*base, *prepared.assignments.models]
-    return next((c for c in candidates if c.directory is not None), candidates[0])
-
-
 def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:
     """What lies beside the weights: configuration, tokenizer, index, model card, by name."""
-    copied = {path.name: path.read_bytes() for path in config_files(donor(prepared).directory)}
-    return copied | {name: text.encode() for name, text in _texts(prepared, out).items()}
-
-
-def _texts(prepared: Prepared, out: Path) -> dict[str, str]:
-    """The index, the model card, and a config.json whose dtype says what was written."""
-    texts: dict[str, str] = {}
+    small = prepared.origins.contents()
     index = index_json(prepared.shards)
     if index is not None:
-        texts["model.safetensors.index.json"] = index
-    directory = donor(prepared).directory
-    config: Mapping[str, object] = {}
-    if directory is not None and (directory / "config.json").is_file():
-        path = directory / "config.json"
-        changed = config_with_dtype(path, _prevailing_dtype(prepared.assignments.tensors))
-        texts |= {"config.json": changed} if changed is not None else {}
-        config = _read_config(path)
+        small[prepared.stem.index] = index.encode()
     parents = [prepared.names.get(c.label, c.label) for c in prepared.inputs]
-    texts["README.md"] = model_card(
-        out.name, parents, repr(prepared.recipe.method), dump_yaml(prepared.published), config
+    card = model_card(
+        out.name,
+        parents,
+        repr(prepared.recipe.method),
+        dump_yaml(prepared.published),
+        parse_config(small.get(CONFIG, b"{}"), CONFIG),
     )
-    return texts
+    return small | {"README.md": card.encode()}
 
 
-def _prevailing_dtype(tensors: Sequence[Assignment]) -> torch.dtype | None:
-    """The floating dtype of most of the output's elements; None where it has none."""
-    elements = Counter[torch.dtype]()
-    for a in tensors:
-        if a.dtype.is_floating_point:
-            elements[a.dtype] += math.prod(a.shape)
-    return max(elements, key=elements.__getitem__, default=None)
+def _small(prepared: Prepared, small: Mapping[str, bytes]) -> dict[str, object]:
+    """Of each small file its digest, and which group it is of."""
+    files = prepared.origins.files
+    return {
+        name: {
+            "bytes": len(content),
+            "digest": blake3.blake3(content).hexdigest(),
+            **({"group": str(files[name])} if name in files else {}),
+            **({"made": True} if name in prepared.origins.made or name not in files else {}),
+        }
+        for name, content in small.items()
+    }
 
 
-def _read_config(path: Path) -> Mapping[str, object]:
-    try:
-        config = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return cast(Mapping[str, object], config) if isinstance(config, dict) else {}
+def _groups(prepared: Prepared) -> dict[str, object]:
+    """Of each group of small files the model that it comes from, by its number among the inputs."""
+    numbers = {one.label: number for number, one in enumerate(prepared.inputs)}
+    return {
+        str(group): {"from": numbers.get(one.label, one.folder.name if one.folder else None)}
+        for group, one in prepared.origins.donors.items()
+    }

@@ -16,6 +16,7 @@ from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments
+from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
 from .evidence import manifest_of, small_files
@@ -65,6 +66,7 @@ def merge(
     memory: int | str = "2GiB",
     workers: int | None = None,
     allow_non_finite: bool = False,
+    allow_different_configs: bool = False,
 ) -> dict[str, Tensor]:
     """Merge into memory; the same bits as `merge_to` writes.
 
@@ -82,6 +84,8 @@ def merge(
         memory: budget for buffers beyond the inputs and the result.
         workers: threads.
         allow_non_finite: let NaN and infinity through.
+        allow_different_configs: merge also where configurations or tokenizers beside the models
+            make other networks of the same tensors.
 
     Returns:
         A new state dict on the CPU, in the first model's order.
@@ -99,12 +103,21 @@ def merge(
     of_base = None if base is None else _opened(base, "base")
     labels = [one.label for one in opened]
     of_data = [_opened(one, f"statistics[{i}]") for i, one in enumerate(statistics)]
-    recipe = _recipe(labels, method, of_base and of_base.label, weights, dtype, seed)
+    recipe = _recipe(
+        labels,
+        method,
+        of_base and of_base.label,
+        weights,
+        dtype,
+        seed,
+        allow_different_configs=allow_different_configs,
+    )
     options = Options(
         memory=memory, workers=workers, device="cpu", allow_non_finite=allow_non_finite
     )
     assignments = resolve(recipe, opened, of_base, of_data)
-    _tell(assignments.notes)
+    meaning = meaning_of(recipe, opened, of_base, assignments.tensors, with_files=False)
+    _tell((*assignments.notes, *meaning.notes))
     return _in_memory(assignments, options, seed)
 
 
@@ -170,7 +183,11 @@ def _recipe(
         {"path": p, "weight": w, "statistics": s}
         for p, w, s in zip(paths, given, of_data, strict=True)
     ]
-    output = {"dtype": dtype, "shard_size": more.pop("shard_size", "5GB")}
+    output = {
+        "dtype": dtype,
+        "shard_size": more.pop("shard_size", "5GB"),
+        "files_from": more.pop("files_from", None),
+    }
     data = {"method": method, "models": models, "base": base, "output": output, "seed": seed}
     return parse_recipe(data | more)
 
@@ -188,6 +205,8 @@ def merge_to(
     seed: int = 0,
     missing: Literal["error", "base", "present"] = "error",
     only: Sequence[str] = (),
+    files_from: str | Path | None = None,
+    allow_different_configs: bool = False,
     memory: int | str = "2GiB",
     workers: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -213,6 +232,10 @@ def merge_to(
         seed: of methods that draw at random.
         missing: what to do with a tensor that not every model has.
         only: globs of tensors to merge; the rest is copied from the base, else the first model.
+        files_from: whose configuration, tokenizer and templates the output gets: 'base', a model's
+            path or its index, or another folder.
+        allow_different_configs: merge also where configurations or tokenizers beside the models
+            make other networks of the same tensors.
         memory: budget for buffers above the interpreter and its libraries.
         workers: threads; by default one per core, at most eight.
         device: where blocks are computed.
@@ -237,6 +260,8 @@ def merge_to(
         shard_size=shard_size,
         missing=missing,
         only=tuple(only),
+        files_from=None if files_from is None else str(files_from),
+        allow_different_configs=allow_different_configs,
     )
     options = Options(
         memory=memory,

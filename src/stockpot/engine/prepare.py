@@ -4,18 +4,21 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import blake3
+import torch
 
+from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import OutputTensor, Shard, hub_shards, single_file
+from ..checkpoints.layout import OutputTensor, Shard, Stem, hub_shards, single_file, stem_of
 from ..checkpoints.read import read_checkpoint
 from ..errors import OutputError
-from ..recipes.assignment import Assignments
+from ..recipes.assignment import Assignments, prevailing_dtype
+from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
@@ -33,6 +36,8 @@ class Prepared:
     options: Options
     plan: Plan
     shards: tuple[Shard, ...]
+    origins: Origins
+    stem: Stem
 
     @property
     def assignments(self) -> Assignments:
@@ -148,17 +153,41 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     given = [one.statistics for one in recipe.models if one.statistics is not None]
     statistics = [opening(path) for path in given]
     assignments = resolve(recipe, models, base, statistics)
+    as_file = out is not None and out.suffix == ".safetensors"
+    meaning = meaning_of(recipe, models, base, assignments.tensors, with_files=not as_file)
+    assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
     metadata = {"format": "pt", "stockpot": json.dumps(_published(recipe), ensure_ascii=False)}
-    if out is not None and out.suffix == ".safetensors":
+    stem = _stem(assignments)
+    if out is not None and as_file:
         shards = single_file(tensors, out.name, metadata)
     else:
-        shards = hub_shards(tensors, recipe.output.shard_size, metadata)
-    prepared = Prepared(recipe, options, plan, shards)
+        shards = hub_shards(tensors, recipe.output.shard_size, metadata, stem)
+    prepared = Prepared(recipe, options, plan, shards, meaning.origins, stem)
     if out is not None:
         _check_apart(prepared, out)
     return prepared
+
+
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+"""Variants that say a dtype."""
+
+
+def _stem(assignments: Assignments) -> Stem:
+    """What the first model's weights are called, and its variant where all are of that variant."""
+    found = [
+        stem
+        for one in assignments.models
+        if one.directory is not None and one.files and (stem := stem_of(one.files[0].path.name))
+    ]
+    if not found:
+        return Stem()
+    variant = found[0].variant if len({one.variant for one in found}) == 1 else ""
+    said = _DTYPES.get(variant)
+    if said is not None and said != prevailing_dtype(assignments.tensors):
+        variant = ""
+    return Stem(found[0].name, variant)
 
 
 def _check_apart(prepared: Prepared, out: Path) -> None:

@@ -1,5 +1,8 @@
 """What resolving a recipe gives: for each output tensor, what it is made of and why."""
 
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,3 +135,12 @@ class Assignments:
     statistics: tuple[Checkpoint, ...] = ()
     notes: tuple[str, ...] = ()
     selected: tuple[Selected, ...] = ()
+
+
+def prevailing_dtype(tensors: Sequence[Assignment]) -> torch.dtype | None:
+    """The floating dtype of most of the output's elements; None where it has none."""
+    elements = Counter[torch.dtype]()
+    for a in tensors:
+        if a.dtype.is_floating_point:
+            elements[a.dtype] += math.prod(a.shape)
+    return max(elements, key=elements.__getitem__, default=None)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
+    StrictBool,
     StrictInt,
     StrictStr,
     model_validator,
@@ -61,10 +62,14 @@ class Rule(Section):
 
 
 class Output(Section):
-    """What is written: the dtype of float tensors, and the largest file of a directory."""
+    """What is written: the dtype of float tensors, and the largest file of a directory.
+
+    `files_from` names the model whose configuration, tokenizer and templates the output gets.
+    """
 
     dtype: OutputDtype = "same"
     shard_size: SizeValue = 5 * 10**9
+    files_from: CopyValue | None = None
 
 
 class Recipe(Section):
@@ -84,6 +89,8 @@ class Recipe(Section):
             merge those that are present.
         only: globs; tensors that match none of them are copied from the base, else from the first
             model. Empty for all.
+        allow_different_configs: merge also where configurations or tokenizers make other networks
+            of the same tensors.
         search: axes of `stockpot search`; a merge does not look at them.
         searched: how weights and fields came about, in a recipe that a search has written.
     """
@@ -98,6 +105,7 @@ class Recipe(Section):
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
     missing: Missing = "error"
     only: tuple[Text, ...] = ()
+    allow_different_configs: StrictBool = False
     search: dict[StrictStr, AxisValue] = Field(default_factory=dict)
     searched: Searched | None = None
 
@@ -180,8 +188,15 @@ class Recipe(Section):
         if self.layers:
             plain["layers"] = {name: list(values) for name, values in self.layers.items()}
         size = format_size(self.output.shard_size)
-        plain["output"] = {"dtype": self.output.dtype, "shard_size": size}
+        files = self.output.files_from
+        plain["output"] = {
+            "dtype": self.output.dtype,
+            "shard_size": size,
+            **({} if files is None else {"files_from": files}),
+        }
         plain |= {"seed": self.seed, "missing": self.missing}
+        if self.allow_different_configs:
+            plain["allow_different_configs"] = True
         if self.only:
             plain["only"] = list(self.only)
         if self.searched is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import blake3
 
-from ...checkpoints.card import CONFIG_SUFFIXES
+from ...checkpoints.beside.files import SUFFIXES
 from ...checkpoints.manifest import is_sealed, manifest_path
 from ...checkpoints.untrusted import listed, shown
 from ...checkpoints.writing.standing import strangers
@@ -16,7 +16,7 @@ _WEIGHTS = {
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".npz", ".onnx",
     ".pkl",
 }  # fmt: skip
-_READ = _WEIGHTS | CONFIG_SUFFIXES | {".so", ".pyd"}
+_READ = _WEIGHTS | SUFFIXES | {".so", ".pyd"}
 """Of files that a library may take for weights, configuration, tokenizer or code."""
 
 

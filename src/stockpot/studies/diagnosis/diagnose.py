@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from ...checkpoints.beside.networks import compare_networks
 from ...checkpoints.entry import Checkpoint
 from ...data import Spec as DataSpec
 from ...errors import FieldError
@@ -108,6 +109,7 @@ def diagnose(
         forecast=prospects.error,
         gradients=scored,
         damaged_base=tuple(one.name for one in found.left if BASE in one.damaged),
+        sameness=compare_networks([*every, *([] if start is None else [start])]),
     )
     return judged(evidence, facts=_facts(found, architecture))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from statistics import median
 
+from ...checkpoints.beside.networks import UNKNOWN, Sameness
 from .architecture import Architecture
 from .findings import ModelFinding, Prospect, TaskVectors
 from .gradients import Gradients
@@ -36,6 +37,7 @@ class Evidence:
     forecast: str = ""
     gradients: Gradients | None = None
     damaged_base: tuple[str, ...] = ()
+    sameness: Sameness = UNKNOWN
 
     @property
     def names(self) -> tuple[str, ...]:

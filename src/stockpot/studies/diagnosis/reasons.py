@@ -26,6 +26,11 @@ def against(found: Evidence) -> Iterator[str]:
             + f". They share {_part(found.architecture.shared)} of the entries of the largest."
         )
     yield from _renamed(found, of_base=False)
+    if found.sameness.unlike:
+        yield (
+            "The same tensors mean different things in them: "
+            f"{'; '.join(found.sameness.unlike)}. A merge of them refuses."
+        )
     if not found.same_origin and found.architecture.shared:
         yield _origins(found)
     if found.drowned >= DROWNED:
@@ -67,6 +72,7 @@ def noted(found: Evidence) -> Iterator[str]:
     """What does not forbid a merge but should be known."""
     if found.same_origin and found.pairs:
         yield _kin(found)
+    yield from (text[:1].upper() + text[1:] for text in found.sameness.notes)
     for one in found.models:
         if one.outlier and not one.damaged:
             yield f"{one.name} is an outlier: it {' and '.join(one.why)}."

@@ -59,6 +59,8 @@ def _weighed(one: Prospect, found: Evidence, *, mergeable: bool) -> Prospect:
     reason = ""
     if not found.architecture.same:
         reason = "is refused: tensors differ"
+    elif found.sameness.unlike:
+        reason = "is refused: other networks of the same tensors"
     elif any(model.damaged for model in found.models):
         reason = "is refused: NaN or infinity"
     elif not found.same_origin and one.method in _ROBUST and found.majority:
