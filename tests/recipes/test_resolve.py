@@ -383,9 +383,9 @@ def test_no_weight_is_read_and_each_tensor_is_visited_once(
     from stockpot.recipes import resolve as module
 
     calls: list[str] = []
-    classify = module.classify
+    role_of = module.role_of
     monkeypatch.setattr(
-        module, "classify", lambda name, *rest: calls.append(name) or classify(name, *rest)
+        module, "role_of", lambda entry: calls.append(entry.name) or role_of(entry)
     )
     names = [f"h.{i}.w" for i in range(300)]
     models, base = [checkpoint(label, names) for label in "ab"], checkpoint("base", names)

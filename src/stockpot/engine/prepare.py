@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 import blake3
 
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import OutputTensor, Shard, hub_shards, single_file
+from ..checkpoints.layout import DTYPE_NAMES, OutputTensor, Shard, hub_shards, single_file
 from ..checkpoints.read import read_checkpoint
-from ..errors import OutputError
+from ..errors import MergeError, OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe
 from ..recipes.resolve import resolve
@@ -123,7 +123,8 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     statistics = [opening(path) for path in given]
     assignments = resolve(recipe, models, base, statistics)
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
-    tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
+    tensors = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in assignments.tensors]
+    _check_dtypes(tensors)
     metadata = {"format": "pt", "stockpot": json.dumps(recipe.resolved(), ensure_ascii=False)}
     if out is not None and out.suffix == ".safetensors":
         shards = single_file(tensors, out.name, metadata)
@@ -133,6 +134,17 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     if out is not None:
         _check_apart(prepared, out)
     return prepared
+
+
+def _check_dtypes(tensors: Sequence[OutputTensor]) -> None:
+    """Refuse what no safetensors file can hold."""
+    for tensor in tensors:
+        if tensor.dtype not in DTYPE_NAMES:
+            raise MergeError(
+                f"'{tensor.name}' is {str(tensor.dtype).removeprefix('torch.')}, which safetensors "
+                "files cannot hold: save the models with it as complex64, or merge state dicts in "
+                "Python."
+            )
 
 
 def _check_apart(prepared: Prepared, out: Path) -> None:
