@@ -96,7 +96,7 @@ def test_counters_are_compared_to_their_last_element(run: Run) -> None:
     weights, masks = {"w": torch.zeros(3)}, [torch.zeros(1 << 16, dtype=torch.int32)] * 2
     assert run(Average(), [from_state_dict(weights | {"m": m}, "a") for m in masks]).notes == ()
     masks = [masks[0], masks[0].index_fill(0, torch.tensor([-1]), 1)]
-    models = [from_state_dict(weights | {"m": mask}, label) for mask, label in zip(masks, "ab")]
+    models = [from_state_dict(weights | {"m": mask}, "ab"[i]) for i, mask in enumerate(masks)]
     expected = "counters that differ between the models are copied: 'm'."
     assert run(Average(), models).notes == (expected,)
 

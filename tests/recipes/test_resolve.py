@@ -384,9 +384,7 @@ def test_no_weight_is_read_and_each_tensor_is_visited_once(
 
     calls: list[str] = []
     role_of = module.role_of
-    monkeypatch.setattr(
-        module, "role_of", lambda entry: calls.append(entry.name) or role_of(entry)
-    )
+    monkeypatch.setattr(module, "role_of", lambda entry: calls.append(entry.name) or role_of(entry))
     names = [f"h.{i}.w" for i in range(300)]
     models, base = [checkpoint(label, names) for label in "ab"], checkpoint("base", names)
     run(Ties(), models, base, layers={"density": [0.1, 0.4]})

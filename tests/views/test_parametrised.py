@@ -3,6 +3,7 @@
 The networks' own layers, of PyTorch, say what the effective weights are.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +17,18 @@ from torch.nn.utils import spectral_norm as hooked_spectral_norm
 
 import stockpot as sp
 from stockpot.checkpoints.entry import from_state_dict
+from stockpot.checkpoints.roles import Role
+from stockpot.engine.factored import factor_to
+from stockpot.engine.local import Run
+from stockpot.engine.merge import merge_opened
+from stockpot.engine.options import Options
+from stockpot.engine.plan import make_plan
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
 from stockpot.methods import Average, Cart, Slerp, TaskArithmetic, Ties
+from stockpot.recipes.assignment import Assignment
+from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.resolve import resolve
 from stockpot.views.parametrised import (
     Pruned,
     SpectralNorm,
@@ -109,9 +119,7 @@ def test_whichever_method(method: object) -> None:
         else sp.merge(some[1:], method, base=some[0])  # pyright: ignore
         for some in (states, plain)
     ]
-    torch.testing.assert_close(
-        effective(make, found[0]), found[1]["weight"], rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(effective(make, found[0]), found[1]["weight"], rtol=1e-5, atol=1e-6)
 
 
 def test_a_large_product_is_the_same_for_any_memory(tmp_path: Path) -> None:
@@ -131,7 +139,9 @@ def test_a_large_product_is_the_same_for_any_memory(tmp_path: Path) -> None:
         s["c.weight_g"].double() * (v := s["c.weight_v"].double()) / v.norm(dim=(0, 1))
         for s in states
     ]
-    torch.testing.assert_close(whole["c.weight_v"].double(), sum(products) / 2, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        whole["c.weight_v"].double(), sum(products) / 2, rtol=1e-6, atol=1e-8
+    )
     norms = (sum(products) / 2).norm(dim=(0, 1), keepdim=True)
     torch.testing.assert_close(whole["c.weight_g"].double(), norms, rtol=1e-6, atol=0)
 
@@ -145,10 +155,6 @@ def test_copies_come_whole() -> None:
 
 
 def merge_with_rule(states: list[dict[str, Tensor]], rule: dict[str, object]) -> dict[str, Tensor]:
-    from stockpot.engine.merge import merge_opened
-    from stockpot.engine.options import Options
-    from stockpot.recipes.model import parse_recipe
-
     recipe = parse_recipe({"method": "average", "models": ["a", "b"], "rules": [rule]})
     opened = [from_state_dict(s, label) for s, label in zip(states, "ab", strict=True)]
     return merge_opened(recipe, opened, None, Options(device="cpu"))
@@ -195,8 +201,6 @@ def test_vectors_of_spectral_norm_belong_to_the_merged_weight(
 
 
 def test_singular_values_are_told_and_certified(tmp_path: Path) -> None:
-    import json
-
     nets = [nn.utils.spectral_norm(nn.Linear(300, 200)) for _ in range(2)]
     merged(nets, Average(), "files", tmp_path)
     told = json.loads((tmp_path / "out" / "merge.json").read_text())["tensors"]
@@ -230,7 +234,9 @@ def test_pruned_weights_are_merged_as_they_act(where: str, tmp_path: Path) -> No
     nets = [pruned(0), pruned(1, 0.7)]
     state = merged(nets, Average(), where, tmp_path)
     masks = [net.weight_mask for net in nets]  # pyright: ignore
-    weights = [net.weight_orig.detach().nan_to_num() * m for net, m in zip(nets, masks, strict=True)]  # pyright: ignore
+    weights = [
+        net.weight_orig.detach().nan_to_num() * m for net, m in zip(nets, masks, strict=True)
+    ]  # pyright: ignore
     torch.testing.assert_close(
         state["weight_orig"] * state["weight_mask"], (weights[0] + weights[1]) / 2
     )
@@ -266,8 +272,6 @@ def test_what_looks_like_one_is_taken_for_none() -> None:
 
 
 def test_factors_are_not_kept_of_them(tmp_path: Path) -> None:
-    from stockpot.engine.factored import factor_to
-
     for i in range(2):
         net = nn.utils.spectral_norm(nn.Linear(8, 8))
         state = {f"blocks.0.attn.proj.{n}": t for n, t in net.state_dict().items()}
@@ -275,3 +279,65 @@ def test_factors_are_not_kept_of_them(tmp_path: Path) -> None:
     models = [tmp_path / f"{i}.safetensors" for i in range(2)]
     with pytest.raises(StockpotError, match="factors are not kept where tensors follow"):
         factor_to(tmp_path / "out", models, Cart(tensors="matrices"))
+
+
+@pytest.mark.parametrize("makes", [NORMED, SPECTRAL], ids=["weight norm", "spectral norm"])
+@pytest.mark.parametrize("first", ["hooked", "new"])
+def test_both_spellings_are_merged_under_the_first_s(
+    makes: dict[str, Make], first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = {"hooked": "new", "new": "hooked"}[first]
+    nets = [trained(makes[name], seed) for seed, name in enumerate((first, second))]
+    twin = trained(makes[first], 1)
+    found = sp.merge([net.state_dict() for net in nets], Average())
+    assert "its other spelling" in caplog.text
+    expected = sp.merge([nets[0].state_dict(), twin.state_dict()], Average())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_derived_tensors_are_resumed(tmp_path: Path) -> None:
+    """A merge that stopped before its last tensors ends in the bytes of an unbroken one."""
+    paths = []
+    for seed in range(2):
+        paths.append(tmp_path / f"{seed}.safetensors")
+        save_file(trained(SPECTRAL["hooked"], seed).state_dict(), paths[-1])
+    sp.merge_to(tmp_path / "whole.safetensors", paths, Average())
+    derive = Run._derive
+
+    def fail_at_v(run: Run, a: Assignment, desk: object) -> None:
+        if a.name == "weight_v":
+            raise KeyboardInterrupt
+        derive(run, a, desk)  # pyright: ignore
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_derive", fail_at_v)
+        with pytest.raises(KeyboardInterrupt):
+            sp.merge_to(tmp_path / "o.safetensors", paths, Average())
+    done = sp.merge_to(tmp_path / "o.safetensors", paths, Average(), resume=True)
+    assert done.resumed == 3
+    whole = load_file(tmp_path / "whole.safetensors")
+    found = load_file(tmp_path / "o.safetensors")
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_explain_says_what_is_derived(tmp_path: Path) -> None:
+    states = [trained(NORMED["hooked"], seed).state_dict() for seed in range(2)]
+    opened = [from_state_dict(s, label) for s, label in zip(states, "ab", strict=True)]
+    recipe = parse_recipe({"method": "average", "models": ["a", "b"]})
+    found = {a.name: a for a in resolve(recipe, opened).tensors}
+    assert found["weight_g"].rule == "weight norm: the norms of the merged 'weight_v'"
+    assert found["weight_v"].role is Role.CONV
+    assert list(found) == list(states[0])
+
+
+def test_what_does_not_fit_the_memory_is_refused_before_the_work() -> None:
+    net = nn.utils.spectral_norm(nn.Linear(2000, 1500))
+    opened = [from_state_dict(net.state_dict(), label) for label in "ab"]
+    recipe = parse_recipe({"method": "average", "models": ["a", "b"]})
+    assignments = resolve(recipe, opened)
+    with pytest.raises(StockpotError, match="'weight_u' is computed from a whole tensor"):
+        make_plan(assignments, memory=2**26, workers=1)
+    plan = make_plan(assignments, memory=2**29, workers=1)
+    assert 2**27 < plan.peak_memory < 2**29
+    assert [a.name for a in plan.derived] == ["weight_u", "weight_v"]

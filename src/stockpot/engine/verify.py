@@ -16,6 +16,7 @@ from ..checkpoints.read import read_checkpoint
 from ..checkpoints.roles import Role
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..recipes.model import parse_recipe
+from ..views.computed import real_parts
 from .local import Progress, Run
 from .options import Options
 from .prepare import prepare
@@ -103,6 +104,7 @@ def _tensor_problems(
 
 
 def _tensor_problem(entry: TensorEntry, told: dict[str, object]) -> str | None:
+    entry = real_parts(entry) if entry.dtype.is_complex else entry
     hasher, finite, digest = blake3.blake3(), True, told["digest"]
     check = entry.dtype.is_floating_point and told["role"] != Role.COUNTER  # masks may be infinite
     buffer = bytearray(min(entry.nbytes, _CHUNK))

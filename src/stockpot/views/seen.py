@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from .computed import masked, real_parts, weight_norm
 from .parametrised import Parametrised, Pruned, WeightNorm, parametrised_in
+from .spelling import respelled
 from .ties import reconciled
 
 
@@ -39,9 +40,10 @@ def as_merged(
 ) -> Seen:
     """What the checkpoints of a merge hold, as their networks use it."""
     tied = reconciled([*models, *([] if base is None else [base])])
-    found = dict.fromkeys(p for c in tied.checkpoints for p in parametrised_in(c.entries))
-    views = {id(c): _changed(c, _as_real(c) | _effective(c)) for c in tied.checkpoints}
-    seen = [views[id(checkpoint)] for checkpoint in tied.checkpoints]
+    alike, spelling = respelled(tied.checkpoints)
+    found = dict.fromkeys(p for c in alike for p in parametrised_in(c.entries))
+    views = {id(c): _changed(c, _as_real(c) | _effective(c)) for c in alike}
+    seen = [views[id(checkpoint)] for checkpoint in alike]
     measured = {id(c): _changed(c, _as_real(c)) for c in statistics}
     return Seen(
         models=tuple(seen[: len(models)]),
@@ -49,7 +51,7 @@ def as_merged(
         statistics=tuple(measured[id(checkpoint)] for checkpoint in statistics),
         parametrised=tuple(found),
         untied=tied.untied,
-        notes=tied.notes,
+        notes=tied.notes + spelling,
     )
 
 
