@@ -84,6 +84,24 @@ def test_one_that_stores_the_tied_head_beside_one_that_does_not(tmp_path: Path) 
     torch.testing.assert_close(written[EMBED], (a[EMBED] + b[EMBED]) / 2)
 
 
+def test_a_rule_for_a_tied_name_is_told_which_to_take(tmp_path: Path) -> None:
+    a = values(0)
+    model = folder(tmp_path / "a", a | {HEAD: a[EMBED]}, TIES)
+    expected = f"'{HEAD}' is tied to '{EMBED}' and merged as that: name '{EMBED}'"
+    for more in ({"rules": [{"match": "lm_head*", "copy": 0}]}, {"only": ["lm_head.*"]}):
+        recipe = parse_recipe({"method": "average", "models": [str(model)]} | more)
+        with pytest.raises(sp.StockpotError, match=expected):
+            resolve(recipe, [read_checkpoint(model)])
+
+
+def test_a_state_dict_keeps_its_names_beside_a_directory(tmp_path: Path) -> None:
+    a, b = values(0), values(1)
+    model = folder(tmp_path / "b", b, TIES)
+    found = sp.merge([a | {HEAD: a[EMBED]}, model], Average())
+    assert torch.equal(found[HEAD], found[EMBED])
+    torch.testing.assert_close(found[HEAD], (a[EMBED] + b[EMBED]) / 2)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_an_untied_head_among_tied_ones_unties_the_output(tmp_path: Path, first: int) -> None:
     a, b = values(0), values(1, HEAD)

@@ -52,7 +52,7 @@ def resolve(
     if not entries:
         raise MergeError("the models hold no tensors.")
     roles = _roles(entries, ingredients.models)
-    decisions, rule_notes = decide(recipe, roles)
+    decisions, rule_notes = decide(recipe, roles, seen.left_out)
     followers = followers_of(seen.parametrised)
     decisions = {name: one for name, one in decisions.items() if name not in followers}
     whole = {name: entry.shape for name, entry in entries.items() if not entry.is_complex}

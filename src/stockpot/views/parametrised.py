@@ -44,6 +44,8 @@ HOOKED_NORM = re.compile(r"(?P<stem>(?:.*\.)?weight\w*)_v")
 NEW_NORM = re.compile(r"(?P<stem>(?:.*\.)?parametrizations\.[^.]+)\.original1")
 HOOKED = re.compile(r"(?P<stem>.+)_(?:orig|bar)")  # bar: of implementations before PyTorch's own
 NEW_SPECTRAL = re.compile(r"(?P<stem>(?:.*\.)?parametrizations\.[^.]+)\.original")
+ENDINGS = ("_v", "_orig", "_bar", ".original", ".original1")
+"""How the names end that these patterns match."""
 STAGES = 4
 """Parametrizations of one weight among which spectral norm is looked for."""
 
@@ -52,6 +54,8 @@ def parametrised_in(entries: Entries) -> tuple[Parametrised, ...]:
     """Every such weight of a checkpoint, in the order of its names."""
     found: list[Parametrised] = []
     for name in entries:
+        if not name.endswith(ENDINGS):
+            continue
         if match := HOOKED_NORM.fullmatch(name):
             found += _weight_norm(entries, f"{match['stem']}_g", name)
         elif match := NEW_NORM.fullmatch(name):

@@ -23,6 +23,7 @@ class Seen:
         base: if there is one.
         statistics: of each model's data, if there are any.
         parametrised: weights that some of them compute from several tensors.
+        left_out: tied names that the output does not have, each with the one that it has.
         untied: names that some of their configurations tie and the output does not.
         notes: what a user should know.
     """
@@ -31,6 +32,7 @@ class Seen:
     base: Checkpoint | None
     statistics: tuple[Checkpoint, ...]
     parametrised: tuple[Parametrised, ...]
+    left_out: Mapping[str, str]
     untied: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -50,6 +52,7 @@ def as_merged(
         base=None if base is None else seen[-1],
         statistics=tuple(measured[id(checkpoint)] for checkpoint in statistics),
         parametrised=tuple(found),
+        left_out=tied.left_out,
         untied=tied.untied,
         notes=tied.notes + spelling,
     )

@@ -48,10 +48,12 @@ class Tied:
         checkpoints: in the order in which they were given.
         untied: second names that some of their configurations tie and others do not: the output has
             tensors of their own for them, and its configuration must say so.
+        left_out: second names that the output does not have, each with the first.
         notes: what a user should know.
     """
 
     checkpoints: tuple[Checkpoint, ...]
+    left_out: Mapping[str, str]
     untied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -59,8 +61,8 @@ class Tied:
 def reconciled(checkpoints: Sequence[Checkpoint]) -> Tied:
     """Tied tensors under the names that all have, so that each is merged once.
 
-    Where all that have a pair tie it, and one of them is a network of transformers, the second name
-    is left out, as its files have it. Where one has a tensor of its own there, the others get
+    Where all that store the second name of a pair are networks of transformers that tie it, it is
+    left out, as their files have it. Where one has a tensor of its own there, the others get
     theirs under both names. A checkpoint that stores one name of a pair that others tie gets both.
     """
     names: dict[str, TensorEntry] = {}
@@ -69,6 +71,7 @@ def reconciled(checkpoints: Sequence[Checkpoint]) -> Tied:
             names.setdefault(name, entry)
     entries = [dict(checkpoint.entries) for checkpoint in checkpoints]
     configured = [says_tied(checkpoint) for checkpoint in checkpoints]
+    left_out: dict[str, str] = {}
     untied: list[str] = []
     notes: list[str] = []
     for second, first, by_library in _pairs(names, checkpoints):
@@ -81,9 +84,10 @@ def reconciled(checkpoints: Sequence[Checkpoint]) -> Tied:
                 if state is _State.TIED:
                     _give(have, second, first)
             ties = [c for c, s in zip(configured, states, strict=True) if s is _State.TIED]
-            untied += [second] if any(ties) and by_library else []
+            untied += [second] if any(ties) and by_library and not _always(second) else []
             notes += _ignored(checkpoints, states, configured, second, first, by_library)
-        elif by_library and any(c or (c is False and _always(second)) for c in configured):
+        elif by_library and _all_tie(second, entries, configured):
+            left_out[second] = first
             for have in entries:
                 _drop(have, second, first)
         else:
@@ -94,7 +98,17 @@ def reconciled(checkpoints: Sequence[Checkpoint]) -> Tied:
         id(c): c if e == c.entries and list(e) == list(c.entries) else replace(c, entries=e)
         for c, e in zip(checkpoints, entries, strict=True)
     }
-    return Tied(tuple(seen[id(c)] for c in checkpoints), tuple(untied), tuple(notes))
+    alike = tuple(seen[id(c)] for c in checkpoints)
+    return Tied(alike, left_out, tuple(untied), tuple(dict.fromkeys(notes)))
+
+
+def _all_tie(second: str, entries: Sequence[Names], configured: Sequence[bool | None]) -> bool:
+    """Whether all that store a second name are networks of transformers that tie it."""
+    return all(
+        config or (config is False and _always(second))
+        for have, config in zip(entries, configured, strict=True)
+        if second in have
+    )
 
 
 def _pairs(names: Names, checkpoints: Sequence[Checkpoint]) -> Iterator[tuple[str, str, bool]]:
