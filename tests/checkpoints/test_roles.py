@@ -107,7 +107,10 @@ def test_a_square_bias_is_a_mask_by_its_values(dtype: torch.dtype) -> None:
     ones = torch.ones(1, 1, 9, 9, dtype=dtype)
     assert role_of_bias(ones.tril()) is Role.COUNTER
     assert role_of_bias(ones.tril() - ones.tril(-3)) is Role.COUNTER
+    for far in (-torch.inf, -1e4):
+        assert role_of_bias((ones * far).triu(1).nan_to_num(0.0, neginf=far)) is Role.COUNTER
     assert role_of_bias(ones.tril() * 0.5) is Role.VECTOR
+    assert role_of_bias(ones.triu(1) * -0.5) is Role.VECTOR
     assert role_of_bias(ones * 0) is Role.VECTOR
     assert role_of_bias(ones.tril().bool()) is Role.COUNTER
 

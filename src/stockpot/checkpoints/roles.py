@@ -42,6 +42,8 @@ and MAE's decoder_embed are linear layers."""
 EXPERTS = re.compile(r"expert|(^|[._])moe([._]|$)")
 KERNEL = 32
 """A 3-D weight whose name says nothing is a convolution up to this width, else a stack."""
+FAR = -1e3
+"""What an additive mask has at most where a position is not seen."""
 PARAMETRISED = re.compile(
     r"(?P<stem>.*\.)?(parametrizations\.(?P<new>\w+)\.original1?|(?P<hooked>weight\w*)_(v|orig|bar))"
 )
@@ -96,8 +98,8 @@ def classify(
 def role_of(entry: TensorEntry) -> Role:
     """The role of a tensor; of a square bias its values tell, a few rows of them.
 
-    A causal mask has ones and zeros, and a one where a position sees itself; a learnt bias between
-    positions is a vector, to be merged.
+    A causal mask has ones and zeros, and a one where a position sees itself, or a zero there and
+    large negative numbers elsewhere; a learnt bias between positions is a vector, to be merged.
     """
     shape, dtype = entry.stored_shape, entry.stored_dtype
     role = classify(entry.name, shape, dtype, entry.alias_of)
@@ -118,6 +120,8 @@ def _is_causal(entry: TensorEntry) -> bool:
         raw = bytearray(size * entry.dtype.itemsize)
         entry.source.read_into(memoryview(raw), entry.offset + row * len(raw))
         values = torch.frombuffer(raw, dtype=entry.dtype).float()
-        if values[row] != 1 or bool(((values != 0) & (values != 1)).any()):
+        seen, shut = values == values[row], values == 0 if values[row] == 1 else values <= FAR
+        additive = values[row] == 0 and (row > 0 or bool(shut.any()))
+        if not bool((seen | shut).all()) or not (values[row] == 1 or additive):
             return False
     return True
