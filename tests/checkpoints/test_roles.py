@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from stockpot.checkpoints.roles import Role, classify
+from stockpot import merge
+from stockpot.checkpoints.entry import from_state_dict
+from stockpot.checkpoints.roles import Role, classify, role_of
+from stockpot.methods import Average, TaskArithmetic
 
 FLOAT = torch.float32
 CASES: list[tuple[str, tuple[int, ...], str]] = [
@@ -17,6 +20,9 @@ CASES: list[tuple[str, tuple[int, ...], str]] = [
     ("transformer.wpe.weight", (1024, 64), "embedding"),
     ("transformer.h.0.attn.bias", (1, 1, 1024, 1024), "counter"),
     ("transformer.h.0.attn.c_attn.bias", (192,), "vector"),
+    ("transformer.h.0.attn.masked_bias", (), "counter"),
+    ("encoder.stages.0.layers.0.grn.bias", (1, 1, 1, 320), "vector"),
+    ("synthesis.b4.to_rgb.bias", (1, 3, 1, 1), "vector"),
     ("shared.weight", (32128, 64), "embedding"),
     (
         "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
@@ -57,6 +63,12 @@ CASES: list[tuple[str, tuple[int, ...], str]] = [
     ("mixer.conv1d.weight", (64, 1, 4), "conv"),
     ("encoder.pos_conv_embed.conv.weight_v", (768, 48, 128), "conv"),
     ("encoder.pos_conv_embed.conv.weight_g", (1, 1, 128), "vector"),
+    ("encoder.pos_conv_embed.conv.parametrizations.weight.original1", (768, 48, 128), "conv"),
+    ("vocoder.ups.0.weight_v", (64, 64, 3), "conv"),
+    ("parametrizations.weight.original", (64, 32), "matrix"),
+    ("critic.fc.weight_orig", (64, 32), "matrix"),
+    ("critic.fc.weight_u", (64,), "vector"),
+    ("critic.fc.weight_mask", (64, 32), "counter"),
     ("features.0.weight", (64, 64, 3), "conv"),
     ("time_embed.0.weight", (1280, 320), "matrix"),
     ("time_embedding.linear_1.weight", (1280, 320), "matrix"),
@@ -83,6 +95,54 @@ def test_integers_are_counters(name: str, dtype: torch.dtype) -> None:
 
 def test_a_counter_kept_as_a_float_is_one() -> None:
     assert classify("bn1.num_batches_tracked", (), FLOAT) is Role.COUNTER
+
+
+def role_of_bias(values: torch.Tensor) -> Role:
+    return role_of(from_state_dict({"attn.bias": values}, "m").entries["attn.bias"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_square_bias_is_a_mask_by_its_values(dtype: torch.dtype) -> None:
+    """GPT-2's is a triangle, GPT-Neo's a band; a learnt one is merged, also where it began at 0."""
+    ones = torch.ones(1, 1, 9, 9, dtype=dtype)
+    assert role_of_bias(ones.tril()) is Role.COUNTER
+    assert role_of_bias(ones.tril() - ones.tril(-3)) is Role.COUNTER
+    for far in (-torch.inf, -1e4):
+        assert role_of_bias((ones * far).triu(1).nan_to_num(0.0, neginf=far)) is Role.COUNTER
+    assert role_of_bias(ones.tril() * 0.5) is Role.VECTOR
+    assert role_of_bias(ones.triu(1) * -0.5) is Role.VECTOR
+    assert role_of_bias(ones * 0) is Role.VECTOR
+    assert role_of_bias(ones.tril().bool()) is Role.COUNTER
+
+
+def test_four_dimensional_biases_are_merged_and_masks_copied() -> None:
+    mask = torch.ones(1, 1, 4, 4).tril()
+    models = [
+        {
+            "h.0.attn.bias": mask,
+            "grn.bias": torch.full((1, 1, 1, 5), float(i)),
+            "to_rgb.bias": torch.full((1, 3, 1, 1), float(i)),
+        }
+        for i in range(3)
+    ]
+    found = merge(models[1:], TaskArithmetic(scale=2.0), base=models[0])
+    assert torch.equal(found["h.0.attn.bias"], mask)
+    assert found["grn.bias"].unique().tolist() == [6.0]
+    assert found["to_rgb.bias"].unique().tolist() == [6.0]
+
+
+def test_complex_numbers_have_the_role_of_their_name() -> None:
+    assert classify("spectral.weight", (8, 8), torch.complex64) is Role.MATRIX
+
+
+def test_integers_that_one_model_spoilt_come_from_another() -> None:
+    """A merge in half precision rounds position_ids; whoever kept the integers gives them."""
+    ids = torch.arange(77)[None]
+    models = [
+        {"w": torch.zeros(2), "embeddings.position_ids": spoilt}
+        for spoilt in (ids.half() * 0.999, ids)
+    ]
+    assert torch.equal(merge(models, Average())["embeddings.position_ids"], ids)
 
 
 def test_an_alias_is_one_whatever_it_is() -> None:

@@ -146,7 +146,7 @@ REFUSED = {
     "size": (one(shape=[3]), ["'w'", "F32 (3,)", "takes 12 bytes", "hold 8"]),
     "dtype": (one(dtype="F31"), ["'w'", "'F31'", "F32", "BF16"]),
     "dtype number": (one(dtype=5), ["'w'", "exactly a dtype"]),
-    "complex": (one(dtype="C64", shape=[1]), ["'w'", "'C64'"]),
+    "complex": (one(dtype="C64", shape=[2]), ["'w'", "C64 (2,)", "takes 16 bytes", "hold 8"]),
     "packed": (one(dtype="F4", shape=[16]), ["'w'", "quantised (F4)", "Dequantise it first"]),
     "hole": (one(offsets=[8, 16]), ["'w'", "leaves a hole", "begin at 8, expected 0"]),
     "overlap": (

@@ -289,11 +289,11 @@ def test_damaged_files_say_what_they_are(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: torch.zeros(2, dtype=torch.complex64), "complex64"),
+        (lambda: torch.ones(2, dtype=torch.complex64).conj(), "resolve_conj()"),
         (lambda: torch.eye(3).to_sparse(), "dense"),
         (lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "quantised"),
     ],
-    ids=["complex", "sparse", "quantised"],
+    ids=["conjugate", "sparse", "quantised"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_tensors_that_cannot_be_merged(
@@ -305,6 +305,16 @@ def test_tensors_that_cannot_be_merged(
         read_checkpoint(path)
     assert "m.pt" in str(caught.value)
     assert words in str(caught.value)
+
+
+@FORMS
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_complex_numbers_are_read(tmp_path: Path, zipped: bool, dtype: torch.dtype) -> None:
+    state = {"w": torch.randn(2, 3, dtype=dtype), "t": torch.randn(2, 3, dtype=dtype).T}
+    torch.save(state, tmp_path / "m.pt", _use_new_zipfile_serialization=zipped)
+    entries = read_checkpoint(tmp_path / "m.pt").entries
+    for name, tensor in state.items():
+        assert torch.equal(entries[name].load(), tensor)
 
 
 def test_a_tensor_without_data_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stockpot.checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
+from stockpot.checkpoints.entry import COMPARED, Checkpoint, TensorEntry, from_state_dict
 from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
 from stockpot.engine import desk, local, plan
 from stockpot.engine.local import Run
@@ -17,7 +17,6 @@ from stockpot.engine.sinks import MemorySink
 from stockpot.fields import check_fields
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.notes import COMPARED
 from stockpot.recipes.resolve import resolve
 
 State = Mapping[str, Tensor]

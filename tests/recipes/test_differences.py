@@ -41,7 +41,7 @@ def test_the_base_s_shape_counts_where_it_is_used(checkpoint: Make, run: Run) ->
 
 @pytest.mark.parametrize(
     ("dtype", "copyable"),
-    [(torch.complex64, "0"), (torch.int32, "0"), (torch.bool, "0"), (torch.float8_e8m0fnu, "0")],
+    [(torch.int32, "0"), (torch.bool, "0"), (torch.float8_e8m0fnu, "0")],
 )
 def test_what_is_no_number_is_not_merged(
     checkpoint: Make, run: Run, dtype: torch.dtype, copyable: str
@@ -228,3 +228,15 @@ def test_tied_to_something_that_another_model_does_not_tie(checkpoint: Make, run
     b = checkpoint("b", ["x", "y", "z"], aliases={"z": "y"})
     keys = {name: tensor.key for name, tensor in by_name(run(Average(), [a, b])).items()}
     assert keys == {"x": "x", "y": "y", "z": "z"}
+
+
+def test_complex_numbers_are_not_merged_with_real_ones(checkpoint: Make, run: Run) -> None:
+    a, b = checkpoint("a", {"w": ((4,), F32)}), checkpoint("b", {"w": ((4,), torch.complex64)})
+    expected = (
+        "'w' in b is complex64; a has float32, and complex numbers are not merged with real ones: "
+        "copy it, --copy 'w=0'."
+    )
+    with pytest.raises(MergeError, match=re.escape(expected)):
+        run(Average(), [a, b])
+    with pytest.raises(MergeError, match=re.escape("'w' in b is (4,); a has (2, 2).")):
+        run(Average(), [checkpoint("a", {"w": ((2, 2), torch.complex64)}), b])

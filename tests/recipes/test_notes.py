@@ -92,11 +92,13 @@ def test_counters_of_different_shapes_differ(checkpoint: Make, run: Run) -> None
     assert "'position_ids'" in run(Average(), [a, b]).notes[0]
 
 
-def test_large_counters_are_not_read(checkpoint: Make, run: Run) -> None:
-    spec = {"w": ((2,), torch.float32), "attn_mask": ((1 << 20,), torch.int64)}
-    a, b = checkpoint("a", spec), checkpoint("b", spec)
-    assert run(Average(), [a, b]).notes == ()
-    assert a.entries["attn_mask"].source.reads == 0
+def test_counters_are_compared_to_their_last_element(run: Run) -> None:
+    weights, masks = {"w": torch.zeros(3)}, [torch.zeros(1 << 16, dtype=torch.int32)] * 2
+    assert run(Average(), [from_state_dict(weights | {"m": m}, "a") for m in masks]).notes == ()
+    masks = [masks[0], masks[0].index_fill(0, torch.tensor([-1]), 1)]
+    models = [from_state_dict(weights | {"m": mask}, "ab"[i]) for i, mask in enumerate(masks)]
+    expected = "counters that differ between the models are copied: 'm'."
+    assert run(Average(), models).notes == (expected,)
 
 
 def test_a_rule_without_effect_is_noted_first(checkpoint: Make, run: Run) -> None:

@@ -383,10 +383,8 @@ def test_no_weight_is_read_and_each_tensor_is_visited_once(
     from stockpot.recipes import resolve as module
 
     calls: list[str] = []
-    classify = module.classify
-    monkeypatch.setattr(
-        module, "classify", lambda name, *rest: calls.append(name) or classify(name, *rest)
-    )
+    role_of = module.role_of
+    monkeypatch.setattr(module, "role_of", lambda entry: calls.append(entry.name) or role_of(entry))
     names = [f"h.{i}.w" for i in range(300)]
     models, base = [checkpoint(label, names) for label in "ab"], checkpoint("base", names)
     run(Ties(), models, base, layers={"density": [0.1, 0.4]})

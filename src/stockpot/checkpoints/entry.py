@@ -34,7 +34,9 @@ class TensorEntry:
     """One tensor: what it is, and where its contiguous little-endian bytes lie.
 
     `alias_of` names the first tensor of the same checkpoint that shares exactly these bytes
-    (tied weights of a torch file or a state dict).
+    (tied weights of a torch file or a state dict). A tensor that is seen other than it is stored
+    has in `stored` the dtype that it is stored as, and in `made_of` the tensors that it is computed
+    from, the one of its own name first.
     """
 
     name: str
@@ -43,6 +45,8 @@ class TensorEntry:
     source: Source
     offset: int
     alias_of: str | None = None
+    stored: torch.dtype | None = None
+    made_of: tuple["TensorEntry", ...] = ()
 
     @property
     def numel(self) -> int:
@@ -54,6 +58,26 @@ class TensorEntry:
         """Number of bytes."""
         return self.numel * self.dtype.itemsize
 
+    @property
+    def stored_dtype(self) -> torch.dtype:
+        """The dtype that it is stored as."""
+        return self.stored or self.dtype
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether these are the real and imaginary parts of a complex tensor."""
+        return self.stored is not None and self.stored.is_complex
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Its shape, without the dimension of real and imaginary parts."""
+        return self.shape[:-1] if self.is_complex else self.shape
+
+    @property
+    def as_stored(self) -> "TensorEntry":
+        """The stored tensor of its name, where it is computed from several; else itself."""
+        return self.made_of[0] if self.made_of else self
+
     def load(self) -> Tensor:
         """The whole tensor, in memory of its own."""
         raw = bytearray(self.nbytes)
@@ -61,6 +85,24 @@ class TensorEntry:
         if not raw:
             return torch.empty(self.shape, dtype=self.dtype)
         return torch.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
+
+
+COMPARED = 2**16
+"""Bytes of two tensors that are compared at a time."""
+
+
+def same_bytes(one: TensorEntry, other: TensorEntry) -> bool:
+    """Whether two tensors are the same to the bit; reads to the first difference."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    own, there = bytearray(COMPARED), bytearray(COMPARED)
+    for at in range(0, one.nbytes, COMPARED):
+        count = min(COMPARED, one.nbytes - at)
+        one.source.read_into(memoryview(own)[:count], one.offset + at)
+        other.source.read_into(memoryview(there)[:count], other.offset + at)
+        if own[:count] != there[:count]:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +237,7 @@ class MemorySource:
     """A tensor's own memory as a source; no copy is made."""
 
     def __init__(self, tensor: Tensor) -> None:
-        dense = tensor.detach().contiguous().cpu()
+        dense = tensor.detach().resolve_conj().resolve_neg().contiguous().cpu()
         # one element that was expanded has a stride of 0, and reshape would keep it
         flat = torch.as_strided(dense, (dense.numel(),), (1,))
         self._flat = flat.view(torch.uint8)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .beside.networks import Sameness, compare_networks
 from .entry import Checkpoint, TensorEntry
-from .roles import Role, classify
+from .roles import Role, classify, role_of
 
 _TENSORS, _ELEMENTS = 64, 4096
 _SHARED = 0.5
@@ -51,7 +51,7 @@ def role_totals(checkpoint: Checkpoint) -> tuple[RoleTotal, ...]:
     """Tensors, elements and bytes by role and dtype, largest first."""
     totals: dict[tuple[Role, str], Counter[str]] = {}
     for entry in checkpoint.entries.values():
-        role = classify(entry.name, entry.shape, entry.dtype, entry.alias_of)
+        role = role_of(entry)
         total = totals.setdefault((role, dtype_text(entry)), Counter())
         total.update(tensors=1, elements=entry.numel, bytes=entry.nbytes)
     listed = [

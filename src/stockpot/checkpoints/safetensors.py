@@ -19,10 +19,8 @@ from .entry import Checkpoint, FileSource, TensorEntry
 from .layout import DTYPE_NAMES, MAX_HEADER, MAX_RANK
 from .untrusted import parse_json, shown
 
-DTYPES: Mapping[str, torch.dtype] = {
-    name: dtype for dtype, name in DTYPE_NAMES.items() if not dtype.is_complex
-}
-"""The format's dtypes that can be merged, by the name they have in a header."""
+DTYPES: Mapping[str, torch.dtype] = {name: dtype for dtype, name in DTYPE_NAMES.items()}
+"""The format's dtypes, by the name they have in a header."""
 
 FIELDS = ("dtype", "shape", "data_offsets")
 PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")

@@ -168,7 +168,11 @@ def _why_not(name: str, tensor: Tensor) -> str | None:
         return f"is quantised ({tensor.dtype}): its numbers are not weights. Dequantise it first"
     if tensor.layout != torch.strided or tensor.is_nested:
         return f"is {tensor.layout}, not a dense tensor: call to_dense() and save it again"
-    if tensor.dtype not in DTYPES.values() or tensor.is_neg():
+    if tensor.is_conj() or tensor.is_neg():
+        return (
+            "is a conjugate or negative view: call resolve_conj() or resolve_neg(), save it again"
+        )
+    if tensor.dtype not in (*DTYPES.values(), torch.complex32, torch.complex128):
         return f"is {tensor.dtype}; stockpot can merge {', '.join(map(str, DTYPES.values()))}"
     return None
 

@@ -169,6 +169,15 @@ class Output:
         with _explained(self._files / filename, resumable=True):
             write_all(self._fds[filename], data, start + offset)
 
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Bytes of a tensor that was written, from `offset` within it."""
+        filename, start, _ = self._places[name]
+        done = 0
+        with _explained(self._files / filename, resumable=True):
+            while done < len(buffer):
+                place = start + offset + done
+                done += os.preadv(self._fds[filename], [buffer[done:]], place)
+
     def finish(self, records: Iterable[Record]) -> None:
         """Record tensors as finished; a resume will not make them again."""
         assert self._journal is not None

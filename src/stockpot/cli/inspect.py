@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
 from ..checkpoints.read import read_checkpoint
-from ..checkpoints.roles import classify
+from ..checkpoints.roles import role_of
 from .console import note, print_json, print_table, say, size_text
 from .flags import Flag
 from .usage import UsageError
@@ -117,7 +117,7 @@ def _tensors(checkpoint: Checkpoint) -> Sequence[dict[str, object]]:
     return [
         {
             "name": e.name,
-            "role": classify(e.name, e.shape, e.dtype, e.alias_of).value,
+            "role": role_of(e).value,
             "dtype": dtype_text(e),
             "shape": list(e.shape),
         }

@@ -63,6 +63,8 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
 
 
 def _treatment(a: Assignment) -> str:
+    if a.derivation is not None:
+        return "derived"
     if a.method is None:
         return "copy"
     several = {Reach.ELEMENT: "", Reach.TENSOR: " (per tensor)", Reach.MODEL: " (over the model)"}

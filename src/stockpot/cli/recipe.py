@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ..engine.prepare import prepare
 from ..errors import FieldError
+from ..recipes.assignment import Assignment
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.yaml import read_yaml
 from .console import note, print_json, print_table
@@ -43,8 +44,8 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
         {
             "tensor": a.name,
             "role": str(a.role),
-            "shape": list(a.shape),
-            "method": "copy" if a.method is None else repr(a.method),
+            "shape": list(a.stored_shape),
+            "method": _treatment(a),
             "weights": list(a.weights),
             "models": [models[i] for i in a.models],
             "rule": a.rule,
@@ -61,6 +62,12 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
     for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
         note(text)
     return 0
+
+
+def _treatment(a: Assignment) -> str:
+    if a.derivation is not None:
+        return "derived"
+    return "copy" if a.method is None else repr(a.method)
 
 
 def _short(value: object) -> str:

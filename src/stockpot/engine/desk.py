@@ -173,6 +173,20 @@ class Desk:
                 self._refuse_result(pieces, out)
         return report, counts.found
 
+    def derive(
+        self, a: Assignment, merged: Tensor, parts: Sequence[Tensor]
+    ) -> tuple[Tensor, Mapping[str, object]]:
+        """What follows from a merged tensor, flat, as it is written; and what is told of it."""
+        assert a.derivation is not None
+        derived = a.derivation(merged, parts)
+        out = derived.values.reshape(-1).to(a.dtype)
+        if self._check and not is_finite(out):
+            raise NonFiniteError(
+                f"'{a.name}' becomes NaN or infinity ({a.rule}): it may exceed the range of "
+                f"{str(a.dtype).removeprefix('torch.')}. Try --dtype float32."
+            )
+        return out, derived.report
+
     def _blocks(self, piece: Piece) -> Iterator[tuple[int, int]]:
         method = piece.assignment.method
         step = piece.numel if method is not None and method.needs.whole else self._block
@@ -251,7 +265,7 @@ class Desk:
                     "--allow-non-finite."
                 )
             known = [*self._assignments.models, self._assignments.base]
-            of = next(c for c in known if c and c.entries.get(a.name) is a.copy_from)
+            of = next(c for c in known if c and _holds(c, a))
             raise self._non_finite(a.name, of)
 
     def _non_finite(self, name: str, of: Checkpoint) -> NonFiniteError:
@@ -282,6 +296,11 @@ class Desk:
                     "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
                 )
             at += piece.numel
+
+
+def _holds(checkpoint: Checkpoint, copied: Assignment) -> bool:
+    entry = checkpoint.entries.get(copied.name)
+    return entry is not None and entry.as_stored is copied.copy_from
 
 
 def _joined(a: Assignment, row: int, own: Row) -> Joined:

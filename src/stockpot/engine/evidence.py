@@ -123,6 +123,10 @@ def _tensor(
         entry["view"] = list(a.view)
     if a.joined:
         entry["joined"] = list(a.joined)
+    if a.derivation is not None:
+        entry["derived"] = a.derivation.of
+    if made_of := [part.name for part in a.entries[0].made_of] if a.entries else []:
+        entry["made_of"] = made_of
     origins = [_owner(entry, inputs) for entry in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest
@@ -132,7 +136,11 @@ def _tensor(
 
 
 def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
-    return next(i for i, c in enumerate(inputs) if c.entries.get(entry.name) is entry)
+    for i, checkpoint in enumerate(inputs):
+        own = checkpoint.entries.get(entry.name)
+        if own is not None and (own is entry or own.as_stored is entry):
+            return i
+    raise AssertionError(f"'{entry.name}' belongs to no input")
 
 
 def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:

@@ -285,6 +285,11 @@ def opened_for(recipe: Recipe, options: Options) -> Prepared:
     if recipe.layers or any(isinstance(rule.method, Cart) for rule in recipe.rules):
         raise MergeError("factors are kept of one CART for all layers.")
     prepared = prepare(recipe, options, None)
+    if prepared.plan.derived:
+        name = prepared.plan.derived[0].name
+        raise MergeError(
+            f"factors are not kept where tensors follow from others, as '{name}' does."
+        )
     for a in decomposed_in(prepared):
         if len(a.sources) < len(recipe.models):
             raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
@@ -319,7 +324,7 @@ def _file(task: int) -> str:
 def _layout(prepared: Prepared) -> tuple[Shard, ...]:
     tensors, ranks = prepared.assignments.tensors, _cart(prepared.recipe).ranks
     decomposed = decomposed_in(prepared)
-    average = [OutputTensor(a.name, a.dtype, a.shape) for a in tensors]
+    average = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in tensors]
     shards = [*single_file(average, "average.safetensors", {"format": "pt"})]
     for task in range(len(prepared.assignments.models)):
         factors: list[OutputTensor] = []

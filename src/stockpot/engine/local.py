@@ -22,8 +22,8 @@ from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks
 from .desk import RUN, UNSAMPLED, Desk, fits_tensor
 from .digests import TensorDigests
-from .plan import Piece, Plan, Survey, Task
-from .rows import ElementBytes, OnDisk
+from .plan import Piece, Plan, Survey, Task, deriving_bytes
+from .rows import ElementBytes, OnDisk, raw_bytes
 from .sinks import Sink
 
 RUNS = 2**12
@@ -79,6 +79,7 @@ class Run:
         self._settled: dict[str, Settled] = {}
         self._digests: dict[str, TensorDigests] = {}
         self._counted: dict[str, Counter[str]] = {}
+        self._by_name = {a.name: a for a in plan.assignments.tensors}
         self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
         self.records: dict[str, Record] = dict(sink.done)
         self.bytes_read, self.bytes_written = 0, 0
@@ -98,6 +99,8 @@ class Run:
             if pieces:
                 todo.append(Task(pieces, task.packed))
         self._in_parallel(self._map, todo)
+        left = [a for a in self._plan.derived if a.name not in self.records]
+        self._in_parallel(self._derive, left, workers=1)
 
     @property
     def reports(self) -> list[Mapping[str, object]]:
@@ -125,7 +128,9 @@ class Run:
             about = {"method": repr(method), "tensors": len(reports), "models": list(models)}
             yield about | sums
 
-    def _in_parallel(self, work: Callable[[T, Desk], None], items: Sequence[T]) -> None:
+    def _in_parallel(
+        self, work: Callable[[T, Desk], None], items: Sequence[T], workers: int | None = None
+    ) -> None:
         queue = iter(items)
         on_gpu = self._device.type == "cuda"
 
@@ -154,7 +159,7 @@ class Run:
 
         keep_freed_blocks()
         threads = torch.get_num_threads()
-        count = min(self._plan.workers, len(items))
+        count = min(workers or self._plan.workers, len(items))
         try:
             with ThreadPoolExecutor(max(count, 1)) as pool:
                 futures = [pool.submit(worker) for _ in range(count)]
@@ -249,6 +254,29 @@ class Run:
             with self._lock:
                 self.records.update((record.name, record) for record in finished)
         self._count(pieces)
+
+    def _derive(self, a: Assignment, desk: Desk) -> None:
+        """Compute what follows from a merged tensor that is written, and write and record it."""
+        merged = self._by_name[a.derivation.of] if a.derivation else a
+        flat = torch.empty(math.prod(merged.shape), dtype=merged.dtype)
+        self._sink.read(merged.name, 0, raw_bytes(flat))
+        parts = [part.load() for part in a.parts]
+        out, report = desk.derive(a, flat.reshape(merged.shape), parts)
+        digest, *inputs = [None] * (1 + len(parts))
+        if self._hash:
+            tensors = (out, *(part.reshape(-1) for part in parts))
+            digest, *inputs = (blake3.blake3(raw_bytes(one)).hexdigest() for one in tensors)
+        self._sink.write(a.name, 0, raw_bytes(out))
+        record = Record(a.name, digest, tuple(inputs), report or None)
+        self._sink.finish([record])
+        moved = deriving_bytes(a, self._by_name)[0]
+        with self._lock:
+            self.records[a.name] = record
+            self.bytes_read += moved
+            self.bytes_written += len(raw_bytes(out))
+            self._moved += moved + len(raw_bytes(out))
+            if self._progress is not None:
+                self._progress(self._moved, self._total)
 
     def _hashed(
         self, piece: Piece, streamed: Sequence[OnDisk], parts: Sequence[memoryview]

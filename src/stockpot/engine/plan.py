@@ -6,7 +6,7 @@ a tensor too large for a worker's arena, is surveyed first; everything else happ
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +106,7 @@ class Plan:
         assignments: what each output tensor is made of.
         tasks: the maps and copies, in file order.
         surveys: what must be known before, each over its own tensors.
+        derived: what is computed when everything else is written, one after the other.
         workers: threads.
         block: elements computed at a time.
         arena: bytes of each worker's buffer.
@@ -116,6 +117,7 @@ class Plan:
     assignments: Assignments
     tasks: tuple[Task, ...]
     surveys: tuple[Survey, ...]
+    derived: tuple[Assignment, ...] = ()
     workers: int
     block: int
     arena: int
@@ -133,39 +135,65 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     """Cut a merge into tasks that keep within `memory` bytes.
 
     Raises:
-        MergeError: a whole-matrix method needs more memory than there is.
+        MergeError: a whole-matrix method, or a tensor that follows from another, needs more memory
+            than there is.
     """
-    widest = max((len(a.entries) for a in assignments.tensors), default=1)
-    held = max(map(_held, dict.fromkeys(a.method for a in assignments.tensors)), default=0)
-    row_bytes = max(map(_width, assignments.tensors), default=4) * (widest + _TEMPORARIES + held)
+    tensors = [a for a in assignments.tensors if a.derivation is None]
+    derived = tuple(a for a in assignments.tensors if a.derivation is not None)
+    widest = max((len(a.entries) for a in tensors), default=1)
+    held = max(map(_held, dict.fromkeys(a.method for a in tensors)), default=0)
+    row_bytes = max(map(_width, tensors), default=4) * (widest + _TEMPORARIES + held)
     workers, block = _shape_of_work(memory, workers, row_bytes)
-    working = max(map(_working, assignments.tensors), default=0)
-    wholes = [_streamed(a) for a in assignments.tensors if _is_whole(a)]
+    working = max(map(_working, tensors), default=0)
+    wholes = [_streamed(a) for a in tensors if _is_whole(a)]
     workers = min(workers, max(memory // max([1, *wholes]), 1))
     books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
     spare = (memory - books) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
-    least = max((SEGMENT * element_bytes(a) for a in assignments.tensors), default=1)
-    room = max(room, min(least, max(map(_tensor_bytes, assignments.tensors), default=1)))
+    least = max((SEGMENT * element_bytes(a) for a in tensors), default=1)
+    room = max(room, min(least, max(map(_tensor_bytes, tensors), default=1)))
 
-    surveyed = list(_surveys(assignments.tensors, room, memory // workers))
+    surveyed = list(_surveys(tensors, room, memory // workers))
     wide = {id(a) for survey in surveyed for a in survey.assignments}
-    tasks = tuple(_tasks(assignments.tensors, room, wide, memory // workers))
+    tasks = tuple(_tasks(tensors, room, wide, memory // workers))
     every = [p for t in tasks for p in t.pieces]
     arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
     read = sum(p.read_bytes for p in every)
     read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
+    merging = workers * (arena + max(block * row_bytes, working))
+    by_name = {a.name: a for a in tensors}
+    deriving = [deriving_bytes(a, by_name) for a in derived]
+    for a, (_, need) in zip(derived, deriving, strict=True):
+        if need > memory:
+            raise MergeError(
+                f"'{a.name}' is computed from a whole tensor ({a.rule}), which needs "
+                f"{math.ceil(need / 2**20)} MiB and has {memory // 2**20} MiB: raise --memory."
+            )
     return Plan(
         assignments=assignments,
         tasks=tasks,
         surveys=tuple(surveyed),
+        derived=derived,
         workers=workers,
         block=block,
         arena=arena,
-        bytes_read=read,
-        bytes_written=sum(p.written_bytes for p in every),
-        peak_memory=workers * (arena + max(block * row_bytes, working)) + books,
+        bytes_read=read + sum(moved for moved, _ in deriving),
+        bytes_written=sum(p.written_bytes for p in every) + sum(map(_written, derived)),
+        peak_memory=books + max([merging, *(need for _, need in deriving)]),
     )
+
+
+def deriving_bytes(a: Assignment, by_name: Mapping[str, Assignment]) -> tuple[int, int]:
+    """Bytes that are read for a derived tensor, and that are held for it."""
+    assert a.derivation is not None
+    merged = by_name[a.derivation.of]
+    read = sum(part.nbytes for part in a.parts) + _written(merged)
+    room = a.derivation.room(merged.shape, merged.dtype.itemsize)
+    return read, room + _written(merged) + 2 * _written(a)
+
+
+def _written(a: Assignment) -> int:
+    return math.prod(a.shape) * a.dtype.itemsize
 
 
 def _held(method: Method | None) -> int:

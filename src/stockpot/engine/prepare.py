@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +14,17 @@ import torch
 
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import OutputTensor, Shard, Stem, hub_shards, single_file, stem_of
+from ..checkpoints.layout import (
+    DTYPE_NAMES,
+    OutputTensor,
+    Shard,
+    Stem,
+    hub_shards,
+    single_file,
+    stem_of,
+)
 from ..checkpoints.read import read_checkpoint
-from ..errors import OutputError
+from ..errors import MergeError, OutputError
 from ..recipes.assignment import Assignments, prevailing_dtype
 from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe
@@ -157,7 +165,8 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     meaning = meaning_of(recipe, models, base, assignments.tensors, with_files=not as_file)
     assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
-    tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
+    tensors = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in assignments.tensors]
+    _check_dtypes(tensors)
     metadata = {"format": "pt", "stockpot": json.dumps(_published(recipe), ensure_ascii=False)}
     stem = _stem(assignments)
     if out is not None and as_file:
@@ -188,6 +197,17 @@ def _stem(assignments: Assignments) -> Stem:
     if said is not None and said != prevailing_dtype(assignments.tensors):
         variant = ""
     return Stem(found[0].name, variant)
+
+
+def _check_dtypes(tensors: Sequence[OutputTensor]) -> None:
+    """Refuse what no safetensors file can hold."""
+    for tensor in tensors:
+        if tensor.dtype not in DTYPE_NAMES:
+            raise MergeError(
+                f"'{tensor.name}' is {str(tensor.dtype).removeprefix('torch.')}, which safetensors "
+                "files cannot hold: save the models with it as complex64, or merge state dicts in "
+                "Python."
+            )
 
 
 def _check_apart(prepared: Prepared, out: Path) -> None:

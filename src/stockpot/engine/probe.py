@@ -24,6 +24,10 @@ class _NullSink:
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Forget."""
 
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Nothing is derived from what was forgotten."""
+        raise AssertionError(f"{len(buffer)} bytes of '{name}' from {offset} on are not there")
+
     def finish(self, records: Iterable[Record]) -> None:
         """Forget."""
 
@@ -77,6 +81,7 @@ def _sample(plan: Plan) -> Plan:
         plan,
         tasks=tuple(chosen),
         surveys=tuple(surveys),
+        derived=(),
         bytes_read=sum(p.read_bytes for p in [*every, *surveyed]),
         bytes_written=sum(p.written_bytes for p in every),
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.writing.journal import Record
+from ..errors import OutputError
 from ..recipes.assignment import Assignment
 from .rows import raw_bytes
 
@@ -25,6 +26,10 @@ class Sink(Protocol):
         """Bytes of a tensor at `offset` within it."""
         ...
 
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Bytes of a finished tensor, from `offset` within it."""
+        ...
+
     def finish(self, records: Iterable[Record]) -> None:
         """Tensors whose last byte was written."""
         ...
@@ -36,12 +41,16 @@ class MemorySink:
     def __init__(self, assignments: Iterable[Assignment]) -> None:
         self.done: Mapping[str, Record] = {}
         self.state: dict[str, Tensor] = {
-            a.name: torch.empty(a.shape, dtype=a.dtype) for a in assignments
+            a.name: torch.empty(a.stored_shape, dtype=a.stored_dtype) for a in assignments
         }
 
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Copy into the tensor's memory."""
         raw_bytes(self.state[name].view(-1))[offset : offset + len(data)] = data
+
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Copy from the tensor's memory."""
+        buffer[:] = raw_bytes(self.state[name].view(-1))[offset : offset + len(buffer)]
 
     def finish(self, records: Iterable[Record]) -> None:
         """Nothing to record."""
@@ -68,6 +77,13 @@ class CompareSink:
         if not same:
             with self._lock:
                 self.different.add(name)
+
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """What the output holds, which was compared."""
+        entry = self._existing.entries.get(name)
+        if entry is None or offset + len(buffer) > entry.nbytes:
+            raise OutputError(f"'{name}' is not what the merge makes: its bytes are not all there.")
+        entry.source.read_into(buffer, entry.offset + offset)
 
     def finish(self, records: Iterable[Record]) -> None:
         """Nothing to record."""

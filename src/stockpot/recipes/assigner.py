@@ -1,17 +1,18 @@
 """Building the assignment of one tensor after the other, and gathering what stands in the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
-from ..checkpoints.entry import TensorEntry
+from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method, Needs
 from ..fields import kebab_name
 from .assignment import ONLY_IN, Assignment, Beside
 from .differences import Differences, dtype_name, is_mergeable
 from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
+from .following import AnyOf, Follower
 from .model import Recipe
 from .rules import NORM_STATS, Decision
 
@@ -41,14 +42,84 @@ class Assigner:
         if assignment is not None:
             self.done[name] = self._tie(assignment)
 
-    def finish(self) -> tuple[Assignment, ...]:
-        """All assignments, in the order in which they were added.
+    def follow(self, name: str, role: Role, follower: Follower) -> None:
+        """Assign a tensor that follows another, which was assigned before it."""
+        leader = self.done.get(follower.of)
+        if leader is None:
+            return  # why not was told
+        if leader.copy_from is not None:
+            assignment = self._copied_with(name, role, leader)
+        else:
+            assignment = self._derived(name, role, follower, leader)
+        if assignment is not None:
+            self.done[name] = assignment
+
+    def finish(self, order: Iterable[str]) -> tuple[Assignment, ...]:
+        """All assignments, in the order of their names that is given.
 
         Raises:
             MergeError: every difference that was found, the first twenty in words.
         """
         self.differences.raise_if_any()
-        return tuple(self.done.values())
+        return tuple(self.done[name] for name in order)
+
+    def _copied_with(self, name: str, role: Role, leader: Assignment) -> Assignment | None:
+        """A copy from where the other is copied."""
+        of = self._checkpoint_of(leader)
+        if name not in of.entries:
+            return self.differences.add(
+                f"'{leader.name}' is copied from {of.label}, which lacks '{name}' beside it."
+            )
+        return self._copied(name, role, of.entries[name], f"with '{leader.name}': {leader.rule}")
+
+    def _checkpoint_of(self, copied: Assignment) -> Checkpoint:
+        known = (*self.models, *([] if self.base is None else [self.base]))
+        return next(
+            c
+            for c in known
+            if copied.name in c.entries and c.entries[copied.name].as_stored is copied.copy_from
+        )
+
+    def _derived(
+        self, name: str, role: Role, follower: Follower, leader: Assignment
+    ) -> Assignment | None:
+        """What follows from the other as it is merged; all that take part must have it."""
+        models = [self.models[index] for index in leader.models]
+        having = [*models, *([self.base] if leader.base is not None and self.base else [])]
+        if lacking := [one for one in having if name not in one.entries]:
+            first = next(c for c in having if name in c.entries)
+            for one in lacking:
+                self.differences.lacks(name, one.label, first.label, False)
+            return None
+        own = [one.entries[name] for one in models]
+        derivation = follower.derivation(name, own[0].shape)
+        if derivation is None:
+            labelled = [(m.label, e) for m, e in zip(models, own, strict=True)]
+            if len({entry.shape for entry in own}) > 1:
+                self.differences.agree(name, labelled, "0")
+                return None
+            return Assignment(
+                name=name,
+                role=role,
+                shape=own[0].shape,
+                dtype=own[0].dtype,
+                method=AnyOf(),
+                weights=(1.0,) * len(own),
+                sources=tuple(own),
+                models=leader.models,
+                key=name,
+                rule=f"pruning: what any model keeps, with '{leader.name}'",
+            )
+        return Assignment(
+            name=name,
+            role=role,
+            shape=own[0].shape,
+            dtype=self._dtype(name, own),
+            derivation=derivation,
+            parts=tuple(models[0].entries[part] for part in follower.parts),
+            key=name,
+            rule=derivation.words,
+        )
 
     def _merge(
         self, name: str, role: Role, decision: Decision, method: Method
@@ -95,6 +166,7 @@ class Assigner:
             role=role,
             shape=found[0][1].shape,
             dtype=self._dtype(name, [entry for _, entry in found]),
+            is_complex=found[0][1].is_complex,
             method=method,
             view=decision.view,
             joined=decision.joined,
@@ -170,6 +242,11 @@ class Assigner:
                 )
             if not is_mergeable(known.dtype):
                 return self.differences.add(f"the statistics of '{name}' are {known.dtype}.")
+            if entry.made_of:
+                return self.differences.add(
+                    f"'{name}' is merged together with '{entry.made_of[1].name}', of which "
+                    "statistics say nothing: give it a rule with average."
+                )
             found.append(known)
         return tuple(found)
 
@@ -190,7 +267,10 @@ class Assigner:
     def _copy(self, name: str, role: Role, decision: Decision) -> Assignment | None:
         if decision.copy == "anchor":
             order = self.models if self.base is None else (self.base, *self.models)
-            source = next(checkpoint for checkpoint in order if name in checkpoint.entries)
+            having = [checkpoint for checkpoint in order if name in checkpoint.entries]
+            # a merge in half precision may have spoilt the integers of one
+            whole = [one for one in having if not one.entries[name].dtype.is_floating_point]
+            source = (whole if whole and role is Role.COUNTER else having)[0]
         elif isinstance(decision.copy, int):
             source = self.models[decision.copy + self.shift]
         else:
@@ -203,21 +283,24 @@ class Assigner:
         return self._copied(name, role, source.entries[name], decision.rule)
 
     def _copied(self, name: str, role: Role, entry: TensorEntry, rule: str) -> Assignment:
+        entry = entry.as_stored
         return Assignment(
             name=name,
             role=role,
             shape=entry.shape,
             dtype=self._dtype(name, [entry]),
+            is_complex=entry.is_complex,
             copy_from=entry,
             key=name,
             rule=rule,
         )
 
     def _dtype(self, name: str, entries: Sequence[TensorEntry]) -> torch.dtype:
-        first = entries[0].dtype
-        if self.recipe.output.dtype != "same" and is_mergeable(first):
-            return getattr(torch, self.recipe.output.dtype)
-        dtypes = {entry.dtype for entry in entries}
+        first = entries[0].dtype if entries[0].is_complex else entries[0].stored_dtype
+        asked = self.recipe.output.dtype
+        if asked != "same" and is_mergeable(first) and not entries[0].is_complex:
+            return getattr(torch, asked)
+        dtypes = {entry.dtype if entry.is_complex else entry.stored_dtype for entry in entries}
         if len(dtypes) == 1:
             return first
         joint = joint_dtype(dtypes)

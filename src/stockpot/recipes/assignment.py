@@ -10,9 +10,16 @@ import torch
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method
+from ..views.derived import Derivation
 
 ONLY_IN = "missing: present, only in"
 """How the rule of a tensor begins that was copied because one model only has it."""
+COMPLEX = {
+    torch.float16: torch.complex32,
+    torch.float32: torch.complex64,
+    torch.float64: torch.complex128,
+}
+"""The complex dtype of two numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What one output tensor is made of: a merge, or a copy.
+    """What one output tensor is made of: a merge, a copy, or what follows from a merged tensor.
 
     Attributes:
         name: of the output tensor, as its role, shape and dtype are.
@@ -47,6 +54,9 @@ class Assignment:
         base: the base's tensor, where the method needs it.
         statistics: for each source those of its model's data, where the method needs them.
         copy_from: the tensor that is copied; None for a merge.
+        derivation: how it follows from a merged tensor, where it is neither merged nor copied.
+        parts: the tensors that are read for that.
+        is_complex: whether its last dimension is that of real and imaginary parts.
         key: names the randomness. Tensors with equal keys are tied: their results are equal.
         rule: which line of the recipe said so, in words.
     """
@@ -66,8 +76,21 @@ class Assignment:
     base: TensorEntry | None = None
     statistics: tuple[TensorEntry, ...] = ()
     copy_from: TensorEntry | None = None
+    derivation: Derivation | None = None
+    parts: tuple[TensorEntry, ...] = ()
+    is_complex: bool = False
     key: str
     rule: str
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of the output tensor in a file."""
+        return self.shape[:-1] if self.is_complex else self.shape
+
+    @property
+    def stored_dtype(self) -> torch.dtype:
+        """The dtype of the output tensor in a file."""
+        return COMPLEX[self.dtype] if self.is_complex else self.dtype
 
     @property
     def skipped(self) -> int:
@@ -79,7 +102,7 @@ class Assignment:
         """Every tensor that is read for it."""
         base = () if self.base is None else (self.base,)
         copied = () if self.copy_from is None else (self.copy_from,)
-        return (*self.sources, *base, *self.statistics, *copied)
+        return (*self.sources, *base, *self.statistics, *copied, *self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +150,8 @@ class Assignments:
         statistics: of each model's data, where a method needs them.
         notes: what the user should know, in sentences.
         selected: of methods that are defined for some tensors only, what they reach.
+        untied: heads that the configurations of some models tie to an embedding and the output does
+            not: its configuration must say so.
     """
 
     tensors: tuple[Assignment, ...]
@@ -135,6 +160,7 @@ class Assignments:
     statistics: tuple[Checkpoint, ...] = ()
     notes: tuple[str, ...] = ()
     selected: tuple[Selected, ...] = ()
+    untied: tuple[str, ...] = ()
 
 
 def prevailing_dtype(tensors: Sequence[Assignment]) -> torch.dtype | None:

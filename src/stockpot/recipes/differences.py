@@ -36,8 +36,15 @@ class Differences:
         before = self._count
         first, reference = found[0]
         for label, entry in found:
-            if entry.shape != reference.shape:
-                self.add(f"'{name}' in {label} is {entry.shape}; {first} has {reference.shape}.")
+            if entry.is_complex != reference.is_complex:
+                dtype, other = dtype_name(entry.stored_dtype), dtype_name(reference.stored_dtype)
+                self.add(
+                    f"'{name}' in {label} is {dtype}; {first} has {other}, and complex numbers are "
+                    f"not merged with real ones: copy it, --copy '{name}={copyable}'."
+                )
+            elif entry.shape != reference.shape:
+                shape, other = entry.stored_shape, reference.stored_shape
+                self.add(f"'{name}' in {label} is {shape}; {first} has {other}.")
             if not is_mergeable(entry.dtype):
                 self.add(
                     f"'{name}' in {label} is {dtype_name(entry.dtype)}, which is not merged as "

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-import torch
-
-from ..checkpoints.entry import Checkpoint
+from ..checkpoints.entry import Checkpoint, same_bytes
 from ..checkpoints.roles import Role
 from ..fields import kebab_name
+from ..views.derived import Norms, SingularVector
 from .assignment import ONLY_IN, Assignment
 from .differences import dtype_name
 from .fit import Ingredients
-
-COMPARED = 2**16
-"""Bytes up to which a counter's values are compared."""
+from .following import AnyOf
 
 
 def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[str, ...]:
@@ -24,6 +21,7 @@ def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[s
         *_dtypes(tensors),
         *_statistics(ingredients.models, tensors),
         *_untied(tensors),
+        *_parametrised(ingredients.models, tensors),
     )
 
 
@@ -66,10 +64,10 @@ def _missing(models: Sequence[Checkpoint], tensors: Sequence[Assignment]) -> Ite
 
 
 def _dtypes(tensors: Sequence[Assignment]) -> Iterator[str]:
-    mixed = [t for t in tensors if len({entry.dtype for entry in t.sources}) > 1]
+    mixed = [t for t in tensors if len({entry.stored_dtype for entry in t.sources}) > 1]
     if mixed:
-        found = sorted({dtype_name(entry.dtype) for t in mixed for entry in t.sources})
-        written = sorted({dtype_name(t.dtype) for t in mixed})
+        found = sorted({dtype_name(entry.stored_dtype) for t in mixed for entry in t.sources})
+        written = sorted({dtype_name(t.stored_dtype) for t in mixed})
         yield (
             f"the models differ in dtype ({', '.join(found)}); written as {', '.join(written)}: "
             f"{_some([t.name for t in mixed])}."
@@ -83,18 +81,15 @@ def _statistics(models: Sequence[Checkpoint], tensors: Sequence[Assignment]) -> 
             "norm-stats are averaged; re-estimate them on data before the network is used: "
             f"{_some(averaged)}."
         )
-    counters = [t.name for t in tensors if t.role is Role.COUNTER and _differs(t.name, models)]
-    if counters:
+    counted = [t.name for t in tensors if t.role is Role.COUNTER and t.copy_from is not None]
+    if counters := [name for name in counted if _differs(name, models)]:
         yield f"counters that differ between the models are copied: {_some(counters)}."
 
 
 def _differs(name: str, models: Sequence[Checkpoint]) -> bool:
     found = [model.entries[name] for model in models if name in model.entries]
-    kinds = {(entry.dtype, entry.shape) for entry in found}
-    if len(kinds) > 1 or found[0].nbytes > COMPARED:
-        return len(kinds) > 1
-    first, *others = (entry.load().reshape(-1).view(torch.uint8) for entry in found)
-    return not all(torch.equal(first, other) for other in others)
+    first, *others = found
+    return not all(same_bytes(first, other) for other in others)
 
 
 def _untied(tensors: Sequence[Assignment]) -> Iterator[str]:
@@ -108,6 +103,24 @@ def _untied(tensors: Sequence[Assignment]) -> Iterator[str]:
         yield (
             "tied in some of the models, but not in all or not by the same rule, and so not in "
             f"the output: {_some(untied)}."
+        )
+
+
+def _parametrised(models: Sequence[Checkpoint], tensors: Sequence[Assignment]) -> Iterator[str]:
+    """How weights that are computed from several tensors are merged."""
+    derived = [t for t in tensors if t.derivation is not None]
+    if norms := [t.derivation.of for t in derived if isinstance(t.derivation, Norms)]:
+        yield f"weight norm: g v / |v| is merged, and split into g and v again: {_some(norms)}."
+    if vectors := [t.name for t in derived if isinstance(t.derivation, SingularVector)]:
+        yield (
+            "spectral norm: singular vectors are computed anew from the merged weights: "
+            f"{_some(vectors)}."
+        )
+    masks = [t.name for t in tensors if isinstance(t.method, AnyOf)]
+    if differing := [name for name in masks if _differs(name, models)]:
+        yield (
+            "pruning masks differ between the models; the output keeps what any of them keeps: "
+            f"{_some(differing)}."
         )
 
 

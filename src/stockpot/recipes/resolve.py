@@ -4,14 +4,17 @@ Names, shapes and dtypes decide; no weight is read.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.roles import Role, classify
+from ..checkpoints.roles import Role, role_of
 from ..core import Method
 from ..errors import MergeError
+from ..views.seen import as_merged
 from .assigner import Assigner
 from .assignment import Assignments
 from .fit import check_needs, gather
+from .following import followers_of
 from .model import Recipe
 from .notes import notes_on
 from .rules import NORM_STATS, Decision, decide
@@ -40,35 +43,49 @@ def resolve(
             tensors that are missing or differ in shape, or that cannot be merged: every one of
             them, the first twenty in words.
     """
-    ingredients = gather(recipe, models, base, statistics)
+    seen = as_merged(models, base, statistics)
+    ingredients = gather(recipe, seen.models, seen.base, seen.statistics)
     entries: dict[str, TensorEntry] = {}
     for checkpoint in ingredients.models:
         for name, entry in checkpoint.entries.items():
             entries.setdefault(name, entry)
     if not entries:
         raise MergeError("the models hold no tensors.")
-    roles: dict[str, Role] = {}
-    for name, entry in entries.items():
-        tied = entry if entry.alias_of is None else entries.get(entry.alias_of, entry)
-        roles[name] = classify(tied.name, tied.shape, tied.dtype)
-    decisions, rule_notes = decide(recipe, roles)
-    shapes = {name: entry.shape for name, entry in entries.items()}
+    roles = _roles(entries, ingredients.models)
+    decisions, rule_notes = decide(recipe, roles, seen.left_out)
+    followers = followers_of(seen.parametrised)
+    decisions = {name: one for name, one in decisions.items() if name not in followers}
+    whole = {name: entry.shape for name, entry in entries.items() if not entry.is_complex}
     check_needs(_methods(decisions), ingredients)
-    decisions, selected = select(decisions, roles, shapes, len(ingredients.models))
+    decisions, selected = select(decisions, roles, whole, len(ingredients.models))
     check_needs(_methods(decisions), ingredients)
 
     assigner = Assigner(recipe, ingredients)
     for name, decision in decisions.items():
         assigner.add(name, roles[name], decision)
-    tensors = assigner.finish()
+    for name in roles:
+        if name in followers:
+            assigner.follow(name, roles[name], followers[name])
+    tensors = assigner.finish(roles)
     return Assignments(
         tensors=tensors,
         models=ingredients.models,
-        base=base,
+        base=seen.base,
         statistics=ingredients.statistics,
-        notes=rule_notes + notes_on(ingredients, tensors),
+        notes=seen.notes + rule_notes + notes_on(ingredients, tensors),
         selected=selected,
+        untied=seen.untied,
     )
+
+
+def _roles(entries: Mapping[str, TensorEntry], models: Sequence[Checkpoint]) -> dict[str, Role]:
+    """By name; a tensor that all models tie to another has the role of that one."""
+    roles: dict[str, Role] = {}
+    for name, entry in entries.items():
+        tied = all(m.entries[name].alias_of for m in models if name in m.entries)
+        first = entries.get(entry.alias_of or name, entry) if tied else entry
+        roles[name] = role_of(replace(first, alias_of=None))
+    return roles
 
 
 def _methods(decisions: Mapping[str, Decision]) -> tuple[Method, ...]:

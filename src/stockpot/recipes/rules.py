@@ -69,7 +69,7 @@ class _Rule:
 
 
 def decide(
-    recipe: Recipe, roles: Mapping[str, Role]
+    recipe: Recipe, roles: Mapping[str, Role], tied: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Decision], tuple[str, ...]]:
     """A decision for each tensor of `roles`, and notes about rules without effect.
 
@@ -77,7 +77,8 @@ def decide(
     counters are copied and norm-stats averaged; `layers`; the recipe's method. What `only` leaves
     out is copied where the winner would merge it. A rule with a method reaches counters and
     norm-stats only if it names them: by role, or by a pattern whose last component has no
-    wildcard, such as `*.running_mean`.
+    wildcard, such as `*.running_mean`. `tied` are names that are left out, each with the one
+    that stands for it.
 
     Raises:
         MergeError: a rule or an `only` pattern matches no tensor; the text names close ones.
@@ -87,7 +88,7 @@ def decide(
     only = [Glob(pattern) for pattern in recipe.only]
     for glob in only:
         if not any(map(glob.matches, names)):
-            raise MergeError(f"only: {_no_match(glob.pattern, names)}")
+            raise MergeError(f"only: {_no_match(glob.pattern, names, tied or {})}")
     layered = {
         name: Decision(method, None, why)
         for name, (method, why) in spread(recipe.method, recipe.layers, names).items()
@@ -105,7 +106,7 @@ def decide(
         decisions[name] = found
     used = {decision.rule for decision in decisions.values()}
     idle = [rule for rule in rules if rule.decision.rule not in used]
-    return decisions, tuple(_why_idle(rule, roles) for rule in idle)
+    return decisions, tuple(_why_idle(rule, roles, tied or {}) for rule in idle)
 
 
 def _compile(recipe: Recipe, index: int, rule: Rule) -> _Rule:
@@ -114,7 +115,7 @@ def _compile(recipe: Recipe, index: int, rule: Rule) -> _Rule:
     return _Rule(glob, rule.role, Decision(rule.method, copy, f"rules[{index}]: {rule}"))
 
 
-def _why_idle(rule: _Rule, roles: Mapping[str, Role]) -> str:
+def _why_idle(rule: _Rule, roles: Mapping[str, Role], tied: Mapping[str, str]) -> str:
     """A note about a rule that decides nothing; an error if it matches nothing."""
     place = rule.decision.rule
     if any(rule.matches(name, role) for name, role in roles.items()):
@@ -123,13 +124,16 @@ def _why_idle(rule: _Rule, roles: Mapping[str, Role]) -> str:
             "norm-stats take all that it matches."
         )
     if rule.glob is not None:
-        raise MergeError(f"{place.partition(':')[0]}: {_no_match(rule.glob.pattern, tuple(roles))}")
+        why = _no_match(rule.glob.pattern, tuple(roles), tied)
+        raise MergeError(f"{place.partition(':')[0]}: {why}")
     there = ", ".join(sorted(set(roles.values())))
     raise MergeError(f"{place}: no tensor has this role; there are {there}.")
 
 
-def _no_match(pattern: str, names: Sequence[str]) -> str:
+def _no_match(pattern: str, names: Sequence[str], tied: Mapping[str, str]) -> str:
     """Say that a glob matches no name, and which it might have meant."""
+    if second := next((name for name in tied if Glob(pattern).matches(name)), None):
+        return f"'{second}' is tied to '{tied[second]}' and merged as that: name '{tied[second]}'."
     text = f"no tensor's name matches '{pattern[:200]}'"
     known = {component for name in names for component in name.split(".")}
     mended = ".".join(

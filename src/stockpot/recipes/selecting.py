@@ -19,8 +19,10 @@ def select(
 ) -> tuple[dict[str, Decision], tuple[Selected, ...]]:
     """Decisions in which such a method keeps its own tensors, and its rest takes the others.
 
-    All values of one class are asked about the same tensors, so that a field that runs over the
-    blocks does not change which tensors are taken.
+    A method is asked about the tensors in `shapes`; those of complex numbers, which it would see as
+    pairs of real ones, are not among them and go to its rest. All values of one class are asked
+    about the same tensors, so that a field that runs over the blocks does not change which tensors
+    are taken.
 
     Raises:
         MergeError: values of a class are left with no tensor at all.
@@ -32,7 +34,8 @@ def select(
         if decision.method is not None and decision is not NORM_STATS:
             by_class.setdefault(type(decision.method), []).append(name)
     for cls, names in by_class.items():
-        tensors = [Described(name, shapes[name], roles[name].value) for name in names]
+        real = [name for name in names if name in shapes]
+        tensors = [Described(name, shapes[name], roles[name].value) for name in real]
         values = dict.fromkeys(m for n in names if (m := decisions[n].method) is not None)
         asked = {value: value.select(tensors, models) for value in values}
         selections = {value: found for value, found in asked.items() if found is not None}
@@ -56,7 +59,7 @@ def select(
                 tensors=len(taken),
                 of_tensors=len(names),
                 parameters=sum(math.prod(shapes[name]) for name in taken),
-                of_parameters=sum(math.prod(shapes[name]) for name in names),
+                of_parameters=sum(math.prod(shapes[name]) for name in real),
             )
         )
     return changed, tuple(selected)

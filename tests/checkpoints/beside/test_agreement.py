@@ -97,10 +97,12 @@ def test_a_configuration_that_cannot_be_of_the_tensors_is_told() -> None:
     config = {"architectures": ["LlamaForCausalLM"], "vocab_size": 9, "tie_word_embeddings": False}
     assert list(disagreements(config, Written(shapes=shapes(9)))) == []
     (size,) = disagreements(config, Written(shapes=shapes(8)))
-    assert size == "config.json says vocab_size 9; the embedding has 8 rows."
+    assert size == f"config.json says vocab_size 9; '{EMBED}' has 8 rows."
     (head,) = disagreements(config, Written(shapes=shapes(9, head=False)))
     assert "there is no head" in head
-    assert list(disagreements({"vocab_size": 3}, Written(shapes=shapes(9)))) == []
+    assert len(list(disagreements({"vocab_size": 3}, Written(shapes=shapes(9))))) == 1
+    other = {"architectures": ["TinyEncoder"], "vocab_size": 3}
+    assert list(disagreements(other, Written(shapes=shapes(9)))) == []
 
 
 def test_tensors_with_a_row_for_each_token() -> None:

@@ -12,6 +12,7 @@ from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.roles import Role
 from ...checkpoints.untrusted import shown
 from ..local import Progress
+from ...views.computed import real_parts
 from ..rows import is_finite
 
 _CHUNK = 2**22
@@ -51,6 +52,7 @@ def _each(
 
 
 def _problem(entry: TensorEntry, told: Mapping[str, Any], check: bool) -> str | None:
+    entry = real_parts(entry) if entry.dtype.is_complex else entry
     hasher, finite, digest = blake3.blake3(), True, told["digest"]
     masked = told["role"] == Role.COUNTER  # masks may be infinite
     check = check and entry.dtype.is_floating_point and not masked

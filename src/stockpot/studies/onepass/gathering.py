@@ -200,7 +200,8 @@ def _unfit(
     if any(one.shape != there[0].shape for one in there):
         return f"has shapes {_some(str(one.shape) for one in there)}"
     if any(_is_whole(one) for one in there):
-        return f"holds whole numbers ({_some(map(dtype_text, there))})"
+        kind = "complex" if any(one.dtype.is_complex for one in there) else "whole"
+        return f"holds {kind} numbers ({_some(map(dtype_text, there))})"
     if all(one.alias_of is not None for one in there):
         return f"is a second name of '{there[0].alias_of}'"
     return "" if there[0].numel else "is empty"

@@ -1,0 +1,1 @@
+"""A checkpoint as its network uses it: computed when it is read, never written."""
