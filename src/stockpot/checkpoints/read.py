@@ -9,14 +9,12 @@ from pathlib import Path
 from ..errors import CheckpointError
 from .directory import join, locate
 from .distributed import METADATA, SUFFIX, is_distributed, read_distributed
-from .entry import Checkpoint, FileSource, TensorEntry
+from .entry import Checkpoint, FileSource
+from .names.unwrap import unwrap
 from .quantised import refuse_quantised
 from .safetensors import MAX_HEADER, read_safetensors
 from .torchfile import read_torch
 from .untrusted import shown
-
-PREFIXES = ("module.", "_orig_mod.")
-"""What DistributedDataParallel and torch.compile put before every name."""
 
 FOREIGN = {
     b"version https://git-lfs": "is a git-lfs pointer, not the weights: run `git lfs pull` there",
@@ -34,7 +32,7 @@ FOREIGN = {
 def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     """The checkpoint at a path; nothing of a tensor is read before it is asked for.
 
-    A prefix that every name has in common, `module.` or `_orig_mod.`, is taken off with a note.
+    What torch.compile, FSDP and DistributedDataParallel put into names is taken off with a note.
 
     Args:
         path: a .safetensors file, a torch file of any name, or a directory with weights, such as
@@ -62,7 +60,7 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     if not checkpoint.entries:
         raise CheckpointError(f"{path} holds no tensors.")
     refuse_quantised(checkpoint)
-    return _strip_prefixes(checkpoint)
+    return unwrap(checkpoint)
 
 
 def _read_file(path: Path, key: str | None) -> Checkpoint:
@@ -92,21 +90,6 @@ def _unkeyed(checkpoint: Checkpoint, key: str | None) -> Checkpoint:
         return checkpoint
     note = f"{checkpoint.label}: key {shown(key)} not used, safetensors files nest nothing."
     return replace(checkpoint, notes=(*checkpoint.notes, note))
-
-
-def _strip_prefixes(checkpoint: Checkpoint) -> Checkpoint:
-    names = tuple(checkpoint.entries)
-    cut = 0
-    while found := [p for p in PREFIXES if all(name.startswith(p, cut) for name in names)]:
-        cut += len(found[0])
-    if not cut or any(len(name) == cut for name in names):
-        return checkpoint
-    entries: dict[str, TensorEntry] = {}
-    for name, entry in checkpoint.entries.items():
-        alias = entry.alias_of[cut:] if entry.alias_of else None
-        entries[name[cut:]] = replace(entry, name=name[cut:], alias_of=alias)
-    note = f"{checkpoint.label}: took the prefix {shown(names[0][:cut])} off all names."
-    return replace(checkpoint, entries=entries, notes=(*checkpoint.notes, note))
 
 
 def _refuse_foreign(path: Path, head: bytes) -> None:
