@@ -176,9 +176,7 @@ def _renaming(
     if not names and not stacks:
         return None
     kinds = (*(str(prefix) for prefix in prefixes), *styles)
-    return Renaming(
-        names=names, stacks=tuple(stacks), kinds=kinds, prefixes=prefixes, whole=False
-    )
+    return Renaming(names=names, stacks=tuple(stacks), kinds=kinds, prefixes=prefixes, whole=False)
 
 
 def _is_whole(names: _Names) -> bool:
