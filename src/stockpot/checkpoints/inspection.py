@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .entry import Checkpoint, TensorEntry
+from .names.renaming import find_renaming
 from .roles import Role, classify
 
 _TENSORS, _ELEMENTS = 64, 4096
@@ -33,12 +34,15 @@ class Fit:
 
     Attributes:
         label: the model.
-        differences: tensors that only one has, or whose shapes differ, in sentences.
+        names: that it has the first one's tensors under other names, in a sentence; '' where not.
+        differences: tensors that only one has, or whose shapes differ, in sentences; without
+            those that the sentence on names tells.
         cosine: between samples of the matrices of both; None where none can be compared.
         same_origin: whether the cosine says that both were trained from the same start.
     """
 
     label: str
+    names: str
     differences: tuple[str, ...]
     cosine: float | None
     same_origin: bool
@@ -64,20 +68,25 @@ def dtype_text(entry: TensorEntry) -> str:
 
 def fit(first: Checkpoint, other: Checkpoint) -> Fit:
     """Compare a model with the first: names, shapes, and the direction of sampled matrices."""
-    differences = tuple(_differences(first, other))
+    renaming = find_renaming(first.entries, other.entries)
+    names = "" if renaming is None else renaming.sentence(first.label, other.label)
+    told = frozenset[str]() if renaming is None else frozenset[str]().union(*renaming.explained())
+    differences = tuple(_differences(first, other, told))
     cosine = _cosine(first, other)
-    return Fit(other.label, differences, cosine, cosine is not None and cosine > _SHARED)
+    return Fit(other.label, names, differences, cosine, cosine is not None and cosine > _SHARED)
 
 
-def _differences(first: Checkpoint, other: Checkpoint) -> Iterator[str]:
+def _differences(first: Checkpoint, other: Checkpoint, told: Container[str]) -> Iterator[str]:
     for name, entry in first.entries.items():
         there = other.entries.get(name)
+        if there is None and name in told:
+            continue
         if there is None:
             yield f"'{name}' is missing in {other.label}."
         elif there.shape != entry.shape:
             yield f"'{name}' in {other.label} is {there.shape}; {first.label} has {entry.shape}."
     for name in other.entries:
-        if name not in first.entries:
+        if name not in first.entries and name not in told:
             yield f"'{name}' is only in {other.label}."
 
 

@@ -18,7 +18,7 @@ def unwrap(checkpoint: Checkpoint) -> Checkpoint:
     every name but those of counters, such as AveragedModel's `n_averaged`. Where two tensors would
     get one name, all names stay.
     """
-    names = _bare(checkpoint.entries)
+    names = bare_names({name: _counts(entry) for name, entry in checkpoint.entries.items()})
     taken = [(old, new) for old, new in names.items() if old != new]
     if not taken or len(set(names.values())) < len(names):
         return checkpoint
@@ -31,13 +31,20 @@ def unwrap(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, entries=entries, notes=(*checkpoint.notes, note))
 
 
-def _bare(entries: Mapping[str, TensorEntry]) -> dict[str, str]:
-    """Name -> the name without wrappers."""
-    names = {name: name for name in entries}
+def bare_names(counters: Mapping[str, bool]) -> dict[str, str]:
+    """Name -> the name without wrappers.
+
+    Args:
+        counters: of each name, whether it is that of a counter.
+
+    Example:
+        >>> bare_names({"n_averaged": True, "module.block._orig_mod.w": False})
+        {'n_averaged': 'n_averaged', 'module.block._orig_mod.w': 'block.w'}
+    """
+    names = {name: name for name in counters}
     while True:
         inner = {old: _without_wrappers(new) for old, new in names.items()}
-        counters = {old for old, new in inner.items() if "." not in new and _counts(entries[old])}
-        others = [old for old in inner if old not in counters]
+        others = [old for old, new in inner.items() if "." in new or not counters[old]]
         if others and all(inner[old].startswith(MODULE) for old in others):
             inner |= {old: inner[old].removeprefix(MODULE) for old in others}
         if inner == names or not all(inner.values()):
