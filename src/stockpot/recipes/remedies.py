@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from ..checkpoints.entry import Checkpoint
 
 _NAMED = 3
-"""Tensors up to which each is named by itself, and patterns that are told."""
+"""Patterns that are told."""
 
 
 def copies(wanted: Sequence[tuple[str, str]]) -> list[str]:
@@ -27,7 +27,7 @@ def shape_remedies(shapes: Mapping[str, str], models: Sequence[Checkpoint]) -> I
     """
     if shapes and 2 * len(shapes) <= len(models[0].entries):
         yield f"To take what differs in shape from one of them: {_flags(shapes, models)}"
-    elif shapes and len(models[0].entries) > _NAMED:
+    elif len(shapes) > _NAMED:
         yield "Most shapes differ: these are networks of different sizes."
 
 
@@ -74,21 +74,19 @@ def _flags(wanted: Mapping[str, str], models: Sequence[Checkpoint]) -> str:
 
 
 def patterns(names: Sequence[str], every: Collection[str]) -> list[str]:
-    """Globs that match these names and none of the others; few names stand as they are.
+    """Globs that match these names and none of the others; names themselves where no fewer do.
 
     Example:
         >>> every = ["body.w", "head.a", "head.b", "head.c.d", "head.c.e"]
         >>> patterns(every[1:], every)
         ['head.*']
     """
-    if len(names) <= _NAMED:
-        return [glob.escape(name) for name in names]
     all_below, own_below = Counter(_above(every)), Counter(_above(names))
     found: dict[str, None] = {}
     for name in names:
         modules = [m for m in _above([name]) if own_below[m] == all_below[m]]
         found[f"{glob.escape(modules[0])}*" if modules else glob.escape(name)] = None
-    return list(found)
+    return list(found) if len(found) < len(names) else [glob.escape(name) for name in names]
 
 
 def _above(names: Collection[str]) -> Iterator[str]:

@@ -26,11 +26,6 @@ KINDS = (
         _FUSE,
     ),
     (
-        re.compile(r"(^|\.)(processor|attn\d?)\.to_\w+_lora\.(up|down)\.weight$"),
-        "a LoRA adapter of diffusers' attention processors",
-        _FUSE,
-    ),
-    (
         re.compile(r"(^|\.)modules_to_save\.[^.]+\.|(^|\.)original_module\.weight$"),
         "a PEFT model that was saved with its wrappers (modules_to_save)",
         _UNLOAD,
