@@ -164,10 +164,10 @@ def test_no_weights(tmp_path: Path) -> None:
 
 
 def test_an_adapter_is_not_supported_yet(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     save_file({"lora_A.weight": torch.ones(2, 2)}, tmp_path / "adapter_model.safetensors")
     text = message(tmp_path)
-    assert "PEFT adapter (LoRA)" in text
+    assert "PEFT adapter ('LORA')" in text
     assert "not supported yet" in text
     assert "merge_and_unload" in text
 

@@ -69,10 +69,14 @@ def test_every_difference_is_counted_and_twenty_are_told(checkpoint: Make, run: 
         run(Average(), [a, b])
     lines = str(caught.value).splitlines()
     assert lines[0] == "the models cannot be merged as they are:"
-    assert len(lines) == 1 + 20 + 1 + 1
+    assert len(lines) == 1 + 20 + 1 + 1 + 1
     assert lines[1].strip() == "'t0' in b is (3,); a has (2,)."
     assert lines[21].strip() == "and 10 more."
-    assert "--missing base or --missing present" in lines[22]
+    assert lines[22].strip() == "Most shapes differ: these are networks of different sizes."
+    assert lines[23].strip() == (
+        "To take what some lack from a model that has it: --copy 't25=a' --copy 't26=a' "
+        "--copy 't27=a' and 2 more"
+    )
 
 
 def test_all_kinds_of_differences_stand_together(checkpoint: Make, run: Run) -> None:

@@ -374,8 +374,12 @@ def test_names_behind_a_prefix_are_told(made):
     found = diagnose([headed[0], bare])
     assert not found.mergeable
     (one,) = found.architecture.renamed
-    assert (one.one, one.other, one.prefix) == ("model 1", "model 2", "net.")
-    assert any("saved with its head and without" in reason for reason in found.reasons)
+    assert (one.one, one.other, one.tensors) == ("model 1", "model 2", len(bare))
+    assert one.said == (
+        f"model 2 holds {len(bare)} tensors of model 1 under other names: without 'net.' before "
+        "them."
+    )
+    assert one.said in found.reasons
     assert any("Save model 2 again" in step.said for step in found.steps)
     with_base = diagnose(headed, bare)
     assert with_base.mergeable

@@ -14,6 +14,7 @@ from typing import cast
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
+from .kinds.folders import refuse_parts, refuse_weightless
 from .untrusted import listed, parse_json, shown
 
 FAMILIES = ((".safetensors",), (".bin", ".pt", ".pth", ".ckpt", ".pth.tar"))
@@ -28,7 +29,11 @@ STEMS = (
 )
 """What libraries call the weights; the first one that stands there is taken."""
 
-BESIDES = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state\w*|adapter_model)\.\w+")
+BESIDES = re.compile(
+    r"(training_args|optimizer|scheduler|scaler|sampler|dl_state_dict|rng_state|adapter_model)"
+    r"(_\d+)*\.\w+"
+)
+"""What a trainer leaves beside the weights."""
 INDEX = re.compile(r"(?P<file>.+)\.index(\.\w+)?\.json")
 SHARD = re.compile(r"(?P<stem>.+)-\d+-of-(?P<total>\d+)\.\w+")
 MAX_INDEX = 100_000_000  # bytes
@@ -61,6 +66,8 @@ def locate(directory: Path) -> Weights:
         raise CheckpointError(f"cannot list {directory}: {error.strerror}.") from None
     if "model_index.json" in names:
         raise _pipeline(directory)
+    if not any(name.startswith(f"{stem}.") for name in names for stem in STEMS):
+        refuse_parts(directory, names)
     for suffixes in FAMILIES:
         files = [n for n in names if n.endswith(suffixes) and not BESIDES.fullmatch(n)]
         indexes = {
@@ -92,6 +99,7 @@ def locate(directory: Path) -> Weights:
                 f"{directory} holds shards without their index: {listed(files)}. Copy the "
                 f".index.json that was saved with them to {directory}."
             )
+    refuse_weightless(directory, names)
     raise _weightless(directory, names)
 
 
@@ -194,11 +202,6 @@ def _pipeline(directory: Path) -> CheckpointError:
 
 
 def _weightless(directory: Path, names: Sequence[str]) -> CheckpointError:
-    if "adapter_config.json" in names:
-        return CheckpointError(
-            f"{directory} is a PEFT adapter (LoRA), which is not supported yet: merge it into its "
-            "base model with peft's merge_and_unload() and name what that saves."
-        )
     there = f"it holds {listed(names)}" if names else "it holds no files"
     return CheckpointError(
         f"{directory} has no weights in it: {there}. Expected model.safetensors, shards and their "

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .beside.networks import Sameness, compare_networks
 from .entry import Checkpoint, TensorEntry
+from .names.renaming import find_renaming
 from .roles import Role, classify, role_of
 
 _TENSORS, _ELEMENTS = 64, 4096
@@ -34,13 +35,16 @@ class Fit:
 
     Attributes:
         label: the model.
-        differences: tensors that only one has, or whose shapes differ, in sentences.
+        names: that it has the first one's tensors under other names, in a sentence; '' where not.
+        differences: tensors that only one has, or whose shapes differ, in sentences; without
+            those that the sentence on names tells.
         cosine: between samples of the matrices of both; None where none can be compared.
         same_origin: whether the cosine says that both were trained from the same start.
         sameness: what the configurations and tokenizers say, which tensors do not.
     """
 
     label: str
+    names: str
     differences: tuple[str, ...]
     cosine: float | None
     same_origin: bool
@@ -67,21 +71,27 @@ def dtype_text(entry: TensorEntry) -> str:
 
 def fit(first: Checkpoint, other: Checkpoint) -> Fit:
     """Compare a model with the first: names, shapes, and the direction of sampled matrices."""
-    differences = tuple(_differences(first, other))
+    renaming = find_renaming(first.entries, other.entries)
+    names = "" if renaming is None else renaming.sentence(first.label, other.label)
+    told = frozenset[str]() if renaming is None else frozenset[str]().union(*renaming.explained())
+    differences = tuple(_differences(first, other, told))
     cosine = _cosine(first, other)
     same = cosine is not None and cosine > _SHARED
-    return Fit(other.label, differences, cosine, same, compare_networks([first, other]))
+    sameness = compare_networks([first, other])
+    return Fit(other.label, names, differences, cosine, same, sameness)
 
 
-def _differences(first: Checkpoint, other: Checkpoint) -> Iterator[str]:
+def _differences(first: Checkpoint, other: Checkpoint, told: Container[str]) -> Iterator[str]:
     for name, entry in first.entries.items():
         there = other.entries.get(name)
+        if there is None and name in told:
+            continue
         if there is None:
             yield f"'{name}' is missing in {other.label}."
         elif there.shape != entry.shape:
             yield f"'{name}' in {other.label} is {there.shape}; {first.label} has {entry.shape}."
     for name in other.entries:
-        if name not in first.entries:
+        if name not in first.entries and name not in told:
             yield f"'{name}' is only in {other.label}."
 
 

@@ -1,6 +1,7 @@
 """Where the state dict lies in what a training script saved: at the top, or beside an optimizer."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from torch import Tensor
@@ -10,6 +11,12 @@ from .untrusted import listed, shown
 
 USUAL = ("state_dict", "model_state_dict", "model.state_dict", "model")
 TOP = "."
+TRAINING = re.compile(
+    r"optim|sched|scaler|rng|random|epoch|step|iter|loss|acc|metric|best|callbacks|loops|logging"
+    r"|message_hub|lightning_version|dataloader|sampler|^(ds_\w+|lr|amp|date|time)$",
+    re.IGNORECASE,
+)
+"""What a training script saves beside the weights to go on from there, by its key."""
 
 
 def find_state_dict(
@@ -24,17 +31,21 @@ def find_state_dict(
         CheckpointError: where there is none, or several, of which it lists the keys.
     """
     found = _candidates(content)
+    notes: list[str] = []
     if key is None:
         key = _choose(found, content, where)
+    elif list(found) == [TOP]:
+        if key != TOP:
+            notes.append(f"{where}: key {shown(key)} not used, the file nests nothing.")
+        key = TOP
     elif key not in found:
         raise CheckpointError(
             f"{where} has no state dict under {shown(key)}; it has {listed(found) or 'none'}."
         )
     chosen = found[key]
     state = {name: value for name, value in chosen.items() if isinstance(value, Tensor)}
-    notes: list[str] = []
     if key != TOP:
-        left = listed(other for other in found if other != key)
+        left = listed([*(other for other in found if other != key), *_beside(content, found)])
         notes.append(f"{where}: took the state dict under {shown(key)}{left and ', left ' + left}.")
     if rest := [name for name in chosen if name not in state]:
         notes.append(f"{where}: left {listed(rest)}, which is no tensor.")
@@ -53,6 +64,15 @@ def _candidates(content: object, path: str = "", depth: int = 2) -> dict[str, di
         for name, value in inside.items():
             found |= _candidates(value, f"{path}.{name}" if path else name, depth - 1)
     return found
+
+
+def _beside(content: object, found: Mapping[str, object]) -> Iterator[str]:
+    """What else stands at the top, such as a configuration, but for the state of the training."""
+    if isinstance(content, dict):
+        for name in cast(dict[str, object], content):
+            dicts = any(other == name or other.startswith(f"{name}.") for other in found)
+            if not dicts and not TRAINING.search(name):
+                yield name
 
 
 def _choose(found: Mapping[str, object], content: object, where: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CheckpointError
+from .kinds.training import conversion
 from .untrusted import listed, shown
 
 LEGACY_PICKLES = 5
@@ -25,8 +26,7 @@ def refusal(path: Path, zipped: bool, error: Exception) -> CheckpointError:
     if named:
         return CheckpointError(
             f"{path} is more than weights: its pickle names {listed(named)}, "
-            "which is refused, as loading it could run any code. If you trust where it comes from, "
-            "load it with torch yourself and save its state dict as safetensors."
+            f"which is refused, as loading it could run any code. {conversion(path, named)}"
         )
     if "Unsupported operand" in str(error):
         return CheckpointError(

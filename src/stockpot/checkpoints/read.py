@@ -9,32 +9,21 @@ from pathlib import Path
 from ..errors import CheckpointError
 from .directory import join, locate
 from .distributed import METADATA, SUFFIX, is_distributed, read_distributed
-from .entry import Checkpoint, FileSource, TensorEntry
+from .entry import Checkpoint, FileSource
+from .kinds.adapters import refuse_adapter
+from .kinds.files import refuse_file, tensorflow_checkpoint
+from .kinds.parts import check_gathered, refuse_part
+from .names.unwrap import unwrap
 from .quantised import refuse_quantised
 from .safetensors import MAX_HEADER, read_safetensors
 from .torchfile import read_torch
 from .untrusted import shown
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What DistributedDataParallel and torch.compile put before every name."""
-
-FOREIGN = {
-    b"version https://git-lfs": "is a git-lfs pointer, not the weights: run `git lfs pull` there",
-    b"GGUF": "is a GGUF file, which is quantised or made for inference: merge what it was made of",
-    b"\x89HDF": "is an HDF5 (Keras) file, which is not supported: save it as safetensors",
-    b"\x1f\x8b": "is compressed (gzip): unpack it first",
-    b"BZh": "is compressed (bzip2): unpack it first",
-    b"\xfd7zXZ": "is compressed (xz): unpack it first",
-    b"\x28\xb5\x2f\xfd": "is compressed (zstd): unpack it first",
-    b"\x93NUMPY": "is a NumPy array, not a state dict: save it as safetensors under its name",
-}
-"""First bytes of what people pass by mistake, and what to do about it."""
-
 
 def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     """The checkpoint at a path; nothing of a tensor is read before it is asked for.
 
-    A prefix that every name has in common, `module.` or `_orig_mod.`, is taken off with a note.
+    What torch.compile, FSDP and DistributedDataParallel put into names is taken off with a note.
 
     Args:
         path: a .safetensors file, a torch file of any name, or a directory with weights, such as
@@ -62,7 +51,8 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     if not checkpoint.entries:
         raise CheckpointError(f"{path} holds no tensors.")
     refuse_quantised(checkpoint)
-    return _strip_prefixes(checkpoint)
+    refuse_adapter(checkpoint.entries, checkpoint.label)
+    return unwrap(check_gathered(checkpoint))
 
 
 def _read_file(path: Path, key: str | None) -> Checkpoint:
@@ -72,6 +62,7 @@ def _read_file(path: Path, key: str | None) -> Checkpoint:
         raise CheckpointError(
             f"{path} is a part of a checkpoint of torch.distributed.checkpoint: name its directory."
         )
+    refuse_part(path)
     if not head:
         raise CheckpointError(f"{path} is empty: download or save it again.")
     length = int.from_bytes(head[:8], "little")
@@ -79,7 +70,7 @@ def _read_file(path: Path, key: str | None) -> Checkpoint:
         return _unkeyed(read_safetensors(source), key)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return read_torch(source, key)
-    _refuse_foreign(path, head)
+    refuse_file(path, head)
     if path.suffix == ".safetensors":
         return _unkeyed(read_safetensors(source), key)
     raise CheckpointError(
@@ -94,42 +85,13 @@ def _unkeyed(checkpoint: Checkpoint, key: str | None) -> Checkpoint:
     return replace(checkpoint, notes=(*checkpoint.notes, note))
 
 
-def _strip_prefixes(checkpoint: Checkpoint) -> Checkpoint:
-    names = tuple(checkpoint.entries)
-    cut = 0
-    while found := [p for p in PREFIXES if all(name.startswith(p, cut) for name in names)]:
-        cut += len(found[0])
-    if not cut or any(len(name) == cut for name in names):
-        return checkpoint
-    entries: dict[str, TensorEntry] = {}
-    for name, entry in checkpoint.entries.items():
-        alias = entry.alias_of[cut:] if entry.alias_of else None
-        entries[name[cut:]] = replace(entry, name=name[cut:], alias_of=alias)
-    note = f"{checkpoint.label}: took the prefix {shown(names[0][:cut])} off all names."
-    return replace(checkpoint, entries=entries, notes=(*checkpoint.notes, note))
-
-
-def _refuse_foreign(path: Path, head: bytes) -> None:
-    for magic, what in FOREIGN.items():
-        if head.startswith(magic):
-            raise CheckpointError(f"{path} {what}.")
-    if head[257:262] == b"ustar":
-        raise CheckpointError(f"{path} is a tar archive: unpack it first.")
-    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml|!--)", head, re.IGNORECASE):
-        raise CheckpointError(
-            f"{path} is a web page, not weights: the download saved an error or login page. "
-            "Open it in a browser to see which, then download the file itself."
-        )
-    if head.lstrip().startswith(b"{"):
-        what = "an index: name its directory instead" if "index" in path.name else "JSON text"
-        raise CheckpointError(f"{path} is not weights but {what}.")
-
-
 def _missing(text: str, path: Path, error: Exception) -> CheckpointError:
     if not isinstance(error, FileNotFoundError):
         reason = error.strerror if isinstance(error, OSError) else error
         return CheckpointError(f"cannot read {shown(text, 300)}: {reason}.")
     names = sorted(child.name for child in path.parent.glob("*"))
+    if f"{path.name}.index" in names:
+        return CheckpointError(tensorflow_checkpoint(path))
     if close := difflib.get_close_matches(path.name, names, 3):
         there = " or ".join(str(path.parent / name) for name in close)
         return CheckpointError(f"{text} does not exist. Did you mean {there}?")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, PartSource, TensorEntry, from_state_dict
+from .kinds.files import refuse_archive
 from .nested import find_state_dict
 from .pickles import after_pickles, refusal
 from .safetensors import DTYPES
@@ -89,6 +90,7 @@ def _records(source: FileSource | PartSource) -> Mapping[int, int]:
             f"{path} is truncated or damaged, its zip directory cannot be read "
             f"({str(error)[:80]}): download or save it again."
         ) from None
+    refuse_archive(path, [member.filename for member in members])
     names = {member.filename.partition("/")[2] for member in members}
     if "constants.pkl" in names:
         raise CheckpointError(

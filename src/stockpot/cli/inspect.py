@@ -10,26 +10,25 @@ from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
 from ..checkpoints.read import read_checkpoint
 from ..checkpoints.roles import role_of
 from .console import note, print_json, print_table, say, size_text
-from .flags import Flag
+from .flags import Flag, Many, key_of
 from .usage import UsageError
 
 Model = Annotated[str, Parameter(help="Checkpoints: files or directories.")]
 _SHOWN = 20
 
 
-def inspect(
-    *models: Model, tensors: Flag = False, key: str | None = None, json: Flag = False
-) -> int:
+def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = False) -> int:
     """Show tensors, roles, dtypes and sizes; of several models, whether they fit.
 
     Args:
         tensors: List every tensor.
-        key: Which nested dictionary of a torch file is the state dict.
+        key: Which nested dictionary of a torch file is the state dict: KEY for every file, or
+            MODEL=KEY for one. Repeatable.
         json: Print one JSON object on stdout and nothing else.
     """
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")
-    opened = [read_checkpoint(path, key=key) for path in models]
+    opened = [read_checkpoint(path, key=key_of(key, path)) for path in models]
     fits = every_fit(opened)
     if json:
         print_json(
@@ -63,9 +62,11 @@ def _show(checkpoint: Checkpoint, tensors: bool) -> None:
 
 
 def _show_fit(first: str, found: Fit) -> None:
-    if not found.differences:
+    if found.names:
+        say(found.names)
+    if not found.differences and not found.names:
         say(f"{found.label} has the same tensors as {first}{_network(found)}")
-    else:
+    elif found.differences:
         say(f"{found.label} does not fit {first}: {len(found.differences)} differences.")
         for text in found.differences[:_SHOWN]:
             say(f"  {text}")
@@ -128,6 +129,7 @@ def _tensors(checkpoint: Checkpoint) -> Sequence[dict[str, object]]:
 def _fit(found: Fit) -> dict[str, object]:
     return {
         "model": found.label,
+        "names": found.names,
         "differences": list(found.differences),
         "cosine": found.cosine,
         "same_origin": found.same_origin,

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint, from_state_dict
+from ..checkpoints.kinds.adapters import refuse_adapter
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
 from ..checkpoints.read import read_checkpoint
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
@@ -153,7 +154,9 @@ def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[st
 def _opened(model: Model, label: str) -> Checkpoint:
     if isinstance(model, str | Path):
         return read_checkpoint(model)
-    return from_state_dict(model.state_dict() if isinstance(model, nn.Module) else model, label)
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    refuse_adapter(state, label)
+    return from_state_dict(state, label)
 
 
 def _tell(notes: Sequence[str]) -> None:

@@ -25,7 +25,8 @@ class Options:
         resume: continue an unfinished output.
         overwrite: replace an earlier output of stockpot at the output's path, and that alone.
         allow_non_finite: let NaN and infinity through.
-        key: which nested dictionary of a torch file is the state dict.
+        key: which nested dictionary of a torch file is the state dict, where the recipe gives the
+            file no key of its own.
         progress: called with bytes moved and bytes in all.
     """
 

@@ -149,15 +149,16 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     """
     if out is not None:
         check_output_path(out)
-    opened: dict[str, Checkpoint] = {}
+    opened: dict[tuple[str, str | None], Checkpoint] = {}
 
-    def opening(path: str) -> Checkpoint:
-        if path not in opened:
-            opened[path] = read_checkpoint(path, key=options.key)
-        return opened[path]
+    def opening(path: str, own: str | None = None) -> Checkpoint:
+        key = options.key if own is None else own
+        if (path, key) not in opened:
+            opened[path, key] = read_checkpoint(path, key=key)
+        return opened[path, key]
 
-    models = [opening(ingredient.path) for ingredient in recipe.models]
-    base = None if recipe.base is None else opening(recipe.base)
+    models = [opening(ingredient.path, ingredient.key) for ingredient in recipe.models]
+    base = None if recipe.base is None else opening(recipe.base, recipe.base_key)
     given = [one.statistics for one in recipe.models if one.statistics is not None]
     statistics = [opening(path) for path in given]
     assignments = resolve(recipe, models, base, statistics)

@@ -8,9 +8,10 @@ import torch
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method, Needs
+from ..errors import MergeError
 from ..fields import kebab_name
 from .assignment import ONLY_IN, Assignment, Beside
-from .differences import Differences, dtype_name, is_mergeable
+from .differences import Differences, dtype_name, is_mergeable, renamed_models
 from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
 from .following import AnyOf, Follower
 from .model import Recipe
@@ -58,9 +59,11 @@ class Assigner:
         """All assignments, in the order of their names that is given.
 
         Raises:
-            MergeError: every difference that was found, the first twenty in words.
+            MergeError: every difference that was found, the first twenty in words; or tensors that
+                are missing leave nothing to merge.
         """
-        self.differences.raise_if_any()
+        self.differences.raise_if_any(self.models, self.base, self.recipe.missing == "base")
+        self._refuse_union()
         return tuple(self.done[name] for name in order)
 
     def _copied_with(self, name: str, role: Role, leader: Assignment) -> Assignment | None:
@@ -121,6 +124,29 @@ class Assigner:
             rule=derivation.words,
         )
 
+    def _refuse_union(self) -> None:
+        """Refuse `missing: present` where it would write networks side by side, none merged."""
+        alone = {a.name for a in self.done.values() if self._is_partial(a)}
+        if self.recipe.missing != "present" or not alone:
+            return
+        for sentence, names in renamed_models(self.models, None).items():
+            if names & alone:
+                raise MergeError(
+                    f"--missing present would write both sets of names side by side: {sentence}"
+                )
+        merged = [a for a in self.done.values() if a.method is not None or a.name in alone]
+        floats = [a.name for a in merged if is_mergeable(a.dtype)]
+        if not any(sum(name in m.entries for m in self.models) > 1 for name in floats):
+            raise MergeError(
+                "no tensor of numbers is in two models: --missing present would write the "
+                "networks side by side and merge nothing."
+            )
+
+    def _is_partial(self, assignment: Assignment) -> bool:
+        """Whether some of the models lack a tensor that is merged."""
+        fewer = 0 < len(assignment.sources) < len(self.models)
+        return fewer or assignment.rule.startswith(ONLY_IN)
+
     def _merge(
         self, name: str, role: Role, decision: Decision, method: Method
     ) -> Assignment | None:
@@ -142,11 +168,8 @@ class Assigner:
         if needs.base and self.base is not None:
             base = self.base.entries.get(name)
             if base is None:
-                return self.differences.add(
-                    f"'{name}' is missing from the base {self.base.label}, which "
-                    f"{kebab_name(type(method))} needs: give it a rule with a method that needs "
-                    "none, such as average."
-                )
+                kebab = kebab_name(type(method))
+                return self.differences.base_lacks(name, self.base.label, kebab)
             found.append((self.base.label, base))
         if not self.differences.agree(name, found, "0" if self.base is None else "base"):
             return None

@@ -1,8 +1,8 @@
 """`layers:` a field's value that runs over the depth of a network.
 
 `layers: {density: [0.1, 0.4]}` interpolates a field of the recipe's method, piecewise linearly,
-over the longest numbered series of blocks in the tensor names. Tensors outside the series keep the
-method's own value.
+over the longest numbered series of blocks in the tensor names, or over the one that `stack` names.
+Tensors outside the series keep the method's own value.
 """
 
 import re
@@ -52,11 +52,17 @@ def find_series(names: Iterable[str]) -> Series | None:
     end one (`layer3.`, as in ResNet). A series that is repeated in each block of another one, as
     experts or the steps of a Sequential are, does not count. Of equal ones the first is taken.
     """
+    every = all_series(names)
+    return max(every, key=lambda series: len(series.numbers), default=None)
+
+
+def all_series(names: Iterable[str]) -> list[Series]:
+    """Every series that `find_series` chooses from: one for each stack of a network."""
     names = list(names)
-    return _longest(names, whole=True) or _longest(names, whole=False)
+    return _numbered(names, whole=True) or _numbered(names, whole=False)
 
 
-def _longest(names: Iterable[str], *, whole: bool) -> Series | None:
+def _numbered(names: Iterable[str], *, whole: bool) -> list[Series]:
     numbers: dict[str, set[int]] = {}
     siblings: dict[str, set[str]] = {}  # a prefix with # for its numbers -> prefixes
     for name in names:
@@ -69,10 +75,8 @@ def _longest(names: Iterable[str], *, whole: bool) -> Series | None:
             prefix += component + "."
             template += stem + ("#." if number else ".")
     alone = [next(iter(prefixes)) for prefixes in siblings.values() if len(prefixes) == 1]
-    longest = max(alone, key=lambda prefix: len(numbers[prefix]), default=None)
-    if longest is None or len(numbers[longest]) < 2:
-        return None
-    return Series(longest, tuple(sorted(numbers[longest])))
+    found = [Series(prefix, tuple(sorted(numbers[prefix]))) for prefix in alone]
+    return [series for series in found if len(series.numbers) > 1]
 
 
 @lru_cache(2**14)
@@ -109,17 +113,25 @@ def _check(method: Method, name: str, values: Sequence[float]) -> None:
         _with(method, {name: _cast(spec, value)})
 
 
-def spread(method: Method, layers: Layers, names: Sequence[str]) -> dict[str, tuple[Method, str]]:
+def spread(
+    method: Method, layers: Layers, names: Sequence[str], stack: str | None = None
+) -> dict[str, tuple[Method, str]]:
     """For each tensor inside the series: the method with its block's values, and why, in words.
 
     Tensors of one block share one method value. Whole-number fields are rounded.
 
+    Args:
+        method: whose fields run.
+        layers: their values.
+        names: of all tensors.
+        stack: what stands before the numbers of the series; None for the longest.
+
     Raises:
-        MergeError: no series of blocks is found.
+        MergeError: no series of blocks is found, or none of that name.
     """
     if not layers:
         return {}
-    series = find_series(names)
+    series = _chosen(all_series(names), stack)
     if series is None:
         raise MergeError(
             f"layers: {', '.join(layers)} cannot run over the blocks: no tensor name holds a "
@@ -135,6 +147,35 @@ def spread(method: Method, layers: Layers, names: Sequence[str]) -> dict[str, tu
         for k in range(last + 1)
     ]
     return {name: blocks[position] for name, position in series.positions(names).items()}
+
+
+def _chosen(every: Sequence[Series], stack: str | None) -> Series | None:
+    if stack is None:
+        return max(every, key=lambda series: len(series.numbers), default=None)
+    wanted = [series for series in every if stack in (series.prefix, series.prefix.rstrip("."))]
+    if every and not wanted:
+        there = ", ".join(f"'{series.prefix.rstrip('.')}'" for series in every[:8])
+        raise MergeError(f"layers: there is no stack '{stack[:80]}'; there are {there}.")
+    return wanted[0] if wanted else None
+
+
+def other_stacks(names: Sequence[str]) -> tuple[str, ...]:
+    """A note on which series `layers` takes, where another lies neither around it nor in it."""
+    every = all_series(names)
+    taken = _chosen(every, None)
+    if taken is None:
+        return ()
+    others = [
+        series
+        for series in every
+        if not series.prefix.startswith(taken.prefix) and not taken.prefix.startswith(series.prefix)
+    ]
+    if not others:
+        return ()
+    return (
+        f"layers: runs over {taken}; tensors of {' and '.join(map(str, others[:3]))} keep the "
+        f"method's own value. To name one: {{stack: {others[0].prefix.rstrip('.')}, ...}}.",
+    )
 
 
 def at(values: Sequence[float], position: float) -> float:

@@ -4,7 +4,8 @@ pydantic checks the recipe around the methods; the methods check their own field
 finds reaches the user as a FieldError that says where in the recipe and what is wrong.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     Field,
@@ -24,6 +25,9 @@ from .section import Section
 from .sizes import format_size
 from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
 
+BASE_KEY, STACK = "base.key", "layers.stack"
+"""Where the key of `base: {path, key}` and the stack of `layers: {stack, ...}` are kept; no names
+of keys that a recipe may have."""
 Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
@@ -31,7 +35,8 @@ OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 class Ingredient(Section):
     """A model that goes into the merge: its path, and its raw weight (1 where it is not given).
 
-    Where the method needs statistics of the model's data, the path of these.
+    Where the method needs statistics of the model's data, the path of these. Where a torch file
+    nests several dictionaries, the key of the state dict.
     """
 
     short: ClassVar[str | None] = "path"
@@ -39,6 +44,7 @@ class Ingredient(Section):
     path: Text
     weight: Number | None = None
     statistics: Text | None = None
+    key: Text | None = None
 
 
 class Rule(Section):
@@ -77,12 +83,13 @@ class Recipe(Section):
 
     Attributes:
         method: the method of every tensor that no rule and no fixed policy decides.
-        base: what the models were fine-tuned from.
+        base: what the models were fine-tuned from; its path, or a mapping of path and key.
         models: the ingredients, in order.
         decay: weights of checkpoints of one run, oldest first, that stand for a decay of the
             learning rate; in place of weights.
         rules: exceptions; the first that matches a tensor wins.
-        layers: fields of `method` that run over the depth of the network.
+        layers: fields of `method` that run over the depth of the network; `stack` among them names
+            the series of blocks where the network has several.
         output: dtype and file size.
         seed: of methods that draw at random.
         missing: what to do with a tensor that not every model has: refuse, take the base's, or
@@ -98,9 +105,11 @@ class Recipe(Section):
     method: MethodValue
     models: tuple[Ingredient, ...]
     base: Text | None = None
+    base_key: Text | None = Field(None, alias=BASE_KEY)
     decay: DecayValue | None = None
     rules: tuple[Rule, ...] = ()
     layers: dict[StrictStr, tuple[Number, ...]] = Field(default_factory=dict)
+    stack: Text | None = Field(None, alias=STACK)
     output: Output = Output()
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
     missing: Missing = "error"
@@ -108,6 +117,26 @@ class Recipe(Section):
     allow_different_configs: StrictBool = False
     search: dict[StrictStr, AxisValue] = Field(default_factory=dict)
     searched: Searched | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _taken_apart(cls, data: object) -> object:
+        """A base with its key, and layers with their stack, are two values each."""
+        if not isinstance(data, Mapping):
+            return data
+        given = dict(cast(Mapping[object, object], data))
+        if hidden := [key for key in (BASE_KEY, STACK) if key in given]:
+            raise ValueError(f"unknown key '{hidden[0]}'.")
+        base, layers = given.get("base"), given.get("layers")
+        if isinstance(base, Mapping):
+            of_base = Ingredient.model_validate(base)
+            if of_base.weight is not None or of_base.statistics is not None:
+                raise ValueError("base: it has a path and a key, and nothing else.")
+            given |= {"base": of_base.path, BASE_KEY: of_base.key}
+        if isinstance(layers, Mapping) and "stack" in layers:
+            fields = dict(cast(Mapping[object, object], layers))
+            given |= {STACK: fields.pop("stack"), "layers": fields}
+        return given
 
     @model_validator(mode="after")
     def _refers_to_what_there_is(self) -> Self:
@@ -123,6 +152,8 @@ class Recipe(Section):
                 missing = self.models[with_statistics.index(False)].path
                 raise FieldError(f"models: {missing} has no statistics; others have.")
             check_layers(self.method, self.layers)
+            if self.stack is not None and not self.layers:
+                raise FieldError("layers: stack names blocks, and no field runs over them.")
             space_of(self.method, len(self.models), self.search)
             if both := [name for name in self.layers if name in self.search]:
                 raise FieldError(f"search.{both[0]}: layers says already what it is.")
@@ -179,14 +210,17 @@ class Recipe(Section):
         """All that decides the merge, in plain values; `parse_recipe` reads it back."""
         plain: dict[str, Any] = {"method": plain_method(self.method)}
         if self.base is not None:
-            plain["base"] = self.base
+            key = self.base_key
+            plain["base"] = self.base if key is None else {"path": self.base, "key": key}
         plain["models"] = [model.model_dump(exclude_none=True) for model in self.models]
         if self.decay is not None:
             plain["decay"] = self.decay if isinstance(self.decay, str) else list(self.decay)
         if self.rules:
             plain["rules"] = [_plain_rule(rule) for rule in self.rules]
         if self.layers:
-            plain["layers"] = {name: list(values) for name, values in self.layers.items()}
+            stack = {} if self.stack is None else {"stack": self.stack}
+            fields = {name: list(values) for name, values in self.layers.items()}
+            plain["layers"] = stack | fields
         size = format_size(self.output.shard_size)
         files = self.output.files_from
         plain["output"] = {

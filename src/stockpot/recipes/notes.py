@@ -15,7 +15,7 @@ from .following import AnyOf
 def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[str, ...]:
     """Notes on what was decided, in the order in which a reader would ask."""
     return (
-        *_base(ingredients.base, tensors),
+        *_base(ingredients, tensors),
         *_methods(ingredients, tensors),
         *_missing(ingredients.models, tensors),
         *_dtypes(tensors),
@@ -25,9 +25,17 @@ def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[s
     )
 
 
-def _base(base: Checkpoint | None, tensors: Sequence[Assignment]) -> Iterator[str]:
+def _base(ingredients: Ingredients, tensors: Sequence[Assignment]) -> Iterator[str]:
+    base = ingredients.base
     if base is None:
         return
+    if not ingredients.base_is_first:
+        for model in ingredients.models:
+            if _is_same(model, base):
+                yield (
+                    f"the base {base.label} is listed among the models too: it counts as one of "
+                    f"{len(ingredients.models)}, with a task vector of zero."
+                )
     own = {id(entry) for entry in base.entries.values()}
     if not any(
         id(entry) in own and t.role is not Role.COUNTER for t in tensors for entry in t.entries
@@ -38,6 +46,12 @@ def _base(base: Checkpoint | None, tensors: Sequence[Assignment]) -> Iterator[st
     written = {t.name for t in tensors}
     if left_out := [name for name in base.entries if name not in written]:
         yield f"left out, as only the base has it: {_some(left_out)}."
+
+
+def _is_same(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints are the very same files."""
+    files = [file.identity for file in one.files]
+    return one is other or (bool(files) and files == [file.identity for file in other.files])
 
 
 def _methods(ingredients: Ingredients, tensors: Sequence[Assignment]) -> Iterator[str]:
@@ -81,7 +95,11 @@ def _statistics(models: Sequence[Checkpoint], tensors: Sequence[Assignment]) -> 
             "norm-stats are averaged; re-estimate them on data before the network is used: "
             f"{_some(averaged)}."
         )
-    counted = [t.name for t in tensors if t.role is Role.COUNTER and t.copy_from is not None]
+    copied = [t for t in tensors if t.role is Role.COUNTER and t.copy_from is not None]
+    some = [t.name for t in copied if any(t.name not in model.entries for model in models)]
+    if some:
+        yield f"counters that not every model has are copied from one that has them: {_some(some)}."
+    counted = [t.name for t in copied if t.name not in some]
     if counters := [name for name in counted if _differs(name, models)]:
         yield f"counters that differ between the models are copied: {_some(counters)}."
 

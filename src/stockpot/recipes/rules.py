@@ -11,7 +11,7 @@ from ..checkpoints.roles import Role
 from ..core import Method
 from ..errors import MergeError
 from ..methods import Average
-from .layers import spread
+from .layers import other_stacks, spread
 from .model import Recipe, Rule
 
 Copy = int | Literal["base", "anchor"]
@@ -71,7 +71,7 @@ class _Rule:
 def decide(
     recipe: Recipe, roles: Mapping[str, Role], tied: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Decision], tuple[str, ...]]:
-    """A decision for each tensor of `roles`, and notes about rules without effect.
+    """A decision for each tensor of `roles`, and notes about rules without effect and stacks.
 
     The first of these that says anything wins: the recipe's rules, in order; the fixed policy that
     counters are copied and norm-stats averaged; `layers`; the recipe's method. What `only` leaves
@@ -91,8 +91,9 @@ def decide(
             raise MergeError(f"only: {_no_match(glob.pattern, names, tied or {})}")
     layered = {
         name: Decision(method, None, why)
-        for name, (method, why) in spread(recipe.method, recipe.layers, names).items()
+        for name, (method, why) in spread(recipe.method, recipe.layers, names, recipe.stack).items()
     }
+    stacks = other_stacks(names) if recipe.layers and recipe.stack is None else ()
     default = Decision(recipe.method, None, "method")
     naming = [rule for rule in rules if rule.reaches_statistics]
 
@@ -106,7 +107,7 @@ def decide(
         decisions[name] = found
     used = {decision.rule for decision in decisions.values()}
     idle = [rule for rule in rules if rule.decision.rule not in used]
-    return decisions, tuple(_why_idle(rule, roles, tied or {}) for rule in idle)
+    return decisions, (*stacks, *(_why_idle(rule, roles, tied or {}) for rule in idle))
 
 
 def _compile(recipe: Recipe, index: int, rule: Rule) -> _Rule:

@@ -50,8 +50,9 @@ class Table:
         kept = {
             id(one): _held(one) if total <= options.memory_bytes else one for one in prepared.inputs
         }
-        opened = {one.label: kept[id(one)] for one in prepared.inputs}
-        models = [opened[one.path] for one in recipe.models]
+        base = prepared.assignments.base
+        opened = prepared.assignments.models[-len(recipe.models) :]
+        models = [kept[id(one)] for one in opened]
         place = pick_device(device)
         subjects = [
             Subject(name, cell.network(0).to(place), cell.splits) for name, cell in cells.items()
@@ -68,7 +69,7 @@ class Table:
         return cls(
             recipe=recipe,
             models=models,
-            base=None if recipe.base is None else opened[recipe.base],
+            base=None if base is None else kept[id(base)],
             bench=Bench(subjects=subjects, metric=metric, label=slug(experiment.network)),
             options=options,
             digests={name: cell.digest for name, cell in cells.items()},
@@ -79,7 +80,7 @@ class Table:
         """The recipe with a candidate's method and weights; layers are of its own method alone."""
         weights = candidate.weights or (None,) * len(self.recipe.models)
         models = [
-            Ingredient(path=one.path, weight=weight)
+            Ingredient(path=one.path, weight=weight, key=one.key)
             for one, weight in zip(self.recipe.models, weights, strict=True)
         ]
         same = type(candidate.method) is type(self.recipe.method)
@@ -88,6 +89,7 @@ class Table:
                 "method": candidate.method,
                 "models": tuple(models),
                 "layers": self.recipe.layers if same else {},
+                "stack": self.recipe.stack if same else None,
                 "search": {},
             }
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.read import PREFIXES
+from ..checkpoints.names.unwrap import bare_names
 from ..checkpoints.roles import Role, classify
 from ..errors import FieldError, StockpotError
 from ..fields import nearest
@@ -109,12 +109,9 @@ def _role(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> str:
 
 
 def _plain(parameters: Mapping[str, nn.Parameter]) -> Mapping[str, nn.Parameter]:
-    """The parameters without a prefix that all names have."""
-    while parameters and (
-        found := [p for p in PREFIXES if all(n.startswith(p) for n in parameters)]
-    ):
-        parameters = {name.removeprefix(found[0]): one for name, one in parameters.items()}
-    return parameters
+    """The parameters under the names that they have without wrappers."""
+    names = bare_names(dict.fromkeys(parameters, False))
+    return {names[name]: one for name, one in parameters.items()}
 
 
 def require_same(names: Mapping[str, object], others: Mapping[str, object], what: str) -> None:

@@ -11,8 +11,8 @@ import torch
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.roles import Role
 from ...checkpoints.untrusted import shown
-from ..local import Progress
 from ...views.computed import real_parts
+from ..local import Progress
 from ..rows import is_finite
 
 _CHUNK = 2**22

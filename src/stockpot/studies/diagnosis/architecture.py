@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.inspection import dtype_text
+from ...checkpoints.names.renaming import find_renaming
 from ...checkpoints.roles import Role, classify
 
 BASE = "the base"
@@ -35,17 +36,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed:
-    """Two checkpoints of which one has the other's names behind a prefix.
+    """Two checkpoints that hold the same tensors under different names.
 
     Attributes:
-        one: which has the prefix.
-        other: which lacks it.
-        prefix: such as "bert.".
+        one: the first model.
+        other: the one whose names differ from it.
+        tensors: how many have another name.
+        said: how the names differ, in a sentence.
     """
 
     one: str
     other: str
-    prefix: str
+    tensors: int
+    said: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Architecture:
         differences: the others, in the order of the first model that has them.
         lacking: tensors of the models that the base lacks or has in another shape.
         based: entries of tensors that the base has too, over those of all that models share.
-        renamed: a model, or the base, whose names differ from the first model's by a prefix.
+        renamed: a model, or the base, whose names differ from the first model's.
         dtypes: of each model, the dtype of most of its entries.
         batch_norm: layers that keep statistics of batches, by name.
     """
@@ -151,16 +154,13 @@ def _lacking(common: Sequence[TensorEntry], base: Checkpoint) -> Iterator[str]:
 
 
 def _renamed(one: str, model: Checkpoint, name: str, other: Checkpoint) -> Iterator[Renamed]:
-    """As where a network is saved with its head and without: `bert.x` and `x`."""
-    for longer, shorter, called, rest in ((model, other, one, name), (other, model, name, one)):
-        if any(entry in longer.entries for entry in shorter.entries):
-            continue
-        tops = dict.fromkeys(entry.partition(".")[0] + "." for entry in longer.entries)
-        for top in tops:
-            met = sum(top + entry in longer.entries for entry in shorter.entries)
-            if 2 * met > len(shorter.entries):
-                yield Renamed(one=called, other=rest, prefix=top)
-                return
+    if found := find_renaming(model.entries, other.entries):
+        yield Renamed(
+            one=one,
+            other=name,
+            tensors=len(found.names) + len(found.stacks),
+            said=found.sentence(one, name),
+        )
 
 
 def _dtype(model: Checkpoint) -> str:

@@ -45,10 +45,7 @@ def against(found: Evidence) -> Iterator[str]:
 def _renamed(found: Evidence, *, of_base: bool) -> Iterator[str]:
     for one in found.architecture.renamed:
         if (BASE in (one.one, one.other)) == of_base:
-            yield (
-                f"{one.one} has '{one.prefix}' before the names that {one.other} has: a network "
-                "saved with its head and without."
-            )
+            yield one.said
 
 
 def _origins(found: Evidence) -> str:
