@@ -381,6 +381,39 @@ def test_verify(here: Path, cli: Run) -> None:
     assert "merge.json" in missing.json["error"]
 
 
+def test_verify_without_digests_says_that_it_cannot_tell(here: Path, cli: Run) -> None:
+    cli("merge", "average", A, B, "--out", "out", "--digest", "none")
+    done = cli("verify", "out")
+    assert (done.code, done.out) == (1, "")
+    assert "cannot be told. verify --recompute compares" in done.err
+    facts = cli("verify", "out", "--json").json
+    assert (facts["ok"], facts["problems"]) == (False, [])
+    assert facts["error"] == facts["unverifiable"][0]
+    assert cli("verify", "out", "--recompute").code == 0
+
+
+def test_verify_finds_inputs_that_were_moved(here: Path, cli: Run) -> None:
+    cli("merge", "average", A, B, "--out", "out")
+    (here / "moved").mkdir()
+    for name in (A, B):
+        (here / name).rename(here / "moved" / name)
+    done = cli("verify", "out", "--recompute")
+    assert done.code == 1
+    assert "pass --inputs DIR, the folder in which" in done.err
+    assert cli("verify", "out", "--recompute", "--inputs", "moved").code == 0
+    assert cli("verify", "out", "--inputs", "moved").code == 2
+
+
+def test_a_tensor_that_the_format_cannot_name_is_refused_before_the_work(
+    here: Path, cli: Run
+) -> None:
+    torch.save({"__metadata__": torch.ones(2), "w": torch.ones(2)}, "m.pt")
+    done = cli("merge", "average", "m.pt", "m.pt", "--out", "named")
+    assert done.code == 1
+    assert "a tensor is called '__metadata__'" in done.err
+    assert not list(here.glob("named*"))
+
+
 def test_version_and_help(cli: Run) -> None:
     assert cli("--version").out.strip() == version("stockpot")
     done = cli("--help")
