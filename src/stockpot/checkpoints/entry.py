@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import open_descriptor
 from ..typed import to_numpy
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = open_descriptor(path)
         except OSError as error:
             raise CheckpointError(f"cannot open {path}: {error.strerror}.") from None
         self.identity = self._identify()

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import OutputError
+from ..files import read_file
 
 FORMAT = 1
+LARGEST = 2**28
+"""Bytes of a manifest; a tensor takes some hundred."""
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
 _OF_A_FILE = {"name", "bytes", "header"}
 _OF_A_TENSOR = {"role", "digest"}
@@ -33,7 +36,7 @@ def read_manifest(output: Path) -> dict[str, Any]:
     """
     path = manifest_path(output)
     try:
-        manifest = json.loads(path.read_text(encoding="utf8"))
+        manifest = json.loads(read_file(path, LARGEST).decode())
     except FileNotFoundError:
         raise OutputError(
             f"{output} has no {path.name}: it is not an output of stockpot."

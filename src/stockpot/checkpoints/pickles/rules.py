@@ -127,8 +127,10 @@ def encode(arguments: list[object], budget: Budget) -> object:
             pass
         case [str(text), str(codec)] if codec in LATIN:
             pass
+        case [str(), str(codec)]:
+            raise PickleError(f"encodes text by the codec {codec[:80]!r}, not latin-1")
         case _:
-            raise PickleError("encodes what is no text, or by a codec other than latin-1")
+            raise PickleError("encodes what is no text")
     budget.hold(len(text))
     return text.encode("latin1", "replace")
 
