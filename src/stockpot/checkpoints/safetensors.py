@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
+from .given import MAX_RANK as MAX_RANK
 from .layout import DTYPE_NAMES
 from .untrusted import parse_json, shown
 
@@ -28,7 +29,6 @@ FIELDS = ("dtype", "shape", "data_offsets")
 PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")
 MAX_HEADER = 100_000_000
 """Bytes; the limit that the format's own library sets."""
-MAX_RANK = 64
 MAX_NUMEL = 2**63 - 1
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, PartSource, TensorEntry, from_state_dict
+from .given import why_not_dense
 from .nested import find_state_dict
 from .pickles.budget import LARGEST, PickleError
 from .pickles.refusals import refusal
@@ -57,6 +58,8 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     for name, tensor in state.items():
         if why := _why_not(name, tensor):
             raise CheckpointError(f"{shown(name)} in {path} {why}.")
+    # a pickle may put anything in the place of a tensor's methods, by attributes of the same name
+    state = {name: torch.Tensor.detach(tensor) for name, tensor in state.items()}
     if records is not None:
         entries = _entries(state, source, records)
         return Checkpoint(str(path), entries, (source,), notes=notes)
@@ -76,7 +79,7 @@ def read_one(source: PartSource, name: str) -> TensorEntry:
         raise CheckpointError(f"{source.path} does not hold {shown(name)} where it should.")
     if why := _why_not(name, content):
         raise CheckpointError(f"{shown(name)} in {source.path} {why}.")
-    return _entries({name: content}, source, records)[name]
+    return _entries({name: torch.Tensor.detach(content)}, source, records)[name]
 
 
 def _records(source: FileSource | PartSource) -> Mapping[int, int]:
@@ -178,15 +181,9 @@ def _load(source: FileSource | PartSource, zipped: bool) -> object:
 
 
 def _why_not(name: str, tensor: Tensor) -> str | None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "has a name that is no text"
-    if tensor.is_quantized:
-        return f"is quantised ({tensor.dtype}): its numbers are not weights. Dequantise it first"
-    if tensor.layout != torch.strided or tensor.is_nested:
-        return f"is {tensor.layout}, not a dense tensor: call to_dense() and save it again"
-    if tensor.dtype not in DTYPES.values() or tensor.is_neg():
+    if why := why_not_dense(name, tensor):
+        return why
+    if tensor.dtype not in DTYPES.values() or torch.Tensor.is_neg(tensor):
         return f"is {tensor.dtype}; stockpot can merge {', '.join(map(str, DTYPES.values()))}"
     return None
 
