@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 
+from . import mutations, pickles
 from .campaign import Campaign
 
-CAMPAIGNS: Mapping[str, Campaign] = {}
+CAMPAIGNS: Mapping[str, Campaign] = {
+    "mutations": mutations.campaign,
+    "pickles": pickles.campaign,
+}

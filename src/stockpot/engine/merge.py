@@ -19,6 +19,7 @@ from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
+from ..texts import visible
 from .evidence import manifest_of, small_files
 from .local import Progress, Run
 from .options import Options
@@ -161,7 +162,7 @@ def _listed(models: object, what: str) -> Sequence[object]:
 
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
-        _log.warning(note)
+        _log.warning("%s", visible(note, keep=""))
 
 
 def _recipe(

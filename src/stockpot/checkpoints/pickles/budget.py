@@ -13,6 +13,9 @@ PER_BYTE = 32
 """What a pickle builds may take `FREE` bytes, and so many more for each byte that it has itself:
 tensors take about 25."""
 
+TALLEST = 2**20
+"""Values that wait on the stack; a list is filled a thousand elements at a time."""
+
 DEEPEST = 100
 """Containers within one another."""
 

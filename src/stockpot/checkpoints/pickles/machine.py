@@ -9,7 +9,7 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from .budget import Budget, CutOffError, NamedError, PickleError, ProtocolError
+from .budget import DEEPEST, TALLEST, Budget, CutOffError, NamedError, PickleError, ProtocolError
 from .dialect import Dialect
 from .shapes import Shape, check_key, tuple_of
 
@@ -132,6 +132,8 @@ class _Machine:
     def push(self, value: object, nbytes: int) -> None:
         self.budget.hold(nbytes)
         self.stack.append(value)
+        if len(self.stack) > TALLEST:
+            raise PickleError(f"has more than {TALLEST:,} values that wait")
 
     def name(self, module: str, name: str) -> None:
         if len(module) + len(name) > LONGEST_NAME:
@@ -329,6 +331,8 @@ def _mark(machine: _Machine) -> None:
     machine.budget.hold(CONTAINER)
     machine.below.append(machine.stack)
     machine.stack = []
+    if len(machine.below) > 2 * DEEPEST:
+        raise PickleError(f"nests more than {DEEPEST} containers")
 
 
 def _pop(machine: _Machine) -> None:
