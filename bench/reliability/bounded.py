@@ -64,7 +64,7 @@ def _run(tries: list[tuple[str, Callable[[], object]]], writes: int) -> int:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     for _, do in tries:
         signal.alarm(SECONDS)
         began = time.monotonic()

@@ -43,14 +43,26 @@ def campaign(work: Path, quick: bool) -> Iterator[Tried]:
         whole.mkdir()
         named = make(whole)
         files = [file for file in named if file.is_file()]
-        content = {file.relative_to(whole): file.read_bytes() for file in whole.rglob("*") if file.is_file()}
+        content = {
+            file.relative_to(whole): file.read_bytes()
+            for file in whole.rglob("*")
+            if file.is_file()
+        }
         tries: list[tuple[str, Callable[[], object]]] = []
         for seed in range(count):
             draw = random.Random(f"{kind} {seed}")
             chosen = draw.choice(files).relative_to(whole)
-            tries.append((f"{kind}, seed {seed}", partial(_try, work / "try", content, chosen, draw, read)))
+            tries.append(
+                (f"{kind}, seed {seed}", partial(_try, work / "try", content, chosen, draw, read))
+            )
         broken = broken_in(tries)
-        yield Tried(PROMISE, f"{kind}: bytes changed, cut, repeated", count, count - len(broken), tuple(broken))
+        yield Tried(
+            PROMISE,
+            f"{kind}: bytes changed, cut, repeated",
+            count,
+            count - len(broken),
+            tuple(broken),
+        )
 
 
 def _try(
@@ -128,12 +140,22 @@ def _models(folder: Path) -> list[Path]:
         home.mkdir()
         state = {name: tensor.contiguous().clone() for name, tensor in _state(seed).items()}
         save_file(state, home / "model.safetensors", {"format": "pt"})
-        config = {"architectures": ["X"], "model_type": "x", "torch_dtype": "float32", "vocab_size": 6}
+        config = {
+            "architectures": ["X"],
+            "model_type": "x",
+            "torch_dtype": "float32",
+            "vocab_size": 6,
+        }
         (home / "config.json").write_text(json.dumps(config))
-        vocabulary = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}, "added_tokens": []}
+        vocabulary = {
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+            "added_tokens": [],
+        }
         (home / "tokenizer.json").write_text(json.dumps(vocabulary))
         (home / "tokenizer_config.json").write_text(json.dumps({"eos_token": "b"}))
-    return [folder / "0" / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")]
+    return [
+        folder / "0" / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
+    ]
 
 
 def _merged(folder: Path) -> list[Path]:
@@ -144,7 +166,8 @@ def _merged(folder: Path) -> list[Path]:
 
 def _recipe(folder: Path) -> list[Path]:
     (folder / "recipe.yml").write_text(
-        "method: {name: ties, density: 0.2}\nbase: &b base\nmodels:\n- a\n- {path: b, weight: 0.5}\n"
+        "method: {name: ties, density: 0.2}\nbase: &b base\n"
+        "models:\n- a\n- {path: b, weight: 0.5}\n"
         "rules:\n- {match: '*.mlp.*', method: average}\n- {role: embedding, copy: base}\n"
         "layers: {density: [0.1, 0.4]}\noutput: {dtype: bfloat16, shard_size: 5GB}\nseed: 0\n"
     )
@@ -173,7 +196,11 @@ def _idx(folder: Path, *, zipped: bool) -> list[Path]:
 
 def _npz(folder: Path) -> list[Path]:
     images, labels = np.zeros((3, 4, 4), np.uint8), np.array([[0], [1], [0]], np.uint8)
-    parts = {f"{p}_{k}": v for p in ("train", "val", "test") for k, v in (("images", images), ("labels", labels))}
+    parts = {
+        f"{p}_{k}": v
+        for p in ("train", "val", "test")
+        for k, v in (("images", images), ("labels", labels))
+    }
     np.savez_compressed(folder / "set.npz", **parts)
     return [folder / "set.npz"]
 

@@ -50,7 +50,13 @@ def campaign(work: Path, quick: bool) -> Iterator[Tried]:
         broken = broken_in(tries)
         if Path("PWNED").exists():
             broken.append("a system call: it ran")
-        yield Tried(PROMISE, f"{place}: bombs, and generated ones", len(tries), len(tries) - len(broken), tuple(broken))
+        yield Tried(
+            PROMISE,
+            f"{place}: bombs, and generated ones",
+            len(tries),
+            len(tries) - len(broken),
+            tuple(broken),
+        )
 
 
 def number(value: int) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of what has no shape of its own: controls, marks of direction, halves of pairs."""
 
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 _FORMULA = "=+-@\t\r"
 
 
@@ -45,8 +47,12 @@ def visible_json(text: str) -> str:
 
 def escaped(character: str) -> str:
     """One character as Python's literals write it."""
+    if character in _NAMED:
+        return _NAMED[character]
     code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
 
 
 def _is_hidden(character: str) -> bool:

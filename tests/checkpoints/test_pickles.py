@@ -1,23 +1,26 @@
 """The scan of pickles: what honest ones hold, and how each kind of bomb is refused."""
 
+import argparse
 import io
 import pickle
+import random
 import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
+from bench.reliability.pickles import BOMBS, MAGIC, doubled, generated, name, number, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.reliability.pickles import BOMBS, MAGIC, doubled, generated, name, number, text
 from stockpot.checkpoints.pickles import budget, machine, rules
 from stockpot.checkpoints.pickles.budget import Budget, CutOffError, NamedError, PickleError
 from stockpot.checkpoints.pickles.dialect import Dialect
 from stockpot.checkpoints.pickles.machine import scan
 from stockpot.checkpoints.pickles.shapes import Shape
 from stockpot.checkpoints.pickles.torch_files import scan_record
+from stockpot.checkpoints.pickles.torch_names import TorchNames
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.errors import CheckpointError
 
@@ -92,8 +95,6 @@ def test_a_dict_of_many_tensors_is_within_every_bound() -> None:
     torch.save({f"layers.{i}.weight": torch.ones(2) for i in range(2000)}, buffer)
     raw = zipfile.ZipFile(buffer).read("archive/data.pkl")
     one = Budget(len(raw))
-    from stockpot.checkpoints.pickles.torch_names import TorchNames
-
     scan(raw, TorchNames(in_memory=False).dialect(), one)
     before = Budget(len(raw))
     assert before._steps - one._steps < budget.STEPS / 75  # 150,000 such tensors
@@ -178,8 +179,6 @@ def test_attributes_in_the_place_of_methods_are_not_called(tmp_path: Path) -> No
 
 
 def test_a_class_that_the_user_has_allowed_is_read(tmp_path: Path) -> None:
-    import argparse
-
     torch.save({"w": torch.ones(2), "args": argparse.Namespace(lr=1)}, tmp_path / "m.pt")
     with torch.serialization.safe_globals([argparse.Namespace]):
         assert list(read_checkpoint(tmp_path / "m.pt").entries) == ["w"]
@@ -193,8 +192,6 @@ def test_what_is_cut_off_says_so(cut: int) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_generated_pickle_ends_in_a_result_or_a_refusal(seed: int) -> None:
-    import random
-
     try:
         scan_record(generated(random.Random(seed)))
     except PickleError as error:
@@ -202,7 +199,15 @@ def test_a_generated_pickle_ends_in_a_result_or_a_refusal(seed: int) -> None:
 
 
 def test_the_budget_counts_what_is_shared() -> None:
-    raw = b"\x80\x02" + doubled(8) + b"0" + name("builtins set") + b"](" + b"h\x00" * 5000 + b"e\x85R."
+    raw = (
+        b"\x80\x02"
+        + doubled(8)
+        + b"0"
+        + name("builtins set")
+        + b"]("
+        + b"h\x00" * 5000
+        + b"e\x85R."
+    )
     with pytest.raises(PickleError, match="more than 4,096 keys"):
         scan(raw, PLAIN, Budget(0))
     few = b"\x80\x02" + name("builtins set") + b"](" + number(1) + text("a") + b"e\x85R."

@@ -18,12 +18,13 @@ from ..errors import CheckpointError
 from .boxes import Box, BoxedSource, are_a_cover
 from .directory import is_inside
 from .entry import Checkpoint, FileSource, PartSource, TensorEntry
+from .given import MAX_RANK
 from .nested import find_state_dict
 from .pickles import rules
 from .pickles.budget import LARGEST, Budget, NamedError, PickleError
 from .pickles.dialect import Dialect, Rule
 from .pickles.machine import scan
-from .safetensors import DTYPES, MAX_NUMEL, MAX_RANK
+from .safetensors import DTYPES, MAX_NUMEL
 from .torchfile import read_one
 from .untrusted import listed, shown
 

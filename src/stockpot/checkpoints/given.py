@@ -66,7 +66,7 @@ def why_not_dense(name: str, tensor: Tensor) -> str | None:
 
 
 def _dense(name: str, value: object, label: str) -> Tensor:
-    tensor = _from_array(value) if isinstance(value, np.ndarray | np.generic) else value
+    tensor = _from_array(value) if _is_array(value) else value
     if not isinstance(tensor, Tensor):
         raise CheckpointError(
             f"{shown(name)} in {label} is {kind_of(value)}; expected a tensor or a NumPy array. "
@@ -83,7 +83,7 @@ def _why_not(name: str, tensor: Tensor) -> str | None:
     if kind.__torch_dispatch__ is not cast(Any, Tensor).__torch_dispatch__:
         gather = " Call full_tensor() on it" if hasattr(kind, "full_tensor") else " Unwrap it"
         return f"is a {kind.__name__}, which has no memory of its own.{gather} first"
-    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+    if cast(Any, torch.nn.parameter).is_lazy(tensor):
         return "is not initialised: run the network once, which gives its lazy layers their shapes"
     if why := why_not_dense(name, tensor):
         return why
@@ -100,8 +100,8 @@ def _why_not(name: str, tensor: Tensor) -> str | None:
 
 def _from_array(value: Any) -> object:
     """An array's own memory as a tensor; a copy where torch cannot use it as it lies."""
-    if isinstance(value, np.ma.MaskedArray):
-        return value
+    if hasattr(value, "mask"):
+        return value  # a masked array, of which some elements are none
     array = np.asarray(value)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -113,10 +113,14 @@ def _from_array(value: Any) -> object:
     return from_numpy(array) if array.dtype.kind in "biufc" else value
 
 
+def _is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray | np.generic)
+
+
 def kind_of(value: object) -> str:
     """What a value is, with its article."""
     kind = type(value).__name__
-    if isinstance(value, np.ndarray | np.generic):
+    if _is_array(value):
         return f"an array ({kind}) of {cast(Any, value).dtype}"
     return "None" if value is None else f"{'an' if kind[:1] in 'aeiouAEIOU' else 'a'} {kind}"
 

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
-from .given import MAX_RANK as MAX_RANK
+from .given import MAX_RANK
 from .layout import DTYPE_NAMES
 from .untrusted import parse_json, shown
 

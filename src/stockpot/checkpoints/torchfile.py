@@ -73,7 +73,7 @@ def read_one(source: PartSource, name: str) -> TensorEntry:
         CheckpointError: the part is something else, or is damaged.
     """
     zipped = source.read(0, 2) == b"PK"
-    records = _records(source) if zipped else {}
+    records = _records(source) if zipped else dict[int, int]()
     content = _load(source, True) if zipped else None
     if not isinstance(content, Tensor):
         raise CheckpointError(f"{source.path} does not hold {shown(name)} where it should.")

@@ -7,7 +7,6 @@ from typing import NoReturn, cast
 
 from ..errors import CheckpointError
 
-
 MOST_VALUES = 4_000_000
 """Of one JSON text, where two bytes can be a list that takes sixty. A tensor of a header is ten."""
 

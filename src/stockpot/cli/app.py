@@ -9,8 +9,8 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Any, NoReturn, cast
 
 from cyclopts import App, CycloptsError
@@ -99,7 +99,9 @@ def execute(tokens: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         kept = "; what is finished is kept: run again with --resume."
-        complain("interrupted" + (kept if tokens[:1] in (["merge"], ["run"]) else "."), as_json=as_json)
+        complain(
+            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"]) else "."), as_json=as_json
+        )
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

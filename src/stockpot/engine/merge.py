@@ -156,7 +156,7 @@ def _opened(model: object, label: str) -> Checkpoint:
 def _listed(models: object, what: str) -> Sequence[object]:
     """Several models; one by itself would be taken for the list of its letters or names."""
     if isinstance(models, str | Path | nn.Module | Mapping) or not isinstance(models, Iterable):
-        raise MergeError(f"{what} must be a list; got {kind_of(models)}.")
+        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
     return list(cast(Iterable[object], models))
 
 

@@ -101,9 +101,14 @@ class Outcome:
     def to_csv(self) -> str:
         """A row for each round: over seeds (seed -1), of each seed, and of each of its clients."""
         of_all = [
-            row for alpha in self.alphas for run in self.runs for row in self._over_seeds(alpha, run)
+            row
+            for alpha in self.alphas
+            for run in self.runs
+            for row in self._over_seeds(alpha, run)
         ]
-        of_each = [row for trace in self.traces for one in trace.rounds for row in _rows(trace, one)]
+        of_each = [
+            row for trace in self.traces for one in trace.rounds for row in _rows(trace, one)
+        ]
         return csv_text(COLUMNS, [*of_all, *of_each])
 
     def _over_seeds(self, alpha: float | None, run: str) -> list[dict[str, object]]:

@@ -20,7 +20,7 @@ LONGEST_NUMBER = 1_000
 LONGEST_NAME = 1_000
 
 CONTAINER, ENTRY, KEPT, LITERAL = 120, 100, 60, 40
-"""Bytes that a container, an entry of a dict, a value kept in the memo, and a literal take, about."""
+"""Bytes that a container, an entry of a dict, a value kept in the memo, and a literal take."""
 
 
 def scan(raw: bytes, dialect: Dialect, budget: Budget, at: int = 0) -> tuple[object, int]:

@@ -56,7 +56,7 @@ class TorchNames:
     def __init__(self, *, in_memory: bool) -> None:
         self.in_memory = in_memory
         self._sizes: dict[object, int] = {}
-        allowed = cast(list[Any], torch.serialization.get_safe_globals())
+        allowed = cast(list[Any], cast(Any, torch.serialization).get_safe_globals())
         self._trusted = {_full_name(one) for one in allowed}
         self._rules: dict[str, Rule] = {
             "collections.OrderedDict": ordered,
@@ -277,4 +277,3 @@ def _meta(arguments: list[object], budget: Budget) -> object:
             raise PickleError("has a tensor of no shape")
     budget.hold(TENSOR)
     return Shape("tensor")
-

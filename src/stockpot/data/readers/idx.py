@@ -6,6 +6,7 @@ Shapes: N images, H x W pixels.
 import gzip
 import math
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -83,9 +84,11 @@ def _part(name: str, folder: Path, prefix: str, classes: tuple[str, ...]) -> Dat
 def _read(name: str, path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """One idx file of bytes: magic 0, 0, 8, dimensions; the sizes, big-endian; the bytes."""
     try:
-        with open_file(path) as packed:
-            zipped = path.suffix == ".gz"
-            file = cast(BinaryIO, gzip.open(packed)) if zipped else packed
+        with (
+            open_file(path) as packed,
+            gzip.open(packed) if path.suffix == ".gz" else nullcontext(packed) as unpacked,
+        ):
+            file = cast(BinaryIO, unpacked)
             head = file.read(4 + 4 * dimensions)
             if len(head) != 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
                 why = f"is no idx file of bytes in {dimensions} dimension(s)"
