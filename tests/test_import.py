@@ -13,7 +13,7 @@ from stockpot import studies
 
 
 def test_public_names() -> None:
-    public = [name for name in vars(stockpot) if not name.startswith("_")]
+    public = [name for name in dir(stockpot) if not name.startswith("_")]
     modules = {name for name in public if type(getattr(stockpot, name)).__name__ == "module"}
     assert len(set(public) - modules) <= 25
     assert {"merge", "merge_to", "run_recipe", "StockpotError"} <= set(public)

@@ -347,7 +347,7 @@ def test_a_legacy_storage_without_its_bytes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(PYTHON2.replace(entry, entry + other))
     loaded = torch.load(tmp_path / "bad.pt", map_location="cpu", weights_only=True)
     assert len(loaded) == 2  # torch gives whatever stood in memory
-    with pytest.raises(CheckpointError, match=r"bad\.pt claims more bytes than it has"):
+    with pytest.raises(CheckpointError, match=r"bad\.pt .*claims more bytes than it has"):
         read_checkpoint(tmp_path / "bad.pt")
 
 

@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(FieldError, match="not text in UTF-8, at byte 3"):
         read_yaml(tmp_path / "latin.yml")
     (tmp_path / "long.yml").write_bytes(b"#" * (5 * MOST_CHARACTERS))
-    with pytest.raises(FieldError, match="longer than"):
+    with pytest.raises(FieldError, match=r"cannot read .*more than 1,048,576 bytes"):
         read_yaml(tmp_path / "long.yml")
 
 

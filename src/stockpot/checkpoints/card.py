@@ -1,7 +1,10 @@
 """The model card that is written beside merged weights."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+
+from ..texts import visible
 
 
 def model_card(
@@ -25,13 +28,31 @@ def model_card(
     if "architectures" in config or "model_type" in config:
         front += ["library_name: transformers"]
     front += ["tags:", "- merge", "- stockpot", "---"]
-    listed = "\n".join(f"- `{parent}`" for parent in dict.fromkeys(parents))
+    listed = "\n".join(f"- {_code(parent)}" for parent in dict.fromkeys(parents))
+    fence = "`" * max(3, 1 + _longest_ticks(recipe_yaml))
     return "\n".join(front) + (
-        f"\n# {title}\n\nA merge made with stockpot: `{method}` of\n\n{listed}\n\n"
-        f"The recipe, as resolved:\n\n```yaml\n{recipe_yaml}```\n\n"
+        f"\n# {_text(title)}\n\nA merge made with stockpot: {_code(method)} of\n\n{listed}\n\n"
+        f"The recipe, as resolved:\n\n{fence}yaml\n{recipe_yaml}{fence}\n\n"
         "`merge.json` holds the digests of every input and output tensor; "
         "`stockpot verify` checks them.\n"
     )
+
+
+def _code(text: str) -> str:
+    """A name as code on one line, whatever characters it has."""
+    shown = visible(text, keep="")
+    ticks = "`" * (1 + _longest_ticks(shown))
+    space = " " if "`" in shown or shown != shown.strip() or not shown else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"
+
+
+def _text(text: str) -> str:
+    """A name as text on one line: no link, image or tag comes of it."""
+    return re.sub(r"([\\`*_{}\[\]()<>#!|~&$:@])", r"\\\1", visible(text, keep=""))
+
+
+def _longest_ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _quoted(text: str) -> str:

@@ -16,10 +16,15 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .boxes import Box, BoxedSource, are_a_cover
-from .directory import MAX_INDEX, is_inside
+from .directory import is_inside
 from .entry import Checkpoint, FileSource, PartSource, TensorEntry
+from .given import MAX_RANK
 from .nested import find_state_dict
-from .safetensors import DTYPES, MAX_NUMEL, MAX_RANK
+from .pickles import rules
+from .pickles.budget import LARGEST, Budget, NamedError, PickleError
+from .pickles.dialect import Dialect, Rule
+from .pickles.machine import scan
+from .safetensors import DTYPES, MAX_NUMEL
 from .torchfile import read_one
 from .untrusted import listed, shown
 
@@ -62,42 +67,49 @@ def _path(*parts: object) -> str:
     return "/".join(map(str, parts))
 
 
-_ALLOWED: Mapping[tuple[str, str], Any] = {
-    (f"{_MODULE}.metadata", "Metadata"): _Record,
-    (f"{_MODULE}.metadata", "TensorStorageMetadata"): _Tensor,
-    (f"{_MODULE}.metadata", "BytesStorageMetadata"): _Bytes,
-    (f"{_MODULE}.metadata", "TensorProperties"): _Record,
-    (f"{_MODULE}.metadata", "ChunkStorageMetadata"): _Record,
-    (f"{_MODULE}.metadata", "MetadataIndex"): _Record,
-    (f"{_MODULE}.metadata", "StorageMeta"): _Record,
-    (f"{_MODULE}.metadata", "_MEM_FORMAT_ENCODING"): _nothing,
-    (f"{_MODULE}.filesystem", "_StorageInfo"): _Record,
-    (f"{_MODULE}.filesystem", "_StoragePrefix"): _Record,
-    ("torch", "Size"): _sizes,
-    ("torch.serialization", "_get_layout"): _nothing,
-    ("pathlib", "PosixPath"): _path,
-    ("pathlib", "WindowsPath"): _path,
-    ("pathlib", "Path"): _path,
-    ("pathlib._local", "PosixPath"): _path,
-    ("pathlib._local", "WindowsPath"): _path,
-    ("collections", "OrderedDict"): dict,
+_ALLOWED: Mapping[tuple[str, str], tuple[Any, Rule]] = {
+    (f"{_MODULE}.metadata", "Metadata"): (_Record, rules.record),
+    (f"{_MODULE}.metadata", "TensorStorageMetadata"): (_Tensor, rules.record),
+    (f"{_MODULE}.metadata", "BytesStorageMetadata"): (_Bytes, rules.record),
+    (f"{_MODULE}.metadata", "TensorProperties"): (_Record, rules.record),
+    (f"{_MODULE}.metadata", "ChunkStorageMetadata"): (_Record, rules.record),
+    (f"{_MODULE}.metadata", "MetadataIndex"): (_Record, rules.record),
+    (f"{_MODULE}.metadata", "StorageMeta"): (_Record, rules.record),
+    (f"{_MODULE}.metadata", "_MEM_FORMAT_ENCODING"): (_nothing, rules.nothing),
+    (f"{_MODULE}.filesystem", "_StorageInfo"): (_Record, rules.record),
+    (f"{_MODULE}.filesystem", "_StoragePrefix"): (_Record, rules.record),
+    ("torch", "Size"): (_sizes, rules.sizes),
+    ("torch.serialization", "_get_layout"): (_nothing, rules.nothing),
+    ("pathlib", "PosixPath"): (_path, rules.path),
+    ("pathlib", "WindowsPath"): (_path, rules.path),
+    ("pathlib", "Path"): (_path, rules.path),
+    ("pathlib._local", "PosixPath"): (_path, rules.path),
+    ("pathlib._local", "WindowsPath"): (_path, rules.path),
+    ("collections", "OrderedDict"): (dict, rules.ordered),
 }
+"""What the pickle may name: what stands for it, and what that gives when a scan comes to it."""
+
+
+def _admitted(module_name: str, global_name: str) -> tuple[Any, Rule] | None:
+    if module_name == "torch":
+        dtype = vars(torch).get(global_name)
+        if isinstance(dtype, torch.dtype):
+            return dtype, rules.no_function
+    return _ALLOWED.get((module_name, global_name))
+
+
+def _rule(name: str) -> Rule | None:
+    module_name, _, global_name = name.rpartition(".")
+    admitted = _admitted(module_name, global_name)
+    return None if admitted is None else admitted[1]
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if module_name == "torch":
-            dtype = vars(torch).get(global_name)
-            if isinstance(dtype, torch.dtype):
-                return dtype
-        try:
-            return _ALLOWED[module_name, global_name]
-        except KeyError:
-            raise _RefusedError(f"{module_name}.{global_name}") from None
-
-
-class _RefusedError(Exception):
-    """A global that is not on the list."""
+        admitted = _admitted(module_name, global_name)
+        if admitted is None:
+            raise pickle.UnpicklingError(f"names {module_name}.{global_name}")
+        return admitted[0]
 
 
 def is_distributed(directory: Path) -> bool:
@@ -141,19 +153,22 @@ def _metadata(path: Path) -> _Record:
             "finished, or not all of it was copied."
         )
     source = FileSource(path)
-    if source.size > MAX_INDEX:
+    if source.size > LARGEST:
         raise CheckpointError(f"{path} has {source.size:,} bytes, too many for metadata.")
+    raw = source.read(0, source.size)
     try:
-        found = _Unpickler(io.BytesIO(source.read(0, source.size))).load()
-    except _RefusedError as error:
+        scan(raw, Dialect(_rule), Budget(source.size))
+        found = _Unpickler(io.BytesIO(raw)).load()
+    except NamedError as error:
         raise CheckpointError(
-            f"{path} is more than metadata: its pickle names {shown(str(error))}, which is "
+            f"{path} is more than metadata: its pickle names {listed(error.names)}, which is "
             "refused, as loading it could run any code."
         ) from None
     except Exception as error:  # a hostile pickle makes the machine raise anything
+        why = f"its pickle {error}" if isinstance(error, PickleError) else type(error).__name__
         raise CheckpointError(
-            f"{path} cannot be read as metadata of torch.distributed.checkpoint "
-            f"({type(error).__name__}): copy or save the checkpoint again."
+            f"{path} cannot be read as metadata of torch.distributed.checkpoint ({why}): copy or "
+            "save the checkpoint again."
         ) from None
     kinds = (found["state_dict_metadata"], found["storage_data"]) if _is(found) else (None, None)
     if not all(isinstance(one, dict) for one in kinds):
@@ -191,13 +206,19 @@ def _nested(metas: Mapping[str, Tensor], paths: object) -> dict[object, object]:
     content: dict[object, object] = {}
     noted = cast(dict[object, object], paths) if isinstance(paths, dict) else {}
     for name, meta in metas.items():
-        path = _sizes(noted.get(name)) or (name,)
+        path = _steps(noted.get(name)) or (name,)
         inside = content
         for step in path[:-1]:
             deeper = inside.setdefault(step, dict[object, object]())
             inside = cast(dict[object, object], deeper) if isinstance(deeper, dict) else {}
         inside[path[-1]] = meta
     return content
+
+
+def _steps(path: object) -> tuple[object, ...]:
+    """Keys and positions of a nested value; nothing else is looked up."""
+    steps = _sizes(path)
+    return steps if all(isinstance(step, str | int) for step in steps) else ()
 
 
 def _places(metadata: _Record, directory: Path) -> dict[tuple[str, tuple[int, ...]], _Record]:

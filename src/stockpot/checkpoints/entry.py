@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import open_descriptor
 from ..typed import to_numpy
+from .given import take_state
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -129,7 +131,7 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = open_descriptor(path)
         except OSError as error:
             raise CheckpointError(f"cannot open {path}: {error.strerror}.") from None
         self.identity = self._identify()
@@ -280,11 +282,15 @@ class Checkpoint:
         return sum(e.nbytes for e in self.entries.values() if e.alias_of is None)
 
 
-def from_state_dict(state: Mapping[str, Tensor], label: str) -> Checkpoint:
-    """A checkpoint over a state dict in memory; tensors that share all their memory are aliases."""
+def from_state_dict(state: Mapping[str, object], label: str) -> Checkpoint:
+    """A checkpoint over a state dict in memory; tensors that share all their memory are aliases.
+
+    Raises:
+        CheckpointError: naming the entry that is no dense tensor; see `take_state`.
+    """
     entries: dict[str, TensorEntry] = {}
     first: dict[tuple[object, ...], str] = {}
-    for name, tensor in state.items():
+    for name, tensor in take_state(state, label).items():
         key = (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
         alias = first.setdefault(key, name) if tensor.numel() else name
         source = MemorySource(tensor) if alias == name else entries[alias].source

@@ -12,11 +12,14 @@ from typing import Any, cast
 import blake3
 
 from ..errors import OutputError
+from ..files import read_file
 from .directory import is_inside
 
 FORMAT = 2
 """Since 2 it has a seal, the digests of small files, and inputs by names and relative paths."""
 _OLDEST = 1
+LARGEST = 2**28
+"""Bytes of a manifest; a tensor takes some hundred."""
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
 _SINCE_2 = {"seed", "methods", "digest", "allow_non_finite", "inputs"}
 _OF_A_FILE = {"name", "bytes", "header"}
@@ -65,7 +68,7 @@ def read_manifest(output: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} cannot be read: it is not a file.")
     try:
-        manifest = json.loads(path.read_text(encoding="utf8"))
+        manifest = json.loads(read_file(path, LARGEST).decode())
     except FileNotFoundError:
         raise OutputError(
             f"{output} has no {path.name}: it is not an output of stockpot."

@@ -17,6 +17,9 @@ TRAINING = re.compile(
     re.IGNORECASE,
 )
 """What a training script saves beside the weights to go on from there, by its key."""
+DEPTH = 2
+MOST_ENTRIES = 2**22
+"""Names that are looked through, with those that are reached on several ways."""
 
 
 def find_state_dict(
@@ -30,7 +33,7 @@ def find_state_dict(
     Raises:
         CheckpointError: where there is none, or several, of which it lists the keys.
     """
-    found = _candidates(content)
+    found = _candidates(content, where)
     notes: list[str] = []
     if key is None:
         key = _choose(found, content, where)
@@ -52,17 +55,29 @@ def find_state_dict(
     return state, tuple(notes)
 
 
-def _candidates(content: object, path: str = "", depth: int = 2) -> dict[str, dict[str, object]]:
+def _candidates(content: object, where: str) -> dict[str, dict[str, object]]:
     """Every dictionary that holds a tensor, by its keys joined by dots."""
-    if not isinstance(content, dict):
-        return {}
-    inside = cast(dict[str, object], content)
-    if not all(isinstance(name, str) for name in cast(dict[object, object], content)):
-        return {}  # as in an optimizer, which counts its parameters
-    found = {path or TOP: inside} if any(isinstance(v, Tensor) for v in inside.values()) else {}
-    if depth:
-        for name, value in inside.items():
-            found |= _candidates(value, f"{path}.{name}" if path else name, depth - 1)
+    found: dict[str, dict[str, object]] = {}
+    level = [("", content)]
+    visited = 0
+    for depth in range(DEPTH + 1):
+        below: list[tuple[str, object]] = []
+        for path, value in level:
+            if not isinstance(value, dict):
+                continue
+            visited += len(cast(dict[object, object], value))
+            if visited > MOST_ENTRIES:  # dictionaries may hold one another many times
+                raise CheckpointError(
+                    f"{where} nests more than {MOST_ENTRIES:,} entries: save the state dict alone."
+                )
+            inside = cast(dict[str, object], value)
+            if not all(isinstance(name, str) for name in cast(dict[object, object], value)):
+                continue  # as in an optimizer, which counts its parameters
+            if any(isinstance(one, Tensor) for one in inside.values()):
+                found[path or TOP] = inside
+            if depth < DEPTH:
+                below += ((f"{path}.{name}" if path else name, v) for name, v in inside.items())
+        level = below
     return found
 
 

@@ -3,13 +3,15 @@
 import difflib
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CheckpointError
 from .directory import join, locate
 from .distributed import METADATA, SUFFIX, is_distributed, read_distributed
-from .entry import Checkpoint, FileSource
+from .entry import Checkpoint, FileSource, from_state_dict
+from .given import check_expansion
 from .kinds.adapters import refuse_adapter
 from .kinds.files import refuse_file, tensorflow_checkpoint
 from .kinds.parts import check_gathered, refuse_part
@@ -50,9 +52,23 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{path} is neither a file nor a directory.")
     if not checkpoint.entries:
         raise CheckpointError(f"{path} holds no tensors.")
+    written = {name: entry.nbytes for name, entry in checkpoint.entries.items()}
+    check_expansion(written, sum(file.size for file in checkpoint.files), checkpoint.label)
     refuse_quantised(checkpoint)
     refuse_adapter(checkpoint.entries, checkpoint.label)
     return unwrap(check_gathered(checkpoint))
+
+
+def read_given(state: Mapping[str, object], label: str) -> Checkpoint:
+    """A state dict in memory as `read_checkpoint` gives a file: prefixes are taken off with a note.
+
+    Raises:
+        CheckpointError: naming the entry that is no dense tensor.
+    """
+    if not state:
+        raise CheckpointError(f"{label} holds no tensors.")
+    refuse_adapter(state, label)
+    return unwrap(from_state_dict(state, label))
 
 
 def _read_file(path: Path, key: str | None) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Files written by torch.save. A pickle is only ever read with weights_only=True.
+"""Files written by torch.save. A pickle is scanned, and only then read with weights_only=True.
 
 The storages of a zip file (torch >= 1.6) stay where they are: torch loads the file onto the meta
 device, which tells where each storage lies, and tensors are read by position from there. Older
@@ -19,9 +19,12 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, PartSource, TensorEntry, from_state_dict
+from .given import why_not_dense
 from .kinds.files import refuse_archive
 from .nested import find_state_dict
-from .pickles import after_pickles, refusal
+from .pickles.budget import LARGEST, PickleError
+from .pickles.refusals import refusal
+from .pickles.torch_files import scan_legacy, scan_record
 from .safetensors import DTYPES
 from .strided import StridedSource
 from .untrusted import shown
@@ -32,9 +35,6 @@ FakeTensorMode is what makes it leave them, at five times the cost for each tens
 
 LOCAL_HEADER = struct.Struct("<26x2H")
 """What stands before a record of a zip file: at its end, the bytes of its name and extra field."""
-
-LENGTH = 8
-"""Bytes before each storage of a legacy file, which say how long it is."""
 
 
 def read_torch(source: FileSource, key: str | None) -> Checkpoint:
@@ -50,6 +50,8 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     path = source.path
     zipped = source.read(0, 2) == b"PK"
     records = _records(source) if zipped else None
+    if records is None:
+        _check_legacy(source)
     content = _load(source, zipped)
     if source.changed():
         raise CheckpointError(f"{path} changed while it was read: wait until it is complete.")
@@ -57,11 +59,11 @@ def read_torch(source: FileSource, key: str | None) -> Checkpoint:
     for name, tensor in state.items():
         if why := _why_not(name, tensor):
             raise CheckpointError(f"{shown(name)} in {path} {why}.")
+    # a pickle may put anything in the place of a tensor's methods, by attributes of the same name
+    state = {name: torch.Tensor.detach(tensor) for name, tensor in state.items()}
     if records is not None:
         entries = _entries(state, source, records)
         return Checkpoint(str(path), entries, (source,), notes=notes)
-    if _held(state) > source.identity.size - after_pickles(path):
-        raise CheckpointError(f"{path} claims more bytes than it has: download or save it again.")
     return replace(from_state_dict(state, str(path)), files=(source,), notes=notes)
 
 
@@ -71,12 +73,14 @@ def read_one(source: PartSource, name: str) -> TensorEntry:
     Raises:
         CheckpointError: the part is something else, or is damaged.
     """
-    content = _load(source, True) if source.read(0, 2) == b"PK" else None
+    zipped = source.read(0, 2) == b"PK"
+    records = _records(source) if zipped else dict[int, int]()
+    content = _load(source, True) if zipped else None
     if not isinstance(content, Tensor):
         raise CheckpointError(f"{source.path} does not hold {shown(name)} where it should.")
     if why := _why_not(name, content):
         raise CheckpointError(f"{shown(name)} in {source.path} {why}.")
-    return _entries({name: content}, source, _records(source))[name]
+    return _entries({name: torch.Tensor.detach(content)}, source, records)[name]
 
 
 def _records(source: FileSource | PartSource) -> Mapping[int, int]:
@@ -117,14 +121,15 @@ def _records(source: FileSource | PartSource) -> Mapping[int, int]:
                 f"{path} is damaged at {shown(member.filename)}: download or save it again."
             )
         found[begin] = member.file_size
-    _check_settings(source)
+    _check_records(source)
     return found
 
 
-def _check_settings(source: FileSource | PartSource) -> None:
-    """Refuse what makes torch crash: an alignment of 0, and bytes to swap that it has not read.
+def _check_records(source: FileSource | PartSource) -> None:
+    """Refuse a pickle that must not be read, and settings that make torch crash.
 
-    Torch's own reader is asked, as it sees other records than zipfile does, such as in capitals.
+    Those are an alignment of 0, and bytes to swap that it has not read. Torch's own reader is
+    asked, as it may see other records than zipfile does, such as in capitals.
     """
     path = source.path
     try:
@@ -134,8 +139,10 @@ def _check_settings(source: FileSource | PartSource) -> None:
                 reader.get_record(name) if reader.has_record(name) else usual
                 for name, usual in (("byteorder", b"little"), (".storage_alignment", b"64"))
             )
-    except RuntimeError as error:
-        raise refusal(path, True, error) from None
+            raw: bytes = _pickle_of(reader)
+        scan_record(raw)
+    except (RuntimeError, ValueError, PickleError) as error:
+        raise refusal(path, error) from None
     if order != b"little":
         raise CheckpointError(
             f"{path} was saved on a big-endian machine: load it and save it again on this one."
@@ -144,6 +151,20 @@ def _check_settings(source: FileSource | PartSource) -> None:
         raise CheckpointError(
             f"{path} is damaged: its .storage_alignment is {shown(alignment)}. Save it again."
         )
+
+
+def _pickle_of(reader: Any) -> bytes:
+    size: int = reader.get_record_size("data.pkl")
+    if size > LARGEST:
+        raise PickleError(f"has {size:,} bytes, more than {LARGEST:,}")
+    return reader.get_record("data.pkl")
+
+
+def _check_legacy(source: FileSource) -> None:
+    try:
+        scan_legacy(source)
+    except PickleError as error:
+        raise refusal(source.path, error) from None
 
 
 def _load(source: FileSource | PartSource, zipped: bool) -> object:
@@ -158,37 +179,19 @@ def _load(source: FileSource | PartSource, zipped: bool) -> object:
             warnings.simplefilter("ignore")  # of protocols and deprecations that are torch's own
             return cast(Any, torch).load(file, map_location=location, weights_only=True)
     except Exception as error:  # a hostile file makes torch raise anything
-        raise refusal(source.path, zipped, error) from None
+        raise refusal(source.path, error) from None
 
 
 def _why_not(name: str, tensor: Tensor) -> str | None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "has a name that is no text"
-    if tensor.is_quantized:
-        return f"is quantised ({tensor.dtype}): its numbers are not weights. Dequantise it first"
-    if tensor.layout != torch.strided or tensor.is_nested:
-        return f"is {tensor.layout}, not a dense tensor: call to_dense() and save it again"
-    if tensor.is_conj() or tensor.is_neg():
+    if why := why_not_dense(name, tensor):
+        return why
+    if torch.Tensor.is_conj(tensor) or torch.Tensor.is_neg(tensor):
         return (
             "is a conjugate or negative view: call resolve_conj() or resolve_neg(), save it again"
         )
     if tensor.dtype not in (*DTYPES.values(), torch.complex32, torch.complex128):
         return f"is {tensor.dtype}; stockpot can merge {', '.join(map(str, DTYPES.values()))}"
     return None
-
-
-def _held(state: Mapping[str, Tensor]) -> int:
-    """Bytes that a legacy file needs for the storages; overlapping views of one count once."""
-    storages = (tensor.untyped_storage() for tensor in state.values())
-    total = end = 0
-    for begin, size in sorted({(storage.data_ptr(), storage.nbytes()) for storage in storages}):
-        if begin > end:
-            total += LENGTH
-        total += max(0, begin + size - max(begin, end))
-        end = max(end, begin + size)
-    return total
 
 
 def _entries(

@@ -7,6 +7,9 @@ from typing import NoReturn, cast
 
 from ..errors import CheckpointError
 
+MOST_VALUES = 4_000_000
+"""Of one JSON text, where two bytes can be a list that takes sixty. A tensor of a header is ten."""
+
 
 def shown(value: object, limit: int = 80) -> str:
     """A value from a file as messages show it: control characters escaped, cut to a length.
@@ -40,6 +43,8 @@ def parse_config(raw: bytes, where: str) -> Mapping[str, object]:
 
 
 def _parse(raw: bytes, where: str, constant: Callable[[str], object]) -> Mapping[str, object]:
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
+        raise CheckpointError(f"{where} holds more than {MOST_VALUES:,} values, too many for one.")
     try:
         text = raw.decode()
         value = json.loads(

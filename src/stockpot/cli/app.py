@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Any, NoReturn, cast
 
 from cyclopts import App, CycloptsError
@@ -17,7 +18,7 @@ from cyclopts import App, CycloptsError
 from ..errors import StockpotError
 from ..methods.catalogue import find_method
 from .compare import compare
-from .console import complain
+from .console import Screen, complain
 from .diagnose import diagnose
 from .factor import factor, restore
 from .federate import federate
@@ -43,6 +44,7 @@ app = App(
     "evidence beside it.",
     version=version("stockpot"),
     suppress_keyboard_interrupt=False,
+    console=Screen(),
 )
 app.command(merge_app)
 app.command(study_app)
@@ -70,6 +72,9 @@ cast(Any, app).register_install_completion_command(name="--install-completion")
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     gc.freeze()  # what was imported is no garbage: looking for some takes half a second at exit
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter gets its code
+            stream.reconfigure(errors="backslashreplace")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(execute(tokens))
 
@@ -94,7 +99,9 @@ def execute(tokens: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         kept = "; what is finished is kept: run again with --resume."
-        complain("interrupted" + (kept if tokens[0] in ("merge", "run") else "."), as_json=as_json)
+        complain(
+            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"]) else "."), as_json=as_json
+        )
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from ..errors import OutputError
@@ -176,7 +175,7 @@ def print_comparison(result: "Comparison") -> None:
     shown = [row for row in rows if row.metric == metric]
     if any(row.data == ALL_TASKS for row in shown):
         print_tasks(rows, metric)
-        out.print(result.conclusion, highlight=False, markup=False)
+        out.print(result.conclusion)
         return
     cells = list(dict.fromkeys((row.network, row.data) for row in shown))
     for cell in cells:
@@ -186,7 +185,7 @@ def print_comparison(result: "Comparison") -> None:
         seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
         if seen:
             out.print(_parts(metric, seen))
-    out.print(result.conclusion, highlight=False, markup=False)
+    out.print(result.conclusion)
 
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:
@@ -209,7 +208,7 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
         )
         table.add_column(f"{metric} on test", no_wrap=True)
         for name in ("mean [95%]", *(["normalised"] if has_quotients else []), *tasks, "cost"):
-            table.add_column(escape(name), justify="right")
+            table.add_column(name, justify="right")
         for method in dict.fromkeys(method for method, _, _ in at):
             mean = at[method, ALL_TASKS, metric]
             values = [at[method, task, metric] for task in tasks]
@@ -223,7 +222,7 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
         out.print(table)
         adapted = dict.fromkeys(row.method for row in mine if row.kind == ADAPTED)
         for method in adapted:
-            out.print(f"{method}: {ADAPTED_WORDS}.", highlight=False, markup=False)
+            out.print(f"{method}: {ADAPTED_WORDS}.")
 
 
 def _table(title: str, metric: str, rows: "list[Row]") -> Table:

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,37 +16,53 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 
 from ..engine.local import Progress as Callback
+from ..texts import visible, visible_json
+
+
+class Screen(Console):
+    """A console on which every character is seen, whoever it comes from: names are no commands."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """What `rich` shows, of which only its own escapes are sent."""
+        for segment in super().render(renderable, options):
+            text = segment.text
+            yield segment if segment.control else segment._replace(text=visible(text))
+
 
 # Where no terminal sets a width, tables are as wide as they need to be: what reads them is grep.
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 1000)
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_PLAIN: Mapping[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
+out = Screen(width=None if sys.stdout.isatty() else 1000, **_PLAIN)
+_err = Screen(stderr=True, **_PLAIN)
 
 A_MINUTE = 60.0
 
 
 def say(text: str) -> None:
     """A line of the result."""
-    out.print(text, markup=False)
+    out.print(text)
 
 
 def note(text: str) -> None:
     """A line about the run."""
-    _err.print(f"note: {text}", markup=False)
+    _err.print(f"note: {visible(text, keep='')}")
 
 
 def complain(text: str, *, as_json: bool) -> None:
     """An error: on stderr in words, and on stdout as the one JSON object where that was asked."""
     if as_json:
         print_json({"error": text})
-    _err.print(f"stockpot: {text}", markup=False)
+    _err.print(f"stockpot: {text}")
 
 
 def print_json(value: Mapping[str, object]) -> None:
     """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(visible_json(json.dumps(value, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
@@ -62,7 +79,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 def _cell(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value).replace("[", r"\[")
+        return visible(str(value), keep="")
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
@@ -82,7 +99,7 @@ def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -100,7 +117,7 @@ def _a_line_a_minute() -> Callable[[str, float], None]:
         nonlocal said
         if monotonic() - said >= A_MINUTE:
             said = monotonic()
-            _err.print(f"{done:4.0%} {what}", markup=False)
+            _err.print(f"{done:4.0%} {visible(what, keep='')}")
 
     return tell
 
@@ -117,7 +134,7 @@ def steps(*, quiet: bool) -> Generator[Callable[[str, float], None] | None]:
     if not _err.is_terminal:
         yield _a_line_a_minute()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, done: bar.update(task, description=what, completed=done)

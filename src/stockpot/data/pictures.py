@@ -7,8 +7,10 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,27 @@ from torch import Tensor
 
 from ..errors import StockpotError
 from ..extras import optional
+from ..files import read_file
 from ..typed import to_numpy
+from .bounds import check_memory
 from .sources import damaged
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is read; among pillow's other formats are some that start programs."""
+
+LARGEST_FILE = 2**28
+"""Bytes of one image file."""
+
+MOST_PIXELS = 2**26
+"""Pixels of one image; cameras make 2**24 to 2**26."""
+
+LARGE = 2**24
+"""An image of more pixels is decoded alone, so that no more than one takes memory."""
 
 WHOLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa", "CMYK", "YCbCr", "HSV"}
 """pillow's modes of 8 bits a channel. Others (16 bits, floats) have no meaning as bytes."""
+
+_ALONE = Lock()
 
 BATCH = 64
 """Images that a worker decodes in a row."""
@@ -52,6 +70,7 @@ def read_images(
     with warnings.catch_warnings():
         warnings.simplefilter("error", pillow.DecompressionBombWarning)
         first = _read(name, sources, 0, size, channels)
+        check_memory(name, len(sources), first.shape)
         images_NCHW = torch.empty((len(sources), *first.shape), dtype=torch.uint8)
         rows = to_numpy(images_NCHW)
 
@@ -94,10 +113,15 @@ def _read(
     source = sources[index]
     what = str(source) if isinstance(source, Path) else f"image {index}"
     try:
-        with pillow.open(source if isinstance(source, Path) else BytesIO(source)) as image:
+        content = read_file(source, LARGEST_FILE) if isinstance(source, Path) else source
+        with pillow.open(BytesIO(content), formats=FORMATS) as image:
             if image.mode not in WHOLE:
                 raise ValueError(f"has pixels of mode {image.mode}, not of 8 bits a channel")
-            return _array(_fitted(_flat(image, channels), size))
+            pixels = image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise ValueError(f"has {pixels:,} pixels, more than {MOST_PIXELS:,}")
+            with _ALONE if pixels > LARGE else nullcontext():
+                return _array(_fitted(_flat(image, channels), size))
     except FileNotFoundError:
         raise StockpotError(f"data '{name}': the image {what} is not there.") from None
     except Exception as error:  # pillow's formats raise whatever their bytes make of them

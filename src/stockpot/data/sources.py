@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import files
 from ..errors import StockpotError
 
 SOURCES: Mapping[str, str] = {
@@ -67,6 +68,20 @@ def absent(name: str, what: str | Path) -> StockpotError:
 def damaged(name: str, what: str | Path, why: str) -> StockpotError:
     """An error for a file that is not what it should be."""
     return StockpotError(f"data '{name}': {what} {why}. Download it again, or mend it.")
+
+
+def read_file(name: str, path: Path, most: int) -> bytes:
+    """A whole file of a set.
+
+    Raises:
+        StockpotError: where it is not there, is a pipe or device, or has more than `most` bytes.
+    """
+    try:
+        return files.read_file(path, most)
+    except FileNotFoundError:
+        raise absent(name, path) from None
+    except OSError as error:
+        raise damaged(name, path, f"cannot be read: {error.strerror}") from None
 
 
 def folder_at(name: str, path: str) -> Path:

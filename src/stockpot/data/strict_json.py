@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from .sources import absent, damaged
+from .sources import damaged, read_file
 
-LARGEST = 1 << 27
+LARGEST = 1 << 24
 """Bytes of a JSON file that comes with a data set."""
 
 
@@ -15,11 +15,8 @@ def read_json(name: str, path: Path) -> object:
     Raises:
         StockpotError: where it is not there, not JSON, nests too deeply or is too large.
     """
+    raw = read_file(name, path, LARGEST)
     try:
-        if path.stat().st_size > LARGEST:
-            raise damaged(name, path, f"has more than {LARGEST} bytes")
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise absent(name, path) from None
+        return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise damaged(name, path, f"is no JSON ({str(error)[:120]})") from None

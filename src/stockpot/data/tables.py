@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from ..checkpoints.untrusted import listed, shown
-from .sources import absent, damaged
+from .sources import damaged, read_file
 
 LARGEST = 1 << 30
 """Bytes of a table or list."""
@@ -66,11 +66,8 @@ def plain(name: str, where: Path, word: str) -> str:
 
 
 def _text(name: str, path: Path) -> str:
+    raw = read_file(name, path, LARGEST)
     try:
-        if path.stat().st_size > LARGEST:
-            raise damaged(name, path, f"has more than {LARGEST} bytes")
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise absent(name, path) from None
-    except (UnicodeDecodeError, OSError) as error:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
         raise damaged(name, path, f"is not text in UTF-8 ({error})") from None

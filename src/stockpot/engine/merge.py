@@ -2,17 +2,17 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from ..checkpoints.entry import Checkpoint, from_state_dict
-from ..checkpoints.kinds.adapters import refuse_adapter
+from ..checkpoints.entry import Checkpoint
+from ..checkpoints.given import kind_of
 from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
-from ..checkpoints.read import read_checkpoint
+from ..checkpoints.read import read_checkpoint, read_given
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
@@ -20,6 +20,7 @@ from ..recipes.assignment import Assignments
 from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.resolve import resolve
+from ..texts import visible
 from .evidence import manifest_of, small_files
 from .local import Progress, Run
 from .options import Options
@@ -74,7 +75,8 @@ def merge(
     Checkpoints are streamed: of them only the result is ever in memory as a whole.
 
     Args:
-        models: K state dicts, modules or paths of checkpoints with the same tensors.
+        models: K state dicts of tensors or NumPy arrays, modules, or paths of checkpoints with the
+            same tensors. Of a module in DataParallel or torch.compile, the one within is meant.
         method: a method value, such as `Average()` or `Ties(density=0.2)`.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
@@ -100,10 +102,11 @@ def merge(
         >>> merge([{"w": torch.zeros(2)}, {"w": torch.ones(2)}], Average(), weights=[1, 3])
         {'w': tensor([0.7500, 0.7500])}
     """
-    opened = [_opened(model, f"models[{i}]") for i, model in enumerate(models)]
+    opened = [_opened(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))]
     of_base = None if base is None else _opened(base, "base")
     labels = [one.label for one in opened]
-    of_data = [_opened(one, f"statistics[{i}]") for i, one in enumerate(statistics)]
+    given = _listed(statistics, "statistics")
+    of_data = [_opened(one, f"statistics[{i}]") for i, one in enumerate(given)]
     recipe = _recipe(
         labels,
         method,
@@ -118,7 +121,9 @@ def merge(
     )
     assignments = resolve(recipe, opened, of_base, of_data)
     meaning = meaning_of(recipe, opened, of_base, assignments.tensors, with_files=False)
-    _tell((*assignments.notes, *meaning.notes))
+    inputs = [*opened, *([] if of_base is None else [of_base])]
+    read = [note for one in inputs for note in one.notes]
+    _tell([*read, *assignments.notes, *meaning.notes])
     return _in_memory(assignments, options, seed)
 
 
@@ -151,17 +156,27 @@ def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[st
     return sink.state
 
 
-def _opened(model: Model, label: str) -> Checkpoint:
+def _opened(model: object, label: str) -> Checkpoint:
     if isinstance(model, str | Path):
         return read_checkpoint(model)
-    state = model.state_dict() if isinstance(model, nn.Module) else model
-    refuse_adapter(state, label)
-    return from_state_dict(state, label)
+    state: object = model.state_dict() if isinstance(model, nn.Module) else model
+    if not isinstance(state, Mapping):
+        raise MergeError(
+            f"{label} is {kind_of(state)}; expected a state dict, a network or a path."
+        )
+    return read_given(cast(Mapping[str, object], state), label)
+
+
+def _listed(models: object, what: str) -> Sequence[object]:
+    """Several models; one by itself would be taken for the list of its letters or names."""
+    if isinstance(models, str | Path | nn.Module | Mapping) or not isinstance(models, Iterable):
+        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
+    return list(cast(Iterable[object], models))
 
 
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
-        _log.warning(note)
+        _log.warning("%s", visible(note, keep=""))
 
 
 def _recipe(

@@ -1,8 +1,6 @@
 """Results as files have them: a csv of dataclasses, and values that JSON knows, there and back."""
 
 import base64
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -11,14 +9,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..texts import csv_text
+
 
 def rows_csv(kind: type[Any], rows: Iterable[Any]) -> str:
     """Dataclasses of one kind, a line each, under a header of their field names."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+    return csv_text([field.name for field in fields(kind)], (asdict(row) for row in rows))
 
 
 def plain_values(value: object) -> object:

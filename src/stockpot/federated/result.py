@@ -1,7 +1,5 @@
 """What a federated experiment came to: accuracy by round over seeds, clients, bytes, scopes."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +7,7 @@ from typing import Any
 
 from ..evaluation.intervals import Interval, over_seeds
 from ..evaluation.plain import plain_values
+from ..texts import csv_text
 from .rounds import Round
 
 LAST = 5
@@ -101,16 +100,16 @@ class Outcome:
 
     def to_csv(self) -> str:
         """A row for each round: over seeds (seed -1), of each seed, and of each of its clients."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        for alpha in self.alphas:
-            for run in self.runs:
-                writer.writerows(self._over_seeds(alpha, run))
-        for trace in self.traces:
-            for one in trace.rounds:
-                writer.writerows(_rows(trace, one))
-        return text.getvalue()
+        of_all = [
+            row
+            for alpha in self.alphas
+            for run in self.runs
+            for row in self._over_seeds(alpha, run)
+        ]
+        of_each = [
+            row for trace in self.traces for one in trace.rounds for row in _rows(trace, one)
+        ]
+        return csv_text(COLUMNS, [*of_all, *of_each])
 
     def _over_seeds(self, alpha: float | None, run: str) -> list[dict[str, object]]:
         head = {**_head(alpha, run), "seed": -1, "client": -1}

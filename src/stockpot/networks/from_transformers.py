@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, StockpotError
 from ..extras import optional
+from ..texts import visible
 from .names import keep_file_names
 from .task import Task, choices, require_logits
 
@@ -109,7 +110,8 @@ def _load(auto: Any, path: str, config: Any, fresh: Any) -> Any:
         state = fresh.state_dict()
         network.load_state_dict({name: state[name] for name in outside}, strict=False)
         unused = _some(sorted(info["unexpected_keys"]))
-        log.info("%s: new: %s; in the file, not used: %s", path, _some(outside), unused)
+        said = f"{path}: new: {_some(outside)}; in the file, not used: {unused}"
+        log.info("%s", visible(said, keep=""))
     return network
 
 

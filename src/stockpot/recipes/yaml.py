@@ -15,6 +15,7 @@ from yaml.error import Mark
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import FieldError
+from ..files import read_file
 
 MOST_CHARACTERS = 2**18
 MOST_NODES = 50_000
@@ -127,9 +128,7 @@ def read_yaml(path: Path) -> object:
         FieldError: the file cannot be read, or `load_yaml` refuses it.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(4 * MOST_CHARACTERS + 1)
-        return load_yaml(raw.decode(), str(path))
+        return load_yaml(read_file(path, 4 * MOST_CHARACTERS).decode(), str(path))
     except OSError as error:
         raise FieldError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError as error:

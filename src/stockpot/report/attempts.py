@@ -1,7 +1,5 @@
 """What searches tried: files, and the score over trials and against each field."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +9,7 @@ from typing import Any
 from ..errors import StockpotError
 from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
+from ..texts import csv_text
 from .axes import SMALL, dress, panels
 from .styles import BLUE, GREY, INK
 from .units import Unit, plain, short
@@ -28,12 +27,8 @@ _ACROSS = 28
 def attempts_csv(attempts: Sequence[Attempt]) -> str:
     """A row for each attempt; a column for each value that any of them has."""
     names = list(dict.fromkeys(name for one in attempts for name, _ in one.values))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*_FIXED, *names], lineterminator="\n")
-    writer.writeheader()
-    for one in attempts:
-        writer.writerow({key: getattr(one, key) for key in _FIXED} | dict(one.values))
-    return text.getvalue()
+    rows = ({key: getattr(one, key) for key in _FIXED} | dict(one.values) for one in attempts)
+    return csv_text([*_FIXED, *names], rows)
 
 
 def attempts_json(comparison: Comparison) -> str:

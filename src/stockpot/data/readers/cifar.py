@@ -60,6 +60,8 @@ class _Layout:
         folder = folder / self.folder if (folder / self.folder).is_dir() else folder
         meta = file_in(self.name, folder, self.meta)
         names = _listed(self.name, meta, read_pickle(self.name, meta), self.names)
+        if not all(isinstance(one, bytes | str) for one in names):
+            raise damaged(self.name, meta, f"has {self.names} that are not text")
         classes = tuple(
             one.decode("latin1") if isinstance(one, bytes) else str(one) for one in names
         )

@@ -14,8 +14,12 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from ...checkpoints.pickles import rules
+from ...checkpoints.pickles.budget import Budget, PickleError
+from ...checkpoints.pickles.dialect import Dialect, Rule
+from ...checkpoints.pickles.machine import scan
 from ...checkpoints.untrusted import shown
-from ..sources import damaged
+from ..sources import damaged, read_file
 
 LARGEST = 1 << 28
 """Bytes of one file; CIFAR's largest has 155 million."""
@@ -54,20 +58,26 @@ def _encode(text: object, codec: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-ADMITTED = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
+ADMITTED: Mapping[str, tuple[object, Rule]] = {
+    "numpy.core.multiarray._reconstruct": (_reconstruct, rules.record),
+    "numpy._core.multiarray._reconstruct": (_reconstruct, rules.record),
+    "numpy.ndarray": (_Array, rules.record),
+    "numpy.dtype": (_Dtype, rules.record),
+    "_codecs.encode": (_encode, rules.encode),
 }
+"""Each name with what stands for it, and what that gives when a scan comes to it."""
+
+
+def _rule(name: str) -> Rule | None:
+    return ADMITTED[name][1] if name in ADMITTED else None
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> object:
-        if (module_name, global_name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"it names {shown(f'{module_name}.{global_name}')}")
-        return ADMITTED[module_name, global_name]
+        name = f"{module_name}.{global_name}"
+        if name not in ADMITTED:
+            raise pickle.UnpicklingError(f"it names {shown(name)}")
+        return ADMITTED[name][0]
 
 
 def read_pickle(name: str, path: Path) -> Mapping[str, object]:
@@ -77,10 +87,12 @@ def read_pickle(name: str, path: Path) -> Mapping[str, object]:
         StockpotError: where it is cut off, holds something else, or names anything to be called
             beyond an array of numbers.
     """
-    if path.stat().st_size > LARGEST:
-        raise damaged(name, path, f"has more than {LARGEST} bytes")
+    raw = read_file(name, path, LARGEST)
     try:
-        content: object = _Unpickler(BytesIO(path.read_bytes()), encoding="bytes").load()
+        scan(raw, Dialect(_rule), Budget(len(raw)))
+        content: object = _Unpickler(BytesIO(raw), encoding="bytes").load()
+    except PickleError as error:
+        raise damaged(name, path, f"is refused as a pickle of arrays: it {error}") from None
     except Exception as error:  # a broken pickle raises whatever its bytes make of it
         raise damaged(name, path, f"is refused as a pickle of arrays: {str(error)[:120]}") from None
     if not isinstance(content, dict):

@@ -6,6 +6,7 @@ Shapes: N images, H x W pixels.
 import gzip
 import math
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,7 +15,9 @@ import numpy.typing as npt
 import torch
 
 from ...errors import StockpotError
+from ...files import open_file
 from ...typed import from_numpy
+from ..bounds import check_unpacked
 from ..collection import Collection
 from ..dataset import Dataset
 from ..sources import damaged, file_in, folder_at
@@ -81,7 +84,11 @@ def _part(name: str, folder: Path, prefix: str, classes: tuple[str, ...]) -> Dat
 def _read(name: str, path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """One idx file of bytes: magic 0, 0, 8, dimensions; the sizes, big-endian; the bytes."""
     try:
-        with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
+        with (
+            open_file(path) as packed,
+            gzip.open(packed) if path.suffix == ".gz" else nullcontext(packed) as unpacked,
+        ):
+            file = cast(BinaryIO, unpacked)
             head = file.read(4 + 4 * dimensions)
             if len(head) != 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
                 why = f"is no idx file of bytes in {dimensions} dimension(s)"
@@ -90,8 +97,9 @@ def _read(name: str, path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             size = math.prod(shape)
             if size > LARGEST:
                 raise damaged(name, path, f"says that it holds {shape} bytes, which is too many")
+            check_unpacked(name, path, path.stat().st_size, size)
             content = bytearray(file.read(size + 1))
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise damaged(name, path, f"is cut off or not gzip ({error})") from None
     if len(content) != size:
         found = "more" if len(content) > size else str(len(content))

@@ -10,7 +10,7 @@ from ..dataset import Dataset
 from ..labels import classes_of, numbered
 from ..options import Channels, Size
 from ..pictures import read_images
-from ..sources import absent, folder_at
+from ..sources import absent, damaged, folder_at
 
 NAME = "image-folder"
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -50,7 +50,10 @@ def image_folder(path: str, size: Size | None = None, channels: Channels = 3) ->
 def _files(home: Path) -> list[tuple[Path, str]]:
     """Every image below a class folder, in order of its name."""
     found: list[tuple[Path, str]] = []
+    within = (home.resolve(), *home.resolve().parents)
     for label in sorted(one.name for one in home.iterdir() if one.is_dir()):
+        if (home / label).resolve() in within:
+            raise damaged(NAME, home / label, "links to a folder that holds it")
         for here, inner, names in os.walk(home / label):
             inner.sort()
             files = (Path(here) / one for one in sorted(names))

