@@ -17,6 +17,7 @@ from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe, parse_recipe
+from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from .evidence import manifest_of, small_files
 from .local import Progress, Run
@@ -103,7 +104,7 @@ def merge(
     options = Options(
         memory=memory, workers=workers, device="cpu", allow_non_finite=allow_non_finite
     )
-    assignments = resolve(recipe, opened, of_base, of_data)
+    assignments = with_lineage(resolve(recipe, opened, of_base, of_data))
     _tell(assignments.notes)
     return _in_memory(assignments, options, seed)
 

@@ -1,4 +1,4 @@
-"""Everything that can be known and refused before a byte of weights is read."""
+"""Everything that can be known and refused before the pass over the weights."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from ..checkpoints.read import read_checkpoint
 from ..errors import OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe
+from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from .options import Options
 from .plan import Plan, make_plan
@@ -98,7 +99,7 @@ def check_output_path(out: Path) -> None:
 
 
 def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
-    """Open, resolve and plan; nothing is written and no weight is read.
+    """Open, resolve and plan; nothing is written, and of weights a sample is read around a base.
 
     Args:
         recipe: what is merged with what.
@@ -121,7 +122,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     base = None if recipe.base is None else opening(recipe.base)
     given = [one.statistics for one in recipe.models if one.statistics is not None]
     statistics = [opening(path) for path in given]
-    assignments = resolve(recipe, models, base, statistics)
+    assignments = with_lineage(resolve(recipe, models, base, statistics))
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.dtype, a.shape) for a in assignments.tensors]
     metadata = {"format": "pt", "stockpot": json.dumps(recipe.resolved(), ensure_ascii=False)}
