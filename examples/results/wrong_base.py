@@ -211,9 +211,8 @@ def main(*, quick: bool) -> None:
                     wrong[called, told(list(group), other)] += 1
         print(f"{network}, base {seed}: done", file=sys.stderr, flush=True)
     for title, found in (("models around their base", right), ("models around", wrong)):
-        print(
-            f"\n| {title} | sets | stranger | shifted | held | none |\n|---|---:|---:|---:|---:|---:|"
-        )
+        print(f"\n| {title} | sets | stranger | shifted | held | none |")
+        print("|---|---:|---:|---:|---:|---:|")
         for name in dict.fromkeys(name for name, _ in found):
             counts = [found[name, kind] for kind in ("stranger", "shifted", "held", "")]
             print(f"| {name} | {sum(counts)} | {' | '.join(map(str, counts))} |")
