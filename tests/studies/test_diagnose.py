@@ -418,7 +418,7 @@ def test_task_vectors_that_pull_against_each_other_are_told(made):
     assert any("task-arithmetic 'model 1' 'model 2' --weights 1,-1" in one for one in commands)
     assert any("Leave one of model 1 and model 2 out" in step.said for step in found.steps)
     assert not any("opposite" in one for one in diagnose(models, base).reasons)
-    half = {name: base[name] - 0.5 * (one - base[name]) for name, one in models[0].items()}
+    half = {name: base[name] - 1.5 * (one - base[name]) for name, one in models[0].items()}
     mixed = {name: one + models[1][name] - base[name] for name, one in half.items()}
     found = diagnose([models[0], mixed], base)
     assert -0.9 < found.task_vectors.lowest < -0.05
