@@ -151,9 +151,9 @@ def _models(result: Diagnosis) -> Table:
         for k, one in enumerate(result.models)
     )
     caption = (
-        "Models of one origin come from one start; blank is not known. Moved is the distance from the base, else from "
-        "the mean, over the length of the model; scale the standard deviation of weights over the "
-        "others'; distance that from the others' mean, 1 where all are alike."
+        "Models of one origin come from one start; a dash is not known. Moved is the distance from "
+        "the base, else from the mean, over the length of the model; scale the standard deviation "
+        "of weights over the others'; distance that from the others' mean, 1 where all are alike."
     )
     return Table("Models", caption, tuple(headings), lines)
 
