@@ -50,7 +50,7 @@ def test_what_was_compared_is_counted():
     assert (extent.base_tensors, extent.base_parameters, extent.share) == (16, PARAMETERS, 1.0)
     assert found.reasons[-1] == (
         "Compared: 16 of 16 tensors, with 8,880 of the 8,880 parameters of the largest model "
-        "(100%); 16 of them, with 8,880, tell where models come from."
+        "(100%); of these, 16 layers with 8,880 parameters tell where models come from."
     )
     assert found.as_dict()["compared"]["of_parameters"] == PARAMETERS
     assert (found.origin, found.undecided) == ("one", False)
@@ -93,7 +93,10 @@ def test_one_tensor_in_common_says_nothing_of_the_rest():
     assert found.forecast == (
         "There is no forecast for models of which only 6.1% could be compared."
     )
-    assert found.compared.said.startswith("Compared: 1 of 33 tensors, with 576 of the 9,456")
+    assert found.compared.said == (
+        "Compared: 1 of 33 tensors, with 576 of the 9,456 parameters of the largest model (6.1%); "
+        "of these, 1 layer with 576 parameters tells where models come from."
+    )
 
 
 def test_tiny_layers_tell_no_origin():
@@ -195,6 +198,7 @@ def test_opposite_task_vectors_cancel():
     assert f"(cosine {found.task_vectors.lowest:.3f})" in reason
     assert found.verdict == "Do not merge these models as they are."
     assert not any("begin with" in one for one in found.sentences)
+    assert found.forecast == "There is no forecast for opposite task vectors."
     third = diagnose([TUNED[0], away, TUNED[1]], BASE)
     assert not third.mergeable
     assert f"keeps {third.task_vectors.kept:.0%} of" in said(third, "are opposite")
@@ -213,6 +217,7 @@ def test_another_version_of_the_base_is_doubted():
     assert reasons_of(found)["ties"] == "not advised: perhaps not their base"
     assert reasons_of(found)["average"] in ("", "advised")
     assert found.recommended in ("average", "median", "cart")
+    assert {one.method for one in found.prospects if one.forecast} == {"average", "median", "cart"}
     assert any("Give the base that the models were" in step.said for step in found.steps)
     assert not any("--base" in step.command for step in found.steps)
     right = diagnose(near, BASE)

@@ -36,8 +36,8 @@ ROUNDED = 2.0**-6
 FAR = 0.2
 """A base at less than this part of its length is near: codes of 4 bits are at 0.1."""
 TOGETHER = 0.1
-"""Models whose distances from each other are at most this part of those from the base. Fine-tunes
-of one base for one task had 0.11 at least: see docs/diagnosis.md."""
+"""Models whose distances from each other are at most this part of those from the base are shifted:
+how often that was right is in docs/diagnosis.md."""
 TURNED = 0.25
 """The sine of the angle from which entries that all models share are not the base's: codes of 4
 bits have 0.1, weight decay has 0."""

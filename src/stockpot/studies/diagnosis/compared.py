@@ -57,11 +57,13 @@ class Compared:
     @property
     def said(self) -> str:
         """In a sentence."""
+        tells = "s" if self.layers == 1 else ""
+        layers = f"{self.layers:,} layer{'' if self.layers == 1 else 's'}"
         said = (
             f"Compared: {self.tensors:,} of {self.of_tensors:,} tensors, with {self.parameters:,} "
             f"of the {self.of_parameters:,} parameters of the largest model "
-            f"({percent(self.share)}); {self.layers:,} of them, with {self.layer_parameters:,}, "
-            "tell where models come from."
+            f"({percent(self.share)}); of these, {layers} with {self.layer_parameters:,} "
+            f"parameters tell{tells} where models come from."
         )
         if self.base_parameters in (0, self.parameters):
             return said

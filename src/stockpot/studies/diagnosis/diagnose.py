@@ -99,24 +99,26 @@ def diagnose(
     based = architecture.based >= KIN_BY_TENSORS
     kin = all(one.same for one in bases if one.one in groups[0])
     heads = bool(pairs) and all(one.body for one in pairs)
+    lineage = None if start is None else lineage_of(every, start, called, private)
+    vectors = _task_vectors(found)
     prospects = prospects_of(
         _body(found, architecture),
         based=based,
-        kin=kin,
-        unlike_table=_unlike_table(extent, heads=heads),
+        kin=kin and (lineage is None or not lineage.kind),
+        unlike_table=_unlike_table(extent, vectors, heads=heads),
     )
     evidence = Evidence(
         models=_models(found, every, architecture, groups),
         base=None if start is None else start.label,
         architecture=architecture,
         compared=extent,
-        lineage=None if start is None else lineage_of(every, start, called, private),
+        lineage=lineage,
         pairs=pairs,
         bases=bases,
         layers=layers,
         scopes=scopes_by_layer(found),
         copies=copies_of(found),
-        task_vectors=_task_vectors(found),
+        task_vectors=vectors,
         prospects=prospects.each,
         traits=prospects.traits,
         forecast=prospects.error,
@@ -127,10 +129,12 @@ def diagnose(
     return judged(evidence, facts=_facts(found, architecture))
 
 
-def _unlike_table(extent: Compared, *, heads: bool) -> str:
+def _unlike_table(extent: Compared, vectors: TaskVectors | None, *, heads: bool) -> str:
     """Why merges of such models are not forecast; '' where they are."""
     if heads:
         return "models that differ in one layer alone"
+    if vectors is not None and vectors.opposed:
+        return "opposite task vectors"
     if extent.share < KIN_BY_TENSORS:
         return f"models of which only {percent(extent.share)} could be compared"
     return ""

@@ -16,8 +16,6 @@ from .outlying import Copy, LayerScope
 
 TORN = 4.0
 """Standard deviations of one layer that differ by this factor are to be mended before a merge."""
-OPPOSED = -0.9
-"""Cosine of two task vectors from which they are opposite: a merge of both takes them back."""
 BARRIER = 0.2
 """Nats by which the mean of the models may be worse than they are."""
 
@@ -82,8 +80,7 @@ class Evidence:
     @property
     def opposed(self) -> bool:
         """Whether two task vectors are nearly each other's negative."""
-        vectors = self.task_vectors
-        return vectors is not None and vectors.centre == "base" and vectors.lowest <= OPPOSED
+        return self.task_vectors is not None and self.task_vectors.opposed
 
     @property
     def drowned(self) -> float:

@@ -13,6 +13,8 @@ from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
 from .outlying import SCALED, Copy, LayerScope
 
+OPPOSED = -0.9
+"""Cosine of two task vectors from which they are opposite: a merge of both takes them back."""
 Origin = Literal["one", "several", "unknown"]
 
 
@@ -82,6 +84,11 @@ class TaskVectors:
     expected: float
     kept: float
     lengths: float
+
+    @property
+    def opposed(self) -> bool:
+        """Whether two are nearly each other's negative; around the mean two models always are."""
+        return self.centre == "base" and self.lowest <= OPPOSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from ...checkpoints.lineage import LEAST
 from .architecture import BASE, some
 from .compared import percent
-from .evidence import OPPOSED, Evidence
+from .evidence import Evidence
+from .findings import OPPOSED
 from .gradients import Gradients
 from .outlying import DROWNED, MISMATCH
 
