@@ -57,19 +57,28 @@ class Compared:
     @property
     def said(self) -> str:
         """In a sentence."""
-        tells = "s" if self.layers == 1 else ""
-        layers = f"{self.layers:,} layer{'' if self.layers == 1 else 's'}"
         said = (
             f"Compared: {self.tensors:,} of {self.of_tensors:,} tensors, with {self.parameters:,} "
             f"of the {self.of_parameters:,} parameters of the largest model "
-            f"({percent(self.share)}); of these, {layers} with {self.layer_parameters:,} "
-            f"parameters tell{tells} where models come from."
+            f"({percent(self.share)}){self._layers}."
         )
         if self.base_parameters in (0, self.parameters):
             return said
         return (
             f"{said} The base has {self.base_tensors:,} of them, with {self.base_parameters:,} "
             "parameters."
+        )
+
+    @property
+    def _layers(self) -> str:
+        if not self.layers:
+            return ""
+        layers, tell = (
+            ("1 layer", "tells") if self.layers == 1 else (f"{self.layers:,} layers", "tell")
+        )
+        return (
+            f"; of these, {layers} with {self.layer_parameters:,} parameters {tell} where models "
+            "come from"
         )
 
 

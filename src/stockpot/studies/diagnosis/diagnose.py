@@ -104,7 +104,7 @@ def diagnose(
     prospects = prospects_of(
         _body(found, architecture),
         based=based,
-        kin=kin and (lineage is None or not lineage.kind),
+        kin=kin and (lineage is None or lineage.kind not in ("shifted", "held")),
         unlike_table=_unlike_table(extent, vectors, heads=heads),
     )
     evidence = Evidence(
