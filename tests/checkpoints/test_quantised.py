@@ -1,3 +1,4 @@
+import inspect
 import json
 from pathlib import Path
 
@@ -36,6 +37,9 @@ REFUSED: dict[str, tuple[dict[str, Tensor], str, str]] = {
     ),
     "fp8 ComfyUI": ({"q.scale_weight": SCALE, "q.weight": FP8}, "q.", "fp8"),
     "int8 scale": ({"q.weight": CODES.to(torch.int8), "q.scale": SCALE}, "q.weight", "'q.scale'"),
+    "exl2": ({"q.q_weight": CODES, "q.q_scale": CODES[0]}, "q.q_weight", "ExLlama"),
+    "aqlm": ({"q.codes": CODES.to(torch.int8), "q.codebooks": SCALE}, "q.codes", "AQLM"),
+    "quanto": ({"q.weight._data": CODES.to(torch.int8), "q.weight._scale": SCALE}, "q.", "quanto"),
     "int8 alone": ({"q.weight": CODES.to(torch.int8)}, "q.weight", "int8 weights"),
 }
 
@@ -75,8 +79,9 @@ def test_codes_are_refused_by_name(tmp_path: Path, case: str, zipped: bool) -> N
         {"norm.scale": SCALE, "norm.weight": torch.ones(3)},
         {"up_blocks.0.weight": torch.ones(2, 2), "scales": SCALE},
         {"logit_scale": SCALE, "logit": torch.ones(2)},
+        {"vq.codebooks": torch.ones(2, 4), "attn.q_weight": torch.ones(2, 2), "x._data": SCALE},
     ],
-    ids=["fp8", "positions", "counter", "mask", "steps", "norm", "blocks", "logit"],
+    ids=["fp8", "positions", "counter", "mask", "steps", "norm", "blocks", "logit", "codebooks"],
 )
 def test_what_only_looks_like_it_is_read(tmp_path: Path, state: dict[str, Tensor]) -> None:
     save_file(state, tmp_path / "m")
@@ -126,3 +131,66 @@ def test_the_configuration_beside_a_single_file_of_the_hub_counts(tmp_path: Path
     with pytest.raises(CheckpointError, match="says that the weights are quantised"):
         read_checkpoint(tmp_path / "model.safetensors")
     assert "q.weight" in read_checkpoint(tmp_path / "other.safetensors").entries
+
+
+WAYS = {
+    "gptq": "GPTQModel's layers give theirs by dequantize_weight()",
+    "awq": "awq.utils.packing_utils.dequantize_gemm",
+    "bnb 8 bit": "call model.dequantize(), and save that",
+    "bnb 4 bit": "call model.dequantize(), and save that",
+    "compressed": "quantization_config=CompressedTensorsConfig(dequantize=True)",
+    "hqq": "Each HQQLinear of hqq gives its by dequantize()",
+    "mxfp4": "quantization_config=Mxfp4Config(dequantize=True)",
+    "fp8 blocks": "quantization_config=FineGrainedFP8Config(dequantize=True)",
+    "fp8 ComfyUI": "Multiply each weight, as float32, by its scale_weight",
+    "fp8": "Best take the checkpoint that it was quantised from.",
+    "exl2": "Best take the checkpoint that it was quantised from.",
+    "aqlm": "Best take the checkpoint that it was quantised from.",
+    "int8 alone": "Best take the checkpoint that it was quantised from.",
+}
+
+
+@pytest.mark.parametrize("case", WAYS)
+def test_the_way_back_is_one_that_exists_for_the_format(tmp_path: Path, case: str) -> None:
+    state = REFUSED[case][0]
+    save_file({name: tensor.clone() for name, tensor in state.items()}, tmp_path / "m")
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path / "m")
+    assert WAYS[case] in str(caught.value)
+    assert ("model.dequantize()" in str(caught.value)) == case.startswith("bnb")
+
+
+@pytest.mark.parametrize(
+    ("method", "case"),
+    [
+        ("gptq", "gptq"),
+        ("awq", "awq"),
+        ("bitsandbytes", "bnb 4 bit"),
+        ("compressed-tensors", "compressed"),
+        ("hqq", "hqq"),
+        ("mxfp4", "mxfp4"),
+        ("fp8", "fp8 blocks"),
+        ("exl2", "exl2"),
+        ("modelopt", "fp8"),
+        (["gptq"], "fp8"),
+    ],
+)
+def test_the_way_back_by_the_configuration(tmp_path: Path, method: object, case: str) -> None:
+    save_file({"w": torch.ones(2)}, tmp_path / "model.safetensors")
+    config = {"quantization_config": {"quant_method": method}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path)
+    assert WAYS[case].rstrip(".") in str(caught.value)
+    assert "If they are weights already, delete quantization_config." in str(caught.value)
+
+
+def test_what_transformers_is_said_to_have_is_there() -> None:
+    config = pytest.importorskip("transformers.utils.quantization_config")
+    bits = pytest.importorskip("transformers.quantizers.quantizer_bnb_4bit")
+    base = pytest.importorskip("transformers.quantizers.base")
+    for name in ("CompressedTensorsConfig", "Mxfp4Config", "FineGrainedFP8Config"):
+        assert "dequantize" in inspect.signature(getattr(config, name)).parameters
+    assert bits.Bnb4BitHfQuantizer._dequantize is not base.HfQuantizer._dequantize
+    gptq = pytest.importorskip("transformers.quantizers.quantizer_gptq")
+    assert gptq.GptqHfQuantizer._dequantize is base.HfQuantizer._dequantize

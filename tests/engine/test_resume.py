@@ -94,7 +94,7 @@ def test_several_kills_in_a_row(
     plain, out = recipe(method, **SHARDS), tmp_path / "out"
     report, expected = whole(plain)
     done = []
-    for at in (report["operations"] // 2, 30, 60, 45):
+    for at in (report["operations"] // 2, 30, 85, 75):
         driver.killed(plain, out, at, options=SMALL | {"resume": True})
         lines = (tmp_path / "out.partial" / "journal").read_text().splitlines()
         done.append(len(lines) - 1)

@@ -411,8 +411,23 @@ def test_task_vectors_that_pull_against_each_other_are_told(made):
     found = diagnose([models[0], away], base)
     assert found.task_vectors.cosine < -0.99
     assert found.task_vectors.kept < 1e-3
-    assert any("pull against each other" in one for one in found.reasons)
-    assert not any("pull against" in one for one in diagnose(models, base).reasons)
+    assert (found.mergeable, found.recommended) == (False, None)
+    (said,) = [one for one in found.reasons if "opposite" in one]
+    assert said.startswith("The task vectors of model 1 and model 2 are opposite (cosine -1.000)")
+    assert said.endswith("keeps less than 0.1% of the squared length of task vectors.")
+    reasons = {one.method: one.reason for one in found.prospects}
+    assert reasons["average"] == reasons["ties"] == "would cancel: opposite task vectors"
+    commands = [step.command for step in found.steps]
+    assert any("task-arithmetic 'model 1' 'model 2' --weights 1,-1" in one for one in commands)
+    assert any("Leave one of model 1 and model 2 out" in step.said for step in found.steps)
+    assert not any("opposite" in one for one in diagnose(models, base).reasons)
+    half = {name: base[name] - 1.5 * (one - base[name]) for name, one in models[0].items()}
+    mixed = {name: one + models[1][name] - base[name] for name, one in half.items()}
+    found = diagnose([models[0], mixed], base)
+    assert -0.9 < found.task_vectors.lowest < -0.05
+    assert found.mergeable
+    said = f"the lowest cosine is {found.task_vectors.lowest:.3f}, of model 1 and model 2."
+    assert any("pull against each other" in one and said in one for one in found.reasons)
 
 
 def test_a_few_batches_tell_losses_gradients_and_a_barrier(made, other):

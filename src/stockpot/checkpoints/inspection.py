@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from .beside.networks import Sameness, compare_networks
 from .entry import Checkpoint, TensorEntry
 from .names.renaming import find_renaming
 from .roles import Role, classify, role_of
+from .sampling import sample, thinned
 
-_TENSORS, _ELEMENTS = 64, 4096
 _SHARED = 0.5
 """Matrices of networks from different starts have a cosine near 0; fine-tunes of one, near 1."""
 
@@ -106,17 +105,8 @@ def _cosine(first: Checkpoint, other: Checkpoint) -> float | None:
     ]
     if not shared:
         return None
-    chosen = shared[:: math.ceil(len(shared) / _TENSORS)]
-    found = [_cosine_of(_sample(a), _sample(b)) for a, b in chosen]
+    found = [_cosine_of(sample(a), sample(b)) for a, b in thinned(shared)]
     return math.fsum(found) / len(found)
-
-
-def _sample(entry: TensorEntry) -> Tensor:
-    count = min(entry.numel, _ELEMENTS)
-    raw = bytearray(count * entry.dtype.itemsize)
-    start = (entry.numel - count) // 2 * entry.dtype.itemsize
-    entry.source.read_into(memoryview(raw), entry.offset + start)
-    return torch.frombuffer(raw, dtype=entry.dtype).double() if raw else torch.zeros(0)
 
 
 def _cosine_of(a: Tensor, b: Tensor) -> float:

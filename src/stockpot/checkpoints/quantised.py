@@ -8,17 +8,12 @@ from typing import cast
 import torch
 
 from ..errors import CheckpointError
+from .dequantising import FORMATS, PACKED, Format, by_method, way_of_scale
 from .entry import Checkpoint, FileSource, TensorEntry
 from .untrusted import parse_config, shown
 
-PACKED = {
-    "GPTQ or AWQ": re.compile(r"(^|\.)(qweight|qzeros)$"),
-    "bitsandbytes": re.compile(r"(^|\.)(SCB|(nested_)?(absmax|quant_map))$|\.quant_state\."),
-    "compressed-tensors": re.compile(r"(^|\.)weight_packed$"),
-    "HQQ": re.compile(r"(^|\.)W_q$"),
-    "ComfyUI's scaled fp8": re.compile(r"(^|\.)(scaled_fp8|scale_weight)$"),
-}
-"""What packs weights into codes, and the tensors that tell of it."""
+CODES = re.compile(r"(^|\.)(qweight|qzeros)$")
+"""Of GPTQ, beside which lies g_idx, and of AWQ."""
 
 SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales", "{}.SCB")
 """The names of the scale of a tensor of codes."""
@@ -26,7 +21,7 @@ SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales", "{}.SCB")
 _HUB_NAMES = ("model.", "model-", "pytorch_model", "diffusion_pytorch_model")
 CONFIG_KEYS = ("quantization_config", "compression_config")
 MAX_CONFIG = 10_000_000  # bytes
-REMEDY = "its numbers are codes, not weights. Dequantise it first, such as with"
+CAUSE = "its numbers are codes, not weights. Dequantise it first"
 
 
 def refuse_quantised(checkpoint: Checkpoint) -> None:
@@ -39,11 +34,15 @@ def refuse_quantised(checkpoint: Checkpoint) -> None:
         if home is not None:
             _check_config(home / "config.json")
     for name, entry in checkpoint.entries.items():
-        if how := _how(entry, checkpoint.entries):
+        if found := _format(entry, checkpoint.entries):
             raise CheckpointError(
-                f"{shown(name)} in {checkpoint.label} is quantised ({how}): {REMEDY} transformers' "
-                "model.dequantize(), and save that."
+                f"{shown(name)} in {checkpoint.label} is quantised ({found.called}): {CAUSE}. "
+                f"{_begun(found.way)}."
             )
+
+
+def _begun(way: str) -> str:
+    return way[0].upper() + way[1:]
 
 
 def _home_of(file: FileSource) -> Path | None:
@@ -51,25 +50,30 @@ def _home_of(file: FileSource) -> Path | None:
     return file.path.parent if file.path.name.startswith(_HUB_NAMES) else None
 
 
-def _how(entry: TensorEntry, names: Container[str]) -> str | None:
-    for how, pattern in PACKED.items():
-        if pattern.search(entry.name):
-            return how
+def _format(entry: TensorEntry, names: Container[str]) -> Format | None:
+    """What packs this tensor, by its own name and those beside it."""
+    module, _, leaf = entry.name.rpartition(".")
+    if CODES.search(entry.name):
+        return by_method("gptq") if f"{module}.g_idx" in names else PACKED
+    for one in FORMATS:
+        told = one.tensors and one.tensors.search(entry.name)
+        if told and (not one.beside or f"{module}.{one.beside}" in names):
+            return one
     fp8 = entry.dtype.itemsize == 1 and entry.dtype.is_floating_point
     integers = not entry.dtype.is_floating_point and entry.dtype != torch.bool
     if not fp8 and not (integers and len(entry.shape) > 1):
         return None
-    module, _, leaf = entry.name.rpartition(".")
     owners = (entry.name, module) if leaf == "weight" else (entry.name,)
     for owner in owners:
         for scale in SCALES:
             if scale.format(owner) in names:
-                return f"{entry.dtype} with its scale in {shown(scale.format(owner))}"
+                said = f"{entry.dtype} with its scale in {shown(scale.format(owner))}"
+                return Format(said, way_of_scale(scale, entry.dtype))
     stem = entry.name.removesuffix("_blocks")
     if stem != entry.name and f"{stem}_scales" in names:
-        return "MXFP4"
+        return by_method("mxfp4")
     if leaf == "weight" and integers and entry.dtype.itemsize == 1:
-        return f"{entry.dtype} weights"
+        return Format(f"{entry.dtype} weights")
     return None
 
 
@@ -84,7 +88,11 @@ def _check_config(path: Path) -> None:
     for part in (config, cast(dict[str, object], inner) if isinstance(inner, dict) else {}):
         for key in CONFIG_KEYS:
             if said := part.get(key):
+                given = cast(dict[str, object], said) if isinstance(said, dict) else {}
+                old = "compressed-tensors" if key == "compression_config" else None
+                found = by_method(given.get("quant_method", old))
                 raise CheckpointError(
-                    f"{path} says that the weights are quantised ({key}: {shown(said)}): {REMEDY} "
-                    f"transformers' model.dequantize(); if they are weights already, delete {key}."
+                    f"{path} says that the weights are quantised "
+                    f"({key}: {shown(cast(object, said))}): {CAUSE}. "
+                    f"{_begun(found.way)}. If they are weights already, delete {key}."
                 )

@@ -106,7 +106,7 @@ def show(found: "Diagnosis") -> None:
         say(f"  - {reason}")
     say("")
     shown = [
-        (one.name, f"start {one.origin}", one.moved, one.scale, one.far, _remark(one.why))
+        (one.name, _start(found, one.origin), one.moved, one.scale, one.far, _remark(one.why))
         for one in found.models
     ]
     headings = ("model", "origin", "moved", "scale", "distance", "")
@@ -117,6 +117,10 @@ def show(found: "Diagnosis") -> None:
         say(f"{number}. {step.said}")
         if step.command:
             say(f"   {step.command}")
+
+
+def _start(found: "Diagnosis", number: int) -> str:
+    return "unknown" if found.origin == "unknown" else f"start {number}"
 
 
 def _called(one: "Prospect") -> str:

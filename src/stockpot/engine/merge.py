@@ -19,6 +19,7 @@ from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe, parse_recipe
+from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from ..texts import visible
 from .evidence import manifest_of, small_files
@@ -119,7 +120,7 @@ def merge(
     options = Options(
         memory=memory, workers=workers, device="cpu", allow_non_finite=allow_non_finite
     )
-    assignments = resolve(recipe, opened, of_base, of_data)
+    assignments = with_lineage(resolve(recipe, opened, of_base, of_data))
     meaning = meaning_of(recipe, opened, of_base, assignments.tensors, with_files=False)
     inputs = [*opened, *([] if of_base is None else [of_base])]
     read = [note for one in inputs for note in one.notes]

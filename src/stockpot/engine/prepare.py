@@ -1,4 +1,4 @@
-"""Everything that can be known and refused before a byte of weights is read."""
+"""Everything that can be known and refused before the pass over the weights."""
 
 import json
 import os
@@ -28,6 +28,7 @@ from ..errors import MergeError, OutputError
 from ..recipes.assignment import Assignments, prevailing_dtype
 from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe
+from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
 from .options import Options
@@ -137,7 +138,7 @@ def check_output_path(out: Path) -> None:
 
 
 def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
-    """Open, resolve and plan; nothing is written and no weight is read.
+    """Open, resolve and plan; nothing is written, and of weights a sample is read around a base.
 
     Args:
         recipe: what is merged with what.
@@ -161,7 +162,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     base = None if recipe.base is None else opening(recipe.base, recipe.base_key)
     given = [one.statistics for one in recipe.models if one.statistics is not None]
     statistics = [opening(path) for path in given]
-    assignments = resolve(recipe, models, base, statistics)
+    assignments = with_lineage(resolve(recipe, models, base, statistics))
     as_file = out is not None and out.suffix == ".safetensors"
     meaning = meaning_of(recipe, models, base, assignments.tensors, with_files=not as_file)
     assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))

@@ -1,12 +1,14 @@
 """What a user should know about a merge that is legal: sentences, none of them an error."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..checkpoints.entry import Checkpoint, same_bytes
+from ..checkpoints.lineage import lineage_of
 from ..checkpoints.roles import Role
 from ..fields import kebab_name
 from ..views.derived import Norms, SingularVector
-from .assignment import ONLY_IN, Assignment
+from .assignment import ONLY_IN, Assignment, Assignments
 from .differences import dtype_name
 from .fit import Ingredients
 from .following import AnyOf
@@ -23,6 +25,19 @@ def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[s
         *_untied(tensors),
         *_parametrised(ingredients.models, tensors),
     )
+
+
+def with_lineage(assignments: Assignments) -> Assignments:
+    """With a note where a sample of the weights says that the base is not what models come from.
+
+    It reads weights, 16 KiB of each of 64 layers at most, which `notes_on` does not.
+    """
+    base = assignments.base
+    said = "" if base is None else lineage_of(assignments.models, base).said
+    if base is None or not said:
+        return assignments
+    note = f"the base {base.label} {said}. Check the base."
+    return replace(assignments, notes=(*assignments.notes, note))
 
 
 def _base(ingredients: Ingredients, tensors: Sequence[Assignment]) -> Iterator[str]:

@@ -59,6 +59,8 @@ def _best(result: Diagnosis) -> str:
 
 def _kin(result: Diagnosis) -> str:
     same = sum(one.same for one in result.pairs)
+    if result.origin == "unknown":
+        return "Too little could be compared to say whether models come from one start."
     low = [one for one in result.pairs if math.isfinite(one.lowest)]
     said = f"{same} of {len(result.pairs)} pairs come from one start."
     if not low:
@@ -131,7 +133,7 @@ def _models(result: Diagnosis) -> Table:
     lines = tuple(
         (
             Entry(readable(one.name)),
-            number(one.origin, 3),
+            EMPTY if result.origin == "unknown" else number(one.origin, 3),
             number(100 * one.moved, 3),
             number(one.scale, 3),
             number(one.far, 3),
@@ -149,9 +151,9 @@ def _models(result: Diagnosis) -> Table:
         for k, one in enumerate(result.models)
     )
     caption = (
-        "Models of one origin come from one start. Moved is the distance from the base, else from "
-        "the mean, over the length of the model; scale the standard deviation of weights over the "
-        "others'; distance that from the others' mean, 1 where all are alike."
+        "Models of one origin come from one start; a dash is not known. Moved is the distance from "
+        "the base, else from the mean, over the length of the model; scale the standard deviation "
+        "of weights over the others'; distance that from the others' mean, 1 where all are alike."
     )
     return Table("Models", caption, tuple(headings), lines)
 
@@ -161,7 +163,7 @@ def _pairs(result: Diagnosis) -> Table:
         (
             Entry(readable(one.one)),
             Entry(readable(one.other)),
-            Entry("yes" if one.same else "no"),
+            Entry(("yes" if one.same else "no") if one.known else "not known"),
             number(one.correlation, 4),
             number(one.lowest, 4),
             number(one.alike, 6),
@@ -176,7 +178,7 @@ def _pairs(result: Diagnosis) -> Table:
     )
     caption = (
         "Correlation: median over layers, and of the layer that is least alike; layers by what "
-        "they say."
+        "they say. One start: by the layers that were compared."
     )
     return Table("Every pair", caption, tuple(headings), lines, names=2)
 
@@ -225,8 +227,11 @@ def _measured(result: Diagnosis) -> list[str]:
         "The correlation of two layers is the cosine of their entries less their means. Layers of "
         "unrelated networks have about 1 / sqrt(entries); biases, norms and tensors that are the "
         "same in two models have no say in where these come from.",
+        result.compared.said,
+        "Of one start or several nothing is said where the layers that tell it have less than half "
+        "of the parameters of the largest model.",
         "An outlier is a model of another start, one with other tensors than most, one at least "
-        "three times as far from the others' mean as they are from each other, one of at least "
+        "three times as far from the mean of the others as they are from theirs, one of at least "
         "twice or at most half their scale, or a damaged one.",
     ]
     if any(one.forecast for one in result.prospects):

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .architecture import BASE, Architecture, some
-from .findings import ModelFinding, Step
+from .compared import Compared
+from .findings import ModelFinding, Origin, Step
 from .outlying import MISMATCH, Copy, LayerScope
 
 _LISTED = 4
@@ -17,8 +18,10 @@ class Case:
     """What steps depend on; see `Diagnosis`.
 
     Attributes:
+        origin, undecided, compared: of the diagnosis.
+        opposed: two models whose task vectors are opposite.
         torn: whether layers have scales so far apart that they are mended first.
-        unused: whether the base is there but not what the models come from.
+        unused: whether the base is there but not, or perhaps not, what the models come from.
         merge: words of the command after `stockpot merge`, before the models; none where no merge
             is advised.
         based: whether that method needs the base.
@@ -26,8 +29,11 @@ class Case:
 
     models: tuple[ModelFinding, ...]
     base: str | None
-    same_origin: bool
+    origin: Origin
+    undecided: bool
     architecture: Architecture
+    compared: Compared
+    opposed: tuple[str, str] | None
     scopes: tuple[LayerScope, ...]
     copies: tuple[Copy, ...]
     torn: bool
@@ -45,8 +51,8 @@ def _repairs(case: Case) -> Iterator[Step]:
     for one in case.models:
         if one.damaged:
             yield Step(
-                said=f"Get {one.name} anew, or an earlier checkpoint: its training diverged or the "
-                "file is damaged. What stockpot wrote says itself whether it is whole.",
+                said=f"Get {one.name} anew, or an earlier checkpoint: its training diverged, or "
+                "perhaps the file is damaged. Of what stockpot wrote, verify tells which:",
                 command=_words("verify", one.source),
             )
     for one in case.architecture.renamed:
@@ -55,7 +61,7 @@ def _repairs(case: Case) -> Iterator[Step]:
             "that class of transformers and calling save_pretrained; then diagnose again."
         )
     differences = case.architecture.differences
-    if differences and case.same_origin and case.architecture.shared >= 0.5:
+    if differences and case.origin == "one" and case.architecture.shared >= 0.5:
         first = case.models[0]
         globs = [f"--copy {shlex.quote(f'{glob}={donor}')}" for glob, donor in _donors(case)]
         yield Step(
@@ -92,16 +98,37 @@ def _dropping(case: Case) -> Iterator[Step]:
             said=f"Leave {some([one.name for one in out])} out, and look again.",
             command=_words("diagnose", *_sources(kept), *_base(case)),
         )
-    elif not case.same_origin and case.architecture.same:
+    elif case.origin == "several" and case.architecture.same:
         yield Step(
             said="Nothing in this version brings networks of different starts into one order: "
             "keep the better one, or run them all as an ensemble. Which, your data say:",
             command=_words("compare", *_sources(case.models))
             + " --network NETWORK --data DATA --out run",
         )
+    yield from _opposed(case)
     yield from _leaving_copies(case)
     if case.unused:
         yield Step(said="Give the base that the models were fine-tuned from, or none.")
+    if case.undecided:
+        yield Step(
+            said="Let data decide: merge them, and judge the average beside the models.",
+            command=_words("compare", *_sources(case.models))
+            + " --network NETWORK --data DATA --out run",
+        )
+
+
+def _opposed(case: Case) -> Iterator[Step]:
+    if case.opposed is None or case.base is None or not case.architecture.same:
+        return
+    kept, other = (next(o for o in case.models if o.name == name) for name in case.opposed)
+    yield Step(said=f"Leave one of {kept.name} and {other.name} out.")
+    yield Step(
+        said=f"Or, if {other.name} has learned what is to be forgotten, subtract it:",
+        command=_words(
+            "merge", "task-arithmetic", kept.source, other.source, "--weights", "1,-1",
+            "--base", case.base, "--out", "merged.safetensors",
+        ),
+    )  # fmt: skip
 
 
 def _leaving_copies(case: Case) -> Iterator[Step]:
@@ -110,13 +137,14 @@ def _leaving_copies(case: Case) -> Iterator[Step]:
         key=lambda one: one.distance,
         default=None,
     )
-    if same:
+    if same and case.compared.whole:
         nearly = "nearly " if same.distance else ""
         yield Step(
             said=f"{same.one} and {same.other} count {nearly}twice in an average: leave one out, "
             "unless that weight is meant."
         )
-    of_base = [one.one for one in case.copies if one.other == BASE]
+    whole = case.compared.whole_base
+    of_base = [one.one for one in case.copies if one.other == BASE and whole]
     if of_base and len(case.models) - len(of_base) > 1:
         yield Step(said=f"Leave {some(of_base)} out: a merge with the base only dilutes the rest.")
     elif of_base:
@@ -129,7 +157,7 @@ def _leaving_copies(case: Case) -> Iterator[Step]:
 
 def _rescaling(case: Case) -> Iterator[Step]:
     wide = [one for one in case.scopes if one.ratio >= MISMATCH]
-    if not wide or not case.same_origin:
+    if not wide or case.origin != "one":
         return
     if case.torn and case.architecture.batch_norm:
         yield Step(
@@ -143,7 +171,7 @@ def _rescaling(case: Case) -> Iterator[Step]:
     yield Step(
         said="Look at scales layer by layer"
         + (
-            ": who has the odd one out was rescaled, or trained with another weight decay or "
+            ": the odd one out may have been rescaled, or trained with another weight decay or "
             "learning rate. Undo that, or leave the model out."
             if case.torn
             else "; the scope key of experiments keeps them together during training."

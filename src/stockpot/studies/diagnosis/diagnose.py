@@ -7,13 +7,15 @@ from itertools import combinations
 
 from ...checkpoints.beside.networks import compare_networks
 from ...checkpoints.entry import Checkpoint
+from ...checkpoints.lineage import lineage_of
 from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import NetworkSpec
 from ..onepass.conflicts import ROLES, expected_agreement
-from ..onepass.gathering import Model, names_of, opened, statistics_of
+from ..onepass.gathering import How, Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from .architecture import BASE, Architecture, compare_architectures
+from .compared import Compared, compared, percent
 from .evidence import Evidence
 from .findings import Diagnosis, ModelFinding, TaskVectors
 from .gradients import Gradients, gradients_of
@@ -76,42 +78,68 @@ def diagnose(
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     start = None if base is None else opened(base, BASE)
     architecture = compare_architectures(every, called, start, private)
-    found = statistics_of(
-        every,
-        start,
-        names=called,
-        private=private,
-        memory=memory,
-        workers=workers,
-        progress=progress,
-    )
+    how: How = {
+        "names": called,
+        "private": private,
+        "memory": memory,
+        "workers": workers,
+        "progress": progress,
+    }
+    found = statistics_of(every, start, **how)
+    damaged_base = tuple(one.name for one in found.left if BASE in one.damaged)
+    if damaged_base:  # what is broken in the base says nothing of the models
+        found = replace(statistics_of(every, **how), base=found.base)
     layers = layers_of(found)
+    extent = compared(every, private, found, layers)
     pairs = kinships(layers, called)
     bases = kinships_to_base(layers, called, BASE) if any(one.to_base for one in layers) else ()
     groups = grouped((*called, *([BASE] if bases else [])), (*pairs, *bases))
+    if not extent.tells_origin:
+        groups = tuple((name,) for name in called)
     scored = _gradients(every, called, network, data, memory, architecture)
     based = architecture.based >= KIN_BY_TENSORS
     kin = all(one.same for one in bases if one.one in groups[0])
     heads = bool(pairs) and all(one.body for one in pairs)
-    prospects = prospects_of(_body(found, architecture), based=based, kin=kin, heads=heads)
+    lineage = None if start is None else lineage_of(every, start, called, private)
+    vectors = _task_vectors(found)
+    prospects = prospects_of(
+        _body(found, architecture),
+        based=based,
+        kin=kin and (lineage is None or lineage.kind not in ("shifted", "held")),
+        unlike_table=_unlike_table(extent, vectors, heads=heads),
+    )
     evidence = Evidence(
         models=_models(found, every, architecture, groups),
         base=None if start is None else start.label,
         architecture=architecture,
+        compared=extent,
+        lineage=lineage,
         pairs=pairs,
         bases=bases,
         layers=layers,
         scopes=scopes_by_layer(found),
         copies=copies_of(found),
-        task_vectors=_task_vectors(found),
+        task_vectors=vectors,
         prospects=prospects.each,
         traits=prospects.traits,
         forecast=prospects.error,
         gradients=scored,
-        damaged_base=tuple(one.name for one in found.left if BASE in one.damaged),
+        damaged_base=damaged_base,
         sameness=compare_networks([*every, *([] if start is None else [start])]),
+        unmeasured=network is not None and scored is None,
     )
     return judged(evidence, facts=_facts(found, architecture))
+
+
+def _unlike_table(extent: Compared, vectors: TaskVectors | None, *, heads: bool) -> str:
+    """Why merges of such models are not forecast; '' where they are."""
+    if heads:
+        return "models that differ in one layer alone"
+    if vectors is not None and vectors.opposed:
+        return "opposite task vectors"
+    if extent.share < KIN_BY_TENSORS:
+        return f"models of which only {percent(extent.share)} could be compared"
+    return ""
 
 
 def _body(found: Statistics, architecture: Architecture) -> Statistics:
@@ -181,9 +209,12 @@ def _why(
             "does not come from the base" if alone else "comes from another start than the others"
         )
     elif far > FAR:
-        said.append(f"is {far:.1f} times as far from the others' mean as they are from each other")
+        said.append(
+            f"is {far:.1f} times as far from the mean of the others as they are from theirs "
+            "(median layer)"
+        )
     if scale >= SCALED or scale <= 1 / SCALED:
-        said.append(f"has weights {scale:.3g} times as large as the others'")
+        said.append(f"has weights {scale:.3g} times as large as is usual among them (median layer)")
     return said
 
 
@@ -198,7 +229,9 @@ def _task_vectors(found: Statistics) -> TaskVectors | None:
     deltas = summed([one.deltas if based else one.around_mean for one in layers])
     count = len(found.names)
     pairs = list(combinations(range(count), 2))
-    cosines = [value for i, j in pairs if math.isfinite(value := cosine(deltas, i, j))]
+    angles = {(i, j): value for i, j in pairs if math.isfinite(value := cosine(deltas, i, j))}
+    cosines = list(angles.values())
+    least = min(angles, key=angles.__getitem__, default=None)
     met = [(one.signs, i, j, one.signs.both[i][j] * one.numel) for one in layers for i, j in pairs]
     voting = math.fsum(n for *_, n in met)
     agreed = math.fsum(signs.agree[i][j] * n for signs, i, j, n in met if n)
@@ -209,6 +242,8 @@ def _task_vectors(found: Statistics) -> TaskVectors | None:
         centre="base" if based else "mean",
         cosine=math.fsum(cosines) / len(cosines) if cosines else math.nan,
         lowest=min(cosines, default=math.nan),
+        one=found.names[least[0]] if least else "",
+        other=found.names[least[1]] if least else "",
         agree=agreed / voting if voting else math.nan,
         expected=math.fsum(map(expected_agreement, cosines)) / len(cosines)
         if cosines

@@ -7,8 +7,10 @@ from itertools import permutations
 from statistics import median
 
 from ...checkpoints.beside.networks import UNKNOWN, Sameness
+from ...checkpoints.lineage import Lineage
 from .architecture import Architecture
-from .findings import ModelFinding, Prospect, TaskVectors
+from .compared import Compared
+from .findings import ModelFinding, Origin, Prospect, TaskVectors
 from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
 from .outlying import Copy, LayerScope
@@ -26,6 +28,8 @@ class Evidence:
     models: tuple[ModelFinding, ...]
     base: str | None
     architecture: Architecture
+    compared: Compared
+    lineage: Lineage | None
     pairs: tuple[Kinship, ...]
     bases: tuple[Kinship, ...]
     layers: tuple[LayerKinship, ...]
@@ -38,6 +42,8 @@ class Evidence:
     gradients: Gradients | None = None
     damaged_base: tuple[str, ...] = ()
     sameness: Sameness = UNKNOWN
+    unmeasured: bool = False
+    """Data were given, but models of different tensors cannot be run as one network."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,9 +51,16 @@ class Evidence:
         return tuple(one.name for one in self.models)
 
     @property
+    def origin(self) -> Origin:
+        """How many starts the models come from, where enough of them was compared to say so."""
+        if not self.compared.tells_origin:
+            return "unknown"
+        return "one" if len({one.origin for one in self.models}) == 1 else "several"
+
+    @property
     def same_origin(self) -> bool:
-        """Whether all models come from one start."""
-        return len({one.origin for one in self.models}) == 1
+        """Whether all models are known to come from one start."""
+        return self.origin == "one"
 
     @property
     def majority(self) -> bool:
@@ -58,7 +71,18 @@ class Evidence:
     def strangers(self) -> tuple[Kinship, ...]:
         """Of the models that make up the largest group, those that do not come from the base."""
         most = {one.name for one in self.models if one.origin == 1}
-        return tuple(one for one in self.bases if not one.same and one.one in most)
+        return tuple(o for o in self.bases if o.known and not o.same and o.one in most)
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a sample of weights speaks against the base, though it is no stranger."""
+        found = self.lineage
+        return found is not None and found.kind in ("shifted", "held") and not self.strangers
+
+    @property
+    def opposed(self) -> bool:
+        """Whether two task vectors are nearly each other's negative."""
+        return self.task_vectors is not None and self.task_vectors.opposed
 
     @property
     def drowned(self) -> float:

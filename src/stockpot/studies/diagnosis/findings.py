@@ -3,12 +3,19 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
+from ...checkpoints.lineage import Lineage
 from ...evaluation.plain import plain_values, rows_csv
-from .architecture import Architecture
+from .architecture import Architecture, some
+from .compared import Compared
 from .gradients import Gradients
 from .kinship import Kinship, LayerKinship
 from .outlying import SCALED, Copy, LayerScope
+
+OPPOSED = -0.9
+"""Cosine of two task vectors from which they are opposite: a merge of both takes them back."""
+Origin = Literal["one", "several", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +27,8 @@ class ModelFinding:
         source: its path, or its name where it has none.
         outlier: whether a merge would be better without it.
         why: what makes it one, in words; none where it is not.
-        origin: the number of its group of models from one start, from 1 on.
+        origin: the number of its group of models from one start, from 1 on; each model is alone
+            where no layer could be compared.
         far: its distance from the mean of the others, 1 where all are alike; NaN for two models.
         scale: standard deviation over the median of the models', median over layers; NaN of two
             models without a base.
@@ -45,6 +53,11 @@ class ModelFinding:
         """Whether its weights have another scale than the others'."""
         return self.scale >= SCALED or self.scale <= 1 / SCALED
 
+    @property
+    def spoils(self) -> bool:
+        """Whether what makes it an outlier is a reason against a merge."""
+        return self.outlier and (bool(self.damaged) or self.origin > 1 or self.scaled)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskVectors:
@@ -54,6 +67,7 @@ class TaskVectors:
         centre: what they are differences from, the base or the mean of the models.
         cosine: mean over pairs.
         lowest: of the pair that is least alike.
+        one, other: which two; '' where there is none.
         agree: share of elements at which the signs of two agree, mean over pairs.
         expected: what jointly normal vectors at these angles would have.
         kept: |mean δ|² / mean |δ|²: 1 of the same task vectors, 1/K of orthogonal ones, 0 where
@@ -64,10 +78,17 @@ class TaskVectors:
     centre: str
     cosine: float
     lowest: float
+    one: str
+    other: str
     agree: float
     expected: float
     kept: float
     lengths: float
+
+    @property
+    def opposed(self) -> bool:
+        """Whether two are nearly each other's negative; around the mean two models always are."""
+        return self.centre == "base" and self.lowest <= OPPOSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +151,19 @@ class Diagnosis:
 
     Attributes:
         title: the question.
-        mergeable: whether a merge of all these models is worth making as they are.
-        same_origin: whether all models come from one start.
+        mergeable: whether a merge of all these models is worth making as they are; not where
+            weights cannot tell, unless batches do.
+        same_origin: whether all models come from one start, as far as weights tell.
+        origin: one start, several, or not known, as too little could be compared.
+        undecided: whether nothing speaks against a merge but that too little could be compared.
         recommended: the method with the best forecast, or none.
         reasons: what decided, in sentences, the weightiest first.
         steps: what to do first.
         base: the path of the base, or none.
         models, pairs, bases: of each model, of every two, of each model with the base.
         architecture: what headers tell.
+        compared: how much of the models all this is judged by.
+        lineage: how the models lie around the base, in a sample; none without a base.
         layers, scopes: of every layer that has a say.
         copies: models that are the same, or nearly.
         task_vectors: none where no tensor is shared.
@@ -151,6 +177,8 @@ class Diagnosis:
     title: str
     mergeable: bool
     same_origin: bool
+    origin: Origin
+    undecided: bool
     recommended: str | None
     reasons: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -159,6 +187,8 @@ class Diagnosis:
     pairs: tuple[Kinship, ...]
     bases: tuple[Kinship, ...]
     architecture: Architecture
+    compared: Compared
+    lineage: Lineage | None
     layers: tuple[LayerKinship, ...]
     scopes: tuple[LayerScope, ...]
     copies: tuple[Copy, ...]
@@ -178,11 +208,14 @@ class Diagnosis:
     def verdict(self) -> str:
         """The answer, in one sentence."""
         if self.mergeable:
-            return f"These models can be merged: begin with {self.recommended}."
-        outliers = [one.name for one in self.models if one.outlier]
-        if outliers and len(self.models) - len(outliers) > 1 and self.architecture.same:
-            spoil = "spoils" if len(outliers) == 1 else "spoil"
-            return f"Do not merge all of them as they are: {', '.join(outliers)} {spoil} it."
+            with_ = f": begin with {self.recommended}" if self.recommended else ""
+            return f"These models can be merged{with_}."
+        if self.undecided:
+            return "Whether these models can be merged cannot be told from their weights."
+        spoiling = [one.name for one in self.models if one.spoils]
+        if spoiling and len(self.models) - len(spoiling) > 1 and self.architecture.same:
+            spoil = "spoils" if len(spoiling) == 1 else "spoil"
+            return f"Do not merge all of them as they are: {some(spoiling)} {spoil} it."
         return "Do not merge these models as they are."
 
     @property

@@ -4,23 +4,14 @@ Shapes: K models.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
 
+from ...checkpoints.lineage import LAYERS, LEAST, bar
 from ..onepass.statistics import Matrix, Statistics, TensorStatistics
 
-LAYERS = ("conv", "matrix", "embedding", "expert-stack")
-"""Roles whose direction tells an origin. Biases start at 0 and scales of norms at 1 in every
-network, so that theirs does not."""
-LEAST = 64
-"""Entries of a layer that has a say: the correlation of fewer is noise."""
-ALIKE = 0.2
-"""Correlation from which two layers are said to come from one start. Trained networks of unrelated
-starts had 0.11 at most, of one start 0.28 at least: see docs/diagnosis.md."""
-DEVIATIONS = 5.0
-"""And how many standard deviations 1 / sqrt(n) of unrelated layers it must be."""
 SAME = 1e-6
 """Two tensors whose distance is a smaller part of their distance from the centre are copies."""
 
@@ -52,7 +43,7 @@ class LayerKinship:
     @property
     def bar(self) -> float:
         """The correlation from which two of this size are alike."""
-        return max(ALIKE, DEVIATIONS / math.sqrt(self.entries))
+        return bar(self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +52,11 @@ class Kinship:
 
     Attributes:
         one, other: their names.
-        same: whether they come from one start.
+        same: whether they come from one start, by the layers that were compared.
         correlation: the median over the layers that have a say; NaN where none has.
         lowest: of the layer that is least alike, and its name.
         alike, unlike: layers that say so.
-        frozen: layers in which the two are bit by bit the same though others are not.
+        frozen: layers that are the same in both.
         body: whether all layers but one are copies: a head was trained on a frozen body.
         said: what decided, where it was not the majority of layers; else ''.
     """
@@ -81,6 +72,16 @@ class Kinship:
     frozen: int
     body: bool = False
     said: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether any layer could be compared."""
+        return bool(self.alike or self.unlike or self.frozen)
+
+    @property
+    def compared(self) -> int:
+        """Layers that were."""
+        return self.alike + len(self.unlike) + self.frozen
 
 
 def layers_of(found: Statistics) -> tuple[LayerKinship, ...]:
@@ -196,9 +197,9 @@ def _judged(one: str, other: str, seen: Sequence[tuple[LayerKinship, float, bool
     said = ""
     if not apart:
         same = bool(frozen)
-        said = "all layers are copies" if same else "no layer can be compared"
+        said = "all layers are the same" if same else "no layer can be compared"
     elif body:
-        same, said = True, f"all layers but '{apart[0][0].tensor}' are copies: a frozen body"
+        same, said = True, f"all layers but '{apart[0][0].tensor}' are the same: a frozen body"
     else:
         same = 2 * alike >= len(apart)
     low = min(apart, key=lambda pair: pair[1], default=None)
@@ -231,8 +232,3 @@ def grouped(names: Sequence[str], pairs: Sequence[Kinship]) -> tuple[tuple[str, 
     order = {name: k for k, name in enumerate(names)}
     each = [tuple(sorted(group, key=order.__getitem__)) for group in groups]
     return tuple(sorted(each, key=lambda group: (-len(group), order[group[0]])))
-
-
-def evidence(layers: Sequence[LayerKinship]) -> Iterator[LayerKinship]:
-    """Layers that are not the same in all."""
-    return (one for one in layers if not one.constant)

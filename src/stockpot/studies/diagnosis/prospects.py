@@ -35,19 +35,19 @@ class Prospects:
     error: str
 
 
-def prospects_of(found: Statistics, *, based: bool, kin: bool, heads: bool) -> Prospects:
+def prospects_of(found: Statistics, *, based: bool, kin: bool, unlike_table: str = "") -> Prospects:
     """Of every method of this version: what it needs, and what is forecast of it.
 
     Args:
         found: of the models, and of the base if there is one.
         based: whether the base has every tensor that methods need.
-        heads: whether models are heads on one frozen body, of which nothing is known.
         kin: whether the models come from it; if not, nothing is forecast from it.
+        unlike_table: what these models are, if nothing like them was measured.
     """
     count = len(found.names)
     traits, expected, error = _forecast(found, based=based and kin)
-    if heads:
-        expected, error = (), "There is no forecast for heads on one frozen body."
+    if unlike_table:
+        expected, error = (), f"There is no forecast for {unlike_table}."
     known = tuple(_expected(one, count, based=based) for one in expected)
     names = {one.method for one in known}
     others = (_prospect(cls, count, based=based) for cls in METHODS)
