@@ -13,6 +13,7 @@ from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
+from ..ops.rounding import copy_rounded
 from ..recipes.assignment import Assignment, Assignments, Beside
 from .counts import Counts
 from .plan import Piece
@@ -150,7 +151,7 @@ class Desk:
         if method is None:
             (row,) = rows
             assert isinstance(row, Tensor)
-            out.copy_(row)
+            copy_rounded(out, row)
             if self._check and out.dtype.is_floating_point and not is_finite(out):
                 self._refuse_copy(pieces, row, out)
             return report, counts.found
@@ -166,7 +167,7 @@ class Desk:
             else:
                 merged = method(stack, settled)
             own = first.assignment.skipped
-            part.copy_(merged.reshape(-1)[own : own + part.numel()], non_blocking=True)
+            copy_rounded(part, merged.reshape(-1)[own : own + part.numel()])
             if self._device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
             if self._check and not is_finite(part):
