@@ -17,7 +17,17 @@ from ..ops.rounding import copy_rounded
 from ..recipes.assignment import Assignment, Assignments, Beside
 from .counts import Counts
 from .plan import Piece
-from .rows import Arena, ElementBytes, Joined, OnDisk, Row, Rows, is_finite, raw_bytes
+from .rows import (
+    Arena,
+    ElementBytes,
+    Joined,
+    OnDisk,
+    Row,
+    Rows,
+    is_finite,
+    raw_bytes,
+    stored_dtype,
+)
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -218,6 +228,7 @@ class Desk:
             seed=self._seed,
             runs=runs,
             fresh=models.fresh,
+            stored=tuple(map(stored_dtype, seen)),
         )
 
     def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Row], row: int) -> None:

@@ -6,13 +6,16 @@ Shapes: a view is [..., M, N], a batch of matrices of M rows and N columns.
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from ..core import Described, Method, Selection, Stack
+from ..ops.noise import Noise
 from ..ops.polar import room_for_polar
+from ..ops.rounding import mean_square_step
 from ..ops.spectral import LowRank, room_for_top_k
 from .task_arithmetic import TaskArithmetic
 
@@ -155,18 +158,54 @@ def matrix_shape(view: tuple[int, ...]) -> tuple[int, int]:
     return (view[-2], view[-1]) if len(view) > 1 else (1, math.prod(view))
 
 
-def weighted_deltas(stack: Stack) -> Iterator[Tensor]:
-    """Task vectors times their weights, one at a time; new memory."""
-    for delta, weight in zip(stack.deltas(), stack.weights, strict=True):
-        yield delta if weight == 1 else delta.mul_(weight)
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A weighted task vector, or the sum of all, and how it is rounded.
+
+    Attributes:
+        values: in new memory.
+        steps: mean square of the steps of the stored dtypes at the weights, times squared weights.
+    """
+
+    values: Tensor
+    steps: float
+
+    def noise(self, tolerance: float) -> Noise:
+        """What is noise in each of its matrices: what rounding makes, or a share of the largest."""
+        if tolerance:
+            return Noise(share=tolerance)
+        return Noise.of_rounding(self.steps, *matrix_shape(tuple(self.values.shape)))
 
 
-def summed_deltas(stack: Stack) -> Tensor:
-    """Their sum; new memory."""
-    total = torch.zeros_like(stack.anchor)
+def weighted_deltas(stack: Stack) -> Iterator[Delta]:
+    """Task vectors times their weights, one at a time."""
+    base, of_base = stack.anchor, _steps_of_base(stack)
+    for k, weight in enumerate(stack.weights):
+        row = stack.models[k]
+        steps = mean_square_step(row, _stored(stack, k, row)) + of_base
+        delta = row.sub_(base) if stack.fresh else row - base
+        yield Delta(delta if weight == 1 else delta.mul_(weight), weight * weight * steps)
+
+
+def summed_deltas(stack: Stack) -> Delta:
+    """Their sum, in which roundings of the base are the same in all."""
+    total, steps = torch.zeros_like(stack.anchor), 0.0
     for delta in weighted_deltas(stack):
-        total.add_(delta)
-    return total
+        total.add_(delta.values)
+        steps += delta.steps
+    alone = math.fsum(weight * weight for weight in stack.weights)
+    together = math.fsum(stack.weights) ** 2
+    return Delta(total, max(steps + (together - alone) * _steps_of_base(stack), 0.0))
+
+
+def _steps_of_base(stack: Stack) -> float:
+    """None where it is stored in float32 or float64: training has started from that very number."""
+    dtype = _stored(stack, len(stack.models), stack.anchor)
+    return mean_square_step(stack.anchor, dtype) if dtype.itemsize < 4 else 0.0
+
+
+def _stored(stack: Stack, row: int, values: Tensor) -> torch.dtype:
+    return stack.stored[row] if stack.stored else values.dtype
 
 
 def room_for_stacks(view: tuple[int, ...], share: float) -> int:
@@ -176,7 +215,7 @@ def room_for_stacks(view: tuple[int, ...], share: float) -> int:
     """
     rows, columns = matrix_shape(view)
     rank = min(rows, columns)
-    stacks = 2 * rank * (rows + columns)
+    stacks = 4 * rank * (rows + columns)
     polars = max(room_for_polar(rows, rank), room_for_polar(columns, rank)) + rank * rank
     work = max(room_for_top_k(rows, columns, share), polars + rows * columns)
     batch = math.prod(view) // max(rows * columns, 1)
@@ -188,6 +227,39 @@ def told(parts: Sequence[LowRank]) -> dict[str, object]:
     return {
         "rank": [part.rank for part in parts],
         "energy": [round(part.energy, 6) for part in parts],
-        "error": float(f"{max((part.bound for part in parts), default=0.0):.2g}"),
+        "error": short(max((part.bound for part in parts), default=0.0)),
         "exact": sum(part.exact for part in parts),
     }
+
+
+@dataclass(slots=True)
+class Cuts:
+    """What was cut as noise from the matrices of one tensor, for the manifest.
+
+    Attributes:
+        kept: parts without noise, in the order in which they were made.
+        cut: of each part how many directions were noise.
+        noise: the largest singular value that was taken for noise, or would have been.
+    """
+
+    kept: list[LowRank] = field(default_factory=list[LowRank])
+    cut: list[int] = field(default_factory=list[int])
+    noise: float = 0.0
+
+    def of(self, part: LowRank, asked: int, noise: Noise, above: float = 0.0) -> LowRank:
+        """The part's directions that are more than noise, of so many that were asked for."""
+        found = part.first(noise.real(part.values, above))
+        self.kept.append(found)
+        self.cut.append(asked - found.rank)
+        self.noise = max(self.noise, noise.level)
+        return found
+
+    def told(self, dependent: int) -> dict[str, object]:
+        """With how many directions of the parts lay in the span of the others."""
+        noise = {"cut": self.cut, "noise": short(self.noise), "dependent": dependent}
+        return told(self.kept) | noise
+
+
+def short(value: float) -> float:
+    """Two digits."""
+    return float(f"{value:.2g}")
