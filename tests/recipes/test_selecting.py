@@ -47,7 +47,7 @@ def views(of: Assignments) -> dict[str, tuple[int, ...]]:
     return {t.name: t.view for t in of.tensors if t.view is not None}
 
 
-def test_cart_takes_what_its_paper_names(checkpoint: MakeCheckpoint) -> None:
+def test_cart_takes_what_its_paper_takes(checkpoint: MakeCheckpoint) -> None:
     of = assigned(checkpoint, Cart(), VIT)
     assert set(views(of)) == ATTENTION_AND_MLP
     assert {t.method for t in of.tensors if t.view is None} == {Average()}
@@ -60,7 +60,7 @@ def test_cart_takes_what_its_paper_names(checkpoint: MakeCheckpoint) -> None:
     assert set(views(named)) == ATTENTION_AND_MLP | {"visual.proj"}
 
 
-def test_cart_takes_all_matrices_where_no_name_matches(checkpoint: MakeCheckpoint) -> None:
+def test_cart_takes_all_matrices_where_there_are_no_blocks(checkpoint: MakeCheckpoint) -> None:
     of = assigned(checkpoint, Cart(), {"layer.0.weight": (4, 4), "layer.0.bias": (4,)})
     assert set(views(of)) == {"layer.0.weight"}
 

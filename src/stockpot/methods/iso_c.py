@@ -40,8 +40,9 @@ class IsoC(Method):
             of their dtype at the weights, c 0.5; up to 16 times that where they suddenly fall by a
             factor of 1000, for training rounds at every step. Another number is a share of the
             largest singular value.
-        tensors: "matrices" (and "auto") flattens every matrix but embeddings; "attention-mlp" those
-            with attn or mlp in their names.
+        tensors: "matrices" (and "auto") flattens every matrix but embeddings and CLIP's
+            text_projection, which the authors leave out too; "blocks" those inside numbered blocks;
+            "attention-mlp" those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or take them "as-matrix".
         qkv: query, key and value are taken as "stored"; "split" in three where they are stored as
             one matrix; "fused" to one, end to end, where they are stored one by one.

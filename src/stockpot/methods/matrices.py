@@ -5,7 +5,7 @@ Shapes: a view is [..., M, N], a batch of matrices of M rows and N columns.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -19,13 +19,17 @@ from ..ops.rounding import mean_square_step
 from ..ops.spectral import LowRank, room_for_top_k
 from .task_arithmetic import TaskArithmetic
 
-Which = Literal["auto", "matrices", "attention-mlp"]
+Which = Literal["auto", "matrices", "blocks", "attention-mlp"]
 Conv = Literal["average", "as-matrix"]
 Stored = Literal["stored", "split"]
 Qkv = Literal[Stored, "fused"]
 
 _MATRICES = ("matrix", "expert-stack")
 _NAMES = re.compile(r"attn|mlp")
+_PROJECTION = "text_projection"
+"""CLIP's, which the authors of TSV-M and Iso-C leave out by this name; so do we."""
+_SERIES = 3
+"""So many series of blocks are named in a sentence."""
 _FUSED = re.compile(r"(^|[._])(in_proj_weight|(qkv|Wqkv|qkv_proj)\.weight)$")
 _APART = (
     ("q_proj", "k_proj", "v_proj"),
@@ -42,34 +46,39 @@ def choose_matrices(
     tensors: Sequence[Described],
     *,
     which: Which,
-    by_default: Literal["matrices", "attention-mlp"],
+    by_default: Literal["matrices", "blocks"],
     conv: Conv,
     qkv: Qkv,
     rest: Method,
 ) -> Selection:
-    """The tensors that a method decomposes, by role or by the names of attention and MLP blocks.
+    """The tensors that a method decomposes, by role, by where they lie, or by their names.
 
     Args:
         tensors: all that it is to merge.
-        which: "matrices" takes those whose role is matrix or expert-stack; "attention-mlp" those
-            of them with attn or mlp in their names; "auto" is what the method's paper does.
-        by_default: what "auto" means; "attention-mlp" only where there are any.
+        which: "matrices" takes those whose role is matrix or expert-stack, but for CLIP's
+            text_projection; "blocks" those of them inside numbered blocks; "attention-mlp" those
+            with attn or mlp in their names.
+        by_default: what "auto" means; "blocks" only where there are any.
         conv: "as-matrix" takes convolutions too, [out, in * height * width].
         qkv: "split" sees a square query, key and value that are stored as one, [3 D, D], as three
             matrices; "fused" sees those that are stored one by one as one matrix, end to end.
         rest: the method of all others.
     """
     taken = (*_MATRICES, "conv") if conv == "as-matrix" else _MATRICES
-    fit = [tensor for tensor in tensors if tensor.role in taken and len(tensor.shape) > 1]
-    named = [tensor for tensor in fit if _NAMES.search(tensor.name)]
-    by_paper = which == "auto" and by_default == "attention-mlp" and bool(named)
-    by_name = which == "attention-mlp" or by_paper
-    kind = "the matrices of attention and MLP blocks" if by_name else "matrices"
+    fit = [t for t in tensors if t.role in taken and len(t.shape) > 1 and _PROJECTION not in t.name]
+    chosen, kind = fit, "matrices"
+    if which == "attention-mlp":
+        chosen = [tensor for tensor in fit if _NAMES.search(tensor.name)]
+        kind = "the matrices with attn or mlp in their names"
+    elif which == "blocks" or (which == "auto" and by_default == "blocks"):
+        inside = numbered_blocks([tensor.name for tensor in tensors])
+        found = [tensor for tensor in fit if tensor.name in inside]
+        if found or which == "blocks":
+            chosen, kind = found, _in_blocks(found, inside)
     mend = [
-        *(["tensors to 'matrices'"] if by_name else []),
+        *(["tensors to 'matrices'"] if kind != "matrices" else []),
         *(["conv to 'as-matrix'"] if conv == "average" else []),
     ]
-    chosen = named if by_name else fit
     joined = _joined(chosen) if qkv == "fused" else {}
     shapes = {t.name: t.shape for t in chosen}
     views = {t.name: _view(t, qkv) for t in chosen}
@@ -82,6 +91,39 @@ def choose_matrices(
         kind=kind + (" and convolutions" if conv == "as-matrix" else ""),
         mend=(f"set {' or '.join(mend)}, or " if mend else "") + "use a method such as 'average'.",
     )
+
+
+def numbered_blocks(names: Sequence[str]) -> dict[str, str]:
+    """By name of each tensor inside a numbered block, where the series of blocks is.
+
+    A block is a module under a number, as in `h.3.attn.c_proj.weight`; one of its parts at least
+    occurs under a second number, but where no part of any does, as in a network of one block. The
+    layers of a Sequential hold their weights themselves and are none.
+
+    Example:
+        >>> numbered_blocks(["h.0.a.w", "h.1.a.w", "h.1.b.w", "head.0.w", "head.1.w", "out.7.a.w"])
+        {'h.0.a.w': 'h', 'h.1.a.w': 'h', 'h.1.b.w': 'h'}
+    """
+    numbers: dict[tuple[str, str], set[str]] = {}
+    within: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for at in (k for k, part in enumerate(parts[:-2]) if part.isdecimal()):
+            series = ".".join(parts[:at])
+            within.setdefault(name, []).append(series)
+            numbers.setdefault((series, ".".join(parts[at + 1 :])), set()).add(parts[at])
+    repeated = {series for (series, _), found in numbers.items() if len(found) > 1}
+    repeated = repeated or {series for series, _ in numbers}
+    outermost = {name: [s for s in found if s in repeated] for name, found in within.items()}
+    return {name: found[0] for name, found in outermost.items() if found}
+
+
+def _in_blocks(chosen: Sequence[Described], inside: Mapping[str, str]) -> str:
+    """What was found, in words: which series of blocks hold the matrices."""
+    series = list(dict.fromkeys(f"'{inside[tensor.name]}.N'" for tensor in chosen))
+    more = f" and {len(series) - _SERIES} more" if len(series) > _SERIES else ""
+    where = ", ".join(series[:_SERIES])
+    return f"the matrices inside numbered blocks{' ' * bool(series)}{where}{more}"
 
 
 class AroundBase(Protocol):

@@ -30,7 +30,7 @@ from .matrices import (
 class TsvM(Method):
     """Cut each task vector to its share of the rank, and make the directions of all orthogonal.
 
-    w_k (θ_k - θ_0) = U_k S_k V_kᵀ,   the first R/K directions of each, R = min(m, n)
+    w_k (θ_k - θ_0) = U_k S_k V_kᵀ,   the first ⌊R/K⌋ directions of each, R = min(m, n)
     U = polar [U_1 .. U_K],   V = polar [V_1 .. V_K],   θ = θ_0 + scale · U diag(S_1 .. S_K) Vᵀ
 
     polar A = A (AᵀA)^(-1/2), the nearest matrix with orthonormal columns: tasks whose directions
@@ -43,8 +43,9 @@ class TsvM(Method):
             of their dtype at the weights, c 0.5; up to 16 times that where they suddenly fall by a
             factor of 1000, for training rounds at every step. Another number is a share of the
             largest singular value.
-        tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
-            those with attn or mlp in their names.
+        tensors: "matrices" (and "auto") decomposes every matrix but embeddings and CLIP's
+            text_projection, which the authors leave out too; "blocks" those inside numbered blocks;
+            "attention-mlp" those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
         qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
             as one matrix; "fused" to one, end to end, where they are stored one by one.
@@ -53,7 +54,8 @@ class TsvM(Method):
     Cost: one sweep; a decomposition per model, of which U and V are held, and two polar factors.
     Deviations: tensors that are not decomposed get θ_0 + scale/K Σ w_k (θ_k - θ_0), as in the
         authors' code, but embeddings are among them; directions that are noise take no part, which
-        in the authors' code fill the stacks of task vectors that lack rank.
+        in the authors' code fill the stacks of task vectors that lack rank. As there, a matrix of
+        fewer rows or columns than models has no direction for each, and stays the base's.
     Example:
         >>> import torch, stockpot as sp
         >>> base, ones = {"w": torch.zeros(4, 4)}, torch.eye(4)
