@@ -54,7 +54,7 @@ def test_cart_takes_what_its_paper_takes(checkpoint: MakeCheckpoint) -> None:
     (selected,) = of.selected
     assert (selected.tensors, selected.of_tensors) == (3, 10)
     assert selected.parameters == 18 * 6 + 36 + 24 * 6
-    assert "attention and MLP" in str(selected)
+    assert "inside numbered blocks 'visual.blocks.N'" in str(selected)
     assert "Average()" in str(selected)
     named = assigned(checkpoint, Cart(tensors="matrices"), VIT)
     assert set(views(named)) == ATTENTION_AND_MLP | {"visual.proj"}

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..typed import length
+
 _RUN = 2**20
 """Elements looked at together, so that no copy of a whole matrix is made."""
 _EXPONENTS = {torch.float32: 0x7F800000, torch.float64: 0x7FF0000000000000}
@@ -61,5 +63,5 @@ def mean_square_step(values: Tensor, stored: torch.dtype) -> float:
     for start in range(0, flat.numel(), _RUN):
         bits = flat[start : start + _RUN].view(_BITS[values.dtype]) & _EXPONENTS[values.dtype]
         powers = bits.view(values.dtype).clamp_(min=info.smallest_normal)
-        total += float(torch.linalg.vector_norm(powers, dtype=torch.float64)) ** 2
+        total += length(powers) ** 2
     return info.eps**2 * total / max(flat.numel(), 1) if math.isfinite(total) else math.inf
