@@ -80,8 +80,7 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
 
 PER_PROCESSOR = (Cart, TsvM, IsoC, IsoCts, Slerp)
 """Their bytes are promised on one processor: decompositions are those of LAPACK and BLAS, the sine
-of an angle
-is the C library's, and these take other steps on other processors."""
+of an angle is the C library's, and these take other steps on other processors."""
 
 
 def is_everywhere(method: Method) -> bool:
