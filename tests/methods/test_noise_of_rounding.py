@@ -122,12 +122,12 @@ def test_adamw_fine_tunes_are_merged_as_the_authors_do(method: Around, name: str
 
 
 @each_method
-@pytest.mark.parametrize("power", [1.5, 2.5])
+@pytest.mark.parametrize("power", [1.5, 2.0])
 @pytest.mark.parametrize("shape", [(200, 160), (150, 260), (90, 90)])
 def test_steep_task_vectors_are_merged_as_the_authors_do(
     method: Around, power: float, shape: tuple[int, int]
 ) -> None:
-    """Values from 1 to 3e-6; in Iso-CTS and TSV-M weak directions turn strong ones."""
+    """Values from 1 to 4e-5; in Iso-CTS and TSV-M weak directions turn strong ones."""
     generator = torch.Generator().manual_seed(3)
 
     def basis(length: int) -> Tensor:

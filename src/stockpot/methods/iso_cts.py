@@ -107,7 +107,8 @@ class IsoCts(Method):
             for b, matrix in enumerate(each_matrix(delta.values) if own else ()):
                 middle, of_sum = common[b]
                 part, noise = directions(_outside(matrix, middle), own), delta.noise(self.tolerance)
-                noise = replace(noise, level=max(noise.level, of_sum.level))
+                rounded = torch.finfo(middle.left.dtype).eps * largest[b]  # of what is taken away
+                noise = replace(noise, level=max(noise.level, of_sum.level, rounded))
                 of_tasks[b].append((cuts.of(part, own, noise, largest[b]), noise))
         dependent = 0
         for b, into in enumerate(each_matrix(total.values)):

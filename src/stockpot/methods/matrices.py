@@ -257,7 +257,7 @@ def room_for_stacks(view: tuple[int, ...], share: float) -> int:
     """
     rows, columns = matrix_shape(view)
     rank = min(rows, columns)
-    stacks = 4 * rank * (rows + columns)
+    stacks = 2 * rank * (rows + columns)
     polars = max(room_for_polar(rows, rank), room_for_polar(columns, rank)) + rank * rank
     work = max(room_for_top_k(rows, columns, share), polars + rows * columns)
     batch = math.prod(view) // max(rows * columns, 1)

@@ -120,15 +120,18 @@ def turned_apart(parts: Sequence[LowRank], noises: Sequence[Noise], dtype: torch
     """The directions of all parts side by side, turned as little as makes them orthogonal.
 
     A direction that two parts share is one direction, up to what noise does to it: that of a part
-    with singular values s turns its direction i by level / s_i. Others that are nearly shared are
-    turned apart, however near they are.
+    with singular values s turns its direction i by level / s_i, and rounding by eps. Others that
+    are nearly shared are turned apart, however near they are.
 
     Args:
         parts: low-rank approximations of matrices of one shape [M, N].
         noises: what is noise in each, beside its own largest value or another.
         dtype: of the result.
     """
-    levels = [noise.level / part.values for part, noise in zip(parts, noises, strict=True)]
+    levels = [
+        (noise.level / part.values).clamp(min=torch.finfo(part.left.dtype).eps)
+        for part, noise in zip(parts, noises, strict=True)
+    ]
     levels_S, noise = torch.cat(levels), Noise(rounds=max(one.rounds for one in noises))
     left_MS = _tall(torch.cat([part.left for part in parts], 1), noise, levels_S, dtype)
     right_NS = _tall(torch.cat([part.right for part in parts]).mT, noise, levels_S, dtype)
@@ -142,4 +145,4 @@ def turned_apart(parts: Sequence[LowRank], noises: Sequence[Noise], dtype: torch
 def room_for_polar(rows: int, columns: int) -> int:
     """Float32 elements that `polar` holds at once, its result included."""
     size, long = min(rows, columns), max(rows, columns)
-    return (8 if size <= SMALL else 1) * long * size + 12 * size * size + 2 * min(long, 1024) * size
+    return (8 if size <= SMALL else 1) * long * size + 10 * size * size + 2 * min(long, 1024) * size

@@ -140,7 +140,7 @@ def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
 
 
 def directions(matrix_MN: Tensor, count: int) -> LowRank:
-    """The first directions of a matrix, weak ones as right as strong ones; float64.
+    """The first directions of a matrix, weak ones as right as strong ones, rounded once.
 
     For methods that make all directions equally long, so that a small error of the matrix is not
     enough. Float32 matrices: leading eigenvectors, as in `top_k`, where they are certified for each
@@ -170,11 +170,11 @@ def directions(matrix_MN: Tensor, count: int) -> LowRank:
         values_N, vectors_NN = right_singular(matrix_MN, unit, gram_NN)
         real = int((values_N[:count] > resolution(size) * values_N[0]).sum())
         bound, exact = turned(values_N, real, resolution(size)), True
-        values_K, right_NK = values_N[:real], vectors_NN[:, :real].clone()
+        values_K, right_NK = values_N[:real], vectors_NN[:, :real]
     return LowRank(
-        left=product(matrix_MN, right_NK / (values_K * unit), torch.float64),
+        left=product(matrix_MN, right_NK / (values_K * unit), matrix_MN.dtype),
         values=(values_K * unit).cpu(),
-        right=right_NK.mT,
+        right=right_NK.to(matrix_MN.dtype).mT,
         energy=min(float((values_K**2).sum()) / total, 1.0),
         bound=bound,
         exact=exact,
