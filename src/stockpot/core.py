@@ -128,6 +128,8 @@ class Stack:
         seed: the run's seed.
         runs: 0, or in how many separate runs these elements were sampled from the tensor.
         fresh: whether a row is new memory each time that it is asked for.
+        stored: in which dtypes the rows are stored, the models' first, then the base's; empty
+            where they are stored as they are seen.
         tally: where the map counts elements for the report; None where nobody counts.
     """
 
@@ -140,6 +142,7 @@ class Stack:
     seed: int = 0
     runs: int = 0
     fresh: bool = False
+    stored: tuple[torch.dtype, ...] = ()
     tally: Callable[[str, Tensor], None] | None = None
 
     def count(self, what: str, where: Tensor) -> None:

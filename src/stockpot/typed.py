@@ -22,6 +22,12 @@ def to_floats(tensor: Tensor) -> list[float]:
     return cast(list[float], cast(Any, tensor).flatten().tolist())
 
 
+def length(values: Tensor) -> float:
+    """Root of the sum of squares, added up in float64."""
+    norm = cast(Any, torch.linalg).vector_norm(values, dtype=torch.float64)
+    return float(cast(Tensor, norm))
+
+
 def svd(matrix_MN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Thin U, descending singular values, V^T."""
     found = cast(Any, torch.linalg).svd(matrix_MN, full_matrices=False)

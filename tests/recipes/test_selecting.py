@@ -47,20 +47,20 @@ def views(of: Assignments) -> dict[str, tuple[int, ...]]:
     return {t.name: t.view for t in of.tensors if t.view is not None}
 
 
-def test_cart_takes_what_its_paper_names(checkpoint: MakeCheckpoint) -> None:
+def test_cart_takes_what_its_paper_takes(checkpoint: MakeCheckpoint) -> None:
     of = assigned(checkpoint, Cart(), VIT)
     assert set(views(of)) == ATTENTION_AND_MLP
     assert {t.method for t in of.tensors if t.view is None} == {Average()}
     (selected,) = of.selected
     assert (selected.tensors, selected.of_tensors) == (3, 10)
     assert selected.parameters == 18 * 6 + 36 + 24 * 6
-    assert "attention and MLP" in str(selected)
+    assert "inside numbered blocks 'visual.blocks.N'" in str(selected)
     assert "Average()" in str(selected)
     named = assigned(checkpoint, Cart(tensors="matrices"), VIT)
     assert set(views(named)) == ATTENTION_AND_MLP | {"visual.proj"}
 
 
-def test_cart_takes_all_matrices_where_no_name_matches(checkpoint: MakeCheckpoint) -> None:
+def test_cart_takes_all_matrices_where_there_are_no_blocks(checkpoint: MakeCheckpoint) -> None:
     of = assigned(checkpoint, Cart(), {"layer.0.weight": (4, 4), "layer.0.bias": (4,)})
     assert set(views(of)) == {"layer.0.weight"}
 

@@ -38,9 +38,11 @@ from stockpot.methods.grids import grid_points
 from ..cases import Case, State, cases, on_grid, smooth
 from . import consensus, dare, model_stock, slerp, ties, weave
 from .arrays import Array
-from .matrices import is_taken
+from .matrices import Grain, is_taken
 
 SPECTRAL = (Cart, TsvM, IsoC, IsoCts)
+AROUND_BASE = (TsvM, IsoC, IsoCts)
+"""Those to whom it matters in what the weights are stored."""
 UNSURE = (Slerp, Dare, Consensus, Weave, *SPECTRAL)
 """Methods whose tensors may be left out whole: at a line, or at a cut between equal values."""
 
@@ -65,6 +67,8 @@ def compare(case: Case, seed: int = 0, most_left_out: float = 0.0) -> State:
     fields = {spec.name: getattr(method, spec.name) for spec in field_specs(type(method))}
     if method.needs.statistics:
         fields["statistics"] = [doubles(one) for one in case.of_data]
+    if isinstance(method, AROUND_BASE):
+        fields["grains"] = {name: grains_of(case, name) for name in case.models[0]}
     models, base, weights, seed = arguments(case, seed)
     expected = reference_of(type(method))(models, base, weights, seed, **fields)
     merged = case.merge(seed=seed)
@@ -72,7 +76,7 @@ def compare(case: Case, seed: int = 0, most_left_out: float = 0.0) -> State:
     left_out = 0
     for name, found in merged.items():
         sure = ~doubtful(method, models, base, weights, seed, name)
-        magnified = sensitivity(method, models, base, weights, name)
+        magnified = sensitivity(case, models, base, weights, name)
         sure &= magnified < 1e4
         left_out += int((~sure).sum())
         rows = [model[name] for model in models] + ([base[name]] if base else [])
@@ -137,11 +141,18 @@ def _uneven(weighted: list[Array]) -> Array:
     return ties.doubtful_votes(weighted) & ~is_exact
 
 
+def grains_of(case: Case, name: str) -> list[Grain]:
+    """Of a tensor's dtype in the models, then in the base."""
+    states = [*case.models, *([case.base] if case.base is not None else [])]
+    infos = [torch.finfo(state[name].dtype) for state in states]
+    return [(info.eps, info.smallest_normal, info.bits < 32) for info in infos]
+
+
 def sensitivity(
-    method: Method, models: list[dict[str, Array]], base: Any, weights: list[float], name: str
+    case: Case, models: list[dict[str, Array]], base: Any, weights: list[float], name: str
 ) -> float:
     """By how much a decomposition magnifies roundings of a matrix; 1 for everything else."""
-    first = models[0][name]
+    method, first = case.method, models[0][name]
     if type(method) not in SPECTRAL or not is_taken(first, getattr(method, "conv", "average")):
         return 1.0
     flat = [
@@ -149,7 +160,9 @@ def sensitivity(
         for array in (*(m[name] for m in models), base[name] if base else np.zeros_like(first))
     ]
     reference = import_module(f"..{kebab_name(type(method)).replace('-', '_')}", __name__)
-    return max(first.shape) ** 0.5 * reference.sensitivity(flat[:-1], flat[-1], weights, method)
+    more = (grains_of(case, name),) if isinstance(method, AROUND_BASE) else ()
+    found = reference.sensitivity(flat[:-1], flat[-1], weights, method, *more)
+    return max(first.shape) ** 0.5 * found
 
 
 def amplification(method: Method, weights: list[float]) -> float:

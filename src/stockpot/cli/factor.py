@@ -24,7 +24,7 @@ def factor(
     out: Path,
     rank: float = 0.08,
     weights: Weights = None,
-    tensors: Literal["auto", "matrices", "attention-mlp"] = "auto",
+    tensors: Literal["auto", "matrices", "blocks", "attention-mlp"] = "auto",
     conv: Literal["average", "as-matrix"] = "average",
     qkv: Literal["stored", "split"] = "stored",
     limit: str | None = None,

@@ -13,10 +13,21 @@ from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
+from ..ops.rounding import copy_rounded
 from ..recipes.assignment import Assignment, Assignments, Beside
 from .counts import Counts
 from .plan import Piece
-from .rows import Arena, ElementBytes, Joined, OnDisk, Row, Rows, is_finite, raw_bytes
+from .rows import (
+    Arena,
+    ElementBytes,
+    Joined,
+    OnDisk,
+    Row,
+    Rows,
+    is_finite,
+    raw_bytes,
+    stored_dtype,
+)
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -150,7 +161,7 @@ class Desk:
         if method is None:
             (row,) = rows
             assert isinstance(row, Tensor)
-            out.copy_(row)
+            copy_rounded(out, row)
             if self._check and out.dtype.is_floating_point and not is_finite(out):
                 self._refuse_copy(pieces, row, out)
             return report, counts.found
@@ -166,7 +177,7 @@ class Desk:
             else:
                 merged = method(stack, settled)
             own = first.assignment.skipped
-            part.copy_(merged.reshape(-1)[own : own + part.numel()], non_blocking=True)
+            copy_rounded(part, merged.reshape(-1)[own : own + part.numel()])
             if self._device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
             if self._check and not is_finite(part):
@@ -231,6 +242,7 @@ class Desk:
             seed=self._seed,
             runs=runs,
             fresh=models.fresh,
+            stored=tuple(map(stored_dtype, seen)),
         )
 
     def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Row], row: int) -> None:

@@ -30,6 +30,7 @@ from ..methods import Cart
 from ..methods.catalogue import make_method, method_fields
 from ..methods.matrices import each_matrix, matrix_shape
 from ..ops.means import affine
+from ..ops.rounding import rounded
 from ..ops.spectral import Ranks, top_k
 from ..recipes.assignment import Assignment
 from ..recipes.model import Recipe, parse_recipe
@@ -359,7 +360,7 @@ def _factor(a: Assignment, *, output: Output, ranks: Ranks) -> None:
     centre = affine(rows, a.weights)
     if not torch.isfinite(centre).all():
         raise MergeError(f"'{a.name}' holds NaN or infinity in one of the models.")
-    output.write(a.name, 0, raw_bytes(centre.to(a.dtype).reshape(-1)))
+    output.write(a.name, 0, raw_bytes(rounded(centre, a.dtype).reshape(-1)))
     count = _count(ranks, min(matrix_shape(a.view)))
     for task in range(len(rows)):
         parts = [top_k(matrix, ranks) for matrix in each_matrix(rows[task].sub_(centre))]

@@ -99,11 +99,18 @@ class Joined:
 
     def __init__(self, parts: Sequence[Row]) -> None:
         self._parts = parts
-        self.dtype = reduce(torch.promote_types, [part.dtype for part in parts])
+        dtypes = [part.dtype for part in parts]
+        self.dtype = reduce(torch.promote_types, dtypes)
+        self.coarsest = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
     def read(self) -> Tensor:
         """All of it, flat."""
         return torch.cat([p.read() if isinstance(p, OnDisk) else p for p in self._parts])
+
+
+def stored_dtype(row: Row | Joined) -> torch.dtype:
+    """In what a row is stored; of several end to end the dtype with the largest steps."""
+    return row.coarsest if isinstance(row, Joined) else row.dtype
 
 
 class Rows(Sequence[Tensor]):

@@ -38,8 +38,10 @@ class Cart(Method):
             held-out data: the released settings have 1.5 to 2.
         around: "average" as in the paper; "base" cuts plain task vectors and adds them to the base,
             the ablation "task arithmetic and SVD".
-        tensors: "auto" decomposes the matrices with attn or mlp in their names, as the paper does,
-            or all matrices where no name has them; "matrices", "attention-mlp". Embeddings never.
+        tensors: "blocks" decomposes the matrices inside numbered blocks, those of attention and MLP
+            whatever they are called; "attention-mlp" the ones with attn or mlp in their names, as
+            the paper's code does; "matrices" all; "auto" is blocks, or all where there are none.
+            Embeddings never, nor CLIP's text_projection.
         conv: "average" convolutions, or decompose them "as-matrix", [out, in * height * width].
         qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
             as one matrix; "fused" to one, end to end, where they are stored one by one.
@@ -90,7 +92,7 @@ class Cart(Method):
         return choose_matrices(
             tensors,
             which=self.tensors,
-            by_default="attention-mlp",
+            by_default="blocks",
             conv=self.conv,
             qkv=self.qkv,
             rest=rest,

@@ -18,6 +18,7 @@ from .matrices import (
     each_matrix,
     matrices_of,
     matrix_shape,
+    short,
     summed_deltas,
 )
 
@@ -34,11 +35,14 @@ class IsoC(Method):
     Attributes:
         scale: λ on the merged task vector; larger moves further from the base. The authors search
             up to 3; about 1 for eight vision tasks, less for more of them.
-        tolerance: directions with a singular value below this share of the largest are noise, left
-            out of U Vᵀ and of the mean; raise it to 0.01 where task vectors are differences of
-            bfloat16 weights.
-        tensors: "matrices" (and "auto") flattens every matrix but embeddings; "attention-mlp" those
-            with attn or mlp in their names.
+        tolerance: which singular values are noise and take no part. 0: those that rounding makes of
+            the weights as they are stored, up to c s (√m + √n), s the root mean square of the steps
+            of their dtype at the weights, c 0.5; up to 16 times that where they suddenly fall by a
+            factor of 1000, for training rounds at every step. Another number is a share of the
+            largest singular value.
+        tensors: "matrices" (and "auto") flattens every matrix but embeddings and CLIP's
+            text_projection, which the authors leave out too; "blocks" those inside numbered blocks;
+            "attention-mlp" those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or take them "as-matrix".
         qkv: query, key and value are taken as "stored"; "split" in three where they are stored as
             one matrix; "fused" to one, end to end, where they are stored one by one.
@@ -59,7 +63,7 @@ class IsoC(Method):
     """
 
     scale: Finite = 1.0
-    tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-5
+    tolerance: Annotated[float, Ge(0), Lt(1)] = 0.0
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
@@ -83,15 +87,19 @@ class IsoC(Method):
     def with_report(
         self, stack: Stack, settled: Settled | None
     ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and the rank of the sum and the value that its directions got."""
+        """The merged matrix; and the rank of the sum, the value that its directions got, and how
+        many directions were noise, up to which singular value."""
         total = summed_deltas(stack)
-        ranks, values = list[int](), list[float]()
-        for matrix in each_matrix(total):
-            found = polar(matrix, self.tolerance)
+        ranks, values, cut, noise = list[int](), list[float](), list[int](), 0.0
+        for matrix in each_matrix(total.values):
+            found = polar(matrix, total.noise(self.tolerance))
             values.append(found.nuclear / max(found.rank, 1))
             ranks.append(found.rank)
+            cut.append(min(matrix.shape) - found.rank)
+            noise = max(noise, found.noise)
             matrix.copy_(found.factor * values[-1])
-        return total.mul_(self.scale).add_(stack.anchor), {"rank": ranks, "value": values}
+        report = {"rank": ranks, "value": values, "cut": cut, "noise": short(noise)}
+        return total.values.mul_(self.scale).add_(stack.anchor), report
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """Base, sum and task vector, and the polar factor."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..fields import Finite, Fraction, check_fields
-from ..ops.polar import common_below, turned_apart
-from ..ops.spectral import LowRank, Ranks, top_k
+from ..ops.noise import Noise
+from ..ops.polar import turned_apart
+from ..ops.spectral import LowRank, directions
 from .matrices import (
     Conv,
+    Cuts,
     Qkv,
     Which,
     each_matrix,
@@ -22,7 +24,6 @@ from .matrices import (
     matrix_shape,
     room_for_stacks,
     summed_deltas,
-    told,
     weighted_deltas,
 )
 
@@ -38,10 +39,14 @@ class IsoCts(Method):
     Attributes:
         scale: λ on the merged task vector; larger moves further from the base.
         common: share of the directions that stay common, before rounding; 1 is Iso-C.
-        tolerance: directions with a singular value below this share of the sum's largest are noise
-            and left out; raise it to 0.01 where task vectors are differences of bfloat16 weights.
-        tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
-            those with attn or mlp in their names.
+        tolerance: which singular values are noise and take no part. 0: those that rounding makes of
+            the weights as they are stored, up to c s (√m + √n), s the root mean square of the steps
+            of their dtype at the weights, c 0.5; up to 16 times that where they suddenly fall by a
+            factor of 1000, for training rounds at every step. Another number is a share of the
+            sum's largest singular value.
+        tensors: "matrices" (and "auto") decomposes every matrix but embeddings and CLIP's
+            text_projection, which the authors leave out too; "blocks" those inside numbered blocks;
+            "attention-mlp" those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
         qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
             as one matrix; "fused" to one, end to end, where they are stored one by one.
@@ -62,7 +67,7 @@ class IsoCts(Method):
 
     scale: Finite = 1.0
     common: Fraction = 0.8
-    tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-5
+    tolerance: Annotated[float, Ge(0), Lt(1)] = 0.0
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
@@ -86,32 +91,39 @@ class IsoCts(Method):
     def with_report(
         self, stack: Stack, settled: Settled | None
     ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and ranks, energy, error bounds, of the sum first, then by model."""
+        """The merged matrix; and ranks, energy, error bounds, what was noise, of the sum first,
+        then by model."""
         total = summed_deltas(stack)
-        shape, count = matrix_shape(tuple(total.shape)), len(stack.models)
+        shape, count = matrix_shape(tuple(total.values.shape)), len(stack.models)
         shared, own = self._ranks(min(shape), count)
-        common = [top_k(matrix, Ranks(count=shared)) for matrix in each_matrix(total)]
-        largest = [float(part.values[0]) if part.rank else 0.0 for part in common]
-        common = [part.above(self.tolerance) for part in common]
-        of_tasks: list[list[LowRank]] = [[] for _ in common]
+        cuts, common, largest = Cuts(), list[tuple[LowRank, Noise]](), list[float]()
+        for matrix in each_matrix(total.values):
+            part = directions(matrix, max(shared, 1))
+            largest.append(part.largest)
+            noise = total.noise(self.tolerance).beside(part.largest)
+            common.append((cuts.of(part.first(shared), shared, noise), noise))
+        of_tasks: list[list[tuple[LowRank, Noise]]] = [[] for _ in common]
         for delta in weighted_deltas(stack):
-            for b, matrix in enumerate(each_matrix(delta) if own else ()):
-                rest = _outside(matrix, common[b])
-                of_tasks[b].append(top_k(rest, Ranks(count=own)).above(self.tolerance, largest[b]))
-        for b, into in enumerate(each_matrix(total)):
-            parts = [*of_tasks[b], common[b]]
+            for b, matrix in enumerate(each_matrix(delta.values) if own else ()):
+                middle, of_sum = common[b]
+                part, noise = directions(_outside(matrix, middle), own), delta.noise(self.tolerance)
+                rounded = torch.finfo(middle.left.dtype).eps * largest[b]  # of what is taken away
+                noise = replace(noise, level=max(noise.level, of_sum.level, rounded))
+                of_tasks[b].append((cuts.of(part, own, noise, largest[b]), noise))
+        dependent = 0
+        for b, into in enumerate(each_matrix(total.values)):
+            parts, noises = zip(*of_tasks[b], common[b], strict=True)
+            turned = turned_apart(parts, noises, into.dtype)
             values_S = torch.cat([part.values for part in parts])
-            floor = common_below(parts, min(shape), self.tolerance, largest[b])
-            left_MS, right_SN = turned_apart(parts, floor)
             mean = float(values_S.sum()) / max(len(values_S), 1)
-            into.copy_(left_MS @ right_SN * mean)
-        report = told([*common, *(part for parts in of_tasks for part in parts)])
-        return total.mul_(self.scale).add_(stack.anchor), report
+            into.copy_(turned.left @ turned.right * mean)
+            dependent += turned.dependent
+        return total.values.mul_(self.scale).add_(stack.anchor), cuts.told(dependent)
 
     def _ranks(self, full: int, count: int) -> tuple[int, int]:
         """R_c and s."""
         own = round((full - math.floor(full * self.common + 1e-9)) / count)
-        own = min(own, max(full - 1, 0) // count)
+        own = min(own, full // count)
         return full - own * count, own
 
     def room(self, shape: tuple[int, ...], models: int) -> int:

@@ -5,24 +5,31 @@ Shapes: a view is [..., M, N], a batch of matrices of M rows and N columns.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from ..core import Described, Method, Selection, Stack
+from ..ops.noise import Noise
 from ..ops.polar import room_for_polar
+from ..ops.rounding import mean_square_step
 from ..ops.spectral import LowRank, room_for_top_k
 from .task_arithmetic import TaskArithmetic
 
-Which = Literal["auto", "matrices", "attention-mlp"]
+Which = Literal["auto", "matrices", "blocks", "attention-mlp"]
 Conv = Literal["average", "as-matrix"]
 Stored = Literal["stored", "split"]
 Qkv = Literal[Stored, "fused"]
 
 _MATRICES = ("matrix", "expert-stack")
 _NAMES = re.compile(r"attn|mlp")
+_PROJECTION = "text_projection"
+"""CLIP's, which the authors of TSV-M and Iso-C leave out by this name; so do we."""
+_SERIES = 3
+"""So many series of blocks are named in a sentence."""
 _FUSED = re.compile(r"(^|[._])(in_proj_weight|(qkv|Wqkv|qkv_proj)\.weight)$")
 _APART = (
     ("q_proj", "k_proj", "v_proj"),
@@ -39,34 +46,39 @@ def choose_matrices(
     tensors: Sequence[Described],
     *,
     which: Which,
-    by_default: Literal["matrices", "attention-mlp"],
+    by_default: Literal["matrices", "blocks"],
     conv: Conv,
     qkv: Qkv,
     rest: Method,
 ) -> Selection:
-    """The tensors that a method decomposes, by role or by the names of attention and MLP blocks.
+    """The tensors that a method decomposes, by role, by where they lie, or by their names.
 
     Args:
         tensors: all that it is to merge.
-        which: "matrices" takes those whose role is matrix or expert-stack; "attention-mlp" those
-            of them with attn or mlp in their names; "auto" is what the method's paper does.
-        by_default: what "auto" means; "attention-mlp" only where there are any.
+        which: "matrices" takes those whose role is matrix or expert-stack, but for CLIP's
+            text_projection; "blocks" those of them inside numbered blocks; "attention-mlp" those
+            with attn or mlp in their names.
+        by_default: what "auto" means; "blocks" only where there are any.
         conv: "as-matrix" takes convolutions too, [out, in * height * width].
         qkv: "split" sees a square query, key and value that are stored as one, [3 D, D], as three
             matrices; "fused" sees those that are stored one by one as one matrix, end to end.
         rest: the method of all others.
     """
     taken = (*_MATRICES, "conv") if conv == "as-matrix" else _MATRICES
-    fit = [tensor for tensor in tensors if tensor.role in taken and len(tensor.shape) > 1]
-    named = [tensor for tensor in fit if _NAMES.search(tensor.name)]
-    by_paper = which == "auto" and by_default == "attention-mlp" and bool(named)
-    by_name = which == "attention-mlp" or by_paper
-    kind = "the matrices of attention and MLP blocks" if by_name else "matrices"
+    fit = [t for t in tensors if t.role in taken and len(t.shape) > 1 and _PROJECTION not in t.name]
+    chosen, kind = fit, "matrices"
+    if which == "attention-mlp":
+        chosen = [tensor for tensor in fit if _NAMES.search(tensor.name)]
+        kind = "the matrices with attn or mlp in their names"
+    elif which == "blocks" or (which == "auto" and by_default == "blocks"):
+        inside = numbered_blocks([tensor.name for tensor in tensors])
+        found = [tensor for tensor in fit if tensor.name in inside]
+        if found or which == "blocks":
+            chosen, kind = found, _in_blocks(found, inside)
     mend = [
-        *(["tensors to 'matrices'"] if by_name else []),
+        *(["tensors to 'matrices'"] if kind != "matrices" else []),
         *(["conv to 'as-matrix'"] if conv == "average" else []),
     ]
-    chosen = named if by_name else fit
     joined = _joined(chosen) if qkv == "fused" else {}
     shapes = {t.name: t.shape for t in chosen}
     views = {t.name: _view(t, qkv) for t in chosen}
@@ -79,6 +91,39 @@ def choose_matrices(
         kind=kind + (" and convolutions" if conv == "as-matrix" else ""),
         mend=(f"set {' or '.join(mend)}, or " if mend else "") + "use a method such as 'average'.",
     )
+
+
+def numbered_blocks(names: Sequence[str]) -> dict[str, str]:
+    """By name of each tensor inside a numbered block, where the series of blocks is.
+
+    A block is a module under a number, as in `h.3.attn.c_proj.weight`; one of its parts at least
+    occurs under a second number, but where no part of any does, as in a network of one block. The
+    layers of a Sequential hold their weights themselves and are none.
+
+    Example:
+        >>> numbered_blocks(["h.0.a.w", "h.1.a.w", "h.1.b.w", "head.0.w", "head.1.w", "out.7.a.w"])
+        {'h.0.a.w': 'h', 'h.1.a.w': 'h', 'h.1.b.w': 'h'}
+    """
+    numbers: dict[tuple[str, str], set[str]] = {}
+    within: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for at in (k for k, part in enumerate(parts[:-2]) if part.isdecimal()):
+            series = ".".join(parts[:at])
+            within.setdefault(name, []).append(series)
+            numbers.setdefault((series, ".".join(parts[at + 1 :])), set()).add(parts[at])
+    repeated = {series for (series, _), found in numbers.items() if len(found) > 1}
+    repeated = repeated or {series for series, _ in numbers}
+    outermost = {name: [s for s in found if s in repeated] for name, found in within.items()}
+    return {name: found[0] for name, found in outermost.items() if found}
+
+
+def _in_blocks(chosen: Sequence[Described], inside: Mapping[str, str]) -> str:
+    """What was found, in words: which series of blocks hold the matrices."""
+    series = list(dict.fromkeys(f"'{inside[tensor.name]}.N'" for tensor in chosen))
+    more = f" and {len(series) - _SERIES} more" if len(series) > _SERIES else ""
+    where = ", ".join(series[:_SERIES])
+    return f"the matrices inside numbered blocks{' ' * bool(series)}{where}{more}"
 
 
 class AroundBase(Protocol):
@@ -155,18 +200,54 @@ def matrix_shape(view: tuple[int, ...]) -> tuple[int, int]:
     return (view[-2], view[-1]) if len(view) > 1 else (1, math.prod(view))
 
 
-def weighted_deltas(stack: Stack) -> Iterator[Tensor]:
-    """Task vectors times their weights, one at a time; new memory."""
-    for delta, weight in zip(stack.deltas(), stack.weights, strict=True):
-        yield delta if weight == 1 else delta.mul_(weight)
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A weighted task vector, or the sum of all, and how it is rounded.
+
+    Attributes:
+        values: in new memory.
+        steps: mean square of the steps of the stored dtypes at the weights, times squared weights.
+    """
+
+    values: Tensor
+    steps: float
+
+    def noise(self, tolerance: float) -> Noise:
+        """What is noise in each of its matrices: what rounding makes, or a share of the largest."""
+        if tolerance:
+            return Noise(share=tolerance)
+        return Noise.of_rounding(self.steps, *matrix_shape(tuple(self.values.shape)))
 
 
-def summed_deltas(stack: Stack) -> Tensor:
-    """Their sum; new memory."""
-    total = torch.zeros_like(stack.anchor)
+def weighted_deltas(stack: Stack) -> Iterator[Delta]:
+    """Task vectors times their weights, one at a time."""
+    base, of_base = stack.anchor, _steps_of_base(stack)
+    for k, weight in enumerate(stack.weights):
+        row = stack.models[k]
+        steps = mean_square_step(row, _stored(stack, k, row)) + of_base
+        delta = row.sub_(base) if stack.fresh else row - base
+        yield Delta(delta if weight == 1 else delta.mul_(weight), weight * weight * steps)
+
+
+def summed_deltas(stack: Stack) -> Delta:
+    """Their sum, in which roundings of the base are the same in all."""
+    total, steps = torch.zeros_like(stack.anchor), 0.0
     for delta in weighted_deltas(stack):
-        total.add_(delta)
-    return total
+        total.add_(delta.values)
+        steps += delta.steps
+    alone = math.fsum(weight * weight for weight in stack.weights)
+    together = math.fsum(stack.weights) ** 2
+    return Delta(total, max(steps + (together - alone) * _steps_of_base(stack), 0.0))
+
+
+def _steps_of_base(stack: Stack) -> float:
+    """None where it is stored in float32 or float64: training has started from that very number."""
+    dtype = _stored(stack, len(stack.models), stack.anchor)
+    return mean_square_step(stack.anchor, dtype) if dtype.itemsize < 4 else 0.0
+
+
+def _stored(stack: Stack, row: int, values: Tensor) -> torch.dtype:
+    return stack.stored[row] if stack.stored else values.dtype
 
 
 def room_for_stacks(view: tuple[int, ...], share: float) -> int:
@@ -188,6 +269,39 @@ def told(parts: Sequence[LowRank]) -> dict[str, object]:
     return {
         "rank": [part.rank for part in parts],
         "energy": [round(part.energy, 6) for part in parts],
-        "error": float(f"{max((part.bound for part in parts), default=0.0):.2g}"),
+        "error": short(max((part.bound for part in parts), default=0.0)),
         "exact": sum(part.exact for part in parts),
     }
+
+
+@dataclass(slots=True)
+class Cuts:
+    """What was cut as noise from the matrices of one tensor, for the manifest.
+
+    Attributes:
+        kept: parts without noise, in the order in which they were made.
+        cut: of each part how many directions were noise.
+        noise: the largest singular value that was taken for noise, or would have been.
+    """
+
+    kept: list[LowRank] = field(default_factory=list[LowRank])
+    cut: list[int] = field(default_factory=list[int])
+    noise: float = 0.0
+
+    def of(self, part: LowRank, asked: int, noise: Noise, above: float = 0.0) -> LowRank:
+        """The part's directions that are more than noise, of so many that were asked for."""
+        found = part.first(noise.real(part.values, above))
+        self.kept.append(found)
+        self.cut.append(asked - found.rank)
+        self.noise = max(self.noise, noise.level)
+        return found
+
+    def told(self, dependent: int) -> dict[str, object]:
+        """With how many directions of the parts lay in the span of the others."""
+        noise = {"cut": self.cut, "noise": short(self.noise), "dependent": dependent}
+        return told(self.kept) | noise
+
+
+def short(value: float) -> float:
+    """Two digits."""
+    return float(f"{value:.2g}")

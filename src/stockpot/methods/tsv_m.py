@@ -10,17 +10,18 @@ from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..fields import Finite, check_fields
-from ..ops.polar import common_below, turned_apart
-from ..ops.spectral import Ranks, top_k
+from ..ops.noise import Noise
+from ..ops.polar import turned_apart
+from ..ops.spectral import LowRank, directions
 from .matrices import (
     Conv,
+    Cuts,
     Qkv,
     Which,
     each_matrix,
     matrices_of,
     matrix_shape,
     room_for_stacks,
-    told,
     weighted_deltas,
 )
 
@@ -29,7 +30,7 @@ from .matrices import (
 class TsvM(Method):
     """Cut each task vector to its share of the rank, and make the directions of all orthogonal.
 
-    w_k (θ_k - θ_0) = U_k S_k V_kᵀ,   the first R/K directions of each, R = min(m, n)
+    w_k (θ_k - θ_0) = U_k S_k V_kᵀ,   the first ⌊R/K⌋ directions of each, R = min(m, n)
     U = polar [U_1 .. U_K],   V = polar [V_1 .. V_K],   θ = θ_0 + scale · U diag(S_1 .. S_K) Vᵀ
 
     polar A = A (AᵀA)^(-1/2), the nearest matrix with orthonormal columns: tasks whose directions
@@ -37,11 +38,14 @@ class TsvM(Method):
 
     Attributes:
         scale: λ on the merged task vector; the paper's 1 needs no tuning as a rule.
-        tolerance: directions with a singular value below this share of the largest are noise and
-            left out; where task vectors lack rank, of the polar factors too. Raise it to 0.01 where
-            task vectors are differences of bfloat16 weights.
-        tensors: "matrices" (and "auto") decomposes every matrix but embeddings; "attention-mlp"
-            those with attn or mlp in their names.
+        tolerance: which singular values are noise and take no part. 0: those that rounding makes of
+            the weights as they are stored, up to c s (√m + √n), s the root mean square of the steps
+            of their dtype at the weights, c 0.5; up to 16 times that where they suddenly fall by a
+            factor of 1000, for training rounds at every step. Another number is a share of the
+            largest singular value.
+        tensors: "matrices" (and "auto") decomposes every matrix but embeddings and CLIP's
+            text_projection, which the authors leave out too; "blocks" those inside numbered blocks;
+            "attention-mlp" those with attn or mlp in their names.
         conv: "average" convolutions with the rest, or decompose them "as-matrix".
         qkv: query, key and value are decomposed as "stored"; "split" in three where they are stored
             as one matrix; "fused" to one, end to end, where they are stored one by one.
@@ -50,7 +54,8 @@ class TsvM(Method):
     Cost: one sweep; a decomposition per model, of which U and V are held, and two polar factors.
     Deviations: tensors that are not decomposed get θ_0 + scale/K Σ w_k (θ_k - θ_0), as in the
         authors' code, but embeddings are among them; directions that are noise take no part, which
-        in the authors' code fill the stacks of task vectors that lack rank.
+        in the authors' code fill the stacks of task vectors that lack rank. As there, a matrix of
+        fewer rows or columns than models has no direction for each, and stays the base's.
     Example:
         >>> import torch, stockpot as sp
         >>> base, ones = {"w": torch.zeros(4, 4)}, torch.eye(4)
@@ -62,7 +67,7 @@ class TsvM(Method):
     """
 
     scale: Finite = 1.0
-    tolerance: Annotated[float, Ge(0), Lt(1)] = 1e-5
+    tolerance: Annotated[float, Ge(0), Lt(1)] = 0.0
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
@@ -86,21 +91,24 @@ class TsvM(Method):
     def with_report(
         self, stack: Stack, settled: Settled | None
     ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and by model ranks, shares of energy kept and error bounds."""
-        rows, columns = matrix_shape(tuple(stack.anchor.shape))
-        share = Ranks(count=max(1, min(rows, columns) // len(stack.models)))
-        of_models = [
-            [top_k(matrix, share).above(self.tolerance) for matrix in each_matrix(delta)]
-            for delta in weighted_deltas(stack)
-        ]
-        merged = torch.zeros_like(stack.anchor)
-        for into, parts in zip(each_matrix(merged), zip(*of_models, strict=True), strict=True):
-            floor = common_below(parts, share.count * len(parts), self.tolerance)
-            left_MS, right_SN = turned_apart(parts, floor)
-            values_S = torch.cat([part.values for part in parts]).to(left_MS)
-            into.copy_((left_MS * values_S) @ right_SN)
-        report = told([part for parts in of_models for part in parts])
-        return merged.mul_(self.scale).add_(stack.anchor), report
+        """The merged matrix; and by model ranks, energy kept, error bounds and what was noise."""
+        share = min(matrix_shape(tuple(stack.anchor.shape))) // len(stack.models)
+        cuts, of_models = Cuts(), list[list[tuple[LowRank, Noise]]]()
+        for delta in weighted_deltas(stack):
+            parts, noise = list[tuple[LowRank, Noise]](), delta.noise(self.tolerance)
+            for matrix in each_matrix(delta.values):
+                part = directions(matrix, share)
+                own = noise.beside(part.largest)
+                parts.append((cuts.of(part, share, own), own))
+            of_models.append(parts)
+        merged, dependent = torch.zeros_like(stack.anchor), 0
+        for into, found in zip(each_matrix(merged), zip(*of_models, strict=True), strict=True):
+            parts, noises = zip(*found, strict=True)
+            turned = turned_apart(parts, noises, into.dtype)
+            values_S = torch.cat([part.values for part in parts]).to(turned.left)
+            into.copy_((turned.left * values_S) @ turned.right)
+            dependent += turned.dependent
+        return merged.mul_(self.scale).add_(stack.anchor), cuts.told(dependent)
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """Directions of all models, and what finds them and turns them apart."""

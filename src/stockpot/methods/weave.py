@@ -154,6 +154,7 @@ class Weave(Method):
             base=stack.base if pool.needs.base else None,
             name=self._drawing(stack),
             fresh=points.fresh,
+            stored=(),
         )
 
     def _drawing(self, stack: Stack) -> str:

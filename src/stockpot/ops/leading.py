@@ -8,6 +8,7 @@ Legend: N rows and columns, P vectors that are filtered, Q those that are refine
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +29,9 @@ _FLAT = 1.15
 _HIDDEN = 1e-8
 """Eigenvalues below this share of the largest are rounding in float32."""
 
+Certified = Literal["matrix", "directions"]
+"""What an error is bounded of: the matrix that directions make, or all of them alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leading:
@@ -36,7 +40,8 @@ class Leading:
     Attributes:
         vectors: [N, K], orthonormal, float64.
         values: [K], descending.
-        bound: at least |A W Wᵀ - A_k| / |A_k| for these vectors W of G = AᵀA, Frobenius norms.
+        bound: at least |A W Wᵀ - A_k| / |A_k| for these vectors W of G = AᵀA, Frobenius norms; or
+            the root mean square of what each vector lacks, and its A w / |A w|.
     """
 
     vectors: Tensor
@@ -53,9 +58,12 @@ def _refined(kept: int) -> int:
     return kept + max(16, kept // 4)
 
 
-def leading(gram_NN: Tensor, kept: int) -> Leading | None:
+def leading(gram_NN: Tensor, kept: int, certify: Certified = "matrix") -> Leading | None:
     """The first `kept` eigenvectors of a float64 Gram matrix, [N, N]; None where they are too close
     to the next ones to be told apart at little cost.
+
+    What is certified is the error of the matrix that they make, in which weak directions count for
+    little, or that of all directions alike.
 
     Each round: Ritz vectors W, θ and residuals R = G W - W θ in float64; a level between θ_k and
     θ_Q, of which a Cholesky factorisation shows that it bounds G outside of W; and a correction C
@@ -71,10 +79,10 @@ def leading(gram_NN: Tensor, kept: int) -> Leading | None:
     for _ in range(_STEPS):
         level = float(ritz.values[kept - 1] + 3 * ritz.values[-1]) / 4
         rest_NN = _outside(gram_NN, ritz, level)
-        change_NQ = _correction(rest_NN, ritz, level, kept)
+        change_NQ = _correction(rest_NN, ritz, level, _shares(ritz, kept, certify))
         outside = _beyond(ritz, change_NQ, level) if _is_below_one(rest_NN) else math.inf
         ritz = _rayleigh_ritz(gram_NN, change_NQ.add_(ritz.vectors))
-        bound = _certified(ritz, kept, outside)
+        bound = _certified(ritz, _shares(ritz, kept, certify), outside)
         if bound <= _AIM:
             break
     return Leading(ritz.vectors[:, :kept], ritz.values[:kept], bound)
@@ -141,6 +149,12 @@ class _Ritz:
     residuals: Tensor
 
 
+def _shares(ritz: _Ritz, kept: int, certify: Certified) -> Tensor:
+    """How much the error of each of the first K directions counts, squared: θ_i, or θ_k for all."""
+    values_K = ritz.values[:kept]
+    return values_K if certify == "matrix" else values_K[-1].expand(kept)
+
+
 def _residuals(gram_NN: Tensor, block_NQ: Tensor, values_Q: Tensor) -> _Ritz:
     """Of vectors that are orthonormal in float32."""
     block_NQ = block_NQ.double()
@@ -197,7 +211,7 @@ def _is_below_one(rest_NN: Tensor) -> bool:
     return has_cholesky(left_NN)
 
 
-def _correction(rest_NN: Tensor, ritz: _Ritz, level: float, kept: int) -> Tensor:
+def _correction(rest_NN: Tensor, ritz: _Ritz, level: float, shares_K: Tensor) -> Tensor:
     """C with `(θ_i - G) c_i = r_i` outside of the Ritz vectors, [N, Q], nearly.
 
     Chebyshev's iteration for a spectrum in [θ_i - level, θ_i], scaled by the level; where θ_i is
@@ -208,19 +222,20 @@ def _correction(rest_NN: Tensor, ritz: _Ritz, level: float, kept: int) -> Tensor
     middle_Q = 2 * above_Q - 1
     step_NQ = left_NQ * (2 / middle_Q)
     found_NQ, ratio_Q = step_NQ, 1 / middle_Q
-    allowed = (_NEAR * (float(above_Q[kept - 1]) - 1)) ** 2 * float(above_Q[:kept].sum())
+    kept, shares_K = len(shares_K), (shares_K / level).to(torch.float32)
+    allowed = (_NEAR * (float(above_Q[kept - 1]) - 1)) ** 2 * float(shares_K.sum())
     for _ in range(_TURNS):
         left_NQ = left_NQ - (step_NQ * above_Q - rest_NN @ step_NQ)
         next_Q = 1 / (2 * middle_Q - ratio_Q)
         step_NQ = step_NQ * (next_Q * ratio_Q) + left_NQ * (4 * next_Q)
         found_NQ, ratio_Q = found_NQ + step_NQ, next_Q
         kept_NK = left_NQ[:, :kept]
-        if float((kept_NK * kept_NK).sum(0) @ above_Q[:kept]) <= allowed:
+        if float((kept_NK * kept_NK).sum(0) @ shares_K) <= allowed:
             break
     return found_NQ.double()
 
 
-def _certified(ritz: _Ritz, kept: int, outside: float) -> float:
+def _certified(ritz: _Ritz, shares_K: Tensor, outside: float) -> float:
     """A bound on |A W Wᵀ - A_k| / |A_k| for the first k Ritz vectors W of AᵀA = G in a subspace.
 
     With r_i = G w_i - θ_i w_i, which is orthogonal to the subspace; h_j = θ_k - θ_j the gaps to the
@@ -230,34 +245,36 @@ def _certified(ritz: _Ritz, kept: int, outside: float) -> float:
 
         |A W Wᵀ - A_k| <= (sqrt(Σ θ_i |r_i|²) + σ_{k+1} |R_k|) (1 + sqrt(Σ_j |r_j|²/h_j²)) / g.
 
-    Gaps within count in second order only, which is why the subspace is larger than k.
+    Gaps within count in second order only, which is why the subspace is larger than k. With θ_k in
+    place of θ_i the sum is that over all directions alike, of length 1.
 
     Args:
         ritz: of the subspace, whose outside has eigenvalues of at most `outside`.
-        kept: k.
+        shares_K: θ_i for the error of the matrix, θ_k for that of directions.
         outside: infinite where nothing is known.
     """
-    values_Q = ritz.values
+    values_Q, kept = ritz.values, len(shares_K)
     lengths_Q = (ritz.residuals * ritz.residuals).sum(0)
     gaps_J, lengths_J = values_Q[kept - 1] - values_Q[kept:], lengths_Q[kept:]
     gap = float(values_Q[kept - 1] - (lengths_J / gaps_J).sum()) - outside
     if not (gap > 0 and float(gaps_J[0]) > 0):
         return math.inf
     within = math.sqrt(float((lengths_J / gaps_J**2).sum()))
-    weighted = math.sqrt(float((values_Q[:kept] * lengths_Q[:kept]).sum()))
+    weighted = math.sqrt(float((shares_K * lengths_Q[:kept]).sum()))
     plain = math.sqrt(float(values_Q[kept] * lengths_Q[:kept].sum()))
-    size = math.sqrt(float(values_Q[:kept].sum()))
+    size = math.sqrt(float(shares_K.sum()))
     missed = (weighted + plain) * (1 + within) / (gap * size)
     noise = 4 * torch.finfo(torch.float64).eps * len(ritz.vectors) * float(values_Q[0])
-    return missed + by_gaps(values_Q, kept, noise)
+    return missed + by_gaps(values_Q, shares_K, noise)
 
 
-def by_gaps(squares_R: Tensor, kept: int, noise: float) -> float:
+def by_gaps(squares_R: Tensor, shares_K: Tensor, noise: float) -> float:
     """The error that a perturbation of the Gram matrix by `noise` makes, relative, first order."""
+    kept = len(shares_K)
     if kept == len(squares_R):
         return 0.0
-    kept_K, first_out = squares_R[:kept], float(squares_R[kept])
-    turned_K = (noise / (kept_K - first_out).clamp(min=noise)) ** 2
-    weighted = math.sqrt(float((kept_K * turned_K).sum()))
+    first_out = float(squares_R[kept])
+    turned_K = (noise / (squares_R[:kept] - first_out).clamp(min=noise)) ** 2
+    weighted = math.sqrt(float((shares_K * turned_K).sum()))
     plain = math.sqrt(first_out * float(turned_K.sum()))
-    return (weighted + plain) / math.sqrt(float(kept_K.sum()))
+    return (weighted + plain) / math.sqrt(float(shares_K.sum()))

@@ -11,6 +11,8 @@ from torch import Tensor
 
 _ROUNDING = 1e-12
 """Sums of K numbers such as 1/K miss 1 by less than this."""
+_PARTS = 2**24
+"""Up to this number every whole number is a float32."""
 
 
 def affine(
@@ -21,6 +23,9 @@ def affine(
     Computed as the heaviest point minus weighted differences from it, `p - Σ c_i (p - p_i)`, one
     row at a time in a fixed order. So copies of one point give it back to the last bit, a point
     of coefficient 1 among zeros is returned exactly, and nothing cancels between close models.
+    Differences with one coefficient are added up before they are multiplied, and divided by n
+    where it is 1/n: those of bfloat16 and float16 rows are exact then, and a result that lies half
+    way between two of their numbers is found there.
 
     Args:
         rows: K tensors of one shape [S] and dtype.
@@ -37,22 +42,48 @@ def affine(
     else:
         anchored_on_base = rest >= coefficients[heaviest]
         anchor = base if anchored_on_base else rows[heaviest]
-    shares = [
-        (rows, k, coefficient)
-        for k, coefficient in enumerate(coefficients)
-        if coefficient != 0 and (anchored_on_base or k != heaviest)
-    ]
+    alike: dict[float, list[tuple[Sequence[Tensor], int]]] = {}
+    for k, coefficient in enumerate(coefficients):
+        if coefficient != 0 and (anchored_on_base or k != heaviest):
+            alike.setdefault(coefficient, []).append((rows, k))
     if base is not None and not anchored_on_base and abs(rest) >= _ROUNDING:
-        shares.append(([base], 0, rest))
+        alike.setdefault(rest, []).append(([base], 0))
     out: Tensor | None = None
-    difference = torch.empty_like(anchor)
-    for points, k, coefficient in shares:
-        torch.sub(anchor, points[k], out=difference)
-        # Multiply, then subtract: a fused alpha rounds differently in a vector's tail.
-        if coefficient != 1:
-            difference.mul_(coefficient)
-        out = anchor - difference if out is None else out.sub_(difference)
+    moved: Tensor | None = None
+    for coefficient, points in alike.items():
+        moved = _scaled(_added(anchor, points, moved), coefficient)
+        if out is None:
+            out, moved = torch.sub(anchor, moved, out=moved), None
+        else:
+            out.sub_(moved)
     return anchor.clone() if out is None else out
+
+
+def _added(
+    anchor: Tensor, points: Sequence[tuple[Sequence[Tensor], int]], memory: Tensor | None
+) -> Tensor:
+    """`Σ (anchor - p)`, in `memory` where there is some."""
+    (rows, k), *others = points
+    total = torch.sub(anchor, rows[k], out=memory)
+    difference: Tensor | None = None
+    for rows, k in others:
+        difference = torch.sub(anchor, rows[k], out=difference)
+        total.add_(difference)
+    return total
+
+
+def _scaled(values: Tensor, coefficient: float) -> Tensor:
+    """Times the coefficient, in place: a fused product would round differently in a vector's tail.
+
+    1/n has no exact float32, n has.
+    """
+    if coefficient == 1:
+        return values
+    if abs(coefficient) * _PARTS >= 1:
+        whole = round(1 / coefficient)
+        if abs(whole * coefficient - 1) < _ROUNDING:
+            return values.div_(whole)
+    return values.mul_(coefficient)
 
 
 def weighed(

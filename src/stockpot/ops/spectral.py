@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..typed import eigenvalues, eigh, svd
+from .graded import product, resolution, right_singular
 from .inner import inner
-from .leading import by_gaps, fits, leading
+from .leading import Certified, by_gaps, fits, leading
 
 LIMIT = 1e-5
 """Largest certified error; beyond it the exact route is taken."""
@@ -68,9 +69,10 @@ class LowRank:
             those of the longer side, which is divided by s, to a float32 rounding of s_1 / s_k.
         values: the K singular values, float64, descending.
         energy: share of the matrix's squared Frobenius norm that is kept.
-        bound: at least the relative Frobenius error, |found - best| / |best|. Where the last value
-            kept and the first left out are equal to rounding there is no one best matrix: the one
-            found is one of the best, and the bound says how far apart those may be, up to 2.
+        bound: at least the relative Frobenius error, |found - best| / |best|; of `directions` the
+            root mean square of what each lacks on either side, all of length 1. Where the last
+            value kept and the first left out are equal to rounding there is no one best matrix: the
+            one found is one of the best, and the bound says how far apart those may be, up to 2.
         exact: whether all of the spectrum was computed in float64.
     """
 
@@ -86,6 +88,11 @@ class LowRank:
         """Number of directions."""
         return len(self.values)
 
+    @property
+    def largest(self) -> float:
+        """The largest singular value; 0 where there is none."""
+        return float(self.values[0]) if self.rank else 0.0
+
     def scaled(self) -> Tensor:
         """`U diag(s)`, [M, K]."""
         return self.left * self.values.to(self.left.dtype)
@@ -94,15 +101,10 @@ class LowRank:
         """The matrix, [M, N]."""
         return self.scaled() @ self.right
 
-    def above(self, tolerance: float, largest: float | None = None) -> "LowRank":
-        """Without the directions below `tolerance` times the largest value, its own or given."""
-        if not self.rank:
-            return self
-        floor = tolerance * (float(self.values[0]) if largest is None else largest)
-        # NaN stays: nothing is patched over
-        kept = self.rank - int((self.values <= floor).sum())
-        left_MK, right_KN = self.left[:, :kept], self.right[:kept]
-        return replace(self, left=left_MK, values=self.values[:kept], right=right_KN)
+    def first(self, count: int) -> "LowRank":
+        """The first directions only."""
+        left_MK, right_KN = self.left[:, :count], self.right[:count]
+        return replace(self, left=left_MK, values=self.values[:count], right=right_KN)
 
     def mT(self) -> "LowRank":  # noqa: N802 - torch's word
         """The same of the transpose."""
@@ -135,6 +137,69 @@ def top_k(matrix_MN: Tensor, ranks: Ranks) -> LowRank:
     total = float(gram_NN.trace())
     found = _by_subspace(gram_NN, total, ranks) or _by_eigenvectors(gram_NN, total, ranks)
     return _factors(matrix_MN, unit, total, found)
+
+
+def directions(matrix_MN: Tensor, count: int) -> LowRank:
+    """The first directions of a matrix, weak ones as right as strong ones, rounded once.
+
+    For methods that make all directions equally long, so that a small error of the matrix is not
+    enough. Float32 matrices: leading eigenvectors, as in `top_k`, where they are certified for each
+    direction; else all of them, of which weak ones are found again by themselves (`graded`). Small
+    matrices and float64 ones: LAPACK's SVD in float64.
+
+    Directions that float64 cannot tell from nothing are left out.
+
+    Cost: as `top_k`, and M N K multiplications in float64.
+    """
+    if matrix_MN.shape[0] < matrix_MN.shape[1]:
+        return directions(matrix_MN.mT, count).mT()
+    largest = largest_magnitude(matrix_MN)
+    if largest == 0 or count == 0:
+        return _constant(matrix_MN, 0, 0.0)
+    if not math.isfinite(largest):
+        return _constant(matrix_MN, 1, math.nan)
+    unit = 2.0 ** math.frexp(largest)[1]
+    if matrix_MN.shape[1] <= SMALL or matrix_MN.dtype == torch.float64:
+        return _by_lapack(matrix_MN, unit, Ranks(count=count), "directions")
+    gram_NN = inner(matrix_MN, unit)
+    total, size = float(gram_NN.trace()), len(gram_NN)
+    found = leading(gram_NN, count, "directions") if fits(count, size) else None
+    if found is not None and found.bound <= LIMIT:
+        values_K, right_NK, bound, exact = found.values.sqrt(), found.vectors, found.bound, False
+    else:
+        values_N, vectors_NN = right_singular(matrix_MN, unit, gram_NN)
+        real = int((values_N[:count] > resolution(size) * values_N[0]).sum())
+        bound, exact = turned(values_N, real, resolution(size)), True
+        values_K, right_NK = values_N[:real], vectors_NN[:, :real]
+    return LowRank(
+        left=product(matrix_MN, right_NK / (values_K * unit), matrix_MN.dtype),
+        values=(values_K * unit).cpu(),
+        right=right_NK.to(matrix_MN.dtype).mT,
+        energy=min(float((values_K**2).sum()) / total, 1.0),
+        bound=bound,
+        exact=exact,
+    )
+
+
+def svd_resolution(matrix_MN: Tensor) -> float:
+    """What LAPACK's SVD in float64 can tell from nothing, of the largest value."""
+    return max(matrix_MN.shape) * torch.finfo(torch.float64).eps
+
+
+def turned(values_R: Tensor, kept: int, error: float) -> float:
+    """By how much errors of a matrix turn its first directions: root mean square, first order.
+
+    Args:
+        values_R: all singular values, descending.
+        kept: how many directions; nothing lies beyond the last of all.
+        error: the spectral norm of the errors, as a share of the largest value.
+    """
+    if not kept:
+        return 0.0
+    beyond = float(values_R[kept]) if kept < len(values_R) else 0.0
+    gaps_K = (values_R[:kept] - beyond).clamp(min=1e-300)
+    turned_K = (error * values_R[0] / gaps_K).clamp(max=1.0)
+    return float(turned_K.square().mean().sqrt())
 
 
 def largest_magnitude(matrix_MN: Tensor) -> float:
@@ -188,7 +253,7 @@ def _by_eigenvectors(gram_NN: Tensor, total: float, ranks: Ranks) -> _Found:
     squares_N = squares_N.clamp(min=0)
     kept = ranks.of(squares_N, total)
     noise = 4 * torch.finfo(torch.float64).eps * len(gram_NN) * float(squares_N[0])
-    bound = by_gaps(squares_N, kept, noise)
+    bound = by_gaps(squares_N, squares_N[:kept], noise)
     return _Found(vectors_NN[:, :kept], squares_N[:kept], bound, exact=True)
 
 
@@ -212,26 +277,32 @@ def _factors(matrix_MN: Tensor, unit: float, total: float, found: _Found) -> Low
     )
 
 
-def _by_lapack(matrix_MN: Tensor, unit: float, ranks: Ranks) -> LowRank:
+def _by_lapack(
+    matrix_MN: Tensor, unit: float, ranks: Ranks, certify: Certified = "matrix"
+) -> LowRank:
     left_MR, values_R, right_RN = svd(matrix_MN.double() / unit)
     squares_R = values_R**2
     total = float(squares_R.sum())
     asked = ranks.of(squares_R, total)
-    eps = torch.finfo(torch.float64).eps
-    noise = 4 * eps * matrix_MN.shape[0] * float(squares_R[0])
-    real = int((values_R[:asked] > max(matrix_MN.shape) * eps * values_R[0]).sum())
+    error = svd_resolution(matrix_MN)
+    real = int((values_R[:asked] > error * values_R[0]).sum())
+    if certify == "matrix":
+        noise = 4 * error * float(squares_R[0])
+        bound = by_gaps(squares_R, squares_R[:asked], noise) + 4 * error
+    else:
+        bound = turned(values_R, real, error)
     return LowRank(
         left=left_MR[:, :real],
         values=(values_R[:real] * unit).cpu(),
         right=right_RN[:real],
         energy=min(float(squares_R[:real].sum()) / total, 1.0),
-        bound=by_gaps(squares_R, asked, noise) + 4 * eps * matrix_MN.shape[0],
+        bound=bound,
         exact=True,
     )
 
 
 def room_for_top_k(rows: int, columns: int, share: float) -> int:
-    """Float32 elements that `top_k` holds at once at a rank of `share` of the full one."""
+    """Float32 elements that `top_k` or `directions` holds at once, at a share of the full rank."""
     size, long = min(rows, columns), max(rows, columns)
     if size <= SMALL:
         return 8 * long * size + 4 * size * size

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...errors import MergeError
 from ...extras import optional
+from ...ops.rounding import rounded
 from ...recipes.flower import PREFIX, FlowerStrategy
 from ..messages import Reply, State
 from .records import ARRAYS, FACTS, arrays_of, state_of
@@ -72,7 +73,7 @@ class Baseline:
             raise MergeError(f"{self._name}: {type(error).__name__}: {error}") from error
         if arrays is None:
             raise MergeError(f"{self._name} gives no model.")
-        found = {name: one.to(base[name].dtype) for name, one in state_of(arrays).items()}
+        found = {name: rounded(one, base[name].dtype) for name, one in state_of(arrays).items()}
         return {**base, **states[0], **found}
 
     def _answer(self, state: State, reply: Reply) -> Answer:
