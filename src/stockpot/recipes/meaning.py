@@ -24,7 +24,7 @@ from ..checkpoints.beside.modules import compare_modules
 from ..checkpoints.beside.names import Group
 from ..checkpoints.beside.rows import clashes, differences
 from ..checkpoints.beside.ties import KEY as TIES
-from ..checkpoints.beside.tokens import read_vocabulary
+from ..checkpoints.beside.tokens import Vocabulary, vocabularies
 from ..checkpoints.beside.vocabulary import input_rows, token_tensors
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.roles import Role
@@ -83,7 +83,8 @@ def meaning_of(
     compared = members if donor is None or donor in members else [*members, donor]
     found = [*_configs(compared), *compare_modules(compared)]
     found = [_pardoned(one, tensors) for one in found]
-    notes = list(_judged(found, _clashes(used, every, tensors), recipe, tensors))
+    words = vocabularies(compared)
+    notes = list(_judged(found, _clashes(used, words, tensors), recipe, tensors))
     if not with_files:
         notes += differing("the configurations", [o for o in found if not o.forbids])
         return Meaning(Origins(), tuple(notes))
@@ -92,7 +93,7 @@ def meaning_of(
     chosen = origins(order, skipped, tokenizer=source and every[id(source)], only=donor)
     checkpoints = {every[id(one)].label: one for one in used}
     chosen, agreed = _agreed(chosen, checkpoints, compared, tensors)
-    notes += _differences(found, compared, chosen)
+    notes += _differences(found, compared, words, chosen)
     return Meaning(chosen, (*notes, *chosen.notes, *agreed))
 
 
@@ -125,7 +126,7 @@ def _pardoned(one: Disagreement, tensors: Sequence[Assignment]) -> Disagreement:
 
 def _clashes(
     used: Sequence[Checkpoint],
-    every: Mapping[int, SmallFiles],
+    words: Mapping[str, Vocabulary],
     tensors: Sequence[Assignment],
 ) -> list[str]:
     """Rows that the models whose rows are merged use for different tokens, in words."""
@@ -136,8 +137,7 @@ def _clashes(
     owners = {id(one): one for a in merged for one in _owners(a, used)}
     if not merged and len(apart) > 1:
         owners = {id(one): one for one in used if id(one) in apart}
-    labelled = [(every[key].label, read_vocabulary(every[key])) for key in owners]
-    known = [(label, vocabulary) for label, vocabulary in labelled if vocabulary is not None]
+    known = [(c.label, words[c.label]) for c in owners.values() if c.label in words]
     return [str(one) for one in clashes(known, input_rows(shapes))]
 
 
@@ -273,7 +273,10 @@ def _shapes(checkpoint: Checkpoint | None) -> dict[str, tuple[int, ...]]:
 
 
 def _differences(
-    found: Sequence[Disagreement], compared: Sequence[SmallFiles], chosen: Origins
+    found: Sequence[Disagreement],
+    compared: Sequence[SmallFiles],
+    words: Mapping[str, Vocabulary],
+    chosen: Origins,
 ) -> Iterator[str]:
     """What differs without forbidding the merge, a sentence for each group."""
     donors = {group: one.label for group, one in chosen.donors.items()}
@@ -281,9 +284,7 @@ def _differences(
     for text in differing("the configurations", shifts):
         yield _with(text, "configuration", donors.get(Group.CONFIGURATION))
     yield from (f"{one}." for one in found if one.key == TIES)
-    labelled = [(one.label, read_vocabulary(one)) for one in compared]
-    known = [(label, vocabulary) for label, vocabulary in labelled if vocabulary is not None]
-    if unlike := list(dict.fromkeys(differences(known))):
+    if unlike := list(dict.fromkeys(differences(list(words.items())))):
         text = f"the tokenizers differ: {'; '.join(unlike[:6])}."
         yield _with(text, "tokenizer", donors.get(Group.TOKENIZER))
     templates = [one for one in compared if has_template(one)]

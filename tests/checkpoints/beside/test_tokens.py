@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stockpot.checkpoints.beside.files import survey
 from stockpot.checkpoints.beside.pieces import sentencepieces
 from stockpot.checkpoints.beside.rows import clash, clashes, differences
-from stockpot.checkpoints.beside.tokens import Vocabulary, read_vocabulary
+from stockpot.checkpoints.beside.tokens import Vocabulary, read_vocabulary, vocabularies
 
 WORDS = ["<unk>", "a", "b", "</s>"]
 
@@ -176,3 +176,16 @@ def test_what_else_differs_is_told() -> None:
         "x and y split texts in different ways (merges)",
     ]
     assert list(differences([("x", one), ("y", one)])) == []
+
+
+def test_equal_files_are_read_once_and_alone_not_at_all(tmp_path: Path) -> None:
+    models = []
+    for name, words in (("a", WORDS), ("b", WORDS), ("c", [*WORDS, "<e>"])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vocab.txt").write_text("\n".join(words))
+        models.append(survey(tmp_path / name, name))
+    assert vocabularies(models[:2]) == {}
+    found = vocabularies(models)
+    assert list(found) == ["a", "b", "c"]
+    assert found["a"] is found["b"]
+    assert list(differences(list(found.items()))) == ["'<e>' only in c"]

@@ -9,7 +9,7 @@ from .config import compare_configs, differing, read_config
 from .files import SmallFiles, small_files
 from .modules import compare_modules
 from .rows import clashes, differences
-from .tokens import read_vocabulary
+from .tokens import Vocabulary, vocabularies
 from .vocabulary import input_rows
 
 
@@ -40,7 +40,6 @@ def compare_networks(checkpoints: Sequence[Checkpoint]) -> Sameness:
         try:
             one = small_files(checkpoint)
             read_config(one)
-            read_vocabulary(one)
             every.append(one)
         except CheckpointError as error:
             notes.append(str(error))
@@ -49,7 +48,11 @@ def compare_networks(checkpoints: Sequence[Checkpoint]) -> Sameness:
             notes.append(f"{one.label}: {', '.join(one.pointers)}: git-lfs pointers.")
     said = [(one.label, config) for one in every if (config := read_config(one)) is not None]
     found = [*compare_configs(said), *compare_modules(every)]
-    known = [(one.label, words) for one in every if (words := read_vocabulary(one)) is not None]
+    known = list[tuple[str, Vocabulary]]()
+    try:
+        known += vocabularies(every).items()
+    except CheckpointError as error:
+        notes.append(str(error))
     shapes = [{n: e.shape for n, e in checkpoint.entries.items()} for checkpoint in checkpoints]
     rows = [count for one in shapes if (count := input_rows(one)) is not None]
     wrong = [str(one) for one in clashes(known, min(rows, default=None))]

@@ -4,13 +4,16 @@ Nothing of a tokenizer is run: its vocabulary is read from whichever file holds 
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
+
+import blake3
 
 from ..untrusted import as_mapping, parse_config, shown
 from .config import read_object
 from .files import SmallFiles
+from .names import is_tokenizer
 from .pieces import sentencepieces
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
@@ -35,6 +38,30 @@ class Vocabulary:
     special: frozenset[str] = frozenset()
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def vocabularies(models: Sequence[SmallFiles]) -> dict[str, Vocabulary]:
+    """By model the tokens that are to be compared; none where all tokenizers are the same bytes.
+
+    Equal files are read once, for a vocabulary of many tokens takes a second and much memory.
+    """
+    marks = {one.label: _mark(one) for one in models}
+    if len(set(marks.values())) < 2:
+        return {}
+    read = dict[str, Vocabulary | None]()
+    for one in models:
+        if marks[one.label] not in read:
+            read[marks[one.label]] = read_vocabulary(one)
+    return {label: known for label, mark in marks.items() if (known := read[mark]) is not None}
+
+
+def _mark(one: SmallFiles) -> str:
+    """A digest of all files of a tokenizer."""
+    hasher = blake3.blake3()
+    for name in filter(is_tokenizer, one.sizes):
+        hasher.update(f"{name}\0{one.sizes[name]}\0".encode())
+        hasher.update(one.read(name))
+    return hasher.hexdigest()
 
 
 def read_vocabulary(one: SmallFiles) -> Vocabulary | None:
