@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Dare, Slerp, Ties
-from stockpot.recipes.layers import Series, at, check_layers, find_series, spread
+from stockpot.recipes.layers import (
+    Series,
+    at,
+    check_layers,
+    find_series,
+    other_stacks,
+    spread,
+)
 
 LLAMA = [
     "model.embed_tokens.weight",
@@ -155,3 +162,21 @@ def test_what_cannot_run_is_refused(
 
 def test_what_can_run_is_not() -> None:
     check_layers(Ties(), {"density": [0.1, 1], "scale": [-1.0, 2.0]})
+
+
+def test_a_stack_is_named_with_its_dot_or_without() -> None:
+    for stack in ("text.layers", "text.layers."):
+        found = spread(Ties(), {"density": [0.1, 0.4]}, TOWERS, stack)
+        assert set(found) == {name for name in TOWERS if name.startswith("text.")}
+        assert found["text.layers.5.w"][0] == Ties(density=0.4)
+    with pytest.raises(MergeError, match=r"no stack 'audio'; there are 'text.layers', 'vision"):
+        spread(Ties(), {"density": [0.1]}, TOWERS, "audio")
+
+
+def test_other_stacks_are_told_and_what_lies_in_or_around_is_none() -> None:
+    assert other_stacks(TOWERS) == (
+        "layers: runs over 'vision.layers.0' to 'vision.layers.23'; tensors of 'text.layers.0' to "
+        "'text.layers.5' keep the method's own value. To name one: {stack: text.layers, ...}.",
+    )
+    for names in (LLAMA, VIT, RESNET, EXPERTS, SEQUENTIAL, WRAPPED, FEATURES, ["head.weight"]):
+        assert other_stacks(names) == ()

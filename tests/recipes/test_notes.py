@@ -1,8 +1,11 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from stockpot.checkpoints.entry import Checkpoint, from_state_dict
+from stockpot.checkpoints.read import read_checkpoint
 from stockpot.methods import Average, Interpolate, TaskArithmetic, Ties
 from stockpot.recipes.assignment import Assignments
 
@@ -117,3 +120,44 @@ def test_counters_of_any_dtype_are_compared(run: Run) -> None:
     a, b, c = (from_state_dict(counted(n), "x") for n in (1.0, 2.0, 1.0))
     assert "'num_batches_tracked'" in run(Average(), [a, b]).notes[0]
     assert run(Average(), [a, c]).notes == ()
+
+
+def test_counters_that_only_some_models_have(checkpoint: Make, run: Run) -> None:
+    """Neither a refusal nor a mean: AveragedModel's n_averaged, position_ids of older files."""
+    counter = {"position_ids": ((1, 4), torch.int64)}
+    body = dict.fromkeys(NAMES, ((4, 4), torch.float32))
+    models = [checkpoint("a", body), checkpoint("b", body | counter)]
+    for missing in ("error", "present"):
+        found = run(Average(), models, missing=missing)
+        (copied,) = [tensor for tensor in found.tensors if tensor.name == "position_ids"]
+        assert copied.copy_from is models[1].entries["position_ids"]
+        assert copied.dtype == torch.int64
+        assert found.notes == (
+            "counters that not every model has are copied from one that has them: 'position_ids'.",
+        )
+
+
+def test_counters_of_whole_numbers_come_before_spoiled_ones(checkpoint: Make, run: Run) -> None:
+    body = dict.fromkeys(NAMES, ((4, 4), torch.float32))
+    spoiled = checkpoint("a", body | {"position_ids": ((1, 4), torch.float16)})
+    whole = checkpoint("b", body | {"position_ids": ((1, 4), torch.int64)})
+    for models in ([spoiled, whole], [whole, spoiled]):
+        (copied,) = [t for t in run(Average(), models).tensors if t.name == "position_ids"]
+        assert copied.copy_from is whole.entries["position_ids"]
+    (copied,) = [t for t in run(Average(), [spoiled]).tensors if t.name == "position_ids"]
+    assert copied.dtype == torch.float16
+
+
+def test_a_base_among_the_models_is_told(tmp_path: Path, run: Run) -> None:
+    for name in ("base", "a"):
+        save_file({"w.weight": torch.ones(2)}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "link.safetensors").symlink_to("base.safetensors")
+    base, a, link = (read_checkpoint(tmp_path / f"{n}.safetensors") for n in ("base", "a", "link"))
+    expected = (
+        f"the base {base.label} is listed among the models too: it counts as one of 2, with a task "
+        "vector of zero."
+    )
+    assert run(Ties(), [base, a], base).notes == (expected,)
+    assert run(Ties(), [a, link], base).notes == (expected,)
+    assert run(Ties(), [a], base).notes == ()
+    assert run(Interpolate(), [a], base).notes == ()

@@ -138,9 +138,9 @@ def _onnx(path: Path) -> str:
 
 def _flax(path: Path) -> str:
     code = (
-        "import numpy; from flax.serialization import msgpack_restore; "
+        "import numpy, pathlib; from flax.serialization import msgpack_restore; "
         f"from flax.traverse_util import flatten_dict; {SAVE}; "
-        f'd = msgpack_restore(open({quoted(path)}, "rb").read()); '
+        f"d = msgpack_restore(pathlib.Path({quoted(path)}).read_bytes()); "
         'save_file({k: numpy.asarray(v) for k, v in flatten_dict(d, sep=".").items()}, '
         f"{converted(path)})"
     )

@@ -68,8 +68,9 @@ def conversion(path: Path, named: Sequence[str]) -> str:
 
 def _plain(path: Path, key: str | None) -> str:
     code = (
-        "import pickle, numpy; from safetensors.numpy import save_file; "
-        f's = pickle.load(open({quoted(path)}, "rb"), encoding="latin1"){_item(key)}; '
+        "import numpy, pathlib, pickle; from safetensors.numpy import save_file; "
+        f"r = pathlib.Path({quoted(path)}).read_bytes(); "
+        f's = pickle.loads(r, encoding="latin1"){_item(key)}; '
         "save_file({k: numpy.ascontiguousarray(v) for k, v in s.items() if hasattr(v, "
         f'"shape")}}, {converted(path)})'
     )
