@@ -20,8 +20,8 @@ Make = Callable[..., Checkpoint]
 Run = Callable[..., Assignments]
 F32 = torch.float32
 BODY = [f"layers.{i}.{part}.weight" for i in range(4) for part in ("attn", "mlp")]
-OLD = ["conv.weight_g", "conv.weight_v"]
-NEW = ["conv.parametrizations.weight.original0", "conv.parametrizations.weight.original1"]
+OLD = ["norm.gamma", "norm.beta"]
+NEW = ["norm.weight", "norm.bias"]
 
 
 def refusal(run: Run, *args: object, **more: object) -> list[str]:
@@ -58,7 +58,7 @@ def test_names_that_differ_as_a_whole_are_one_sentence(checkpoint: Make, run: Ru
 def test_what_names_do_not_explain_is_told_too(checkpoint: Make, run: Run) -> None:
     a = checkpoint("a.pt", [*BODY, *OLD, "extra.weight"])
     lines = refusal(run, Average(), [a, checkpoint("b.pt", [*BODY, *NEW])])
-    assert "parametrizations.weight.original0 and original1 for weight_g and weight_v" in lines[1]
+    assert "under other names: weight and bias for gamma and beta" in lines[1]
     assert lines[2] == "'extra.weight' is missing from b.pt; a.pt has it."
     assert len(lines) == 3
 

@@ -67,8 +67,9 @@ def read_given(state: Mapping[str, object], label: str) -> Checkpoint:
     """
     if not state:
         raise CheckpointError(f"{label} holds no tensors.")
-    refuse_adapter(state, label)
-    return unwrap(from_state_dict(state, label))
+    checkpoint = from_state_dict(state, label)
+    refuse_adapter(checkpoint.entries, label)
+    return unwrap(checkpoint)
 
 
 def _read_file(path: Path, key: str | None) -> Checkpoint:
