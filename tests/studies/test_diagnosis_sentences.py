@@ -172,6 +172,18 @@ def test_one_start_is_told_by_the_pair_that_was_measured():
     assert "model 1 and model 2 hold the same weights." in found.reasons
 
 
+def test_near_copies_are_told_by_their_like():
+    """Beside a stranger, or a model far off, two fine-tunes are near and still no copies."""
+    near = [plus(BASE, random(seed, 0.03)) for seed in (1, 2, 3)]
+    copy = plus(near[0], random(4, 0.0005))
+    for odd in (random(9), plus(BASE, random(8, 0.9))):
+        assert diagnose([*near, odd]).copies == ()
+        assert diagnose([near[0], near[1], odd]).copies == ()
+        (found,) = diagnose([*near, copy, odd]).copies
+        assert (found.one, found.other) == ("model 1", "model 4")
+        assert found.said.startswith("nearly the same weights (1.2% of the usual distance)")
+
+
 def test_a_frozen_body_is_no_head_before_that_is_known():
     found = diagnose([BASE, BASE | {"layers.3.weight": TUNED[0]["layers.3.weight"]}])
     assert found.same_origin

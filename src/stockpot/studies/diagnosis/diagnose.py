@@ -108,8 +108,10 @@ def diagnose(
         kin=kin and (lineage is None or lineage.kind not in ("shifted", "held")),
         unlike_table=_unlike_table(extent, vectors, heads=heads),
     )
+    judged_models = _models(found, every, architecture, groups)
+    far = {one.name for one in judged_models if one.far > FAR}
     evidence = Evidence(
-        models=_models(found, every, architecture, groups),
+        models=judged_models,
         base=None if start is None else start.label,
         architecture=architecture,
         compared=extent,
@@ -118,7 +120,7 @@ def diagnose(
         bases=bases,
         layers=layers,
         scopes=scopes_by_layer(found),
-        copies=copies_of(found),
+        copies=copies_of(found, [set(group) - far for group in groups]),
         task_vectors=vectors,
         prospects=prospects.each,
         traits=prospects.traits,

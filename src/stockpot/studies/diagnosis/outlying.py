@@ -4,7 +4,7 @@ Shapes: K models.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -148,18 +148,29 @@ def scopes_by_layer(found: Statistics) -> tuple[LayerScope, ...]:
     )
 
 
-def copies_of(found: Statistics) -> tuple[Copy, ...]:
-    """Models that are copies of each other or of the base, by all tensors that are trained."""
+def copies_of(found: Statistics, peers: Sequence[Collection[str]]) -> tuple[Copy, ...]:
+    """Models that are copies of each other or of the base, by all tensors that are trained.
+
+    Args:
+        found: of the models.
+        peers: models among which distances are usual ones: those of one start, none of them far
+            off. Two that are no peers are not nearly copies: there is nothing to compare with.
+    """
     every = trained(found)
     if not every:
         return ()
-    names, pairs = found.names, list[tuple[int, int]]()
+    names = found.names
     deltas, gram = summed([one.deltas for one in every]), summed([one.gram for one in every])
     pairs = [(i, j) for i in range(len(names)) for j in range(i)]
     apart = {pair: distance(deltas, *pair) for pair in pairs}
     said = list[Copy]()
     for (i, j), far in apart.items():
-        others = [value for pair, value in apart.items() if pair != (i, j)]
+        group = next((one for one in peers if names[i] in one and names[j] in one), ())
+        others = [
+            value
+            for (a, b), value in apart.items()
+            if (a, b) != (i, j) and names[a] in group and names[b] in group
+        ]
         length = math.sqrt((gram[i][i] + gram[j][j]) / 2)
         relative = far / length if length > 0 else 0.0
         close = SAME * math.sqrt(deltas[i][i] + deltas[j][j])
