@@ -42,6 +42,7 @@ TRAINING = {
         {"network_weights": STATE, "_best_ema": np.float32(0.9), "trainer_name": "nnUNetTrainer"},
         "multiarray.scalar",
     ),
+    "at the top": ({**STATE, "args": argparse.Namespace(lr=0.1)}, "argparse.Namespace"),
     "mmengine": (
         {"meta": {"epoch": 1}, "state_dict": STATE, "message_hub": {"loss": np.ones(2)}},
         "multiarray._reconstruct",

@@ -52,6 +52,7 @@ def conversion(path: Path, named: Sequence[str]) -> str:
             return _plain(path, _key(raw))
         what = "It is a training script's file, with more in it than tensors."
         code = _loaded(path, _item(_key(raw)))
+        code += "; s = {k: v for k, v in s.items() if torch.is_tensor(v)}"
     elif all(_is_class_of_a_network(name) for name in named):
         what = "It is a pickled network, as Ultralytics (YOLO) and torch.save(model) write."
         code = _of_network(path, raw)
@@ -61,8 +62,8 @@ def conversion(path: Path, named: Sequence[str]) -> str:
             "as safetensors."
         )
     return (
-        f"{what} If you trust where it comes from, this runs its pickle and saves its state dict "
-        f"alone:{python_line(f'{code}; torch.save(s, {converted(path, _SAVED)})')}"
+        f"{what} If you trust where it comes from, run its pickle and save its state dict alone:"
+        f"{python_line(f'{code}; torch.save(s, {converted(path, _SAVED)})')}"
     )
 
 
