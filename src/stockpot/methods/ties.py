@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack
 from ..fields import Finite, Fraction, PerModel, check_fields, per_model
-from ..ops.signs import disjoint_merge, elect_sign
+from ..ops.means import overshoot
+from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim
-from .task_arithmetic import overshoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,6 @@ class Ties(Method):
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:
         """Warn where the sum overshoots every model."""
         return overshoot(self.scale, weights) if self.reduce == "sum" else ()
-
-
-def vote_and_merge(
-    deltas: Sequence[Tensor],
-    weights: tuple[float, ...],
-    vote: Literal["mass", "count"],
-    reduce: Literal["mean", "sum"],
-) -> Tensor:
-    """TIES' second and third step on weighted deltas [S]: elect a sign, merge those that agree."""
-    ballots = deltas if vote == "mass" else [delta.sign() for delta in deltas]
-    total = ballots[0].clone()
-    for ballot in ballots[1:]:
-        total.add_(ballot)
-    return disjoint_merge(deltas, elect_sign(total), weights, mean=reduce == "mean")
 
 
 def _weighted(delta: Tensor, weight: float) -> Tensor:
