@@ -33,6 +33,7 @@ class Desk:
         assignments: for naming models in messages.
         arena: bytes of the worker's buffer.
         block: elements computed at a time.
+        facts: bytes that the joined facts of a survey may take.
         device: where blocks are computed.
         seed: of methods that draw at random.
         check: whether NaN and infinity are refused.
@@ -45,6 +46,7 @@ class Desk:
         *,
         arena: int,
         block: int,
+        facts: int,
         device: torch.device,
         seed: int,
         check: bool,
@@ -53,6 +55,7 @@ class Desk:
         self._assignments, self._block = assignments, block
         self._arena = Arena(arena, device)
         self._device, self._seed, self._check = device, seed, check
+        self._facts = facts
         self._digests = digests
 
     def load(self, pieces: Sequence[Piece]) -> tuple[Sequence[Row], Tensor]:
@@ -216,6 +219,7 @@ class Desk:
             start=start,
             seed=self._seed,
             runs=runs,
+            facts_room=self._facts,
             fresh=models.fresh,
         )
 

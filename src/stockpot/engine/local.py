@@ -135,6 +135,7 @@ class Run:
                 self._plan.assignments,
                 arena=self._plan.arena,
                 block=self._plan.block,
+                facts=self._plan.facts,
                 device=self._device,
                 seed=self._seed,
                 check=self._check,

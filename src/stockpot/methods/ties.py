@@ -31,7 +31,8 @@ class Ties(Method):
         reduce: "mean" over those that agree (Σ m δ / Σ m w), or their "sum".
 
     Needs: a base; weights as given.
-    Cost: a sample, one survey and one map; a missed bracket costs one more survey.
+    Cost: a sample, one survey and one map; a missed bracket costs one more survey, and so does one
+        with more different magnitudes than the memory has room for, as with dozens of models.
     Deviations: every |δ| at or above the threshold is kept, so ties at it may exceed the density
         (the manifest says how many were kept). Where the vote is exactly 0 the sign is +, as in
         mergekit; the authors' code takes the sign that is more frequent over the whole model.
@@ -69,7 +70,7 @@ class Ties(Method):
 
     def survey(self, stack: Stack, hint: Settled | None) -> Magnitudes:
         """Magnitudes of the task vectors against the brackets."""
-        return survey_magnitudes(stack.deltas(), hint, stack.runs)
+        return survey_magnitudes(stack.deltas(), hint, stack.runs, stack.facts_of_one)
 
     def settle(self, facts: Facts, hint: Settled | None) -> Settled:
         """The exact threshold of each task vector."""
