@@ -5,9 +5,11 @@ a multiple of 8, then the tensors without gaps, ordered by dtype (widest first) 
 safetensors' own writer orders them, so that a file of ours is the file that it would have written.
 """
 
+import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +50,30 @@ class OutputTensor:
     def nbytes(self) -> int:
         """Number of bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Spans(Mapping[str, tuple[int, int]]):
+    """Where tensors that follow one another lie in a file, as (start, stop), in little memory.
+
+    Args:
+        names: of the tensors, in their order.
+        ends: where the first begins and where each ends, from the end of the header on.
+        begin: the bytes of the header.
+    """
+
+    def __init__(self, names: Sequence[str], ends: "array[int]", begin: int) -> None:
+        self._order = {name: i for i, name in enumerate(names)}
+        self._ends, self._begin = ends, begin
+
+    def __getitem__(self, name: str) -> tuple[int, int]:
+        at = self._order[name]
+        return self._begin + self._ends[at], self._begin + self._ends[at + 1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +129,28 @@ def index_json(shards: Sequence[Shard]) -> str | None:
 
 
 def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, str]) -> Shard:
-    ordered = sorted(tensors, key=lambda t: (_RANK[t.dtype], t.name))
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    offset, spans = 0, dict[str, tuple[int, int]]()
-    for tensor in ordered:
+    tensors.sort(key=lambda t: (_RANK[t.dtype], t.name))
+    text, offset, ends = io.BytesIO(), 0, array("q", [0])
+    text.write(b"{")
+    if metadata:
+        text.write(f'"__metadata__":{_dumped(dict(metadata))}'.encode())
+    for tensor in tensors:
         stop = offset + tensor.nbytes
-        spans[tensor.name] = (offset, stop)
-        header[tensor.name] = {
+        info = {
             "dtype": DTYPE_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
             "data_offsets": [offset, stop],
         }
+        comma = "," if text.tell() > 1 else ""
+        text.write(f"{comma}{_dumped(tensor.name)}:{_dumped(info)}".encode())
+        ends.append(stop)
         offset = stop
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    raw = len(text).to_bytes(8, "little") + text
-    absolute = {n: (start + len(raw), stop + len(raw)) for n, (start, stop) in spans.items()}
-    return Shard(filename, raw, absolute, len(raw) + offset)
+    text.write(b"}")
+    text.write(b" " * (-text.tell() % 8))
+    header = text.tell().to_bytes(8, "little") + text.getvalue()
+    spans = Spans([tensor.name for tensor in tensors], ends, len(header))
+    return Shard(filename, header, spans, len(header) + offset)
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

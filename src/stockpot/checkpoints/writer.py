@@ -64,7 +64,7 @@ class Output:
         self._partial = _partial(path)
         self._files = self._partial / "out"
         self._shards = {shard.filename: shard for shard in shards}
-        self._places = {n: (s.filename, *span) for s in shards for n, span in s.spans.items()}
+        self._shard_of = {name: shard for shard in shards for name in shard.spans}
         self._fds: dict[str, int] = {}
         self._journal: Journal | None = None
         self._flusher: Flusher | None = None
@@ -129,9 +129,10 @@ class Output:
         self._flusher = Flusher(list(self._fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
-        if record.name not in self._places or record.digest is None:
-            return record.name in self._places and past.same_boot
-        filename, start, end = self._places[record.name]
+        if record.name not in self._shard_of or record.digest is None:
+            return record.name in self._shard_of and past.same_boot
+        shard = self._shard_of[record.name]
+        filename, (start, end) = shard.filename, shard.spans[record.name]
         hasher = blake3.blake3()
         for at in range(start, end, 2**22):
             hasher.update(os.pread(self._fds[filename], min(2**22, end - at), at))
@@ -139,7 +140,8 @@ class Output:
 
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Write bytes of a tensor at `offset` within it."""
-        filename, start, _ = self._places[name]
+        shard = self._shard_of[name]
+        filename, start = shard.filename, shard.spans[name][0]
         with _explained(self._files / filename, resumable=True):
             _write_all(self._fds[filename], data, start + offset)
 
