@@ -9,8 +9,10 @@ import io
 import json
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -56,24 +58,30 @@ class Spans(Mapping[str, tuple[int, int]]):
     """Where tensors that follow one another lie in a file, as (start, stop), in little memory.
 
     Args:
-        names: of the tensors, in their order.
+        names: of the tensors, in their order: runs of one dtype each, by name within a run.
         ends: where the first begins and where each ends, from the end of the header on.
         begin: the bytes of the header.
+        runs: where in `names` each run begins.
     """
 
-    def __init__(self, names: Sequence[str], ends: "array[int]", begin: int) -> None:
-        self._order = {name: i for i, name in enumerate(names)}
-        self._ends, self._begin = ends, begin
+    def __init__(
+        self, names: Sequence[str], ends: "array[int]", begin: int, runs: Sequence[int]
+    ) -> None:
+        self._names, self._ends, self._begin = names, ends, begin
+        self._runs = list(pairwise([*runs, len(names)]))
 
     def __getitem__(self, name: str) -> tuple[int, int]:
-        at = self._order[name]
-        return self._begin + self._ends[at], self._begin + self._ends[at + 1]
+        for start, stop in self._runs:
+            at = bisect_left(self._names, name, start, stop)
+            if at < stop and self._names[at] == name:
+                return self._begin + self._ends[at], self._begin + self._ends[at + 1]
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._order)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,9 @@ def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, st
     text.write(b"}")
     text.write(b" " * (-text.tell() % 8))
     header = text.tell().to_bytes(8, "little") + text.getvalue()
-    spans = Spans([tensor.name for tensor in tensors], ends, len(header))
+    ranks = [_RANK[tensor.dtype] for tensor in tensors]
+    runs = [i for i, rank in enumerate(ranks) if not i or rank != ranks[i - 1]]
+    spans = Spans([tensor.name for tensor in tensors], ends, len(header), runs)
     return Shard(filename, header, spans, len(header) + offset)
 
 

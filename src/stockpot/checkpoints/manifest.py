@@ -1,7 +1,8 @@
 """merge.json: what was merged with what, and what came out, so that it can be verified."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,34 @@ def manifest_path(output: Path) -> Path:
 
 def manifest_text(manifest: Mapping[str, object]) -> str:
     """The manifest as it is written: keys in the order of the mapping, so runs repeat exactly."""
-    return json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False) + "\n"
+    return "".join(manifest_parts(manifest))
+
+
+def manifest_parts(manifest: Mapping[str, object]) -> Iterator[str]:
+    """The same text in parts; of `Members` only one is in memory at a time."""
+    for key, value in {"format": FORMAT, **manifest}.items():
+        yield f"{{\n {_dumped(key)}: " if key == "format" else f",\n {_dumped(key)}: "
+        if isinstance(value, Members):
+            before = "{"
+            for name, one in value.pairs:
+                yield f"{before}\n  {_dumped(name)}: {_dumped(one, '  ')}"
+                before = ","
+            yield "{}" if before == "{" else "\n }"
+        else:
+            yield _dumped(value, " ")
+    yield "\n}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Members of a JSON object that are made one after the other while they are written."""
+
+    pairs: Iterable[tuple[str, object]]
+
+
+def _dumped(value: object, margin: str = "") -> str:
+    """JSON whose lines but the first begin with a margin; in strings line ends are escaped."""
+    return json.dumps(value, indent=1, ensure_ascii=False).replace("\n", f"\n{margin}")
 
 
 def read_manifest(output: Path) -> dict[str, Any]:

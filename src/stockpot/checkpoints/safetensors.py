@@ -55,6 +55,7 @@ def read_safetensors(source: FileSource) -> Checkpoint:
 def _entries(raw: bytes, source: FileSource) -> tuple[dict[str, TensorEntry], Mapping[str, str]]:
     """The tensors of a header, in its order, and its metadata."""
     path, start = source.path, 8 + len(raw)
+    owner = str(path)
     metadata: Mapping[str, str] | None = None
     entries: dict[str, TensorEntry] = {}
     shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -66,7 +67,7 @@ def _entries(raw: bytes, source: FileSource) -> tuple[dict[str, TensorEntry], Ma
             continue
         begin, dtype, shape = _span(name, info, path)
         name, shape = sys.intern(name), shapes.setdefault(shape, shape)  # many models have it
-        entries[name] = TensorEntry(name, dtype, shape, source, start + begin)
+        entries[name] = TensorEntry(name, dtype, shape, source, start + begin, None, owner)
     return entries, metadata or {}
 
 
@@ -74,8 +75,7 @@ def _in_order(
     entries: dict[str, TensorEntry], start: int, path: Path
 ) -> tuple[dict[str, TensorEntry], int]:
     """Entries by their bytes, which follow one another from `start` on; and where they end."""
-    places = [(entry.offset, entry.nbytes) for entry in entries.values()]
-    if any(one > other for one, other in pairwise(places)):
+    if any(one.offset >= other.offset for one, other in pairwise(entries.values())):
         by_place = sorted(entries.values(), key=lambda one: (one.offset, one.nbytes, one.name))
         entries = {entry.name: entry for entry in by_place}
     end = start

@@ -76,7 +76,7 @@ def _members(text: str) -> Iterator[tuple[str, object]]:
             name, at = scan(text, _after_space(text, at))
             value, at = scan(text, _after_space(text, _after_space(text, at, ":")))
             if not isinstance(name, str):
-                raise ValueError("a name must be a string")
+                raise ValueError("a name must be a string")  # noqa: TRY004 - so that it is told
             if escaped:
                 json.dumps([name, value], ensure_ascii=False).encode()
             yield name, value

@@ -22,7 +22,7 @@ import blake3
 
 from ..errors import OutputError
 from .flusher import Flusher
-from .journal import Journal, Past, Record, read_journal
+from .journal import Journal, Past, Record, Records, read_journal
 from .layout import Shard
 
 _EXCHANGE, _AT_FDCWD = 2, -100
@@ -64,7 +64,6 @@ class Output:
         self._partial = _partial(path)
         self._files = self._partial / "out"
         self._shards = {shard.filename: shard for shard in shards}
-        self._shard_of = {name: shard for shard in shards for name in shard.spans}
         self._fds: dict[str, int] = {}
         self._journal: Journal | None = None
         self._flusher: Flusher | None = None
@@ -123,24 +122,29 @@ class Output:
                 lost = {n: r for n, r in past.records.items() if n not in shard.spans}
                 past = replace(past, records=lost)
         trusted = [] if past is None else [r for r in past.records.values() if self._holds(r, past)]
-        self.done: Mapping[str, Record] = {record.name: record for record in trusted}
+        self.done: Mapping[str, Record] = Records(trusted)
         place = _inode(self._files)
         self._journal = Journal(self._partial / "journal", fingerprint, place, trusted)
         self._flusher = Flusher(list(self._fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
-        if record.name not in self._shard_of or record.digest is None:
-            return record.name in self._shard_of and past.same_boot
-        shard = self._shard_of[record.name]
+        shard = self._shard_of(record.name)
+        if shard is None or record.digest is None:
+            return shard is not None and past.same_boot
         filename, (start, end) = shard.filename, shard.spans[record.name]
         hasher = blake3.blake3()
         for at in range(start, end, 2**22):
             hasher.update(os.pread(self._fds[filename], min(2**22, end - at), at))
         return hasher.hexdigest() == record.digest
 
+    def _shard_of(self, name: str) -> Shard | None:
+        return next((shard for shard in self._shards.values() if name in shard.spans), None)
+
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Write bytes of a tensor at `offset` within it."""
-        shard = self._shard_of[name]
+        shard = self._shard_of(name)
+        if shard is None:
+            raise KeyError(name)
         filename, start = shard.filename, shard.spans[name][0]
         with _explained(self._files / filename, resumable=True):
             _write_all(self._fds[filename], data, start + offset)
@@ -160,19 +164,20 @@ class Output:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
             return found
 
-    def commit(self, small: Mapping[str, bytes]) -> None:
+    def commit(self, small: Mapping[str, bytes | Iterable[bytes]]) -> None:
         """Add the small files, force everything to the disk, and put it at PATH in one step.
 
         Args:
-            small: path within the output, parts joined by "/" -> content. For a file, exactly its
-                sidecar.
+            small: path within the output, parts joined by "/" -> content, whole or in parts. For
+                a file, exactly its sidecar.
         """
         assert self._flusher is not None
         with _explained(self._files, resumable=True):
             self._flusher.finish()
             for name, content in small.items():
                 (self._files / name).parent.mkdir(parents=True, exist_ok=True)
-                (self._files / name).write_bytes(content)
+                with (self._files / name).open("wb") as file:
+                    file.writelines([content] if isinstance(content, bytes) else content)
             for file in self._files.rglob("*"):
                 _sync(file)
             _sync(self._files)

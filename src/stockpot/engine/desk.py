@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import Checkpoint, MemorySource, TensorEntry
+from ..checkpoints.entry import MemorySource, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
-from ..recipes.assignment import Assignment, Assignments, Beside
+from ..recipes.assignment import Assignment, Beside
 from .counts import Counts
 from .plan import Piece
 from .rows import Arena, ElementBytes, Joined, OnDisk, Row, Rows, is_finite, raw_bytes
@@ -30,7 +30,6 @@ class Desk:
     """A worker's arena and the rows of the pieces that lie in it.
 
     Args:
-        assignments: for naming models in messages.
         arena: bytes of the worker's buffer.
         block: elements computed at a time.
         facts: bytes that the joined facts of a survey may take.
@@ -42,7 +41,6 @@ class Desk:
 
     def __init__(
         self,
-        assignments: Assignments,
         *,
         arena: int,
         block: int,
@@ -52,7 +50,7 @@ class Desk:
         check: bool,
         digests: bool,
     ) -> None:
-        self._assignments, self._block = assignments, block
+        self._block = block
         self._arena = Arena(arena, device)
         self._device, self._seed, self._check = device, seed, check
         self._facts = facts
@@ -230,7 +228,7 @@ class Desk:
                 math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
             )
             if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                raise self._non_finite(a.name, self._owner(a, row))
+                raise self._non_finite(a.entries[row])
             at += numel
 
     def _refuse_beside(self, a: Assignment, row: int) -> None:
@@ -238,7 +236,7 @@ class Desk:
         for one in (*a.above, *a.below):
             entry = _of_row(one, row)
             if not is_finite(entry.load()):
-                raise self._non_finite(entry.name, self._owner(a, row))
+                raise self._non_finite(entry)
 
     def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
         """Name the first copied tensor that is not finite, but for masks, which may be so."""
@@ -254,25 +252,14 @@ class Desk:
                     f"{str(a.dtype).removeprefix('torch.')}: try --dtype float32, or pass "
                     "--allow-non-finite."
                 )
-            known = [*self._assignments.models, self._assignments.base]
-            of = next(c for c in known if c and c.entries.get(a.name) is a.copy_from)
-            raise self._non_finite(a.name, of)
+            assert a.copy_from is not None
+            raise self._non_finite(a.copy_from)
 
-    def _non_finite(self, name: str, of: Checkpoint) -> NonFiniteError:
+    def _non_finite(self, entry: TensorEntry) -> NonFiniteError:
         return NonFiniteError(
-            f"'{name}' in {of.label} holds NaN or infinity. Mend or leave out that model, or "
-            "pass --allow-non-finite to merge it as it is."
+            f"'{entry.name}' in {entry.owner} holds NaN or infinity. Mend or leave out that "
+            "model, or pass --allow-non-finite to merge it as it is."
         )
-
-    def _owner(self, a: Assignment, row: int) -> Checkpoint:
-        """Whose a row of a block is: a model's, the base's, or some model's statistics."""
-        if row < len(a.sources):
-            return self._assignments.models[a.models[row]]
-        base, first = self._assignments.base, len(a.entries) - len(a.statistics)
-        if row >= first:
-            return self._assignments.statistics[a.models[row - first]]
-        assert base is not None
-        return base
 
     def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
         at = 0

@@ -13,8 +13,9 @@ import blake3
 import torch
 
 from ..checkpoints.card import config_files, config_with_dtype, model_card
-from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.entry import Checkpoint
 from ..checkpoints.layout import index_json
+from ..checkpoints.manifest import Members
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
 from ..recipes.yaml import dump_yaml
@@ -31,6 +32,7 @@ def manifest_of(
 ) -> dict[str, object]:
     """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
     recipe, assignments = prepared.recipe, prepared.assignments
+    inputs = _numbered(prepared.inputs)
     methods = list(dict.fromkeys(a.method for a in assignments.tensors if a.method is not None))
     return {
         "stockpot": version("stockpot"),
@@ -66,7 +68,7 @@ def manifest_of(
                 for name, content in small.items()
             },
         },
-        "tensors": {a.name: _tensor(a, run, methods, prepared.inputs) for a in assignments.tensors},
+        "tensors": Members((a.name, _tensor(a, run, methods, inputs)) for a in assignments.tensors),
     }
 
 
@@ -97,8 +99,13 @@ def _selected(selected: Selected, methods: Sequence[Method]) -> dict[str, object
     }
 
 
+def _numbered(inputs: Sequence[Checkpoint]) -> Mapping[str, int]:
+    """The place of each input by its label; the first of two spellings of one path."""
+    return {checkpoint.label: i for i, checkpoint in reversed(list(enumerate(inputs)))}
+
+
 def _tensor(
-    a: Assignment, run: Run, methods: Sequence[Method], inputs: Sequence[Checkpoint]
+    a: Assignment, run: Run, methods: Sequence[Method], inputs: Mapping[str, int]
 ) -> dict[str, object]:
     record = run.records[a.name]
     entry: dict[str, object] = {"role": str(a.role), "rule": a.rule}
@@ -108,16 +115,12 @@ def _tensor(
         entry["view"] = list(a.view)
     if a.joined:
         entry["joined"] = list(a.joined)
-    origins = [_owner(entry, inputs) for entry in a.entries]
+    origins = [inputs[read.owner] for read in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest
     if record.report and not (a.method and a.method.needs.reach is Reach.MODEL):
         entry["settled"] = record.report
     return entry
-
-
-def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
-    return next(i for i, c in enumerate(inputs) if c.entries.get(entry.name) is entry)
 
 
 def donor(prepared: Prepared) -> Checkpoint:

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 import blake3
 import torch
 
-from ..checkpoints.journal import Record
+from ..checkpoints.journal import Record, Records
 from ..core import SEGMENT, Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks
@@ -79,8 +79,8 @@ class Run:
         self._settled: dict[str, Settled] = {}
         self._digests: dict[str, TensorDigests] = {}
         self._counted: dict[str, Counter[str]] = {}
-        self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
-        self.records: dict[str, Record] = dict(sink.done)
+        self._left: dict[str, int] = {}
+        self.records = Records(sink.done.values())
         self.bytes_read, self.bytes_written = 0, 0
 
     def execute(self) -> None:
@@ -132,7 +132,6 @@ class Run:
         def worker() -> None:
             torch.set_num_threads(1)
             desk = Desk(
-                self._plan.assignments,
                 arena=self._plan.arena,
                 block=self._plan.block,
                 facts=self._plan.facts,
@@ -248,7 +247,7 @@ class Run:
         if finished:
             self._sink.finish(finished)
             with self._lock:
-                self.records.update((record.name, record) for record in finished)
+                self.records.add(finished)
         self._count(pieces)
 
     def _hashed(
@@ -280,8 +279,11 @@ class Run:
         with self._lock:
             if counted:
                 self._counted.setdefault(piece.assignment.name, Counter()).update(counted)
-            self._left[piece.assignment.name] -= piece.numel
-            return self._left[piece.assignment.name] == 0
+            if piece.whole:
+                return True
+            name, whole = piece.assignment.name, math.prod(piece.assignment.shape)
+            self._left[name] = self._left.get(name, whole) - piece.numel
+            return self._left[name] == 0
 
     def _count(self, pieces: Sequence[Piece], *, written: bool = True) -> None:
         """Count bytes moved, and tell the progress callback."""

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint, from_state_dict
-from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
+from ..checkpoints.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.read import read_checkpoint
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -298,7 +298,8 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
         manifest = manifest_of(prepared, fingerprint, run, files, small)
-        output.commit(small | {manifest_path(out).name: manifest_text(manifest).encode()})
+        written = {manifest_path(out).name: map(str.encode, manifest_parts(manifest))}
+        output.commit({**small, **written})
     return Merged(
         path=out,
         tensors=len(assignments.tensors),

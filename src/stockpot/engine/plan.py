@@ -30,8 +30,9 @@ _TEMPORARIES = 8
 """Float32 blocks that a method and the casts around it hold at once, beyond one per model."""
 _FACTS = 12
 """The facts of a survey take a twelfth of the memory, and as much again while they are joined."""
-_BOOKS, _ENTRY, _DIGEST = 700, 170, 80
-"""Bytes for each output tensor, for each tensor of an input, and for each one that is read."""
+_BOOKS, _NAME, _ENTRY, _DIGEST = 600, 3, 180, 60
+"""Bytes for each output tensor, for each byte of its name, for each tensor of an input, and for
+each one that is read."""
 SLACK = 2**26
 """A plan may exceed the memory by this much; beyond it is refused."""
 
@@ -186,7 +187,9 @@ def books(assignments: Assignments) -> int:
     """Bytes that the books take: names, entries, assignments, records of what is done."""
     per_model = sum(len(checkpoint.entries) for checkpoint in _checkpoints(assignments))
     per_row = sum(len(a.entries) for a in assignments.tensors)
-    return _BOOKS * len(assignments.tensors) + _ENTRY * per_model + _DIGEST * per_row
+    names = sum(len(a.name) for a in assignments.tensors)
+    of_tensors = _BOOKS * len(assignments.tensors) + _NAME * names
+    return of_tensors + _ENTRY * per_model + _DIGEST * per_row
 
 
 def _checkpoints(assignments: Assignments) -> list[Checkpoint]:
@@ -263,7 +266,8 @@ def _tasks(tensors: Sequence[Assignment], room: int, wide: set[int], whole_room:
     uncut = (p for a in loose for p in _pieces(a, room, wide, whole_room, None))
     tasks = [*_batched(uncut, BLOCK)]
     for group in packable.values():
-        full = min(BLOCK, room // element_bytes(group[0]) - SMALL)
+        largest = max(math.prod(a.shape) for a in group)
+        full = min(BLOCK, room // element_bytes(group[0]) - largest)
         pieces = (p for a in group for p in _cut(a, room))
         tasks.extend(Task(task.pieces, packed=True) for task in _batched(pieces, full))
     position = {id(a): i for i, a in enumerate(tensors)}

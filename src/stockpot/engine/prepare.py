@@ -17,6 +17,7 @@ from ..errors import OutputError
 from ..recipes.assignment import Assignments
 from ..recipes.model import Recipe
 from ..recipes.resolve import resolve
+from .allocator import return_large_blocks
 from .options import Options
 from .plan import Plan, make_plan
 
@@ -108,6 +109,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     Raises:
         StockpotError: the models cannot be merged so, or the output cannot be written there.
     """
+    return_large_blocks()
     if out is not None:
         check_output_path(out)
     opened: dict[str, Checkpoint] = {}

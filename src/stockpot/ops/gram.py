@@ -22,7 +22,9 @@ def gram_of_each(rows: Iterable[Tensor], count: int) -> Sums:
     """The same of `count` rows that are asked for one after the other and not kept."""
     segments = list[Tensor]()
     for k, row in enumerate(rows):
-        parts = row.reshape(-1).split(SEGMENT)
+        flat = row.reshape(-1)
+        starts = range(0, max(flat.numel(), 1), SEGMENT)
+        parts = [flat[start : start + SEGMENT] for start in starts]
         if not segments:
             shapes = [(count, part.numel()) for part in parts]
             segments = [row.new_empty(shape, dtype=torch.float64) for shape in shapes]
