@@ -27,6 +27,10 @@ SEGMENT = 2**15
 """Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""
 
 
+_FOLDED, _FEW = 2**16, 8
+"""Sums of more partials than that are folded into about so many rows."""
+
+
 class Facts(Protocol):
     """What a survey returns: facts of disjoint blocks join, in any order, to the same bits."""
 
@@ -47,7 +51,10 @@ class Sums:
 
     def join(self, other: "Sums") -> "Sums":
         """Partials of both; which come first does not matter to `total`."""
-        return Sums(torch.cat([self.partials, other.partials]))
+        joined = torch.cat([self.partials, other.partials])
+        if joined.numel() > _FOLDED and len(joined) > 2 * _FEW:
+            joined = _folded(joined)
+        return Sums(joined)
 
     def close(self) -> "Sums":
         """One partial: the total."""
@@ -58,6 +65,29 @@ class Sums:
         columns = self.partials.flatten(1).T
         sums = torch.tensor([_exact_sum(to_floats(c)) for c in columns], dtype=torch.float64)
         return sums.reshape(self.partials.shape[1:])
+
+
+def _folded(partials: Tensor) -> Tensor:
+    """Fewer rows of the same exact sums; the rows as they are where a sum passes the range.
+
+    A sum of two rows and its rounding error are two rows of the same sum; in pairs, as long as
+    there are some, that leaves one row of sums and rows of errors, most of them soon nothing.
+    """
+    rows, found = partials, list[Tensor]()
+    while len(rows) and len(found) < _FEW:
+        errors = list[Tensor]()
+        while len(rows) > 1:
+            half = len(rows) // 2
+            one, other, odd = rows[:half], rows[half : 2 * half], rows[2 * half :]
+            total = one + other
+            part = total - one
+            errors.append((one - (total - part)) + (other - part))
+            rows = torch.cat([total, odd])
+        found.append(rows)
+        left = torch.cat(errors) if errors else rows[:0]
+        rows = left[(left.flatten(1) != 0).any(1)]
+    folded = torch.cat([*found, rows])
+    return folded if len(folded) < len(partials) and folded.isfinite().all() else partials
 
 
 def _exact_sum(numbers: Sequence[float]) -> float:
@@ -95,7 +125,8 @@ class Needs:
     symmetric: bool = True  # the order of (model, weight) pairs does not matter beyond rounding
     survey_reads: tuple[str, ...] | None = None  # the fields that `survey` reads; None: any
     settle_reads: tuple[str, ...] | None = None  # and `settle`; equal ones are settled once
-    held_rows: int = 0  # rows of a block that the map holds beside one per model
+    held_rows: int = 0  # rows of a block that are held at once beside one per model
+    held_per_model: int = 0  # and how many more than one per model, as for inner products
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +158,8 @@ class Stack:
         start: position of the block's first element in the flattened tensor.
         seed: the run's seed.
         runs: 0, or in how many separate runs these elements were sampled from the tensor.
+        facts_room: bytes that the joined facts of a survey may take, where they could take fewer
+            at the cost of another survey; None for any.
         fresh: whether a row is new memory each time that it is asked for.
         stored: in which dtypes the rows are stored, the models' first, then the base's; empty
             where they are stored as they are seen.
@@ -141,6 +174,7 @@ class Stack:
     start: int = 0
     seed: int = 0
     runs: int = 0
+    facts_room: int | None = None
     fresh: bool = False
     stored: tuple[torch.dtype, ...] = ()
     tally: Callable[[str, Tensor], None] | None = None
@@ -156,6 +190,11 @@ class Stack:
         if self.base is None:
             raise TypeError("this method reads the base but does not declare it in its needs")
         return self.base
+
+    @property
+    def facts_of_one(self) -> int | None:
+        """Bytes that the joined facts about one model may take; None for any."""
+        return None if self.facts_room is None else self.facts_room // len(self.models)
 
     def deltas(self) -> Iterator[Tensor]:
         """Task vectors, model minus base, one at a time; new memory."""

@@ -362,7 +362,7 @@ def test_a_model_s_threshold_takes_a_sample_and_one_survey(
     assert len(surveys.hints) == 1
     limits = thresholds_of(models, base, density)
     (report,) = ran.run.reports
-    assert report["threshold"] == tuple(limits)
+    assert report["threshold"] == list(limits)
     assert report["kept"] == kept_of(models, base, limits)
     assert report["total"] == numel
     assert (report["tensors"], report["models"]) == (4, [0, 1])
@@ -397,7 +397,7 @@ def test_tensors_too_small_to_be_sampled(surveys: Surveys) -> None:
     with engine(UNSAMPLED=1000):
         ran = run(Ties(), models, base)
     assert (surveys.sampled, surveys.surveyed) == (0, 4000)
-    assert ran.run.reports[0]["threshold"] == tuple(thresholds_of(models, base, 0.2))
+    assert ran.run.reports[0]["threshold"] == list(thresholds_of(models, base, 0.2))
 
 
 def test_a_sample_larger_than_an_arena_is_taken_in_parts(surveys: Surveys) -> None:
@@ -456,7 +456,7 @@ def test_rules_with_other_values_have_thresholds_of_their_own() -> None:
         report = reports[repr(Ties(density=density))]
         part = [{n: m[n] for n in names} for m in models]
         limits = thresholds_of(part, {n: base[n] for n in names}, density)
-        assert report["threshold"] == tuple(limits)
+        assert report["threshold"] == limits
         assert report["tensors"] == len(names)
     average = run(Average(), models).state
     assert torch.equal(ran.state["layers.3.weight"], average["layers.3.weight"])

@@ -3,8 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stockpot.methods.ties import vote_and_merge
-from stockpot.ops.signs import agreeing, disjoint_merge, elect_sign
+from stockpot.ops.signs import agreeing, disjoint_merge, elect_sign, vote_and_merge
 
 EDGES = torch.tensor([2.0, -2.0, 0.0, -0.0, 1e-45, -1e-45, torch.inf, -torch.inf])
 

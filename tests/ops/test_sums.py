@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stockpot import core
 from stockpot.core import SEGMENT, Sums
 from stockpot.ops.gram import cosines, gram
 from stockpot.ops.l1 import l1_norms
@@ -176,3 +177,39 @@ def test_cosines_are_in_their_range() -> None:
     zero = cosines(gram([rows[0], torch.zeros(500)]).total())
     assert torch.allclose(zero, torch.tensor([[1.0, 0.0], [0.0, 0.0]]).double())
     assert zero[1, 1] == 0
+
+
+@given(
+    numbers=st.lists(st.floats(-1e300, 1e300), min_size=40, max_size=200),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_many_partials_fold_into_few_rows_of_the_same_sums(numbers: list[float], seed: int) -> None:
+    rows = np.random.default_rng(seed).permutation(np.array([numbers, numbers[::-1]]).T)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "_FOLDED", 0)
+        joined = Sums(torch.from_numpy(rows[:20]))
+        joined = joined.join(Sums(torch.from_numpy(rows[20:])))
+    assert joined.total().tolist() == [math.fsum(numbers)] * 2
+
+
+def test_partials_of_a_long_tensor_take_bounded_memory() -> None:
+    """A Gram matrix of 64 models over a billion elements would else be a gigabyte of partials."""
+    rng = np.random.default_rng(0)
+    joined, parts = Sums(torch.zeros(0, 64, 64)), list[np.ndarray]()
+    for _ in range(120):
+        parts.append(rng.standard_normal((4, 64, 64)) * 2.0 ** rng.integers(-20, 20))
+        joined = joined.join(Sums(torch.from_numpy(parts[-1])))
+        assert len(joined.partials) <= 24
+    whole = Sums(torch.from_numpy(np.concatenate(parts)))
+    assert torch.equal(joined.total(), whole.total())
+
+
+def test_partials_whose_sum_passes_the_range_are_kept() -> None:
+    numbers = [[1.7e308]] * 40 + [[-1.7e308]] * 39 + [[math.inf]] * 20
+    rows = torch.tensor(numbers, dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "_FOLDED", 0)
+        joined = Sums(rows[:79]).join(Sums(rows[:0]))
+        assert joined.total().item() == 1.7e308
+        assert Sums(rows).join(joined).total().item() == math.inf

@@ -1,5 +1,7 @@
 """The exact k-th largest magnitude, however it is found."""
 
+import random
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
@@ -282,8 +284,66 @@ def test_multiset_is_a_sorted_array(
     assert len(joined) == len(everything)
     for k in range(1, len(everything) + 1):
         value = everything[k - 1]
-        assert joined.largest(k) == (value, sum(v >= value for v in everything))
+        assert joined.largest(k) == (value - 1, value, sum(v >= value for v in everything))
     assert joined.compact().pending == ()
+
+
+@given(
+    chunks=st.lists(st.lists(st.integers(0, 2**20), min_size=1, max_size=60), min_size=2),
+    order=st.randoms(),
+    most=st.integers(2, 40),
+)
+@settings(max_examples=60)
+def test_a_bounded_multiset_counts_in_bins_whatever_the_order(
+    chunks: list[list[int]], order: random.Random, most: int
+) -> None:
+    """Never more bins than there is room for, and always the narrowest that fit all values."""
+    bags = [Multiset((np.array(chunk, np.int32),), most=most).tidied() for chunk in chunks]
+    found = reduce(Multiset.join, bags).compact()
+    everything = sorted(value for chunk in chunks for value in chunk)
+    fitting = (s for s in range(32) if len({v >> s for v in everything}) <= most)
+    shift = next(fitting)
+    bins = Counter(value >> shift for value in everything)
+    assert (found.shift, found.values.tolist()) == (shift, sorted(bins))
+    assert found.counts.tolist() == [bins[number] for number in sorted(bins)]
+    order.shuffle(bags)
+    again = reduce(Multiset.join, bags).compact()
+    assert (again.shift, again.values.tolist()) == (shift, sorted(bins))
+    for k in (1, len(everything)):
+        low, high, above = found.largest(k)
+        assert low < everything[-k] <= high == low + 2**shift
+        assert above == sum(value > low for value in everything)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("kind", ADVERSARIES)
+def test_a_survey_without_room_takes_more_rounds_to_the_same_threshold(
+    kind: str, dtype: torch.dtype
+) -> None:
+    delta = torch.from_numpy(ADVERSARIES[kind]).to(dtype)
+    for density in (0.01, 0.2, 0.999):
+        hint, rounds = None, 0
+        while hint is None or not hint.final:
+            parts = [survey_magnitudes([part], hint, 0, 0) for part in delta.split(300)]
+            tables = reduce(Magnitudes.join, parts).close()
+            assert tables.inside[0].values.size <= 256
+            hint, rounds = settle_threshold(tables, hint, [density]), rounds + 1
+        expected, count = kth_largest(delta, density)
+        assert hint.values["threshold"] == (expected,)
+        assert hint.report["kept"] == [count]
+        assert rounds <= 9
+
+
+def test_models_in_bins_of_float32_join_those_of_float64() -> None:
+    rows = [torch.randn(4000, generator=torch.Generator().manual_seed(k)) for k in range(2)]
+    expected = [kth_largest(torch.cat([row.double(), row.double() / 3]), 0.3) for row in rows]
+    hint = None
+    while hint is None or not hint.final:
+        narrow = survey_magnitudes(rows, hint, 0, 0)
+        wide = survey_magnitudes([row.double() / 3 for row in rows], hint, 0, 0)
+        hint = settle_threshold(narrow.join(wide).close(), hint, [0.3, 0.3])
+    assert hint.values["threshold"] == tuple(value for value, _ in expected)
+    assert hint.report["kept"] == [count for _, count in expected]
 
 
 def test_multiset_of_values_far_apart_and_close_together() -> None:
@@ -310,4 +370,4 @@ def test_joining_many_small_blocks_stays_in_few_arrays() -> None:
     for i in range(2000):
         bag = bag.join(Multiset((np.array([i], np.int32),)))
     assert len(bag.pending) <= 257
-    assert bag.largest(1) == (1999, 1)
+    assert bag.largest(1) == (1998, 1999, 1)

@@ -10,11 +10,12 @@ from scipy.stats import spearmanr
 from stockpot.methods import METHODS
 from stockpot.studies.diagnosis import CANDIDATES, Forecast, candidates, shipped, validate
 from stockpot.studies.diagnosis.correlations import AIDED
-from stockpot.studies.diagnosis.forecast import cases_of, fit_model, without_base
+from stockpot.studies.diagnosis.forecast import without_base
 from stockpot.studies.diagnosis.leaving import BASELINES, aided, by_data, by_network, left_out
 from stockpot.studies.diagnosis.ranks import spearman
 from stockpot.studies.diagnosis.table import pools_of
 from stockpot.studies.diagnosis.traits import NAMES, OF_TASK_VECTORS
+from stockpot.studies.diagnosis.trees import cases_of, fit_model
 
 from .forecasting import DATA, falling, made_table, some_traits
 

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
+from stockpot.checkpoints.beside.config import says_tied
 from stockpot.checkpoints.entry import Checkpoint, from_state_dict
 from stockpot.checkpoints.read import read_checkpoint
-from stockpot.checkpoints.ties import says_tied
 from stockpot.methods import Average, Dare, TaskArithmetic
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe

@@ -5,11 +5,15 @@ a multiple of 8, then the tensors without gaps, ordered by dtype (widest first) 
 safetensors' own writer orders them, so that a file of ours is the file that it would have written.
 """
 
+import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -56,6 +60,36 @@ class OutputTensor:
     def nbytes(self) -> int:
         """Number of bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Spans(Mapping[str, tuple[int, int]]):
+    """Where tensors that follow one another lie in a file, as (start, stop), in little memory.
+
+    Args:
+        names: of the tensors, in their order: runs of one dtype each, by name within a run.
+        ends: where the first begins and where each ends, from the end of the header on.
+        begin: the bytes of the header.
+        runs: where in `names` each run begins.
+    """
+
+    def __init__(
+        self, names: Sequence[str], ends: "array[int]", begin: int, runs: Sequence[int]
+    ) -> None:
+        self._names, self._ends, self._begin = names, ends, begin
+        self._runs = list(pairwise([*runs, len(names)]))
+
+    def __getitem__(self, name: str) -> tuple[int, int]:
+        for start, stop in self._runs:
+            at = bisect_left(self._names, name, start, stop)
+            if at < stop and self._names[at] == name:
+                return self._begin + self._ends[at], self._begin + self._ends[at + 1]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +220,35 @@ def _refuse_unreadable(tensor: OutputTensor) -> None:
 def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, str]) -> Shard:
     for tensor in tensors:
         _refuse_unreadable(tensor)
-    ordered = sorted(tensors, key=lambda t: (_RANK[t.dtype], t.name))
-    header: dict[str, object] = {_OWN: dict(metadata)} if metadata else {}
-    offset, spans = 0, dict[str, tuple[int, int]]()
-    for tensor in ordered:
+    tensors.sort(key=lambda t: (_RANK[t.dtype], t.name))
+    text, offset, ends = io.BytesIO(), 0, array("q", [0])
+    text.write(b"{")
+    if metadata:
+        text.write(f"{_dumped(_OWN)}:{_dumped(dict(metadata))}".encode())
+    for tensor in tensors:
         stop = offset + tensor.nbytes
-        spans[tensor.name] = (offset, stop)
-        header[tensor.name] = {
+        info = {
             "dtype": DTYPE_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
             "data_offsets": [offset, stop],
         }
+        comma = "," if text.tell() > 1 else ""
+        text.write(f"{comma}{_dumped(tensor.name)}:{_dumped(info)}".encode())
+        ends.append(stop)
         offset = stop
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    if len(text) > MAX_HEADER:
+    text.write(b"}")
+    text.write(b" " * (-text.tell() % 8))
+    if text.tell() > MAX_HEADER:
         raise OutputError(
-            f"the header of {filename} would have {len(text):,} bytes, and libraries read at most "
-            f"{MAX_HEADER:,}: take a smaller --shard-size."
+            f"the header of {filename} would have {text.tell():,} bytes, and libraries read at "
+            f"most {MAX_HEADER:,}: take a smaller --shard-size."
         )
-    raw = len(text).to_bytes(8, "little") + text
-    absolute = {n: (start + len(raw), stop + len(raw)) for n, (start, stop) in spans.items()}
-    return Shard(filename, raw, absolute, len(raw) + offset)
+    header = text.tell().to_bytes(8, "little") + text.getvalue()
+    ranks = [_RANK[tensor.dtype] for tensor in tensors]
+    runs = [i for i, rank in enumerate(ranks) if not i or rank != ranks[i - 1]]
+    spans = Spans([tensor.name for tensor in tensors], ends, len(header), runs)
+    return Shard(filename, header, spans, len(header) + offset)
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -5,7 +5,8 @@ It ends with a seal, a digest of all its other bytes, so that a change of it is 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,12 +40,45 @@ def manifest_path(output: Path) -> Path:
 
 def manifest_text(manifest: Mapping[str, object]) -> str:
     """The manifest as it is written: keys in the order of the mapping, so runs repeat exactly."""
-    told = {"format": FORMAT, **manifest, "seal": _UNSEALED}
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    raw = text.encode("utf8", "backslashreplace")  # a file name that is no UTF-8 becomes an escape
-    at = raw.rindex(_UNSEALED.encode())
-    seal = blake3.blake3(raw).hexdigest().encode()
-    return (raw[:at] + seal + raw[at + len(seal) :]).decode()
+    return b"".join(manifest_parts(manifest)).decode()
+
+
+def manifest_parts(manifest: Mapping[str, object]) -> Iterator[bytes]:
+    """The same text in parts; of `Members` only one is in memory at a time."""
+    hasher = blake3.blake3()
+    for text in _texts({"format": FORMAT, **manifest}):
+        raw = text.encode("utf8", "backslashreplace")  # a file name that is no UTF-8: an escape
+        hasher.update(raw)
+        yield raw
+    before, after = b',\n "seal": "', b'"\n}\n'
+    hasher.update(before + _UNSEALED.encode() + after)
+    yield before + hasher.hexdigest().encode() + after
+
+
+def _texts(manifest: Mapping[str, object]) -> Iterator[str]:
+    """All of it but the end."""
+    for place, (key, value) in enumerate(manifest.items()):
+        yield f"{',' if place else '{'}\n {_dumped(key)}: "
+        if isinstance(value, Members):
+            before = "{"
+            for name, one in value.pairs:
+                yield f"{before}\n  {_dumped(name)}: {_dumped(one, '  ')}"
+                before = ","
+            yield "{}" if before == "{" else "\n }"
+        else:
+            yield _dumped(value, " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Members of a JSON object that are made one after the other while they are written."""
+
+    pairs: Iterable[tuple[str, object]]
+
+
+def _dumped(value: object, margin: str = "") -> str:
+    """JSON whose lines but the first begin with a margin; in strings line ends are escaped."""
+    return json.dumps(value, indent=1, ensure_ascii=False).replace("\n", f"\n{margin}")
 
 
 def is_sealed(output: Path) -> bool:

@@ -6,8 +6,9 @@ Nothing of a size that the header claims is allocated before the claim is held a
 
 import math
 import struct
+import sys
 from collections.abc import Mapping
-from operator import itemgetter
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeGuard, cast
 
@@ -17,12 +18,13 @@ from blake3 import blake3
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource, TensorEntry
 from .layout import DTYPE_NAMES, MAX_HEADER, MAX_RANK
-from .untrusted import parse_json, shown
+from .untrusted import json_members, parse_json, shown
 
 DTYPES: Mapping[str, torch.dtype] = {name: dtype for dtype, name in DTYPE_NAMES.items()}
 """The format's dtypes, by the name they have in a header."""
 
 FIELDS = ("dtype", "shape", "data_offsets")
+_METADATA = "__metadata__"
 PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")
 MAX_NUMEL = 2**63 - 1
 
@@ -34,26 +36,54 @@ def read_safetensors(source: FileSource) -> Checkpoint:
         CheckpointError: naming the file, the tensor, what was expected and what was found.
     """
     path, raw = source.path, _read_header(source)
-    header = dict(parse_json(raw, f"the header of {path}"))
-    metadata = _metadata(header.pop("__metadata__", None), path)
-    start = 8 + len(raw)
-    spans = sorted((_span(name, info, path) for name, info in header.items()), key=itemgetter(0, 1))
-    end = 0
-    for begin, stop, name, _, _ in spans:
+    try:
+        entries, metadata = _entries(raw, source)
+    except CheckpointError:
+        parse_json(raw, f"the header of {path}")  # what is no JSON at all is told first
+        raise
+    entries, end = _in_order(entries, 8 + len(raw), path)
+    _check_length(path, source.identity.size, end)
+    digest = blake3(raw).hexdigest()
+    return Checkpoint(str(path), entries, (source,), None, metadata, {path.name: digest})
+
+
+def _entries(raw: bytes, source: FileSource) -> tuple[dict[str, TensorEntry], Mapping[str, str]]:
+    """The tensors of a header, in its order, and its metadata."""
+    path, start = source.path, 8 + len(raw)
+    owner = str(path)
+    metadata: Mapping[str, str] | None = None
+    entries: dict[str, TensorEntry] = {}
+    shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for name, info in json_members(raw, f"the header of {path}"):
+        if name in entries or (name == _METADATA and metadata is not None):
+            raise CheckpointError(f"{shown(name)} occurs twice in the header of {path}.")
+        if name == _METADATA:
+            metadata = _metadata(info, path)
+            continue
+        begin, dtype, shape = _span(name, info, path)
+        name, shape = sys.intern(name), shapes.setdefault(shape, shape)  # many models have it
+        entries[name] = TensorEntry(name, dtype, shape, source, start + begin, None, owner)
+    return entries, metadata or {}
+
+
+def _in_order(
+    entries: dict[str, TensorEntry], start: int, path: Path
+) -> tuple[dict[str, TensorEntry], int]:
+    """Entries by their bytes, which follow one another from `start` on; and where they end."""
+    if any(one.offset >= other.offset for one, other in pairwise(entries.values())):
+        by_place = sorted(entries.values(), key=lambda one: (one.offset, one.nbytes, one.name))
+        entries = {entry.name: entry for entry in by_place}
+    end = start
+    for name, entry in entries.items():
+        begin = entry.offset
         if begin != end:
             what = "overlaps the tensor before it" if begin < end else "leaves a hole before it"
             raise CheckpointError(
-                f"{shown(name)} in {path} {what}: its bytes begin at {begin}, expected {end}. "
-                "The file is damaged or was not written by a safetensors library."
+                f"{shown(name)} in {path} {what}: its bytes begin at {begin - start}, expected "
+                f"{end - start}. The file is damaged or was not written by a safetensors library."
             )
-        end = stop
-    _check_length(path, source.identity.size, start + end)
-    entries = {
-        name: TensorEntry(name, dtype, shape, source, start + begin)
-        for begin, _, name, dtype, shape in spans
-    }
-    digest = blake3(raw).hexdigest()
-    return Checkpoint(str(path), entries, (source,), None, metadata, {path.name: digest})
+        end = begin + entry.nbytes
+    return entries, end
 
 
 def _read_header(source: FileSource) -> bytes:
@@ -95,10 +125,8 @@ def _metadata(value: object, path: Path) -> Mapping[str, str]:
     return cast(dict[str, str], value)
 
 
-def _span(
-    name: str, info: object, path: Path
-) -> tuple[int, int, str, torch.dtype, tuple[int, ...]]:
-    """(begin, end, name, dtype, shape) of one tensor, which agree with one another."""
+def _span(name: str, info: object, path: Path) -> tuple[int, torch.dtype, tuple[int, ...]]:
+    """Where the bytes of one tensor begin, its dtype and its shape, which agree with its end."""
     fields = cast(dict[str, object], info) if isinstance(info, dict) else {}
     word, dims, offsets = (fields.get(key) for key in FIELDS)
     if not (
@@ -123,7 +151,7 @@ def _span(
             f"{shown(name)} in {path} is {word} {shown(shape)}, which takes {nbytes} bytes; its "
             f"data_offsets [{begin}, {end}] hold {end - begin}. The header is damaged."
         )
-    return begin, end, name, dtype, shape
+    return begin, dtype, shape
 
 
 def _naturals(value: object) -> TypeGuard[list[int]]:

@@ -1,14 +1,16 @@
 """Data from strangers: JSON read as strictly as the standard has it, values shown with care."""
 
 import json
+import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NoReturn, cast
 
 from ..errors import CheckpointError
 
 MOST_VALUES = 4_000_000
 """Of one JSON text, where two bytes can be a list that takes sixty. A tensor of a header is ten."""
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -43,8 +45,7 @@ def parse_config(raw: bytes, where: str) -> Mapping[str, object]:
 
 
 def _parse(raw: bytes, where: str, constant: Callable[[str], object]) -> Mapping[str, object]:
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
-        raise CheckpointError(f"{where} holds more than {MOST_VALUES:,} values, too many for one.")
+    _bound(raw, where)
     try:
         text = raw.decode()
         value = json.loads(
@@ -59,6 +60,60 @@ def _parse(raw: bytes, where: str, constant: Callable[[str], object]) -> Mapping
     if not isinstance(value, dict):
         raise CheckpointError(f"{where} must be a JSON object; it is {shown(value)}.")
     return cast(dict[str, object], value)
+
+
+def json_members(raw: bytes, where: str) -> Iterator[tuple[str, object]]:
+    """The members of a JSON object one after the other, as strictly as `parse_json` reads it.
+
+    Only one value is in memory at a time: a header of a hundred thousand tensors as dictionaries
+    would take ten times its text. Names may repeat; the caller refuses that.
+    """
+    _bound(raw, where)
+    try:
+        yield from _members(raw.decode())
+    except (ValueError, RecursionError) as error:
+        parse_json(raw, where)  # says what is wrong, and where
+        raise CheckpointError(f"{where} is not valid JSON: {str(error)[:120]}.") from None
+
+
+def _members(text: str) -> Iterator[tuple[str, object]]:
+    scan = json.JSONDecoder(
+        object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer
+    ).raw_decode
+    escaped = "\\u" in text
+    at = _after_space(text, 0, "{")
+    if text[(end := _after_space(text, at)) : end + 1] == "}":
+        at = end + 1
+    else:
+        while True:
+            name, at = scan(text, _after_space(text, at))
+            value, at = scan(text, _after_space(text, _after_space(text, at, ":")))
+            if not isinstance(name, str):
+                raise ValueError("a name must be a string")  # noqa: TRY004 - so that it is told
+            if escaped:
+                json.dumps([name, value], ensure_ascii=False).encode()
+            yield name, value
+            at = _after_space(text, at)
+            if text[at : at + 1] != ",":
+                at = _after_space(text, at, "}")
+                break
+            at += 1
+    if _after_space(text, at) != len(text):
+        raise ValueError("data after the object")
+
+
+def _after_space(text: str, at: int, expected: str = "") -> int:
+    """Where what follows white space begins; with something expected there, where that ends."""
+    found = _SPACE.match(text, at)
+    at = at if found is None else found.end()
+    if not text.startswith(expected, at):
+        raise ValueError(f"expected {expected} at {at}")
+    return at + len(expected)
+
+
+def _bound(raw: bytes, where: str) -> None:
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
+        raise CheckpointError(f"{where} holds more than {MOST_VALUES:,} values, too many for one.")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -24,7 +24,7 @@ from .layout import Shard
 from .manifest import manifest_path, read_manifest
 from .writing.disk import make_parents, sync, write_all, write_new
 from .writing.flusher import Flusher
-from .writing.journal import Journal, Past, Record, read_journal
+from .writing.journal import Journal, Past, Record, Records, read_journal
 from .writing.partial import (
     FILES,
     JOURNAL,
@@ -81,7 +81,6 @@ class Output:
         self._partial = partial_of(path)
         self._files = self._partial / FILES
         self._shards = {shard.filename: shard for shard in shards}
-        self._places = {n: (s.filename, *span) for s in shards for n, span in s.spans.items()}
         self._fds: dict[str, int] = {}
         self._journal: Journal | None = None
         self._flusher: Flusher | None = None
@@ -149,29 +148,40 @@ class Output:
                 lost = {n: r for n, r in past.records.items() if n not in shard.spans}
                 past = replace(past, records=lost)
         trusted = [] if past is None else [r for r in past.records.values() if self._holds(r, past)]
-        self.done: Mapping[str, Record] = {record.name: record for record in trusted}
+        self.done: Mapping[str, Record] = Records(trusted)
         self._place = _inode(self._files)
         self._journal = Journal(self._partial / JOURNAL, fingerprint, self._place, trusted)
         self._flusher = Flusher(list(self._fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
-        if record.name not in self._places or record.digest is None:
-            return record.name in self._places and past.same_boot
-        filename, start, end = self._places[record.name]
+        shard = self._shard_of(record.name)
+        if shard is None or record.digest is None:
+            return shard is not None and past.same_boot
+        filename, (start, end) = shard.filename, shard.spans[record.name]
         hasher = blake3.blake3()
         for at in range(start, end, 2**22):
             hasher.update(os.pread(self._fds[filename], min(2**22, end - at), at))
         return hasher.hexdigest() == record.digest
 
+    def _shard_of(self, name: str) -> Shard | None:
+        return next((shard for shard in self._shards.values() if name in shard.spans), None)
+
+    def _place_of(self, name: str) -> tuple[str, int]:
+        """The file of a tensor, and where it begins there."""
+        shard = self._shard_of(name)
+        if shard is None:
+            raise KeyError(name)
+        return shard.filename, shard.spans[name][0]
+
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Write bytes of a tensor at `offset` within it."""
-        filename, start, _ = self._places[name]
+        filename, start = self._place_of(name)
         with _explained(self._files / filename, resumable=True):
             write_all(self._fds[filename], data, start + offset)
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
         """Bytes of a tensor that was written, from `offset` within it."""
-        filename, start, _ = self._places[name]
+        filename, start = self._place_of(name)
         done = 0
         with _explained(self._files / filename, resumable=True):
             while done < len(buffer):
@@ -193,15 +203,15 @@ class Output:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
             return found
 
-    def commit(self, small: Mapping[str, bytes]) -> None:
+    def commit(self, small: Mapping[str, bytes | Iterable[bytes]]) -> None:
         """Add the small files, force everything to the disk, and put it at PATH in one step.
 
         Of a file, the sidecar comes first and the weights last; a kill between leaves a state that
         `verify` tells and a resume mends.
 
         Args:
-            small: path within the output, parts joined by "/" -> content. For a file, exactly its
-                sidecar.
+            small: path within the output, parts joined by "/" -> content, whole or in parts. For
+                a file, exactly its sidecar.
 
         Raises:
             OutputError: something has appeared at PATH, which is left as it is, or the system
@@ -236,7 +246,7 @@ class Output:
             return False
         return os.path.samestat(there, os.fstat(fd)) and there.st_size == self._shards[name].size
 
-    def _put(self, small: Mapping[str, bytes]) -> None:
+    def _put(self, small: Mapping[str, bytes | Iterable[bytes]]) -> None:
         try:
             standing = self._look()
             if self.is_file:

@@ -2,13 +2,21 @@
 
 import contextlib
 import ctypes
-from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # numbers of glibc's malloc.h
-_KEPT, _HEAP, _LARGEST = 2**28, 2**26, 2**23
+_KEPT, _HEAP, _LARGEST, _RETURNED = 2**28, 2**26, 2**23, 2**20
 
 
-@cache
+def return_large_blocks() -> None:
+    """Let glibc give what is larger than 1 MiB back as soon as it is freed, until a run begins.
+
+    Otherwise the texts of headers, once freed, leave holes below what is kept of them, for glibc
+    raises the size from which it does so with each that it gives back.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _RETURNED)
+
+
 def keep_freed_blocks() -> None:
     """Let glibc keep up to 256 MiB of freed blocks for the next ones, from now on.
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import Checkpoint, MemorySource, TensorEntry
+from ..checkpoints.entry import MemorySource, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
 from ..fields import kebab_name
 from ..ops.rounding import copy_rounded
-from ..recipes.assignment import Assignment, Assignments, Beside
+from ..recipes.assignment import Assignment, Beside
 from .counts import Counts
 from .plan import Piece
 from .rows import (
@@ -41,9 +41,9 @@ class Desk:
     """A worker's arena and the rows of the pieces that lie in it.
 
     Args:
-        assignments: for naming models in messages.
         arena: bytes of the worker's buffer.
         block: elements computed at a time.
+        facts: bytes that the joined facts of a survey may take.
         device: where blocks are computed.
         seed: of methods that draw at random.
         check: whether NaN and infinity are refused.
@@ -52,18 +52,19 @@ class Desk:
 
     def __init__(
         self,
-        assignments: Assignments,
         *,
         arena: int,
         block: int,
+        facts: int,
         device: torch.device,
         seed: int,
         check: bool,
         digests: bool,
     ) -> None:
-        self._assignments, self._block = assignments, block
+        self._block = block
         self._arena = Arena(arena, device)
         self._device, self._seed, self._check = device, seed, check
+        self._facts = facts
         self._digests = digests
 
     def load(self, pieces: Sequence[Piece]) -> tuple[Sequence[Row], Tensor]:
@@ -241,6 +242,7 @@ class Desk:
             start=start,
             seed=self._seed,
             runs=runs,
+            facts_room=self._facts,
             fresh=models.fresh,
             stored=tuple(map(stored_dtype, seen)),
         )
@@ -252,7 +254,7 @@ class Desk:
                 math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
             )
             if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                raise self._non_finite(a.name, self._owner(a, row))
+                raise self._non_finite(a.entries[row])
             at += numel
 
     def _refuse_beside(self, a: Assignment, row: int) -> None:
@@ -260,7 +262,7 @@ class Desk:
         for one in (*a.above, *a.below):
             entry = _of_row(one, row)
             if not is_finite(entry.load()):
-                raise self._non_finite(entry.name, self._owner(a, row))
+                raise self._non_finite(entry)
 
     def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
         """Name the first copied tensor that is not finite, but for masks, which may be so."""
@@ -276,25 +278,14 @@ class Desk:
                     f"{str(a.dtype).removeprefix('torch.')}: try --dtype float32, or pass "
                     "--allow-non-finite."
                 )
-            known = [*self._assignments.models, self._assignments.base]
-            of = next(c for c in known if c and _holds(c, a))
-            raise self._non_finite(a.name, of)
+            assert a.copy_from is not None
+            raise self._non_finite(a.copy_from)
 
-    def _non_finite(self, name: str, of: Checkpoint) -> NonFiniteError:
+    def _non_finite(self, entry: TensorEntry) -> NonFiniteError:
         return NonFiniteError(
-            f"'{name}' in {of.label} holds NaN or infinity. Mend or leave out that model, or "
-            "pass --allow-non-finite to merge it as it is."
+            f"'{entry.name}' in {entry.owner} holds NaN or infinity. Mend or leave out that "
+            "model, or pass --allow-non-finite to merge it as it is."
         )
-
-    def _owner(self, a: Assignment, row: int) -> Checkpoint:
-        """Whose a row of a block is: a model's, the base's, or some model's statistics."""
-        if row < len(a.sources):
-            return self._assignments.models[a.models[row]]
-        base, first = self._assignments.base, len(a.entries) - len(a.statistics)
-        if row >= first:
-            return self._assignments.statistics[a.models[row - first]]
-        assert base is not None
-        return base
 
     def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
         at = 0
@@ -308,11 +299,6 @@ class Desk:
                     "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
                 )
             at += piece.numel
-
-
-def _holds(checkpoint: Checkpoint, copied: Assignment) -> bool:
-    entry = checkpoint.entries.get(copied.name)
-    return entry is not None and entry.as_stored is copied.copy_from
 
 
 def _joined(a: Assignment, row: int, own: Row) -> Joined:

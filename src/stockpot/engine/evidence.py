@@ -11,8 +11,9 @@ import torch
 
 from ..checkpoints.beside.config import CONFIG
 from ..checkpoints.card import model_card
-from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.entry import Checkpoint
 from ..checkpoints.layout import index_json
+from ..checkpoints.manifest import Members
 from ..checkpoints.untrusted import parse_config
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
@@ -33,6 +34,7 @@ def manifest_of(
     """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
     recipe, assignments, names = prepared.recipe, prepared.assignments, prepared.names
     folder = (out.parent if out.suffix == ".safetensors" else out).resolve()
+    inputs = _numbered(prepared.inputs)
     methods = list(dict.fromkeys(a.method for a in assignments.tensors if a.method is not None))
     return {
         "stockpot": version("stockpot"),
@@ -67,9 +69,9 @@ def manifest_of(
             "groups": _groups(prepared),
             "small": _small(prepared, small),
         },
-        "tensors": {
-            a.name: _tensor(a, run, methods, prepared.inputs, names) for a in assignments.tensors
-        },
+        "tensors": Members(
+            (a.name, _tensor(a, run, methods, inputs, names)) for a in assignments.tensors
+        ),
     }
 
 
@@ -108,11 +110,16 @@ def _selected(selected: Selected, methods: Sequence[Method]) -> dict[str, object
     }
 
 
+def _numbered(inputs: Sequence[Checkpoint]) -> Mapping[str, int]:
+    """The place of each input by its label; the first of two spellings of one path."""
+    return {checkpoint.label: i for i, checkpoint in reversed(list(enumerate(inputs)))}
+
+
 def _tensor(
     a: Assignment,
     run: Run,
     methods: Sequence[Method],
-    inputs: Sequence[Checkpoint],
+    inputs: Mapping[str, int],
     names: Mapping[str, str],
 ) -> dict[str, object]:
     record = run.records[a.name]
@@ -127,20 +134,12 @@ def _tensor(
         entry["derived"] = a.derivation.of
     if made_of := [part.name for part in a.entries[0].made_of] if a.entries else []:
         entry["made_of"] = made_of
-    origins = [_owner(entry, inputs) for entry in a.entries]
+    origins = [inputs[read.owner] for read in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
     entry["digest"] = record.digest
     if record.report and not (a.method and a.method.needs.reach is Reach.MODEL):
         entry["settled"] = record.report
     return entry
-
-
-def _owner(entry: TensorEntry, inputs: Sequence[Checkpoint]) -> int:
-    for i, checkpoint in enumerate(inputs):
-        own = checkpoint.entries.get(entry.name)
-        if own is not None and (own is entry or own.as_stored is entry):
-            return i
-    raise AssertionError(f"'{entry.name}' belongs to no input")
 
 
 def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:

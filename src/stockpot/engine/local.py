@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 import blake3
 import torch
 
-from ..checkpoints.writing.journal import Record
+from ..checkpoints.writing.journal import Record, Records
 from ..core import SEGMENT, Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
 from .allocator import keep_freed_blocks
@@ -80,8 +80,8 @@ class Run:
         self._digests: dict[str, TensorDigests] = {}
         self._counted: dict[str, Counter[str]] = {}
         self._by_name = {a.name: a for a in plan.assignments.tensors}
-        self._left = {a.name: math.prod(a.shape) for a in plan.assignments.tensors}
-        self.records: dict[str, Record] = dict(sink.done)
+        self._left: dict[str, int] = {}
+        self.records = Records(sink.done.values())
         self.bytes_read, self.bytes_written = 0, 0
 
     def execute(self) -> None:
@@ -137,9 +137,9 @@ class Run:
         def worker() -> None:
             torch.set_num_threads(1)
             desk = Desk(
-                self._plan.assignments,
                 arena=self._plan.arena,
                 block=self._plan.block,
+                facts=self._plan.facts,
                 device=self._device,
                 seed=self._seed,
                 check=self._check,
@@ -252,7 +252,7 @@ class Run:
         if finished:
             self._sink.finish(finished)
             with self._lock:
-                self.records.update((record.name, record) for record in finished)
+                self.records.add(finished)
         self._count(pieces)
 
     def _derive(self, a: Assignment, desk: Desk) -> None:
@@ -271,7 +271,7 @@ class Run:
         self._sink.finish([record])
         moved = deriving_bytes(a, self._by_name)[0]
         with self._lock:
-            self.records[a.name] = record
+            self.records.add([record])
             self.bytes_read += moved
             self.bytes_written += len(raw_bytes(out))
             self._moved += moved + len(raw_bytes(out))
@@ -307,8 +307,11 @@ class Run:
         with self._lock:
             if counted:
                 self._counted.setdefault(piece.assignment.name, Counter()).update(counted)
-            self._left[piece.assignment.name] -= piece.numel
-            return self._left[piece.assignment.name] == 0
+            if piece.whole:
+                return True
+            name, whole = piece.assignment.name, math.prod(piece.assignment.shape)
+            self._left[name] = self._left.get(name, whole) - piece.numel
+            return self._left[name] == 0
 
     def _count(self, pieces: Sequence[Piece], *, written: bool = True) -> None:
         """Count bytes moved, and tell the progress callback."""

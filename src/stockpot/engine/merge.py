@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.given import kind_of
-from ..checkpoints.manifest import manifest_path, manifest_text, read_manifest
+from ..checkpoints.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.read import read_checkpoint, read_given
 from ..checkpoints.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -342,7 +342,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
         manifest = manifest_of(prepared, out, fingerprint, run, files, small)
-        output.commit(small | {manifest_path(out).name: manifest_text(manifest).encode()})
+        output.commit({**small, manifest_path(out).name: manifest_parts(manifest)})
     return Merged(
         path=out,
         tensors=len(assignments.tensors),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..checkpoints.entry import Checkpoint
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
@@ -27,6 +28,13 @@ ARENA = 2**27
 _MAX_PIECES = 1024
 _TEMPORARIES = 8
 """Float32 blocks that a method and the casts around it hold at once, beyond one per model."""
+_FACTS = 12
+"""The facts of a survey take a twelfth of the memory, and as much again while they are joined."""
+_BOOKS, _NAME, _ENTRY, _DIGEST = 600, 3, 180, 60
+"""Bytes for each output tensor, for each byte of its name, for each tensor of an input, and for
+each one that is read."""
+SLACK = 2**26
+"""A plan may exceed the memory by this much; beyond it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ class Plan:
         workers: threads.
         block: elements computed at a time.
         arena: bytes of each worker's buffer.
+        facts: bytes that the joined facts of a survey may take.
         bytes_read, bytes_written: over all passes, without samples.
         peak_memory: bytes above the interpreter and its libraries, predicted.
     """
@@ -121,6 +130,7 @@ class Plan:
     workers: int
     block: int
     arena: int
+    facts: int
     bytes_read: int
     bytes_written: int
     peak_memory: int
@@ -135,23 +145,23 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     """Cut a merge into tasks that keep within `memory` bytes.
 
     Raises:
-        MergeError: a whole-matrix method, or a tensor that follows from another, needs more memory
-            than there is.
+        MergeError: a whole-matrix method, a tensor that follows from another, or so many models or
+            tensors, need more memory than there is.
     """
     tensors = [a for a in assignments.tensors if a.derivation is None]
     derived = tuple(a for a in assignments.tensors if a.derivation is not None)
     widest = max((len(a.entries) for a in tensors), default=1)
-    held = max(map(_held, dict.fromkeys(a.method for a in tensors)), default=0)
-    row_bytes = max(map(_width, tensors), default=4) * (widest + _TEMPORARIES + held)
+    row_bytes = max(map(_row_bytes, tensors), default=4)
     workers, block = _shape_of_work(memory, workers, row_bytes)
     working = max(map(_working, tensors), default=0)
     wholes = [_streamed(a) for a in tensors if _is_whole(a)]
     workers = min(workers, max(memory // max([1, *wholes]), 1))
-    books = 2048 * sum(len(a.entries) + 1 for a in assignments.tensors)
-    spare = (memory - books) // workers - block * row_bytes - 64 * (widest + 1)
+    facts = memory // _FACTS if any(map(_is_sampled, assignments.tensors)) else 0
+    shared = books(assignments) + 2 * facts
+    spare = (memory - shared) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
     least = max((SEGMENT * element_bytes(a) for a in tensors), default=1)
-    room = max(room, min(least, max(map(_tensor_bytes, tensors), default=1)))
+    room = max(room, min(least, max(1, sum(map(_tensor_bytes, tensors)))))
 
     surveyed = list(_surveys(tensors, room, memory // workers))
     wide = {id(a) for survey in surveyed for a in survey.assignments}
@@ -160,7 +170,6 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
     read = sum(p.read_bytes for p in every)
     read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
-    merging = workers * (arena + max(block * row_bytes, working))
     by_name = {a.name: a for a in tensors}
     deriving = [deriving_bytes(a, by_name) for a in derived]
     for a, (_, need) in zip(derived, deriving, strict=True):
@@ -169,6 +178,10 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
                 f"'{a.name}' is computed from a whole tensor ({a.rule}), which needs "
                 f"{math.ceil(need / 2**20)} MiB and has {memory // 2**20} MiB: raise --memory."
             )
+    merging = workers * (arena + max(block * row_bytes, working))
+    peak = shared + max([merging, *(need for _, need in deriving)])
+    if peak > memory + SLACK:
+        raise MergeError(_too_much(assignments, peak, memory))
     return Plan(
         assignments=assignments,
         tasks=tasks,
@@ -177,9 +190,10 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
         workers=workers,
         block=block,
         arena=arena,
+        facts=memory // _FACTS,
         bytes_read=read + sum(moved for moved, _ in deriving),
         bytes_written=sum(p.written_bytes for p in every) + sum(map(_written, derived)),
-        peak_memory=books + max([merging, *(need for _, need in deriving)]),
+        peak_memory=peak,
     )
 
 
@@ -196,8 +210,45 @@ def _written(a: Assignment) -> int:
     return math.prod(a.shape) * a.dtype.itemsize
 
 
-def _held(method: Method | None) -> int:
-    return 0 if method is None else method.needs.held_rows
+def books(assignments: Assignments) -> int:
+    """Bytes that the books take: names, entries, assignments, records of what is done."""
+    per_model = sum(len(checkpoint.entries) for checkpoint in _checkpoints(assignments))
+    per_row = sum(len(a.entries) for a in assignments.tensors)
+    names = sum(len(a.name) for a in assignments.tensors)
+    of_tensors = _BOOKS * len(assignments.tensors) + _NAME * names
+    return of_tensors + _ENTRY * per_model + _DIGEST * per_row
+
+
+def _checkpoints(assignments: Assignments) -> list[Checkpoint]:
+    base = [] if assignments.base is None else [assignments.base]
+    every = [*assignments.models, *base, *assignments.statistics]
+    return list({id(checkpoint): checkpoint for checkpoint in every}.values())
+
+
+def _too_much(assignments: Assignments, peak: int, memory: int) -> str:
+    """Why a plan is refused: many models, or many tensors of many models."""
+    models, tensors = len(assignments.models), len(assignments.tensors)
+    return (
+        f"merging {models:,} models of {tensors:,} tensor{'s' * (tensors != 1)} needs "
+        f"{math.ceil(peak / 2**20):,} MiB of memory and has {memory // 2**20:,} MiB: raise "
+        "--memory, or merge fewer models at once."
+    )
+
+
+def _held(a: Assignment) -> int:
+    """Rows that a method holds at once beside one of each tensor that it reads."""
+    if a.method is None:
+        return 0
+    return a.method.needs.held_rows + a.method.needs.held_per_model * len(a.sources)
+
+
+def _row_bytes(a: Assignment) -> int:
+    """Bytes that are held for each element of a block."""
+    return _width(a) * (len(a.entries) + _TEMPORARIES + _held(a))
+
+
+def _is_sampled(a: Assignment) -> bool:
+    return a.method is not None and a.method.needs.sample
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
@@ -243,7 +294,8 @@ def _tasks(tensors: Sequence[Assignment], room: int, wide: set[int], whole_room:
     uncut = (p for a in loose for p in _pieces(a, room, wide, whole_room, None))
     tasks = [*_batched(uncut, BLOCK)]
     for group in packable.values():
-        full = min(BLOCK, room // element_bytes(group[0]) - SMALL)
+        largest = max(math.prod(a.shape) for a in group)
+        full = min(BLOCK, room // element_bytes(group[0]) - largest)
         pieces = (p for a in group for p in _cut(a, room))
         tasks.extend(Task(task.pieces, packed=True) for task in _batched(pieces, full))
     position = {id(a): i for i, a in enumerate(tensors)}
@@ -304,7 +356,7 @@ def _working(a: Assignment) -> int:
     if a.method is None or not a.method.needs.whole:
         return 0
     shape = a.view or a.shape
-    held = _held(a.method) * math.prod(shape)
+    held = _held(a) * math.prod(shape)
     put_together = 2 * math.prod(shape) if a.joined else 0
     return _width(a) * (a.method.room(shape, len(a.sources)) + held + put_together)
 

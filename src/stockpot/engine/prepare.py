@@ -31,6 +31,7 @@ from ..recipes.model import Recipe
 from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
+from .allocator import return_large_blocks
 from .options import Options
 from .plan import Plan, make_plan
 
@@ -148,6 +149,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     Raises:
         StockpotError: the models cannot be merged so, or the output cannot be written there.
     """
+    return_large_blocks()
     if out is not None:
         check_output_path(out)
     opened: dict[tuple[str, str | None], Checkpoint] = {}
@@ -164,7 +166,11 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     statistics = [opening(path) for path in given]
     assignments = with_lineage(resolve(recipe, models, base, statistics))
     as_file = out is not None and out.suffix == ".safetensors"
-    meaning = meaning_of(recipe, models, base, assignments.tensors, with_files=not as_file)
+    meaning = meaning_of(
+        *(recipe, models, base, assignments.tensors),
+        with_files=not as_file,
+        untied=assignments.untied,
+    )
     assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     tensors = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in assignments.tensors]

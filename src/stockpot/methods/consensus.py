@@ -11,8 +11,7 @@ from torch import Tensor
 from ..core import Method, Needs, Settled, Stack
 from ..fields import Finite, PerModel, check_fields, per_model
 from ..ops.masks import localised
-from ..ops.means import affine
-from .task_arithmetic import overshoot
+from ..ops.means import affine, overshoot
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ def joint_needs(points: Sequence[Method], pool: Method | None, *, with_models: b
         random=last.random or any(needs.random for needs in each),
         symmetric=all(needs.symmetric for needs in each) and (last.symmetric or not with_models),
         held_rows=max(needs.held_rows for needs in each) + last.held_rows,
+        held_per_model=max(needs.held_per_model for needs in (*each, last)),
     )
 
 

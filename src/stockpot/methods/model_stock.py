@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
 from ..fields import check_fields
-from ..ops.gram import cosines, gram
+from ..ops.gram import cosines, gram_of_each
 from ..ops.means import affine
 
 _SINGULAR = 1e-12
@@ -55,11 +55,12 @@ class ModelStock(Method):
             weights="unused",
             survey_reads=(),
             settle_reads=("clip",),
+            held_per_model=1,
         )
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """Inner products of the task vectors."""
-        return gram(list(stack.deltas()))
+        return gram_of_each(stack.deltas(), len(stack.models))
 
     def settle(self, facts: Facts, hint: Settled | None) -> Settled:
         """The position t between base and average."""

@@ -1,6 +1,5 @@
 """Task arithmetic (Ilharco et al., Editing models with task arithmetic, arXiv 2212.04089)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
 from ..fields import Finite, check_fields
-from ..ops.means import affine
+from ..ops.means import affine, overshoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,3 @@ class TaskArithmetic(Method):
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:
         """Warn where the sum overshoots every model."""
         return overshoot(self.scale, weights)
-
-
-def overshoot(scale: float, weights: tuple[float, ...]) -> Sequence[str]:
-    """A warning where scale times the sum of weights exceeds 1: shared change is then amplified."""
-    reach = scale * math.fsum(weights)
-    if reach <= 1 + 1e-9:
-        return ()
-    return (
-        f"scale × sum of weights is {reach:.3g}, above 1: what the models changed alike is "
-        f"amplified; scale {1 / math.fsum(weights):.3g} would average them.",
-    )

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack
 from ..fields import Finite, Fraction, PerModel, check_fields, per_model
-from ..ops.signs import disjoint_merge, elect_sign
+from ..ops.means import overshoot
+from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim
-from .task_arithmetic import overshoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Ties(Method):
         reduce: "mean" over those that agree (Σ m δ / Σ m w), or their "sum".
 
     Needs: a base; weights as given.
-    Cost: a sample, one survey and one map; a missed bracket costs one more survey.
+    Cost: a sample, one survey and one map; a missed bracket costs one more survey, and so does one
+        with more different magnitudes than the memory has room for, as with dozens of models.
     Deviations: every |δ| at or above the threshold is kept, so ties at it may exceed the density
         (the manifest says how many were kept). Where the vote is exactly 0 the sign is +, as in
         mergekit; the authors' code takes the sign that is more frequent over the whole model.
@@ -69,7 +70,7 @@ class Ties(Method):
 
     def survey(self, stack: Stack, hint: Settled | None) -> Magnitudes:
         """Magnitudes of the task vectors against the brackets."""
-        return survey_magnitudes(stack.deltas(), hint, stack.runs)
+        return survey_magnitudes(stack.deltas(), hint, stack.runs, stack.facts_of_one)
 
     def settle(self, facts: Facts, hint: Settled | None) -> Settled:
         """The exact threshold of each task vector."""
@@ -92,20 +93,6 @@ class Ties(Method):
     def advice(self, weights: tuple[float, ...]) -> Sequence[str]:
         """Warn where the sum overshoots every model."""
         return overshoot(self.scale, weights) if self.reduce == "sum" else ()
-
-
-def vote_and_merge(
-    deltas: Sequence[Tensor],
-    weights: tuple[float, ...],
-    vote: Literal["mass", "count"],
-    reduce: Literal["mean", "sum"],
-) -> Tensor:
-    """TIES' second and third step on weighted deltas [S]: elect a sign, merge those that agree."""
-    ballots = deltas if vote == "mass" else [delta.sign() for delta in deltas]
-    total = ballots[0].clone()
-    for ballot in ballots[1:]:
-        total.add_(ballot)
-    return disjoint_merge(deltas, elect_sign(total), weights, mean=reduce == "mean")
 
 
 def _weighted(delta: Tensor, weight: float) -> Tensor:

@@ -75,6 +75,8 @@ def survey_abreast(methods: Sequence[Method], stack: Stack, parts: Parts) -> Abr
         parts: what each has settled so far, its hint; more may follow.
     """
     asked, found, of = list[object](), list[Facts](), list[int | None]()
+    if stack.facts_room is not None:
+        stack = replace(stack, facts_room=stack.facts_room // len(methods))
     for method, part in zip(methods, parts, strict=False):
         if is_final(part) or (stack.runs and not method.needs.sample):
             of.append(None)

@@ -1,6 +1,6 @@
 """Inner products between models, as fp64 partial sums that any slicing agrees on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,13 +15,22 @@ def gram(rows: Sequence[Tensor]) -> Sums:
     one matrix product of its own, over memory that starts at a multiple of 64 bytes: of a batched
     product, or of one over more elements, the bits would depend on what else is in it.
     """
-    flat = [row.reshape(-1) for row in rows]
-    numel = flat[0].numel()
-    partials = [
-        _segment([row[start : start + SEGMENT] for row in flat])
-        for start in range(0, max(numel, 1), SEGMENT)
-    ]
-    return Sums(torch.stack(partials).cpu())
+    return gram_of_each(rows, len(rows))
+
+
+def gram_of_each(rows: Iterable[Tensor], count: int) -> Sums:
+    """The same of `count` rows that are asked for one after the other and not kept."""
+    segments = list[Tensor]()
+    for k, row in enumerate(rows):
+        flat = row.reshape(-1)
+        starts = range(0, max(flat.numel(), 1), SEGMENT)
+        parts = [flat[start : start + SEGMENT] for start in starts]
+        if not segments:
+            shapes = [(count, part.numel()) for part in parts]
+            segments = [row.new_empty(shape, dtype=torch.float64) for shape in shapes]
+        for wide_KS, part in zip(segments, parts, strict=True):
+            wide_KS[k].copy_(part)
+    return Sums(torch.stack([wide_KS @ wide_KS.T for wide_KS in segments]).cpu())
 
 
 def gram_of(rows_KS: Tensor, wide_NKS: Tensor) -> Sums:
@@ -41,13 +50,6 @@ def gram_of(rows_KS: Tensor, wide_NKS: Tensor) -> Sums:
         rest_KS = wide_NKS.new_empty((count, numel - whole * SEGMENT))
         parts.append(rest_KS.copy_(rows_KS[:, whole * SEGMENT :]))
     return Sums(torch.stack([part_KS @ part_KS.T for part_KS in parts]))
-
-
-def _segment(parts: Sequence[Tensor]) -> Tensor:
-    wide_KS = parts[0].new_empty((len(parts), parts[0].numel()), dtype=torch.float64)
-    for row_S, part in zip(wide_KS, parts, strict=True):
-        row_S.copy_(part)
-    return wide_KS @ wide_KS.T
 
 
 def cosines(gram_KK: Tensor) -> Tensor:

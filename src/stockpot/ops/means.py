@@ -86,6 +86,17 @@ def _scaled(values: Tensor, coefficient: float) -> Tensor:
     return values.mul_(coefficient)
 
 
+def overshoot(scale: float, weights: tuple[float, ...]) -> Sequence[str]:
+    """A warning where scale times the sum of weights exceeds 1: shared change is then amplified."""
+    reach = scale * math.fsum(weights)
+    if reach <= 1 + 1e-9:
+        return ()
+    return (
+        f"scale × sum of weights is {reach:.3g}, above 1: what the models changed alike is "
+        f"amplified; scale {1 / math.fsum(weights):.3g} would average them.",
+    )
+
+
 def weighed(
     rows: Sequence[Tensor], weights: Sequence[float], importance: Iterable[Tensor]
 ) -> Tensor:

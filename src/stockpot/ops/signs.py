@@ -1,6 +1,7 @@
 """Sign election and the mean of those that agree, without a boolean tensor (three times slower)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -46,6 +47,19 @@ def disjoint_merge(
         else:
             merged.div_(share.add_(1 - share.sign().square_()))
     return merged.mul_(sign)
+
+
+def vote_and_merge(
+    deltas: Sequence[Tensor],
+    weights: Sequence[float],
+    vote: Literal["mass", "count"],
+    reduce: Literal["mean", "sum"],
+) -> Tensor:
+    """TIES' second and third step on weighted deltas [S]: elect a sign, merge those that agree."""
+    total = deltas[0].clone() if vote == "mass" else deltas[0].sign()
+    for delta in deltas[1:]:
+        total.add_(delta if vote == "mass" else delta.sign())
+    return disjoint_merge(deltas, elect_sign(total), weights, mean=reduce == "mean")
 
 
 def _share(part: Tensor, weight: float) -> Tensor:

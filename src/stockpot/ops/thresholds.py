@@ -1,14 +1,16 @@
 """The exact k-th largest magnitude of any number of elements, in one pass and little memory.
 
 A sample gives a bracket; one survey counts what lies above it and keeps what lies inside; the
-threshold is then the exact order statistic. A missed bracket widens and costs one more survey.
+threshold is then the exact order statistic. A missed bracket widens and costs one more survey, and
+so does one that holds more different magnitudes than there is room for: those are counted in bins,
+and the bin of the threshold is the next bracket.
 Magnitudes are compared through their float bits, whose order as integers is the order of values.
 Shapes: K models.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,12 @@ _PENDING = 2**21
 _CHUNKS = 256
 """In how many arrays they may lie, so that joining thousands of small tensors stays linear."""
 _ABOVE_ALL = 2**63 - 1
+_WIDER = 29
+"""Bits of a float64's fraction beyond those of a float32's."""
+_ENTRY = 16
+"""Bytes of a value and its count in a table."""
+_LEAST = 256
+"""A table may always hold this many values, so that a bracket in bins becomes narrower."""
 
 
 def _no_bits() -> Bits:
@@ -33,11 +41,21 @@ def _no_bits() -> Bits:
 
 @dataclass(frozen=True, slots=True)
 class Multiset:
-    """Integers with multiplicity: chunks still to be sorted, and a sorted table of what was."""
+    """Integers with multiplicity: chunks still to be sorted, and a sorted table of what was.
+
+    Attributes:
+        pending: chunks of integers.
+        values, counts: the table; of bins of 2^shift integers each, by their number.
+        shift: 0 where the table is exact.
+        most: how many values the table may hold; more of them go into wider bins, as wide as it
+            takes for all of them, so that the order of joining does not matter.
+    """
 
     pending: tuple[Bits, ...] = ()
     values: Bits = field(default_factory=_no_bits)
     counts: Bits = field(default_factory=_no_bits)
+    shift: int = 0
+    most: int = _ABOVE_ALL
 
     def join(self, other: "Multiset") -> "Multiset":
         """Both; sorted into the table once enough is pending."""
@@ -46,34 +64,55 @@ class Multiset:
         pending = (*left.pending, *other.pending)
         if len(pending) > _CHUNKS:
             pending = (np.concatenate(pending),)
-        joined = Multiset(pending, left.values, left.counts)
-        return joined.compact() if sum(p.size for p in joined.pending) > _PENDING else joined
+        return replace(left, pending=pending).tidied()
+
+    def tidied(self) -> "Multiset":
+        """The same multiset, sorted into the table where enough is pending."""
+        waiting = sum(p.size for p in self.pending)
+        return self.compact() if waiting > min(_PENDING, 2 * self.most) else self
 
     def compact(self) -> "Multiset":
-        """The same multiset with nothing pending."""
+        """The same multiset with nothing pending, in bins that the table has room for."""
         if not self.pending:
             return self
-        values, counts = _tabulate(np.concatenate(self.pending))
-        return _merge(Multiset((), self.values, self.counts), Multiset((), values, counts))
+        bits = np.concatenate(self.pending)
+        values, counts = _tabulate(bits >> self.shift if self.shift else bits)
+        table = replace(self, pending=())
+        return _merge(table, replace(table, values=values, counts=counts))
+
+    def coarser(self, shift: int) -> "Multiset":
+        """With the table in bins of 2^shift; what is pending is exact."""
+        if shift <= self.shift or not self.values.size:
+            return replace(self, shift=max(shift, self.shift))
+        values = self.values >> (shift - self.shift)
+        first = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+        counts = np.add.reduceat(self.counts, first)
+        return replace(self, values=values[first], counts=counts, shift=shift)
 
     def widened(self) -> "Multiset":
         """Bits of float32 magnitudes as those of the same values in float64."""
-        return Multiset(tuple(map(_widened, self.pending)), _widened(self.values), self.counts)
+        shift = self.shift + _WIDER if self.shift else 0  # a bin of float32 is one of float64
+        values = _widened(self.values << self.shift) >> shift
+        return replace(self, pending=tuple(map(_widened, self.pending)), values=values, shift=shift)
 
     def __len__(self) -> int:
         return int(self.counts.sum()) + sum(p.size for p in self.pending)
 
-    def largest(self, k: int) -> tuple[int, int]:
-        """The k-th largest value (k from 1), and how many values are at least as large."""
-        if not self.values.size:  # one order statistic does not need a sort
+    def largest(self, k: int) -> tuple[int, int, int]:
+        """The bin (low, high] of the k-th largest, k from 1, and how many are above its low end.
+
+        It is of the value alone, high - low = 1, where the table is exact.
+        """
+        if not self.values.size and not self.shift:  # one order statistic does not need a sort
             bits = np.concatenate(self.pending)
             at = bits.size - k
             value = int(np.partition(bits, at)[at])
-            return value, int(np.count_nonzero(bits >= value))
+            return value - 1, value, int(np.count_nonzero(bits >= value))
         table = self.compact()
         from_top = np.cumsum(table.counts[::-1])
         at = int(np.searchsorted(from_top, k))
-        return int(table.values[::-1][at]), int(from_top[at])
+        low = int(table.values[::-1][at]) << table.shift
+        return low - 1, low - 1 + (1 << table.shift), int(from_top[at])
 
 
 def _tabulate(bits: Bits) -> tuple[Bits, Bits]:
@@ -88,10 +127,21 @@ def _tabulate(bits: Bits) -> tuple[Bits, Bits]:
 
 
 def _merge(left: Multiset, right: Multiset) -> Multiset:
-    values, where = np.unique(np.concatenate([left.values, right.values]), return_inverse=True)
-    counts = np.zeros(values.size, np.int64)
-    np.add.at(counts, where, np.concatenate([left.counts, right.counts]))
-    return Multiset(left.pending, values, counts)
+    """The tables of both, in bins that the left one has room for; the left one's pending."""
+    shift = max(left.shift, right.shift)
+    one, other = left.coarser(shift), right.coarser(shift)
+    if not one.values.size:
+        merged = replace(one, values=other.values, counts=other.counts)
+    elif not other.values.size:
+        merged = one
+    else:
+        values, where = np.unique(np.concatenate([one.values, other.values]), return_inverse=True)
+        counts = np.zeros(values.size, np.int64)
+        np.add.at(counts, where, np.concatenate([one.counts, other.counts]))
+        merged = replace(one, values=values, counts=counts)
+    while merged.values.size > merged.most:
+        merged = merged.coarser(merged.shift + 1)
+    return merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +176,18 @@ class Magnitudes:
         return Magnitudes(self.total, self.runs, self.dtype, self.above, inside)
 
 
-def survey_magnitudes(deltas: Iterable[Tensor], hint: Settled | None, runs: int) -> Magnitudes:
+def survey_magnitudes(
+    deltas: Iterable[Tensor], hint: Settled | None, runs: int, room: int | None = None
+) -> Magnitudes:
     """Facts of one block; without a hint everything is inside.
 
     Args:
         deltas: K tensors [S], float32 or float64.
         hint: brackets of an earlier `settle_threshold`: `low` and `high`.
         runs: 0 for a whole block, else the number of sampled runs in it.
+        room: bytes that the tables of one model may take; None for any.
     """
+    most = _ABOVE_ALL if room is None else max(room // _ENTRY, _LEAST)
     total, above, inside = 0, list[int](), list[Multiset]()
     dtype = torch.float32
     for k, delta in enumerate(deltas):
@@ -143,13 +197,13 @@ def survey_magnitudes(deltas: Iterable[Tensor], hint: Settled | None, runs: int)
         total, dtype = bits.size, delta.dtype
         if hint is None:
             above.append(0)
-            inside.append(Multiset((bits,)))
+            inside.append(Multiset((bits,), most=most).tidied())
             continue
         low, high = _bracket_of(hint, k, dtype)
         over_high, over_low = bits > high, bits > low
         above.append(int(np.count_nonzero(over_high)))
         where = np.flatnonzero(np.not_equal(over_low, over_high, out=over_low))
-        inside.append(Multiset((bits.take(where),)))
+        inside.append(Multiset((bits.take(where),), most=most).tidied())
     return Magnitudes(total, runs, dtype, tuple(above), tuple(inside))
 
 
@@ -214,9 +268,9 @@ def settle_threshold(
         elif above + len(inside) < rank:  # it lies below
             low, high = max(low - 8 * (high - low), -1), low
         else:
-            bits, count = inside.largest(rank - above)
-            low, high = bits - 1, bits
-            kept.append(above + count)
+            low, high, count = inside.largest(rank - above)
+            if high - low == 1:
+                kept.append(above + count)
         lows.append(low)
         highs.append(min(high, _ABOVE_ALL))
     if len(kept) == len(density_K):
@@ -231,8 +285,8 @@ def _bracket(sample: Multiset, total: int, runs: int, rank: int) -> tuple[int, i
     # Six standard errors of a quantile, a run of neighbours counting as four observations.
     q = rank / total
     margin = math.ceil(6 * math.sqrt(q * (1 - q) / min(4 * runs, total)) * total) + 1
-    low = sample.largest(min(rank + margin, total))[0] - 1 if rank + margin < total else -1
-    high = sample.largest(rank - margin)[0] if rank > margin else _ABOVE_ALL
+    low = sample.largest(min(rank + margin, total))[0] if rank + margin < total else -1
+    high = sample.largest(rank - margin)[1] if rank > margin else _ABOVE_ALL
     return low, high
 
 

@@ -32,7 +32,8 @@ class Assigner:
         self.differences = Differences()
         self._needs: dict[Method, Needs] = {}
         self._shares: dict[tuple[object, ...], tuple[float, ...]] = {}
-        self._taken: dict[str, dict[int, TensorEntry] | None] = {}
+        self._lacking: set[str] = set()
+        self._indices: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def add(self, name: str, role: Role, decision: Decision) -> None:
         """Assign one tensor, or tell why that cannot be."""
@@ -173,7 +174,7 @@ class Assigner:
             found.append((self.base.label, base))
         if not self.differences.agree(name, found, "0" if self.base is None else "base"):
             return None
-        indices = tuple(taken)
+        indices = self._indices.setdefault(tuple(taken), tuple(taken))  # one for all tensors
         statistics = self._statistics(name, taken) if needs.statistics else ()
         if statistics is None:
             return None
@@ -206,9 +207,12 @@ class Assigner:
 
     def _take(self, name: str) -> dict[int, TensorEntry] | None:
         """By model the tensors that take part; what forbids that is told once, whoever asks."""
-        if name not in self._taken:
-            self._taken[name] = self._look_up(name)
-        return self._taken[name]
+        if name in self._lacking:
+            return None
+        taken = self._look_up(name)
+        if taken is None:
+            self._lacking.add(name)
+        return taken
 
     def _look_up(self, name: str) -> dict[int, TensorEntry] | None:
         """By model the tensors of that name, under the policy for missing ones."""

@@ -57,6 +57,7 @@ def meaning_of(
     tensors: Sequence[Assignment],
     *,
     with_files: bool,
+    untied: Sequence[str] = (),
 ) -> Meaning:
     """Compare what lies beside the models, and decide which of it the output gets.
 
@@ -65,6 +66,7 @@ def meaning_of(
         models, base: its open checkpoints.
         tensors: what each output tensor is made of.
         with_files: whether small files will be written: not beside a single file.
+        untied: heads that some of the configurations tie and the output does not.
 
     Raises:
         CheckpointError: a small file cannot be read, or is a git-lfs pointer.
@@ -72,12 +74,8 @@ def meaning_of(
     """
     every = {id(one): small_files(one) for one in (*models, *([] if base is None else [base]))}
     refuse_pointers(list(every.values()))
-    read = {id(entry) for a in tensors for entry in a.entries}
-    used = [
-        one
-        for one in (*models, *([] if base is None else [base]))
-        if any(id(entry) in read for entry in one.entries.values())
-    ]
+    read = {entry.owner for a in tensors for entry in a.entries}
+    used = [one for one in (*models, *([] if base is None else [base])) if one.label in read]
     members = list({c.label: every[id(c)] for c in used}.values())
     donor = _only(recipe, models, base, every)
     compared = members if donor is None or donor in members else [*members, donor]
@@ -92,7 +90,7 @@ def meaning_of(
     source = _embedding_of(used, tensors)
     chosen = origins(order, skipped, tokenizer=source and every[id(source)], only=donor)
     checkpoints = {every[id(one)].label: one for one in used}
-    chosen, agreed = _agreed(chosen, checkpoints, compared, tensors)
+    chosen, agreed = _agreed(chosen, checkpoints, compared, written_of(tensors, untied))
     notes += _differences(found, compared, words, chosen)
     return Meaning(chosen, (*notes, *chosen.notes, *agreed))
 
@@ -142,8 +140,8 @@ def _clashes(
 
 
 def _owners(assignment: Assignment, used: Sequence[Checkpoint]) -> list[Checkpoint]:
-    read = {id(entry) for entry in assignment.entries}
-    return [c for c in used if (e := c.entries.get(assignment.name)) is not None and id(e) in read]
+    read = {entry.owner for entry in assignment.entries}
+    return [checkpoint for checkpoint in used if checkpoint.label in read]
 
 
 def _judged(
@@ -230,11 +228,10 @@ def _agreed(
     chosen: Origins,
     checkpoints: Mapping[str, Checkpoint],
     compared: Collection[SmallFiles],
-    tensors: Sequence[Assignment],
+    written: Written,
 ) -> tuple[Origins, tuple[str, ...]]:
     """With a configuration and generation settings that agree with the tensors."""
     made, notes = dict(chosen.made), tuple[str, ...]()
-    written = written_of(tensors)
     donor = chosen.donors.get(Group.CONFIGURATION)
     config = None if donor is None else read_config(donor)
     if donor is not None and config is not None:
@@ -259,12 +256,13 @@ def _agreed(
     return replace(chosen, made=made), notes
 
 
-def written_of(tensors: Sequence[Assignment]) -> Written:
+def written_of(tensors: Sequence[Assignment], untied: Sequence[str] = ()) -> Written:
     """What the weights will be."""
     return Written(
         shapes={a.name: a.shape for a in tensors},
         dtype=prevailing_dtype(tensors),
         tied=frozenset(a.name for a in tensors if a.role is Role.TIED_ALIAS),
+        untied=frozenset(untied),
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from ..checkpoints.beside.config import says_tied
 from ..checkpoints.entry import Checkpoint, TensorEntry, same_bytes
-from ..checkpoints.ties import says_tied
 
 Names = Mapping[str, TensorEntry]
 

@@ -26,11 +26,13 @@ class Written:
         shapes: by name.
         dtype: the floating dtype of most elements; None where there is none.
         tied: tensors that are written as equal to an earlier one.
+        untied: heads that some of the models tie, and the output has as tensors of their own.
     """
 
     shapes: Shapes
     dtype: torch.dtype | None = None
     tied: frozenset[str] = frozenset()
+    untied: frozenset[str] = frozenset()
 
 
 def agreeing(
@@ -56,7 +58,8 @@ def agreeing(
     if old is not None and new is not None and new < old:
         made, lost = within_rows(made, new)
         notes += [f"config.json: {said} was left out, it has no row." for said in lost]
-    untied = any(ties_embeddings(there) is False for there, _ in others.values())
+    apart = any(ties_embeddings(there) is False for there, _ in others.values())
+    untied = bool(written.untied) or apart
     if (ties := _ties(made, of, written, untied)) is not None:
         made[TIES] = ties
         how = "is the embedding" if ties else "is a tensor of its own"

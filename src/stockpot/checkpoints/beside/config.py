@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from ...errors import CheckpointError
+from ..entry import Checkpoint
 from ..untrusted import parse_config, shown
-from .files import SmallFiles
+from .files import SmallFiles, small_files
 from .keys import ACTIVATIONS, MEANING, SILENT
 from .spelling import flat
+from .ties import ties_embeddings
 
 CONFIG = "config.json"
 LARGEST_CONFIG = 10_000_000
@@ -56,6 +58,19 @@ def read_config(one: SmallFiles) -> Mapping[str, object] | None:
         CheckpointError: it is no JSON object, or too large to be one of a model.
     """
     return read_object(one, CONFIG)
+
+
+def says_tied(checkpoint: Checkpoint) -> bool | None:
+    """Whether the configuration beside a checkpoint ties its head; None where none of transformers.
+
+    A kind of network that is not known has the default of transformers, which ties. Whoever asks
+    looks at the weights as well: a head of its own is never a tied one.
+    """
+    config = read_config(small_files(checkpoint))
+    if config is None or ("model_type" not in config and "architectures" not in config):
+        return None
+    said = ties_embeddings(config)
+    return True if said is None else said
 
 
 def read_object(one: SmallFiles, name: str) -> Mapping[str, object] | None:

@@ -1,6 +1,7 @@
 """Single steps on the disk, each finished before the next: folders, whole files, syncs."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import OutputError
@@ -24,7 +25,7 @@ def make_parents(path: Path) -> None:
         sync(folder.parent)
 
 
-def write_new(folder: Path, name: str, content: bytes) -> None:
+def write_new(folder: Path, name: str, content: bytes | Iterable[bytes]) -> None:
     """Write a small file of an output, in folders of its own where its name has some.
 
     Raises:
@@ -37,8 +38,10 @@ def write_new(folder: Path, name: str, content: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(folder / name, flags, 0o644)
     try:
-        while content:
-            content = content[os.write(fd, content) :]
+        for part in [content] if isinstance(content, bytes) else content:
+            rest = memoryview(part)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
     finally:
         os.close(fd)
 

@@ -8,7 +8,8 @@ line that was cut or changed counts as not there.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, cast
@@ -19,6 +20,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = {"fingerprint", "boot", "place"}
 _OF_A_RECORD = {"name", "digest", "inputs", "report"}
 _SUM, _PLACE = "sum", "place"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,61 @@ class Record:
     digest: str | None
     inputs: tuple[str | None, ...] = ()
     report: Mapping[str, Any] | None = None
+
+
+class Records(Mapping[str, Record]):
+    """Records by name in a third of their memory; a report comes back as JSON has it."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._digests: dict[str, bytes | Record] = {}
+        self._reports: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self.add(records)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Add some; the caller sees to it that others do not meanwhile."""
+        for record in records:
+            packed = _packed((record.digest, *record.inputs))
+            self._digests[record.name] = record if packed is None else packed
+            if record.report is not None:
+                text = json.dumps(record.report)
+                self._reports[record.name] = self._texts.setdefault(text, text)
+
+    def __getitem__(self, name: str) -> Record:
+        packed = self._digests[name]
+        if isinstance(packed, Record):
+            return packed
+        text = self._reports.get(name)
+        report = None if text is None else json.loads(text)
+        digest, *inputs = _unpacked(packed)
+        return Record(name, digest, tuple(inputs), report)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+
+def _packed(digests: Sequence[str | None]) -> bytes | None:
+    """Digests as bytes, each marked whether it is known; None where one is no BLAKE3."""
+    parts = list[bytes]()
+    for digest in digests:
+        if digest is None:
+            parts.append(b"\0")
+        elif _DIGEST.fullmatch(digest):
+            parts.append(b"\1" + bytes.fromhex(digest))
+        else:
+            return None
+    return b"".join(parts)
+
+
+def _unpacked(packed: bytes) -> Iterator[str | None]:
+    at = 0
+    while at < len(packed):
+        stop = at + (33 if packed[at] else 1)
+        yield packed[at + 1 : stop].hex() or None
+        at = stop
 
 
 @dataclass(frozen=True, slots=True)

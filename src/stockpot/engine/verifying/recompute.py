@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...checkpoints.entry import Checkpoint
-from ...checkpoints.manifest import manifest_path
+from ...checkpoints.manifest import Members, manifest_path
 from ...checkpoints.untrusted import listed, shown
 from ...errors import OutputError, StockpotError
 from ...recipes.model import parse_recipe
@@ -117,7 +117,8 @@ def _differences(manifest: Mapping[str, Any], repeated: Mapping[str, Any]) -> It
     if manifest["format"] > 1:
         yield from _of_inputs(manifest["inputs"], cast(list[Any], repeated["inputs"]))
     names = [str(told.get("name", told["path"])) for told in manifest.get("inputs", ())]
-    yield from _of_tensors(manifest["tensors"], cast(dict[str, Any], repeated["tensors"]), names)
+    tensors = dict(cast(Members, repeated["tensors"]).pairs)
+    yield from _of_tensors(manifest["tensors"], tensors, names)
 
 
 def _of_inputs(told: list[Any], found: list[Any]) -> Iterator[str]:

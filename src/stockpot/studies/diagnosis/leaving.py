@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .forecast import Model, cases_of, fit_model, scale
 from .table import MergeRow, PoolRow
+from .trees import Model, cases_of, fit_model, scale
 
 Fold = Callable[[PoolRow], str]
 """The part that a pool belongs to."""

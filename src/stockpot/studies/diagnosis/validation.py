@@ -9,10 +9,11 @@ import numpy as np
 from ...evaluation.plain import plain_values, rows_csv
 from .advising import Advice, advise
 from .correlations import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
-from .forecast import COVERAGE, fit_model
+from .forecast import COVERAGE
 from .leaving import Guess, aided, by_data, by_network, guesses, left_out, width_of
 from .ranks import spearman
 from .table import MergeRow, pools_of
+from .trees import fit_model
 
 SIZES = (5, 10, 20, 40, 80)
 """Pools of the learning curve."""
