@@ -61,7 +61,7 @@ READING: list[tuple[Callable[[Path], None], list[str], list[str]]] = [
     (truncated, ["average", A, "x.safetensors"], ["x.safetensors is truncated"]),
     (empty, ["average", A, "x.safetensors"], ["x.safetensors is empty"]),
     (shapes, ["average", A, "x.safetensors"], ["'head.weight'", "(5, 8)", "(4, 8)", A]),
-    (fewer, ["average", A, "x.safetensors"], ["'head.weight'", "'extra'", "missing", "--missing"]),
+    (fewer, ["average", A, "x.safetensors"], ["'head.weight'", "'extra'", "missing", "--copy"]),
     (not_finite, ["average", A, "x.safetensors"], ["'head.weight' in x.safetensors", "NaN"]),
     (nothing, ["average", A, B, "--only", "nix*"], ["only", "nix*"]),
     (nothing, ["average", A, B, "--copy", "nix*=0"], ["nix*"]),
