@@ -293,7 +293,8 @@ def hub(tmp_path: Path) -> Path:
         folder.mkdir()
         state = {"embed_tokens.weight": torch.randn(7, 4, generator=generator)}
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text('{"model_type": "tiny", "vocab_size": 7}')
+        config = {"model_type": "tiny", "vocab_size": 7, "auto_map": {"AutoModel": "modeling.Tiny"}}
+        (folder / "config.json").write_text(json.dumps(config))
         for small in ("tokenizer.json", "modeling.py", "chat_template.jinja"):
             (folder / small).write_text("{}")
     sp.merge_to(tmp_path / "hub", [tmp_path / "a", tmp_path / "b"], Average(), digest="sha256")

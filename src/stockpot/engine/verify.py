@@ -73,7 +73,7 @@ def verify(
     if written is not None:
         problems += tensor_problems(written, manifest, progress)
         if out.suffix != ".safetensors":
-            problems += structure_problems(written)
+            problems += structure_problems(out, written)
         if recompute:
             where = None if inputs is None else Path(inputs)
             problems += recomputed(manifest, out, written, where, progress)

@@ -1,11 +1,13 @@
 """Single steps on the disk, each finished before the next: folders, whole files, syncs."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...errors import OutputError
 from ..directory import is_inside
+
+_PART = 2**20
 
 
 def sync(path: Path) -> None:
@@ -38,7 +40,7 @@ def write_new(folder: Path, name: str, content: bytes | Iterable[bytes]) -> None
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(folder / name, flags, 0o644)
     try:
-        for part in [content] if isinstance(content, bytes) else content:
+        for part in [content] if isinstance(content, bytes) else _gathered(content):
             rest = memoryview(part)
             while rest:
                 rest = rest[os.write(fd, rest) :]
@@ -51,3 +53,14 @@ def write_all(fd: int, data: memoryview, offset: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(fd, data[done:], offset + done)
+
+
+def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer and larger parts."""
+    held = bytearray()
+    for part in parts:
+        held += part
+        if len(held) >= _PART:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
