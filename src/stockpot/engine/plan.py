@@ -202,8 +202,9 @@ def _too_much(assignments: Assignments, peak: int, memory: int) -> str:
     """Why a plan is refused: many models, or many tensors of many models."""
     models, tensors = len(assignments.models), len(assignments.tensors)
     return (
-        f"merging {models:,} models of {tensors:,} tensors needs {math.ceil(peak / 2**20):,} MiB "
-        f"of memory and has {memory // 2**20:,} MiB: raise --memory, or merge fewer models at once."
+        f"merging {models:,} models of {tensors:,} tensor{'s' * (tensors != 1)} needs "
+        f"{math.ceil(peak / 2**20):,} MiB of memory and has {memory // 2**20:,} MiB: raise "
+        "--memory, or merge fewer models at once."
     )
 
 
