@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.entry import Checkpoint, FileSource
+from stockpot.checkpoints.read import read_checkpoint
 from stockpot.checkpoints.sampling import ELEMENTS, TENSORS
 from stockpot.engine import merge as engine_merge
+from stockpot.engine import prepare
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
-from stockpot.errors import CheckpointError, FieldError, MergeError, OutputError
+from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError, OutputError
 from stockpot.methods import (
     Average,
     Dare,
@@ -534,3 +537,41 @@ def test_only_and_missing(family: Path, tmp_path: Path) -> None:
     assert torch.equal(merged["embed_tokens.weight"], base["embed_tokens.weight"])
     sp.merge_to(tmp_path / "present", models, Average(), missing="present")
     assert torch.equal(load_file(tmp_path / "present" / "model.safetensors")[name], b[name])
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints call their tensors otherwise than their files do."""
+
+    def read(path: str, **options: Any) -> Checkpoint:
+        found = read_checkpoint(path, **options)
+        return replace(found, entries={f"new.{n}": e for n, e in found.entries.items()})
+
+    monkeypatch.setattr(prepare, "read_checkpoint", read)
+
+
+@pytest.mark.usefixtures("renamed")
+def test_whose_a_tensor_is_does_not_hang_on_its_name_in_its_file(tmp_path: Path) -> None:
+    for k, label in enumerate("ab"):
+        state = {"x": torch.full((4,), float(k)), "n.num_batches_tracked": torch.tensor(k)}
+        save_file(state, tmp_path / f"{label}.safetensors")
+    models = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    sp.merge_to(tmp_path / "out", models, Average())
+    told = json.loads((tmp_path / "out" / "merge.json").read_text())["tensors"]
+    assert [origin for origin, _ in told["new.x"]["from"]] == [0, 1]
+    assert [origin for origin, _ in told["new.n.num_batches_tracked"]["from"]] == [0]
+    merged = load_file(tmp_path / "out" / "model.safetensors")
+    assert torch.equal(merged["new.x"], torch.full((4,), 0.5))
+
+
+@pytest.mark.usefixtures("renamed")
+@pytest.mark.parametrize("name", ["merged", "copied"])
+def test_whose_a_tensor_is_that_is_not_finite_is_told_by_its_new_name(
+    tmp_path: Path, name: str
+) -> None:
+    for label, value in (("a", 1.0), ("b", math.inf)):
+        state = {n: torch.ones(4) for n in ("merged", "copied")} | {name: torch.full((4,), value)}
+        save_file(state, tmp_path / f"{label}.safetensors")
+    models = [tmp_path / "b.safetensors", tmp_path / "a.safetensors"]
+    with pytest.raises(NonFiniteError, match=rf"'new.{name}' in .*b\.safetensors holds NaN"):
+        sp.merge_to(tmp_path / "out", models, Average(), only=("new.merged",))

@@ -104,6 +104,22 @@ def test_a_task_that_did_not_move_counts_as_nothing():
     assert found.squares[0] == found.residuals[0][0] == found.effective_ranks[0] == 0
 
 
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("shape", [(10, 6), (6, 10), (150, 140)])
+def test_of_a_task_vector_of_one_row_as_much_overlaps_as_lies_in_the_others_row_space(shape, wide):
+    """Of rank 1 against full rank: one direction is shared at most, whatever k is."""
+    full = drawn(0, *shape)
+    one = torch.zeros(shape)
+    one[3] = drawn(1, 1, shape[1])[0]
+    found = row_spaces([d.double() if wide else d for d in (one, full)], RANKS)
+    right_NN = torch.linalg.svd(full.double(), full_matrices=False).Vh
+    direction_N = one[3].double() / one[3].double().norm()
+    for k, overlaps in zip(found.counts, found.overlaps, strict=True):
+        inside = float((right_NN[:k] @ direction_N).square().sum())
+        assert overlaps == (pytest.approx(inside, rel=1e-4),)
+    assert found.effective_ranks[0] == pytest.approx(1.0)
+
+
 def test_taken_to_the_letter_the_papers_product_does_not_see_angles():
     norms = []
     for angle in (0.0, 0.7, math.pi / 2):

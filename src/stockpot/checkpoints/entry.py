@@ -6,7 +6,11 @@ knows one thing only: which bytes to read. Nothing of a tensor is read before th
 
 import io
 import os
-from collections.abc import Callable, Mapping
+import resource
+import threading
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, Self
@@ -127,26 +131,80 @@ class FileIdentity:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+_LOCK = threading.RLock()  # a collected source may be forgotten while it is held
+_OPEN: dict[int, "weakref.ref[FileSource]"] = {}
+"""Every open source by its descriptor, the first opened first."""
+
+
 class FileSource:
-    """A file read by position with a descriptor of its own; remembers what it was when opened."""
+    """A file read by position with a descriptor of its own; remembers what it was when opened.
+
+    Where more files are open than half of what the system allows, those that nobody reads just now
+    are closed, and opened again by their path when they are. A copy, or one that was pickled, is
+    opened again too. It must be the same file then.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._fd = open_descriptor(path)
-        except OSError as error:
-            raise CheckpointError(f"cannot open {path}: {error.strerror}.") from None
-        self.identity = self._identify()
+        self._fd: int | None = None
+        self._readers = 0
+        with _LOCK:
+            self.identity = _identify(self._opened())
 
-    def _identify(self) -> FileIdentity:
-        return FileIdentity.of(os.fstat(self._fd))
+    def _opened(self) -> int:
+        _close_idle()
+        try:
+            self._fd = open_descriptor(self.path)
+        except OSError as error:
+            raise CheckpointError(f"cannot open {self.path}: {error.strerror}.") from None
+        _OPEN[self._fd] = weakref.ref(self)
+        return self._fd
+
+    def __getstate__(self) -> tuple[Path, FileIdentity]:
+        return self.path, self.identity
+
+    def __setstate__(self, state: tuple[Path, FileIdentity]) -> None:
+        self.path, self.identity = state
+        self._fd, self._readers = None, 0
+        with self._descriptor():
+            pass
+
+    @contextmanager
+    def _descriptor(self) -> Generator[int]:
+        """The descriptor, kept open meanwhile."""
+        with _LOCK:
+            if self._fd is None and _identify(self._opened()) != self.identity:
+                self.close()
+                raise CheckpointError(
+                    f"{self.path} is not the file that was opened before: it was changed or "
+                    "replaced meanwhile. Run again."
+                )
+            assert self._fd is not None
+            self._readers += 1
+        try:
+            yield self._fd
+        finally:
+            with _LOCK:
+                self._readers -= 1
+
+    def close(self) -> None:
+        """Close the descriptor, unless somebody reads just now; the next read opens it again."""
+        with _LOCK:
+            if self._fd is not None and not self._readers:
+                del _OPEN[self._fd]
+                os.close(self._fd)
+                self._fd = None
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` from `offset`; an early end or a disk error is a CheckpointError."""
+        with self._descriptor() as fd:
+            self._fill(fd, buffer, offset)
+
+    def _fill(self, fd: int, buffer: memoryview, offset: int) -> None:
         done = 0
         while done < len(buffer):
             try:
-                count = os.preadv(self._fd, [buffer[done:]], offset + done)
+                count = os.preadv(fd, [buffer[done:]], offset + done)
             except OSError as error:
                 raise CheckpointError(
                     f"reading {self.path} failed at byte {offset + done}: {error.strerror}."
@@ -176,13 +234,36 @@ class FileSource:
         """Whether the file, or what now stands at its path, differs from what was opened."""
         try:
             now = FileIdentity.of(self.path.stat())
-        except OSError:
+            with self._descriptor() as fd:
+                return now != self.identity or _identify(fd) != self.identity
+        except (OSError, CheckpointError):
             return True
-        return now != self.identity or self._identify() != self.identity
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if fd := getattr(self, "_fd", None):
-            close(fd)  # as it was bound: at the interpreter's end the module may be gone
+    def __del__(
+        self, forget: Callable[..., object] = _OPEN.pop, close: Callable[[int], None] = os.close
+    ) -> None:
+        fd: int | None = getattr(self, "_fd", None)
+        if fd is not None:  # as they were bound: at the interpreter's end the module may be gone
+            forget(fd, None)
+            close(fd)
+
+
+def _identify(fd: int) -> FileIdentity:
+    return FileIdentity.of(os.fstat(fd))
+
+
+def _close_idle() -> None:
+    """Close files that nobody reads, the first opened first, where too many are open."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return
+    most = max(allowed // 2, 8)
+    for known in list(_OPEN.values()):
+        if len(_OPEN) < most:
+            return
+        source = known()
+        if source is not None:
+            source.close()
 
 
 class PartSource:

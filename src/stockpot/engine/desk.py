@@ -254,7 +254,7 @@ class Desk:
                 math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
             )
             if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                raise self._non_finite(a.entries[row])
+                raise _non_finite(a.name, a.entries[row])
             at += numel
 
     def _refuse_beside(self, a: Assignment, row: int) -> None:
@@ -262,7 +262,7 @@ class Desk:
         for one in (*a.above, *a.below):
             entry = _of_row(one, row)
             if not is_finite(entry.load()):
-                raise self._non_finite(entry)
+                raise _non_finite(entry.name, entry)
 
     def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
         """Name the first copied tensor that is not finite, but for masks, which may be so."""
@@ -279,13 +279,7 @@ class Desk:
                     "--allow-non-finite."
                 )
             assert a.copy_from is not None
-            raise self._non_finite(a.copy_from)
-
-    def _non_finite(self, entry: TensorEntry) -> NonFiniteError:
-        return NonFiniteError(
-            f"'{entry.name}' in {entry.owner} holds NaN or infinity. Mend or leave out that "
-            "model, or pass --allow-non-finite to merge it as it is."
-        )
+            raise _non_finite(a.name, a.copy_from)
 
     def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
         at = 0
@@ -299,6 +293,13 @@ class Desk:
                     "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
                 )
             at += piece.numel
+
+
+def _non_finite(name: str, entry: TensorEntry) -> NonFiniteError:
+    return NonFiniteError(
+        f"'{name}' in {entry.owner} holds NaN or infinity. Mend or leave out that model, or pass "
+        "--allow-non-finite to merge it as it is."
+    )
 
 
 def _joined(a: Assignment, row: int, own: Row) -> Joined:
