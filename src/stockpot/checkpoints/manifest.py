@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..errors import OutputError
 
 FORMAT = 1
+_ENCODER = json.JSONEncoder(indent=1, ensure_ascii=False)
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
 _OF_A_FILE = {"name", "bytes", "header"}
 _OF_A_TENSOR = {"role", "digest"}
@@ -50,7 +51,7 @@ class Members:
 
 def _dumped(value: object, margin: str = "") -> str:
     """JSON whose lines but the first begin with a margin; in strings line ends are escaped."""
-    return json.dumps(value, indent=1, ensure_ascii=False).replace("\n", f"\n{margin}")
+    return _ENCODER.encode(value).replace("\n", f"\n{margin}")
 
 
 def read_manifest(output: Path) -> dict[str, Any]:
