@@ -227,13 +227,12 @@ def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, st
         text.write(f"{_dumped(_OWN)}:{_dumped(dict(metadata))}".encode())
     for tensor in tensors:
         stop = offset + tensor.nbytes
-        info = {
-            "dtype": DTYPE_NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, stop],
-        }
         comma = "," if text.tell() > 1 else ""
-        text.write(f"{comma}{_dumped(tensor.name)}:{_dumped(info)}".encode())
+        shape = ",".join(map(str, tensor.shape))
+        text.write(
+            f'{comma}{_dumped(tensor.name)}:{{"dtype":"{DTYPE_NAMES[tensor.dtype]}",'
+            f'"shape":[{shape}],"data_offsets":[{offset},{stop}]}}'.encode()
+        )
         ends.append(stop)
         offset = stop
     text.write(b"}")
@@ -250,5 +249,4 @@ def _shard(filename: str, tensors: list[OutputTensor], metadata: Mapping[str, st
     return Shard(filename, header, spans, len(header) + offset)
 
 
-def _dumped(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+_dumped = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -21,6 +21,7 @@ FORMAT = 2
 _OLDEST = 1
 LARGEST = 2**28
 """Bytes of a manifest; a tensor takes some hundred."""
+_ENCODER = json.JSONEncoder(indent=1, ensure_ascii=False)
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
 _SINCE_2 = {"seed", "methods", "digest", "allow_non_finite", "inputs"}
 _OF_A_FILE = {"name", "bytes", "header"}
@@ -78,7 +79,7 @@ class Members:
 
 def _dumped(value: object, margin: str = "") -> str:
     """JSON whose lines but the first begin with a margin; in strings line ends are escaped."""
-    return json.dumps(value, indent=1, ensure_ascii=False).replace("\n", f"\n{margin}")
+    return _ENCODER.encode(value).replace("\n", f"\n{margin}")
 
 
 def is_sealed(output: Path) -> bool:

@@ -10,7 +10,11 @@ from ..errors import CheckpointError
 
 MOST_VALUES = 4_000_000
 """Of one JSON text, where two bytes can be a list that takes sixty. A tensor of a header is ten."""
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACE = r"[ \t\n\r]*"
+_OPEN = re.compile(rf"{_SPACE}{{{_SPACE}(}}?){_SPACE}")
+_COLON = re.compile(rf"{_SPACE}(:){_SPACE}")
+_NEXT = re.compile(rf"{_SPACE}([,}}]){_SPACE}")
+_PLAIN_NAME = re.compile(rf'"([^"\\\x00-\x1f]*)"{_SPACE}:{_SPACE}')
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -81,34 +85,31 @@ def _members(text: str) -> Iterator[tuple[str, object]]:
         object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer
     ).raw_decode
     escaped = "\\u" in text
-    at = _after_space(text, 0, "{")
-    if text[(end := _after_space(text, at)) : end + 1] == "}":
-        at = end + 1
-    else:
-        while True:
-            name, at = scan(text, _after_space(text, at))
-            value, at = scan(text, _after_space(text, _after_space(text, at, ":")))
-            if not isinstance(name, str):
-                raise ValueError("a name must be a string")  # noqa: TRY004 - so that it is told
-            if escaped:
-                json.dumps([name, value], ensure_ascii=False).encode()
-            yield name, value
-            at = _after_space(text, at)
-            if text[at : at + 1] != ",":
-                at = _after_space(text, at, "}")
-                break
-            at += 1
-    if _after_space(text, at) != len(text):
+    at, after = _expected(_OPEN, text, 0)
+    while after != "}":
+        plain = _PLAIN_NAME.match(text, at)
+        if plain is not None:
+            name, at = plain[1], plain.end()
+        else:
+            name, at = scan(text, at)
+            at, _ = _expected(_COLON, text, at)
+        if not isinstance(name, str):
+            raise ValueError("a name must be a string")  # noqa: TRY004 - so that it is told
+        value, at = scan(text, at)
+        if escaped:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        yield name, value
+        at, after = _expected(_NEXT, text, at)
+    if at != len(text):
         raise ValueError("data after the object")
 
 
-def _after_space(text: str, at: int, expected: str = "") -> int:
-    """Where what follows white space begins; with something expected there, where that ends."""
-    found = _SPACE.match(text, at)
-    at = at if found is None else found.end()
-    if not text.startswith(expected, at):
-        raise ValueError(f"expected {expected} at {at}")
-    return at + len(expected)
+def _expected(pattern: re.Pattern[str], text: str, at: int) -> tuple[int, str]:
+    """Where what matches at a place ends, and its last character that is no white space."""
+    found = pattern.match(text, at)
+    if found is None:
+        raise ValueError(f"something else was expected at {at}")
+    return found.end(), found[1]
 
 
 def _bound(raw: bytes, where: str) -> None:

@@ -20,7 +20,7 @@ class RunFlags:
     """How the merge runs.
 
     Attributes:
-        memory: Budget for buffers, such as 512MiB or 8GiB.
+        memory: Budget, such as 512MiB or 8GiB, above the libraries; exceeded by 64 MiB at most.
         workers: Threads; by default one per core, at most eight.
         device: Where blocks are computed.
         dtype: Of the float tensors written; same keeps what the inputs have.

@@ -151,12 +151,14 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     tensors = [a for a in assignments.tensors if a.derivation is None]
     derived = tuple(a for a in assignments.tensors if a.derivation is not None)
     widest = max((len(a.entries) for a in tensors), default=1)
-    row_bytes = max(map(_row_bytes, tensors), default=4)
+    needs = {m: m.needs for m in {a.method for a in tensors} if m is not None}
+    held = {m: (n.held_rows, n.held_per_model) for m, n in needs.items()}
+    row_bytes = max((_row_bytes(a, held) for a in tensors), default=4)
     workers, block = _shape_of_work(memory, workers, row_bytes)
     working = max(map(_working, tensors), default=0)
     wholes = [_streamed(a) for a in tensors if _is_whole(a)]
     workers = min(workers, max(memory // max([1, *wholes]), 1))
-    facts = memory // _FACTS if any(map(_is_sampled, assignments.tensors)) else 0
+    facts = memory // _FACTS if any(n.sample for n in needs.values()) else 0
     shared = books(assignments) + 2 * facts
     spare = (memory - shared) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
@@ -235,20 +237,10 @@ def _too_much(assignments: Assignments, peak: int, memory: int) -> str:
     )
 
 
-def _held(a: Assignment) -> int:
-    """Rows that a method holds at once beside one of each tensor that it reads."""
-    if a.method is None:
-        return 0
-    return a.method.needs.held_rows + a.method.needs.held_per_model * len(a.sources)
-
-
-def _row_bytes(a: Assignment) -> int:
-    """Bytes that are held for each element of a block."""
-    return _width(a) * (len(a.entries) + _TEMPORARIES + _held(a))
-
-
-def _is_sampled(a: Assignment) -> bool:
-    return a.method is not None and a.method.needs.sample
+def _row_bytes(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> int:
+    """Bytes that are held for each element of a block; `held` is in all and for each model."""
+    rows, per_model = (0, 0) if a.method is None else held[a.method]
+    return _width(a) * (len(a.entries) + _TEMPORARIES + rows + per_model * len(a.sources))
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
@@ -356,7 +348,7 @@ def _working(a: Assignment) -> int:
     if a.method is None or not a.method.needs.whole:
         return 0
     shape = a.view or a.shape
-    held = _held(a) * math.prod(shape)
+    held = a.method.needs.held_rows * math.prod(shape)
     put_together = 2 * math.prod(shape) if a.joined else 0
     return _width(a) * (a.method.room(shape, len(a.sources)) + held + put_together)
 

@@ -8,7 +8,6 @@ line that was cut or changed counts as not there.
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = {"fingerprint", "boot", "place"}
 _OF_A_RECORD = {"name", "digest", "inputs", "report"}
 _SUM, _PLACE = "sum", "place"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +53,13 @@ class Records(Mapping[str, Record]):
         packed = self._digests[name]
         if isinstance(packed, Record):
             return packed
-        text = self._reports.get(name)
-        report = None if text is None else json.loads(text)
         digest, *inputs = _unpacked(packed)
-        return Record(name, digest, tuple(inputs), report)
+        return Record(name, digest, tuple(inputs), self.report(name))
+
+    def report(self, name: str) -> Mapping[str, Any] | None:
+        """What is told of one, without its digests."""
+        text = self._reports.get(name)
+        return None if text is None else json.loads(text)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._digests)
@@ -69,15 +70,13 @@ class Records(Mapping[str, Record]):
 
 def _packed(digests: Sequence[str | None]) -> bytes | None:
     """Digests as bytes, each marked whether it is known; None where one is no BLAKE3."""
-    parts = list[bytes]()
-    for digest in digests:
-        if digest is None:
-            parts.append(b"\0")
-        elif _DIGEST.fullmatch(digest):
-            parts.append(b"\1" + bytes.fromhex(digest))
-        else:
-            return None
-    return b"".join(parts)
+    text = "".join(["00" if digest is None else f"01{digest}" for digest in digests])
+    whole = all(digest is None or len(digest) == 64 for digest in digests)
+    try:
+        packed = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return packed if whole and packed.hex() == text else None
 
 
 def _unpacked(packed: bytes) -> Iterator[str | None]:
