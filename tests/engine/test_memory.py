@@ -24,6 +24,9 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc"
 )
 
+BEYOND = 64 * MIB
+"""What a process may take beyond its budget."""
+
 # Not `ru_maxrss`: Linux counts in it what the parent held when it started the process.
 CHILD = """
 import json, sys
@@ -87,20 +90,20 @@ def test_many_models_keep_within_the_budget(tmp_path: Path, method: Method) -> N
     models = some_models(tmp_path, 8, 2, (512, 512)) * 8
     more = extras(method, models)
     taken = peak_above_idle(tmp_path, method, models, memory="32MiB", workers=2, **more)
-    assert taken <= 32 * MIB + SLACK
+    assert taken <= 32 * MIB + BEYOND
 
 
 def test_many_tensors_keep_within_the_budget(tmp_path: Path) -> None:
     """A tensor costs about a kilobyte, whatever is done with it."""
     models = some_models(tmp_path, 2, 20_000, (4,))
     taken = peak_above_idle(tmp_path, Average(), models, memory="4MiB", workers=1)
-    assert taken <= 4 * MIB + SLACK
+    assert taken <= 4 * MIB + BEYOND
 
 
 def test_a_tensor_larger_than_the_budget_keeps_within_it(tmp_path: Path) -> None:
     models = some_models(tmp_path, 2, 1, (6 * 2**20,))
     taken = peak_above_idle(tmp_path, Ties(), models, memory="8MiB", workers=2, base=models[0])
-    assert taken <= 8 * MIB + SLACK
+    assert taken <= 8 * MIB + BEYOND
 
 
 @pytest.mark.parametrize("models", [1000, 2000])
@@ -141,7 +144,7 @@ def test_every_method_keeps_within_the_budget(
     taken = peak_above_idle(
         tmp_path, method, models, memory=f"{memory}MiB", workers=workers, **more
     )
-    assert taken <= memory * MIB + SLACK
+    assert taken <= memory * MIB + BEYOND
 
 
 @pytest.mark.full
@@ -154,4 +157,4 @@ def test_a_hundred_thousand_tensors_keep_within_the_budget(
     models = some_models(tmp_path, 2, 100_000, (4,))
     more = extras(method, models)
     taken = peak_above_idle(tmp_path, method, models, memory=f"{memory}MiB", **more)
-    assert taken <= memory * MIB + SLACK
+    assert taken <= memory * MIB + BEYOND

@@ -30,11 +30,14 @@ _TEMPORARIES = 8
 """Float32 blocks that a method and the casts around it hold at once, beyond one per model."""
 _FACTS = 12
 """The facts of a survey take a twelfth of the memory, and as much again while they are joined."""
-_BOOKS, _NAME, _ENTRY, _DIGEST = 600, 3, 180, 60
-"""Bytes for each output tensor, for each byte of its name, for each tensor of an input, and for
-each one that is read."""
-SLACK = 2**26
-"""A plan may exceed the memory by this much; beyond it is refused."""
+_BOOKS, _NAME, _ENTRY, _DIGEST, _SETTLED = 380, 3, 180, 60, 300
+"""Bytes for each output tensor, for each byte of its name, for each tensor of an input, for each
+one that is read, and for what is settled for one."""
+_PAIR = 1024
+"""Bytes for each pair of models whose products are summed, while they are joined."""
+SLACK = 40 * 2**20
+"""A plan may exceed the memory by this much; beyond it is refused. What the libraries take when
+they begin to work, which no plan knows, makes 64 MiB of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,12 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     wholes = [_streamed(a) for a in tensors if _is_whole(a)]
     workers = min(workers, max(memory // max([1, *wholes]), 1))
     facts = memory // _FACTS if any(n.sample for n in needs.values()) else 0
-    shared = books(assignments) + 2 * facts
+    pairs = max(
+        (len(a.sources) ** 2 for a in assignments.tensors if _is_paired(a, held)), default=0
+    )
+    settling = {m for m, n in needs.items() if n.reach is not Reach.ELEMENT}
+    settled = sum(a.method in settling for a in assignments.tensors)
+    shared = books(assignments) + _SETTLED * settled + 2 * facts + _PAIR * pairs
     spare = (memory - shared) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
     least = max((SEGMENT * element_bytes(a) for a in tensors), default=1)
@@ -169,7 +177,9 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     wide = {id(a) for survey in surveyed for a in survey.assignments}
     tasks = tuple(_tasks(tensors, room, wide, memory // workers))
     every = [p for t in tasks for p in t.pieces]
-    arena = max([room_of(t) for t in (*tasks, *(t for s in surveyed for t in s.tasks))], default=0)
+    every_task = (*tasks, *(t for s in surveyed for t in s.tasks))
+    arena = max(map(room_of, every_task), default=0)
+    computed = min(block, max(map(_elements, every_task), default=0))
     read = sum(p.read_bytes for p in every)
     read += sum(p.read_bytes for s in surveyed for t in s.tasks for p in t.pieces)
     by_name = {a.name: a for a in tensors}
@@ -235,6 +245,11 @@ def _too_much(assignments: Assignments, peak: int, memory: int) -> str:
         f"{math.ceil(peak / 2**20):,} MiB of memory and has {memory // 2**20:,} MiB: raise "
         "--memory, or merge fewer models at once."
     )
+
+
+def _is_paired(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> bool:
+    """Whether products of every two models are summed."""
+    return a.method is not None and held[a.method][1] > 0
 
 
 def _row_bytes(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> int:
@@ -396,6 +411,12 @@ def room_of(task: Task) -> int:
     ]
     rows = max((len(p.assignment.entries) + 1 for p in task.pieces), default=0)
     return (sum(sizes) if task.packed else max(sizes, default=0)) + 64 * rows
+
+
+def _elements(task: Task) -> int:
+    """Elements that are computed as one, but for blocks."""
+    sizes = [piece.numel for piece in task.pieces]
+    return sum(sizes) if task.packed else max(sizes)
 
 
 def _tensor_bytes(a: Assignment) -> int:
