@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..checkpoints.entry import Checkpoint
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments, Beside
+from .books import books, too_much
 
 BLOCK = 2**19
 """Elements computed at a time: larger ones leave the cache, smaller ones wait for each other."""
@@ -30,9 +30,6 @@ _TEMPORARIES = 8
 """Float32 blocks that a method and the casts around it hold at once, beyond one per model."""
 _FACTS = 12
 """The facts of a survey take a twelfth of the memory, and as much again while they are joined."""
-_BOOKS, _NAME, _ENTRY, _DIGEST, _SETTLED = 380, 3, 180, 60, 300
-"""Bytes for each output tensor, for each byte of its name, for each tensor of an input, for each
-one that is read, and for what is settled for one."""
 _PAIR = 1024
 """Bytes for each pair of models whose products are summed, while they are joined."""
 SLACK = 40 * 2**20
@@ -167,7 +164,7 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
     )
     settling = {m for m, n in needs.items() if n.reach is not Reach.ELEMENT}
     settled = sum(a.method in settling for a in assignments.tensors)
-    shared = books(assignments) + _SETTLED * settled + 2 * facts + _PAIR * pairs
+    shared = books(assignments, settled) + 2 * facts + _PAIR * pairs
     spare = (memory - shared) // workers - block * row_bytes - 64 * (widest + 1)
     room = max(min(ARENA, int(0.5 * memory / workers), spare), 0)
     least = max((SEGMENT * element_bytes(a) for a in tensors), default=1)
@@ -190,10 +187,10 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int) -> Plan:
                 f"'{a.name}' is computed from a whole tensor ({a.rule}), which needs "
                 f"{math.ceil(need / 2**20)} MiB and has {memory // 2**20} MiB: raise --memory."
             )
-    merging = workers * (arena + max(block * row_bytes, working))
+    merging = workers * (arena + max(computed * row_bytes, working))
     peak = shared + max([merging, *(need for _, need in deriving)])
     if peak > memory + SLACK:
-        raise MergeError(_too_much(assignments, peak, memory))
+        raise MergeError(too_much(assignments, peak, memory))
     return Plan(
         assignments=assignments,
         tasks=tasks,
@@ -220,31 +217,6 @@ def deriving_bytes(a: Assignment, by_name: Mapping[str, Assignment]) -> tuple[in
 
 def _written(a: Assignment) -> int:
     return math.prod(a.shape) * a.dtype.itemsize
-
-
-def books(assignments: Assignments) -> int:
-    """Bytes that the books take: names, entries, assignments, records of what is done."""
-    per_model = sum(len(checkpoint.entries) for checkpoint in _checkpoints(assignments))
-    per_row = sum(len(a.entries) for a in assignments.tensors)
-    names = sum(len(a.name) for a in assignments.tensors)
-    of_tensors = _BOOKS * len(assignments.tensors) + _NAME * names
-    return of_tensors + _ENTRY * per_model + _DIGEST * per_row
-
-
-def _checkpoints(assignments: Assignments) -> list[Checkpoint]:
-    base = [] if assignments.base is None else [assignments.base]
-    every = [*assignments.models, *base, *assignments.statistics]
-    return list({id(checkpoint): checkpoint for checkpoint in every}.values())
-
-
-def _too_much(assignments: Assignments, peak: int, memory: int) -> str:
-    """Why a plan is refused: many models, or many tensors of many models."""
-    models, tensors = len(assignments.models), len(assignments.tensors)
-    return (
-        f"merging {models:,} models of {tensors:,} tensor{'s' * (tensors != 1)} needs "
-        f"{math.ceil(peak / 2**20):,} MiB of memory and has {memory // 2**20:,} MiB: raise "
-        "--memory, or merge fewer models at once."
-    )
 
 
 def _is_paired(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> bool:
