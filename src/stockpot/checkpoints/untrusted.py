@@ -10,6 +10,7 @@ from ..errors import CheckpointError
 
 MOST_VALUES = 4_000_000
 """Of one JSON text, where two bytes can be a list that takes sixty. A tensor of a header is ten."""
+_BLANK = " \t\n\r"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -104,8 +105,9 @@ def _members(text: str) -> Iterator[tuple[str, object]]:
 
 def _after_space(text: str, at: int, expected: str = "") -> int:
     """Where what follows white space begins; with something expected there, where that ends."""
-    found = _SPACE.match(text, at)
-    at = at if found is None else found.end()
+    if text[at : at + 1] in _BLANK:  # also at the end of the text
+        found = _SPACE.match(text, at)
+        at = at if found is None else found.end()
     if not text.startswith(expected, at):
         raise ValueError(f"expected {expected} at {at}")
     return at + len(expected)

@@ -108,7 +108,7 @@ class Run:
         found = list[Mapping[str, object]]()
         for survey in self._plan.surveys:
             first = survey.assignments[0]
-            report = self.records[first.name].report
+            report = self.records.report(first.name)
             if report and not fits_tensor(first):
                 about = {"method": repr(survey.method), "tensors": len(survey.assignments)}
                 found.append(about | {"models": list(first.models), **report})
@@ -118,7 +118,7 @@ class Run:
         """Over all tensors of an element-wise method what it counted in each."""
         groups: dict[tuple[Method, tuple[int, ...]], list[Mapping[str, object]]] = {}
         for a in self._plan.assignments.tensors:
-            report = self.records[a.name].report
+            report = self.records.report(a.name)
             if report and a.method and a.method.needs.reach is Reach.ELEMENT:
                 groups.setdefault((a.method, a.models), []).append(report)
         for (method, models), reports in groups.items():

@@ -55,10 +55,13 @@ class Records(Mapping[str, Record]):
         packed = self._digests[name]
         if isinstance(packed, Record):
             return packed
-        text = self._reports.get(name)
-        report = None if text is None else json.loads(text)
         digest, *inputs = _unpacked(packed)
-        return Record(name, digest, tuple(inputs), report)
+        return Record(name, digest, tuple(inputs), self.report(name))
+
+    def report(self, name: str) -> Mapping[str, Any] | None:
+        """What was settled for a tensor, if anything was."""
+        text = self._reports.get(name)
+        return None if text is None else json.loads(text)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._digests)
