@@ -8,11 +8,12 @@ a tensor too large for a worker's arena, is surveyed first; everything else happ
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
 from ..checkpoints.entry import Checkpoint
-from ..core import SEGMENT, Method, Reach
+from ..core import SEGMENT, Method, Needs, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments, Beside
@@ -65,10 +66,10 @@ class Piece:
         """Bytes that are read for it, once or in as many sweeps as it takes."""
         a = self.assignment
         loaded = self.numel * sum(row.dtype.itemsize for row in a.entries)
-        if a.method is None or not a.method.needs.whole:
+        if a.method is None or not _needs(a.method).whole:
             return loaded
         # Once for its facts and as often as the map needs; the base once for each.
-        stacks = 2 if a.method.needs.reach is Reach.TENSOR else 1
+        stacks = 2 if _needs(a.method).reach is Reach.TENSOR else 1
         sweeps = self.sweeps or _sweeps_of(a.method)
         read = [Beside(a.sources, a.base)] if self.sweeps else []
         swept = sum(
@@ -134,6 +135,12 @@ class Plan:
     bytes_read: int
     bytes_written: int
     peak_memory: int
+
+
+@lru_cache(maxsize=64)
+def _needs(method: Method) -> Needs:
+    """What a method needs, made once: a plan asks for each tensor, and there may be very many."""
+    return method.needs
 
 
 def element_bytes(assignment: Assignment) -> int:
@@ -239,7 +246,7 @@ def _held(a: Assignment) -> int:
     """Rows that a method holds at once beside one of each tensor that it reads."""
     if a.method is None:
         return 0
-    return a.method.needs.held_rows + a.method.needs.held_per_model * len(a.sources)
+    return _needs(a.method).held_rows + _needs(a.method).held_per_model * len(a.sources)
 
 
 def _row_bytes(a: Assignment) -> int:
@@ -248,7 +255,7 @@ def _row_bytes(a: Assignment) -> int:
 
 
 def _is_sampled(a: Assignment) -> bool:
-    return a.method is not None and a.method.needs.sample
+    return a.method is not None and _needs(a.method).sample
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:
@@ -267,10 +274,10 @@ def _surveys(tensors: Sequence[Assignment], room: int, whole_room: int) -> Itera
     for a in tensors:
         if a.method is None:
             continue
-        match a.method.needs.reach:
+        match _needs(a.method).reach:
             case Reach.MODEL:
                 shared.setdefault((a.method, a.models, a.weights), []).append(a)
-            case Reach.TENSOR if not a.method.needs.whole and _tensor_bytes(a) > room:
+            case Reach.TENSOR if not _needs(a.method).whole and _tensor_bytes(a) > room:
                 yield _survey(a.method, [a], room, whole_room)
             case _:
                 pass
@@ -307,7 +314,7 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
     if a.method is None:
         assert a.copy_from is not None
         return (None, a.copy_from.dtype, a.dtype)
-    needs = a.method.needs
+    needs = _needs(a.method)
     if needs.reach is Reach.TENSOR or needs.random or needs.whole:
         return None
     return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
@@ -336,7 +343,7 @@ def _pieces(
 
 def _sweeps_of(method: Method) -> int:
     """How often a whole tensor's rows are asked for; its survey asks for each row once."""
-    return method.needs.sweeps + (method.needs.reach is Reach.TENSOR)
+    return _needs(method).sweeps + (_needs(method).reach is Reach.TENSOR)
 
 
 def _is_loaded(a: Assignment, whole_room: int) -> bool:
@@ -344,7 +351,7 @@ def _is_loaded(a: Assignment, whole_room: int) -> bool:
 
 
 def _is_whole(a: Assignment) -> bool:
-    return a.method is not None and a.method.needs.whole
+    return a.method is not None and _needs(a.method).whole
 
 
 def _width(a: Assignment) -> int:
@@ -353,7 +360,7 @@ def _width(a: Assignment) -> int:
 
 def _working(a: Assignment) -> int:
     """Bytes that the map of a whole tensor takes beyond the arena."""
-    if a.method is None or not a.method.needs.whole:
+    if a.method is None or not _needs(a.method).whole:
         return 0
     shape = a.view or a.shape
     held = _held(a) * math.prod(shape)
@@ -369,7 +376,7 @@ def _streamed(a: Assignment) -> int:
 
 def _step(a: Assignment, room: int, wide: set[int]) -> int:
     """Bytes of arena that one piece of this assignment may take."""
-    fused = a.method is not None and a.method.needs.reach is Reach.TENSOR and id(a) not in wide
+    fused = a.method is not None and _needs(a.method).reach is Reach.TENSOR and id(a) not in wide
     return room if fused else min(room, CHUNK * element_bytes(a))
 
 
