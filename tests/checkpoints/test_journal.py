@@ -2,6 +2,7 @@ import json
 import threading
 from pathlib import Path
 
+import blake3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,3 +120,15 @@ def test_a_new_journal_replaces_the_old(path: Path) -> None:
     past = read_journal(path)
     assert past is not None
     assert past.records == {}
+
+
+def test_every_line_carries_the_digest_of_what_it_says(path: Path) -> None:
+    """Pinned: a later version has to read what this one has left."""
+    Journal(path, "f", 1, [Record("wé", "0" * 64, (None, "1" * 64), {"n": 1.5})])
+    told = json.loads(path.read_bytes().split(b"\n")[1])
+    checksum = told.pop("sum")
+    assert list(told) == ["name", "digest", "inputs", "report"]
+    assert checksum == blake3.blake3(json.dumps(told).encode()).hexdigest(8)
+    past = read_journal(path)
+    assert past is not None
+    assert past.records["wé"].report == {"n": 1.5}

@@ -3,9 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stockpot.checkpoints.manifest import (
     FORMAT,
+    Members,
     is_sealed,
     manifest_path,
     manifest_text,
@@ -123,3 +126,21 @@ def test_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "merge.json").mkdir()
     with pytest.raises(OutputError, match="cannot be read"):
         read_manifest(tmp_path)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+NESTED = st.recursive(
+    PLAIN, lambda one: st.lists(one) | st.dictionaries(st.text(), one) | st.tuples(one, one)
+)
+
+
+@given(NESTED, NESTED)
+def test_its_json_is_what_the_library_writes(one: object, other: object) -> None:
+    told = {"format": 2, "a": one}
+    members = Members([("x", other), ("y", one)])
+    texts = [manifest_text({"a": one, "tensors": {"x": other, "y": one}})]
+    texts.append(manifest_text({"a": one, "tensors": members}))
+    text = json.dumps(told | {"tensors": {"x": other, "y": one}}, indent=1, ensure_ascii=False)
+    assert {raw.rpartition(',\n "seal"')[0] for raw in texts} == {
+        text.removesuffix("\n}").encode("utf8", "backslashreplace").decode()
+    }

@@ -1,6 +1,5 @@
 """How weights that were quantised become weights again: what there is for each format."""
 
-import re
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ class Format:
         called: its name.
         way: how to get weights back: a sentence without its full stop.
         methods: what `quant_method` in a configuration says.
-        tensors: names that tell of it, if any do.
+        leaves: last parts of tensors' names that tell of it, if any do.
         beside: a tensor of the same module without which those names tell nothing: an ordinary
             network may have them too.
     """
@@ -25,7 +24,7 @@ class Format:
     called: str
     way: str = ORIGINAL
     methods: tuple[str, ...] = ()
-    tensors: re.Pattern[str] | None = None
+    leaves: tuple[str, ...] = ()
     beside: str = ""
 
 
@@ -52,24 +51,25 @@ FORMATS = (
         "bitsandbytes",
         BITSANDBYTES,
         ("bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"),
-        re.compile(r"(^|\.)(SCB|(nested_)?(absmax|quant_map))$|\.quant_state\."),
+        ("SCB", "absmax", "quant_map", "nested_absmax", "nested_quant_map"),
     ),
     Format(
         "compressed-tensors",
         COMPRESSED,
         ("compressed-tensors",),
-        re.compile(r"(^|\.)weight_packed$"),
+        ("weight_packed",),
     ),
-    Format("HQQ", HQQ, ("hqq",), re.compile(r"(^|\.)W_q$")),
+    Format("HQQ", HQQ, ("hqq",), ("W_q",)),
     Format("MXFP4", MXFP4, ("mxfp4",)),
     Format("fp8 in blocks", FP8, ("fp8", "mxfp8")),
-    Format("ComfyUI's scaled fp8", SCALED, (), re.compile(r"(^|\.)(scaled_fp8|scale_weight)$")),
-    Format("ExLlama", ORIGINAL, ("exl2", "exl3"), re.compile(r"(^|\.)q_weight$"), "q_scale"),
-    Format("AQLM", ORIGINAL, ("aqlm",), re.compile(r"(^|\.)codes$"), "codebooks"),
-    Format("quanto", ORIGINAL, ("quanto",), re.compile(r"(^|\.)_data$"), "_scale"),
+    Format("ComfyUI's scaled fp8", SCALED, (), ("scaled_fp8", "scale_weight")),
+    Format("ExLlama", ORIGINAL, ("exl2", "exl3"), ("q_weight",), "q_scale"),
+    Format("AQLM", ORIGINAL, ("aqlm",), ("codes",), "codebooks"),
+    Format("quanto", ORIGINAL, ("quanto",), ("_data",), "_scale"),
     Format("HIGGS", "load it in transformers, call model.dequantize(), and save that", ("higgs",)),
 )
 """Checked in transformers 5.23: model.dequantize() is there for bitsandbytes and HIGGS alone."""
+BY_LEAF = {leaf: one for one in FORMATS for leaf in one.leaves}
 PACKED = Format("GPTQ or AWQ", f"{GPTQ}. Of AWQ, {AWQ.partition('it. ')[2]}")
 OTHER = Format("codes")
 

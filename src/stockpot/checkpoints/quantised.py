@@ -1,6 +1,5 @@
 """Quantised weights are refused by name: their numbers are codes, and a mean of codes is noise."""
 
-import re
 from collections.abc import Container
 from pathlib import Path
 from typing import cast
@@ -8,12 +7,15 @@ from typing import cast
 import torch
 
 from ..errors import CheckpointError
-from .dequantising import FORMATS, PACKED, Format, by_method, way_of_scale
+from .dequantising import BY_LEAF, PACKED, Format, by_method, way_of_scale
 from .entry import Checkpoint, FileSource, TensorEntry
 from .untrusted import parse_config, shown
 
-CODES = re.compile(r"(^|\.)(qweight|qzeros)$")
+CODES = ("qweight", "qzeros")
 """Of GPTQ, beside which lies g_idx, and of AWQ."""
+
+_STATE = ".quant_state."
+"""In the names of what bitsandbytes keeps beside the codes of a weight."""
 
 SCALES = ("{}_scale", "{}_scale_inv", "{}.scale", "{}.scales", "{}.SCB")
 """The names of the scale of a tensor of codes."""
@@ -53,12 +55,13 @@ def _home_of(file: FileSource) -> Path | None:
 def _format(entry: TensorEntry, names: Container[str]) -> Format | None:
     """What packs this tensor, by its own name and those beside it."""
     module, _, leaf = entry.name.rpartition(".")
-    if CODES.search(entry.name):
+    if leaf in CODES:
         return by_method("gptq") if f"{module}.g_idx" in names else PACKED
-    for one in FORMATS:
-        told = one.tensors and one.tensors.search(entry.name)
-        if told and (not one.beside or f"{module}.{one.beside}" in names):
-            return one
+    told = BY_LEAF.get(leaf)
+    if told and (not told.beside or f"{module}.{told.beside}" in names):
+        return told
+    if _STATE in entry.name:
+        return by_method("bitsandbytes")
     fp8 = entry.dtype.itemsize == 1 and entry.dtype.is_floating_point
     integers = not entry.dtype.is_floating_point and entry.dtype != torch.bool
     if not fp8 and not (integers and len(entry.shape) > 1):

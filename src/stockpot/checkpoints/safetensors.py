@@ -23,7 +23,6 @@ from .untrusted import json_members, parse_json, shown
 DTYPES: Mapping[str, torch.dtype] = {name: dtype for dtype, name in DTYPE_NAMES.items()}
 """The format's dtypes, by the name they have in a header."""
 
-FIELDS = ("dtype", "shape", "data_offsets")
 _METADATA = "__metadata__"
 PACKED = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0")
 MAX_NUMEL = 2**63 - 1
@@ -128,7 +127,7 @@ def _metadata(value: object, path: Path) -> Mapping[str, str]:
 def _span(name: str, info: object, path: Path) -> tuple[int, torch.dtype, tuple[int, ...]]:
     """Where the bytes of one tensor begin, its dtype and its shape, which agree with its end."""
     fields = cast(dict[str, object], info) if isinstance(info, dict) else {}
-    word, dims, offsets = (fields.get(key) for key in FIELDS)
+    word, dims, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     if not (
         len(fields) == 3
         and isinstance(word, str)
@@ -156,9 +155,12 @@ def _span(name: str, info: object, path: Path) -> tuple[int, torch.dtype, tuple[
 
 def _naturals(value: object) -> TypeGuard[list[int]]:
     """Whether it is a list of whole numbers that torch can hold; true and false are none."""
-    return isinstance(value, list) and all(
-        type(n) is int and 0 <= n <= MAX_NUMEL for n in cast(list[object], value)
-    )
+    if not isinstance(value, list):
+        return False
+    for n in cast(list[object], value):  # a loop: a header has three such lists for each tensor
+        if type(n) is not int or not 0 <= n <= MAX_NUMEL:
+            return False
+    return True
 
 
 def _why_not(word: str) -> str:

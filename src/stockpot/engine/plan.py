@@ -8,10 +8,11 @@ a tensor too large for a worker's arena, is surveyed first; everything else happ
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
-from ..core import SEGMENT, Method, Reach
+from ..core import SEGMENT, Method, Needs, Reach
 from ..errors import MergeError
 from ..fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments, Beside
@@ -65,10 +66,10 @@ class Piece:
         """Bytes that are read for it, once or in as many sweeps as it takes."""
         a = self.assignment
         loaded = self.numel * sum(row.dtype.itemsize for row in a.entries)
-        if a.method is None or not a.method.needs.whole:
+        if a.method is None or not _needs(a.method).whole:
             return loaded
         # Once for its facts and as often as the map needs; the base once for each.
-        stacks = 2 if a.method.needs.reach is Reach.TENSOR else 1
+        stacks = 2 if _needs(a.method).reach is Reach.TENSOR else 1
         sweeps = self.sweeps or _sweeps_of(a.method)
         read = [Beside(a.sources, a.base)] if self.sweeps else []
         swept = sum(
@@ -134,6 +135,12 @@ class Plan:
     bytes_read: int
     bytes_written: int
     peak_memory: int
+
+
+@lru_cache(maxsize=64)
+def _needs(method: Method) -> Needs:
+    """What a method needs, made once: a plan asks for each tensor, and there may be very many."""
+    return method.needs
 
 
 def element_bytes(assignment: Assignment) -> int:
@@ -246,10 +253,10 @@ def _surveys(tensors: Sequence[Assignment], room: int, whole_room: int) -> Itera
     for a in tensors:
         if a.method is None:
             continue
-        match a.method.needs.reach:
+        match _needs(a.method).reach:
             case Reach.MODEL:
                 shared.setdefault((a.method, a.models, a.weights), []).append(a)
-            case Reach.TENSOR if not a.method.needs.whole and _tensor_bytes(a) > room:
+            case Reach.TENSOR if not _needs(a.method).whole and _tensor_bytes(a) > room:
                 yield _survey(a.method, [a], room, whole_room)
             case _:
                 pass
@@ -286,7 +293,7 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
     if a.method is None:
         assert a.copy_from is not None
         return (None, a.copy_from.dtype, a.dtype)
-    needs = a.method.needs
+    needs = _needs(a.method)
     if needs.reach is Reach.TENSOR or needs.random or needs.whole:
         return None
     return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
@@ -315,7 +322,7 @@ def _pieces(
 
 def _sweeps_of(method: Method) -> int:
     """How often a whole tensor's rows are asked for; its survey asks for each row once."""
-    return method.needs.sweeps + (method.needs.reach is Reach.TENSOR)
+    return _needs(method).sweeps + (_needs(method).reach is Reach.TENSOR)
 
 
 def _is_loaded(a: Assignment, whole_room: int) -> bool:
@@ -323,7 +330,7 @@ def _is_loaded(a: Assignment, whole_room: int) -> bool:
 
 
 def _is_whole(a: Assignment) -> bool:
-    return a.method is not None and a.method.needs.whole
+    return a.method is not None and _needs(a.method).whole
 
 
 def _width(a: Assignment) -> int:
@@ -332,7 +339,7 @@ def _width(a: Assignment) -> int:
 
 def _working(a: Assignment) -> int:
     """Bytes that the map of a whole tensor takes beyond the arena."""
-    if a.method is None or not a.method.needs.whole:
+    if a.method is None or not _needs(a.method).whole:
         return 0
     shape = a.view or a.shape
     held = a.method.needs.held_rows * math.prod(shape)
@@ -348,7 +355,7 @@ def _streamed(a: Assignment) -> int:
 
 def _step(a: Assignment, room: int, wide: set[int]) -> int:
     """Bytes of arena that one piece of this assignment may take."""
-    fused = a.method is not None and a.method.needs.reach is Reach.TENSOR and id(a) not in wide
+    fused = a.method is not None and _needs(a.method).reach is Reach.TENSOR and id(a) not in wide
     return room if fused else min(room, CHUNK * element_bytes(a))
 
 

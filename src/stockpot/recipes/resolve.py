@@ -84,7 +84,7 @@ def _roles(entries: Mapping[str, TensorEntry], models: Sequence[Checkpoint]) -> 
     for name, entry in entries.items():
         tied = all(m.entries[name].alias_of for m in models if name in m.entries)
         first = entries.get(entry.alias_of or name, entry) if tied else entry
-        roles[name] = role_of(replace(first, alias_of=None))
+        roles[name] = role_of(replace(first, alias_of=None) if first.alias_of else first)
     return roles
 
 

@@ -32,6 +32,8 @@ KINDS = (
     ),
 )
 """Names of factors, what has them, and what to do."""
+_MARKS = ("lora", "ia3_l", "hada_", "lokr_", "modules_to_save", "original_module")
+"""One of these is in each such name: looked for in all names at once."""
 UNLOADED = re.compile(r"(^|\.)base_layer\.(weight|bias)$")
 
 
@@ -42,6 +44,9 @@ def refuse_adapter(names: Iterable[str], label: str) -> None:
         CheckpointError: naming the kind and a tensor that tells of it, and what to do.
     """
     names = list(names)
+    every = "\n".join(names)
+    if not any(mark in every for mark in _MARKS):
+        return
     for pattern, kind, remedy in KINDS:
         told = next((name for name in names if pattern.search(name)), None)
         if told is None:

@@ -9,7 +9,7 @@ line that was cut or changed counts as not there.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
@@ -160,11 +160,28 @@ def _parsed(line: bytes) -> dict[str, object] | None:
 def _checksum(told: Mapping[str, object]) -> str:
     """Of all but the place, which is held against the directory itself: a wrong one never fits."""
     content = {key: value for key, value in told.items() if key != _PLACE}
-    return blake3.blake3(json.dumps(content).encode()).hexdigest(8)
+    return _sum_of(json.dumps(content))
+
+
+def _sum_of(text: str) -> str:
+    return blake3.blake3(text.encode()).hexdigest(8)
 
 
 def _line(told: Mapping[str, object]) -> bytes:
     return (json.dumps({**told, _SUM: _checksum(told)}) + "\n").encode()
+
+
+def _line_of(record: Record) -> bytes:
+    """As `_line` has it of what the record says, which is made JSON once."""
+    text = json.dumps(
+        {
+            "name": record.name,
+            "digest": record.digest,
+            "inputs": record.inputs,
+            "report": record.report,
+        }
+    )
+    return f'{text[:-1]}, "{_SUM}": "{_sum_of(text)}"}}\n'.encode()
 
 
 class Journal:
@@ -179,7 +196,7 @@ class Journal:
 
     def append(self, records: Iterable[Record]) -> None:
         """Add a line per record."""
-        self._write(b"".join(_line(asdict(record)) for record in records))
+        self._write(b"".join(_line_of(record) for record in records))
 
     def _write(self, content: bytes) -> None:
         while content:  # where a disk fills up, the system writes a part without an error
