@@ -156,7 +156,7 @@ def test_memory_stays_within_the_budget(tmp_path: Path) -> None:
     for k in range(8):
         matrix = torch.randn(4096, 1024, generator=generator)
         save_file({"w.weight": matrix}, tmp_path / f"{k}.safetensors")
-    allowance = 24 * MIB  # thread stacks, the allocator, code that importing did not touch
+    allowance = 64 * MIB  # what is promised: thread stacks, the allocator, code of first use
     for name, memory in (("cart", 160), ("tsv-m", 256), ("iso-c", 160), ("iso-cts", 256)):
         command = [sys.executable, "-c", MEMORY, str(tmp_path), name, str(memory * MIB)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

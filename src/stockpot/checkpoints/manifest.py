@@ -21,7 +21,6 @@ FORMAT = 2
 _OLDEST = 1
 LARGEST = 2**28
 """Bytes of a manifest; a tensor takes some hundred."""
-_ENCODER = json.JSONEncoder(indent=1, ensure_ascii=False)
 _OF_ALL = {"fingerprint", "recipe", "device", "key"}
 _SINCE_2 = {"seed", "methods", "digest", "allow_non_finite", "inputs"}
 _OF_A_FILE = {"name", "bytes", "header"}
@@ -91,7 +90,7 @@ def _dumped(value: object, margin: str = "") -> str:
     if isinstance(value, list | tuple) and value:
         texts = [_dumped(one, inner) for one in cast(Sequence[object], value)]
         return f"[\n{inner}" + f",\n{inner}".join(texts) + f"\n{margin}]"
-    return str(value) if type(value) is int else _PLAIN.encode(value)
+    return str(value) if type(value) is int else _PLAIN.encode(cast(object, value))
 
 
 def is_sealed(output: Path) -> bool:

@@ -7,7 +7,7 @@ of weights and card do not depend on it. Where the inputs lie is a matter of mer
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def canonical(path: str) -> str:
@@ -54,8 +54,10 @@ def renamed(recipe: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, 
     """A recipe in plain values, as `Recipe.resolved` gives it, with other names for its models."""
     plain = dict(recipe)
     paths = {model["path"] for model in plain["models"]}
-    if plain.get("base") is not None:
-        plain["base"] = name(plain["base"])
+    if isinstance(base := plain.get("base"), dict):
+        plain["base"] = base | {"path": name(cast(dict[str, str], base)["path"])}
+    elif base is not None:
+        plain["base"] = name(base)
     plain["models"] = [
         model | {key: name(model[key]) for key in ("path", "statistics") if key in model}
         for model in plain["models"]
