@@ -273,7 +273,7 @@ def test_inspect_tells_whether_models_fit(here: Path, cli: Run) -> None:
     done = cli("inspect", A, B, "x.safetensors", "d")
     assert done.code == 0
     assert "b.safetensors has the same tensors as a.safetensors" in done.out
-    assert "x.safetensors does not fit a.safetensors: 1 difference" in done.out
+    assert "x.safetensors does not fit a.safetensors: 1 difference.\n" in done.out
     assert "'head.weight' is missing in x.safetensors" in done.out
     fits = cli("inspect", A, B, "x.safetensors", "d", "--json").json["fits"]
     assert [f["model"] for f in fits] == [B, "x.safetensors", "d"]

@@ -52,3 +52,11 @@ def test_a_stack_stands_among_the_layers() -> None:
 def test_what_is_refused(data: dict[str, object], message: str) -> None:
     with pytest.raises(FieldError, match=message):
         parse_recipe({"method": "ties", "models": ["a"], **data})
+
+
+def test_no_inner_name_is_proposed_as_a_key() -> None:
+    for key in ("base.kei", "qqqqqq"):
+        with pytest.raises(FieldError, match=f"unknown key '{key}'") as error:
+            parse_recipe({"method": "average", "models": ["a"], key: 1})
+        assert "base.key" not in str(error.value)
+        assert "layers.stack" not in str(error.value)

@@ -148,6 +148,10 @@ def wrong(**changes: object) -> dict[str, object]:
         ([1], "a recipe must be a mapping; got a list."),
         (wrong(methd=1), "unknown key 'methd': did you mean 'method'?"),
         (wrong(merge_methods=1), "unknown key 'merge_methods'"),
+        (
+            {"merge_method": "passthrough", "slices": [{"sources": []}], "dtype": "float16"},
+            "it is a recipe of mergekit, whose format is not read. Here merge_method is method",
+        ),
         (wrong(method="REMOVED"), "method is required."),
         (wrong(models="REMOVED"), "models is required."),
         (wrong(models=[]), "models needs at least one entry."),

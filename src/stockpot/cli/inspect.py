@@ -67,7 +67,9 @@ def _show_fit(first: str, found: Fit) -> None:
     if not found.differences and not found.names:
         say(f"{found.label} has the same tensors as {first}{_network(found)}")
     elif found.differences:
-        say(f"{found.label} does not fit {first}: {len(found.differences)} differences.")
+        count = len(found.differences)
+        many = "1 difference" if count == 1 else f"{count} differences"
+        say(f"{found.label} does not fit {first}: {many}.")
         for text in found.differences[:_SHOWN]:
             say(f"  {text}")
         if len(found.differences) > _SHOWN:

@@ -91,6 +91,9 @@ def meaning_of(
     chosen = origins(order, skipped, tokenizer=source and every[id(source)], only=donor)
     checkpoints = {every[id(one)].label: one for one in used}
     chosen, agreed = _agreed(chosen, checkpoints, compared, written_of(tensors, untied))
+    if any(one.forbids for one in found) and Group.CONFIGURATION in chosen.donors:
+        donor_label = chosen.donors[Group.CONFIGURATION].label
+        notes = [_with(text, "configuration", donor_label) for text in notes]
     notes += _differences(found, compared, words, chosen)
     return Meaning(chosen, (*notes, *chosen.notes, *agreed))
 

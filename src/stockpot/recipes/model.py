@@ -28,6 +28,12 @@ from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
 BASE_KEY, STACK = "base.key", "layers.stack"
 """Where the key of `base: {path, key}` and the stack of `layers: {stack, ...}` are kept; no names
 of keys that a recipe may have."""
+MERGEKIT = (
+    "it is a recipe of mergekit, whose format is not read. Here merge_method is method, base_model "
+    "is base, the model of an entry of models is its path, its weight stands beside that, and "
+    "other parameters are fields of the method: method: {name: ties, density: 0.5}."
+)
+"""What a recipe in mergekit's words is told."""
 Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
@@ -125,6 +131,8 @@ class Recipe(Section):
         if not isinstance(data, Mapping):
             return data
         given = dict(cast(Mapping[object, object], data))
+        if "merge_method" in given:
+            raise ValueError(MERGEKIT)
         if hidden := [key for key in (BASE_KEY, STACK) if key in given]:
             raise ValueError(f"unknown key '{hidden[0]}'.")
         base, layers = given.get("base"), given.get("layers")

@@ -34,7 +34,8 @@ class Section(BaseModel):
             keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in cast(Mapping[object, object], data):
                 if key not in keys:
-                    raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), keys)}")
+                    written = [name for name in keys if "." not in name]
+                    raise ValueError(f"unknown key '{str(key)[:80]}'{nearest(str(key), written)}")
         return cast(object, data)
 
     @classmethod
