@@ -90,7 +90,7 @@ def _dumped(value: object, margin: str = "") -> str:
     if isinstance(value, list | tuple) and value:
         texts = [_dumped(one, inner) for one in cast(Sequence[object], value)]
         return f"[\n{inner}" + f",\n{inner}".join(texts) + f"\n{margin}]"
-    return str(value) if type(value) is int else _PLAIN.encode(value)
+    return str(value) if type(value) is int else _PLAIN.encode(cast(object, value))
 
 
 def is_sealed(output: Path) -> bool:
