@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
 from stockpot.studies import diagnose, statistics_of
 from stockpot.studies.diagnosis import Forecast, traits_of
@@ -569,3 +570,27 @@ def test_groups_are_connected_components(drawn):
     groups = grouped(names, pairs)
     assert {frozenset(group) for group in groups} == wanted
     assert [len(group) for group in groups] == sorted(map(len, groups), reverse=True)
+
+
+def test_a_tied_head_is_no_tensor_that_is_missing(tmp_path, capsys):
+    """One network stores the head that its configuration ties not; the other has one of its own."""
+    generator = torch.Generator().manual_seed(0)
+    body = {
+        f"model.layers.{i}.mlp.weight": torch.randn(48, 48, generator=generator) for i in (0, 1)
+    }
+    body["model.embed_tokens.weight"] = torch.randn(64, 48, generator=generator)
+    for name, ties in (("tied", True), ("own", False)):
+        folder = tmp_path / name
+        folder.mkdir()
+        state = {n: t + 0.01 * torch.randn(t.shape, generator=generator) for n, t in body.items()}
+        if not ties:
+            state["lm_head.weight"] = state["model.embed_tokens.weight"].clone()
+        save_file(state, folder / "model.safetensors", {"format": "pt"})
+        config = {"model_type": "llama", "tie_word_embeddings": ties}
+        (folder / "config.json").write_text(json.dumps(config))
+    paths = [tmp_path / "tied", tmp_path / "own"]
+    found = diagnose(paths)
+    assert found.architecture.same
+    assert not any("lm_head" in reason for reason in found.reasons)
+    assert execute(["inspect", *map(str, paths)]) == 0
+    assert "has the same tensors as" in capsys.readouterr().out

@@ -82,6 +82,8 @@ def _dumped(value: object, margin: str = "") -> str:
 
     As `json.dumps` writes it, which with an indent takes four times as long for each tensor.
     """
+    if type(value) is int:
+        return str(value)
     inner = margin + " "
     if isinstance(value, dict) and value:
         members = cast(dict[str, object], value).items()
@@ -90,7 +92,7 @@ def _dumped(value: object, margin: str = "") -> str:
     if isinstance(value, list | tuple) and value:
         texts = [_dumped(one, inner) for one in cast(Sequence[object], value)]
         return f"[\n{inner}" + f",\n{inner}".join(texts) + f"\n{margin}]"
-    return str(value) if type(value) is int else _PLAIN.encode(cast(object, value))
+    return _PLAIN.encode(cast(object, value))
 
 
 def is_sealed(output: Path) -> bool:

@@ -9,6 +9,7 @@ from ..checkpoints.entry import Checkpoint
 from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
 from ..checkpoints.read import read_checkpoint
 from ..checkpoints.roles import role_of
+from ..views.ties import reconciled
 from .console import note, print_json, print_table, say, size_text
 from .flags import Flag, Many, key_of
 from .usage import UsageError
@@ -29,7 +30,7 @@ def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = 
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")
     opened = [read_checkpoint(path, key=key_of(key, path)) for path in models]
-    fits = every_fit(opened)
+    fits = every_fit(reconciled(opened).checkpoints)  # a tied head is no tensor that is missing
     if json:
         print_json(
             {"models": [_facts(c, tensors) for c in opened], "fits": [_fit(f) for f in fits]}

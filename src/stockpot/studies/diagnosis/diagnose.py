@@ -11,6 +11,7 @@ from ...checkpoints.lineage import lineage_of
 from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import NetworkSpec
+from ...views.ties import reconciled
 from ..onepass.conflicts import ROLES, expected_agreement
 from ..onepass.gathering import How, Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
@@ -77,6 +78,7 @@ def diagnose(
     called = names_of(models, names)
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     start = None if base is None else opened(base, BASE)
+    every, start = _with_ties(every, start)
     architecture = compare_architectures(every, called, start, private)
     how: How = {
         "names": called,
@@ -131,6 +133,14 @@ def diagnose(
         unmeasured=network is not None and scored is None,
     )
     return judged(evidence, facts=_facts(found, architecture))
+
+
+def _with_ties(
+    models: Sequence[Checkpoint], base: Checkpoint | None
+) -> tuple[list[Checkpoint], Checkpoint | None]:
+    """As a merge sees them: the head of one that ties it is its embedding."""
+    every = reconciled([*models, *([] if base is None else [base])]).checkpoints
+    return list(every[: len(models)]), None if base is None else every[-1]
 
 
 def _unlike_table(extent: Compared, vectors: TaskVectors | None, *, heads: bool) -> str:
