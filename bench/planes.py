@@ -20,7 +20,7 @@ from stockpot.evaluation import nll, predict
 from stockpot.networks import build
 from stockpot.ops.means import affine
 from stockpot.studies import Span
-from stockpot.studies.paths.linking import side_of
+from stockpot.studies.connectivity.computing import side_of
 
 NETWORKS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     "mlp, 8 x 8": ("mlp", 8, {}),

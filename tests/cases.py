@@ -15,7 +15,7 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import Method
-from stockpot.fields import FieldSpec, field_specs
+from stockpot.values.fields import FieldSpec, field_specs
 from stockpot.methods import (
     Consensus,
     Dare,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stockpot.core import SEGMENT, Method, Needs, Settled, Stack
-from stockpot.fields import check_fields
+from stockpot.values.fields import check_fields
 
 
 def stack(numel: int = 64, count: int = 2, name: str = "w", start: int = 0, seed: int = 0) -> Stack:

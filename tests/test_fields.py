@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockpot.errors import FieldError, StockpotError
-from stockpot.fields import (
+from stockpot.values.fields import (
     FieldSpec,
     Finite,
     Fraction,

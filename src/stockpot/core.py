@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .fields import field_specs, kebab_name
+from .values.fields import field_specs, kebab_name
 from .typed import from_numpy, to_floats
 
 SEGMENT = 2**15

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import stockpot as sp
-from stockpot.fields import field_specs, kebab_name
+from stockpot.values.fields import field_specs, kebab_name
 from stockpot.methods import (
     METHODS,
     Average,

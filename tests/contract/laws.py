@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stockpot.core import Method, Needs
-from stockpot.fields import kebab_name
+from stockpot.values.fields import kebab_name
 from stockpot.methods import METHODS
 
 from ..cases import example

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stockpot.core import Method
-from stockpot.fields import kebab_name
+from stockpot.values.fields import kebab_name
 
 from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, example, on_grid, smooth
 from .laws import FLOAT32_DELTAS, LAWS, OPT_OUTS, under

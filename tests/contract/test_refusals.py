@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 import stockpot as sp
 from stockpot.core import Method
 from stockpot.errors import FieldError, MergeError, NonFiniteError
-from stockpot.fields import FieldSpec, field_specs, kebab_name
+from stockpot.values.fields import FieldSpec, field_specs, kebab_name
 from stockpot.methods import METHODS, Ties
 
 from ..cases import Case, State, example, on_grid

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 import stockpot.methods
 from stockpot.core import Method
-from stockpot.fields import FieldSpec, Grid, field_specs, kebab_name
+from stockpot.values.fields import (
+    FieldSpec,
+    Grid,
+    field_specs,
+    kebab_name,
+)
 from stockpot.methods import METHODS
 from stockpot.methods.catalogue import make_method, method_fields
 

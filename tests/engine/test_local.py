@@ -17,7 +17,7 @@ from stockpot.engine import local
 from stockpot.engine.local import Run
 from stockpot.engine.plan import make_plan
 from stockpot.errors import MergeError, NonFiniteError
-from stockpot.fields import check_fields
+from stockpot.values.fields import check_fields
 from stockpot.methods import (
     Average,
     Dare,

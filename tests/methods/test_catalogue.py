@@ -1,7 +1,7 @@
 import pytest
 
 from stockpot.errors import FieldError
-from stockpot.fields import find_field, kebab_name, nearest
+from stockpot.values.fields import find_field, kebab_name, nearest
 from stockpot.methods import METHODS, Average, Dare, Interpolate, TaskArithmetic, Ties, Weave
 from stockpot.methods.catalogue import find_method, make_method, method_fields, told_apart
 

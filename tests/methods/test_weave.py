@@ -16,7 +16,7 @@ from stockpot.core import SEGMENT, Method, Needs, Reach, Settled, Stack
 from stockpot.engine import desk, local, plan
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
-from stockpot.fields import Finite, check_fields
+from stockpot.values.fields import Finite, check_fields
 from stockpot.methods import (
     Average,
     Cart,

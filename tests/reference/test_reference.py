@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
 from stockpot.engine import desk, local, plan
-from stockpot.fields import field_specs, kebab_name
+from stockpot.values.fields import field_specs, kebab_name
 from stockpot.methods import (
     METHODS,
     Cart,

@@ -24,7 +24,7 @@ from stockpot.studies import (
     diagnose,
     scopes,
 )
-from stockpot.studies.scaling.magnitude import (
+from stockpot.studies.magnitude.result import (
     ENSEMBLE,
     SOUP,
     BatchPoint,
@@ -33,10 +33,10 @@ from stockpot.studies.scaling.magnitude import (
     Overflow,
     Point,
 )
-from stockpot.studies.subspaces.interference import Pair, Spectrum
-from stockpot.studies.subspaces.interference import Point as RankPoint
-from stockpot.studies.subspaces.rowspaces import PLACES
-from stockpot.studies.testing.protocol import GAP, Choice, ProtocolPoint
+from stockpot.studies.interference.result import Pair, Spectrum
+from stockpot.studies.interference.result import Point as RankPoint
+from stockpot.studies.interference.rowspaces import PLACES
+from stockpot.studies.protocol.result import GAP, Choice, ProtocolPoint
 from stockpot.training import Scope
 
 from ..studies.results import features, template_result

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from stockpot.report.filled import LARGEST
+from stockpot.pages.filled import LARGEST
 from stockpot.report.kinds import KINDS
 from stockpot.report.written import render
 

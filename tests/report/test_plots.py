@@ -24,11 +24,11 @@ from stockpot.report import (
     plot_parts,
     plot_quality,
 )
-from stockpot.report.axes import spread
+from stockpot.pages.axes import spread
 from stockpot.report.confusions import MOST, mistakes, shown_classes
 from stockpot.report.curves import gaps, trial_gaps
 from stockpot.report.decisions import greedy_runs
-from stockpot.report.styles import styles
+from stockpot.pages.styles import styles
 from stockpot.report.view import Cell, view
 
 from .making import comparison, confusion, decisions, many_methods, row, sweep, whole

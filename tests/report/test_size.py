@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from stockpot.evaluation import Attempt
-from stockpot.report import filled, render_page
+from stockpot.pages import filled
+from stockpot.report import render_page
 from stockpot.report.written import render
 
 from .every import HOSTILE, of_conflicts, of_interference, of_scopes, of_search

@@ -2,7 +2,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from stockpot.report import plot_confusion, plot_quality, save_figure
-from stockpot.report.svg import inline_svg
+from stockpot.pages.svg import inline_svg
 
 from .making import comparison, confusion, row, whole
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, StockpotError
-from stockpot.evaluation.plain import plain_array, plain_values
-from stockpot.evaluation.reading import read_plain
+from stockpot.values.plain import plain_array, plain_values
+from stockpot.values.reading import read_plain
 from stockpot.report import rebuild
 from stockpot.report.kinds import KINDS
 from stockpot.report.written import render, write

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from stockpot.studies import Templates, WeightsFeatures
-from stockpot.studies.images.templates import Pictures, TemplateRow
-from stockpot.studies.layers.feature_gap import LayerRow, ScoreRow
+from stockpot.studies.templates.result import Pictures, TemplateRow
+from stockpot.studies.weights_features.result import LayerRow, ScoreRow
 
 
 def template_result(

@@ -16,7 +16,7 @@ from stockpot.evaluation import nll, predict
 from stockpot.networks import build, reestimate_batch_norm
 from stockpot.report import plot_barriers, plot_paths, plot_plane, render_study
 from stockpot.studies import Look, Path, connectivity
-from stockpot.studies.paths.linking import batches, some_of
+from stockpot.studies.connectivity.computing import batches, some_of
 from stockpot.training import Fit, fuse_scopes, rescale_to_scope, scope_of
 
 from ..report.test_browser import FIGURES, OVERLAPS

@@ -7,7 +7,7 @@ from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.evaluation import nll
 from stockpot.studies import Curve, Span, fit_curve, weights_at
-from stockpot.studies.paths.curves import along
+from stockpot.studies.connectivity.curves import along
 from stockpot.training import Fit, fit
 
 from .test_span import made

@@ -15,17 +15,22 @@ from stockpot.evaluation import Ingredients, Predictions, soup
 from stockpot.networks import build, headed
 from stockpot.report.studies import render_study
 from stockpot.studies import magnitude, pools_of
-from stockpot.studies.scaling.bounds import bounds
-from stockpot.studies.scaling.carried import run_carried
-from stockpot.studies.scaling.magnifying import Bowl, _judged, outcomes
-from stockpot.studies.scaling.moments import moments
-from stockpot.studies.scaling.overflow import (
+from stockpot.studies.magnitude.bounds import bounds
+from stockpot.studies.magnitude.carried import run_carried
+from stockpot.studies.magnitude.magnifying import Bowl, _judged, outcomes
+from stockpot.studies.magnitude.moments import moments
+from stockpot.studies.magnitude.overflow import (
     observed_overflow,
     predicted_overflow,
     subject_in_float64,
 )
-from stockpot.studies.scaling.perturbing import EVERYTHING, PERTURBATIONS, magnified, rescaled
-from stockpot.studies.scaling.walking import Plan
+from stockpot.studies.magnitude.perturbing import (
+    EVERYTHING,
+    PERTURBATIONS,
+    magnified,
+    rescaled,
+)
+from stockpot.studies.magnitude.walking import Plan
 
 from ..report.test_browser import FIGURES, OVERLAPS
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stockpot.networks import build
-from stockpot.studies.layers.passes import observe
+from stockpot.studies.weights_features.passes import observe
 
 
 def seen(network, inputs):

@@ -12,8 +12,13 @@ from stockpot.evaluation.given import ingredients_of
 from stockpot.networks import headed
 from stockpot.report.studies import render_study
 from stockpot.studies import pools_of, protocol
-from stockpot.studies.testing.protocol import COPIES, GAP
-from stockpot.studies.testing.protocols import PROTOCOLS, halving, leaked, run_live
+from stockpot.studies.protocol.result import COPIES, GAP
+from stockpot.studies.protocol.computing import (
+    PROTOCOLS,
+    halving,
+    leaked,
+    run_live,
+)
 
 from ..report.test_browser import FIGURES, OVERLAPS
 

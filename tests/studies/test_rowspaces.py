@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stockpot.studies.subspaces.rowspaces import PLACES, effective_rank, row_spaces
+from stockpot.studies.interference.rowspaces import PLACES, effective_rank, row_spaces
 
 from .making import drawn, reference
 

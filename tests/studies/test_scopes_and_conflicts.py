@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
 from stockpot.report import plot_scope_normality, render_study, write_study
-from stockpot.report.heat import shown_rows
+from stockpot.pages.heat import shown_rows
 from stockpot.studies import conflicts, scopes
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_divergence, scope_of
 

@@ -12,7 +12,7 @@ from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.networks import load_weights
 from stockpot.studies import pools_of, templates
-from stockpot.studies.images.resemblance import (
+from stockpot.studies.templates.resemblance import (
     contrasts,
     correlation,
     correlations,
@@ -20,7 +20,7 @@ from stockpot.studies.images.resemblance import (
     matched,
     similarity,
 )
-from stockpot.studies.images.templating import class_means, first_layer
+from stockpot.studies.templates.computing import class_means, first_layer
 
 LINEAR = """
 network: linear

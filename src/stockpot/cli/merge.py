@@ -9,7 +9,7 @@ from docstring_parser import parse
 
 from ..checkpoints.entry import Checkpoint
 from ..core import Method
-from ..fields import FieldSpec, field_specs, kebab_name
+from ..values.fields import FieldSpec, field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import make_method
 from ..recipes.fit import check_needs, gather

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from docstring_parser import parse
 
 from ..core import Method
-from ..fields import field_specs, kebab_name
+from ..values.fields import field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import find_method, method_fields
 from .console import print_json, print_table, say

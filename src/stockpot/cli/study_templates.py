@@ -8,7 +8,7 @@ from .flags import Flag
 from .studies import Folder, Workers, finish, refuse
 
 if TYPE_CHECKING:
-    from ..studies.images.templates import Measure, Subject
+    from ..studies.templates.result import Measure, Subject
 
 _SHOWN: "tuple[Measure, ...]" = (
     *("correlation", "correlation_raw", "ssim", "contrast", "ratio", "alike", "accuracy"),

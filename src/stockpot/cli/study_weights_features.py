@@ -9,7 +9,7 @@ from .studies import Folder, Workers, finish, refuse
 from .usage import UsageError
 
 if TYPE_CHECKING:
-    from ..studies.layers.feature_gap import Measure
+    from ..studies.weights_features.result import Measure
 
 _SHOWN: "tuple[Measure, ...]" = ("cosine", "distance", "spread", "own", "disagree", "variance")
 

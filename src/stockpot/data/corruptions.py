@@ -22,7 +22,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..errors import FieldError
-from ..fields import check_fields
+from ..values.fields import check_fields
 from .dataset import Dataset
 from .options import nearest
 from .pixels import changed, check_unit_range

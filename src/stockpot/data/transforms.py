@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..errors import FieldError, StockpotError
-from ..fields import check_fields
+from ..values.fields import check_fields
 from .dataset import Dataset
 from .pixels import changed, check_unit_range
 

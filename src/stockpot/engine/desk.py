@@ -12,7 +12,7 @@ from ..checkpoints.entry import MemorySource, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from ..ops.rounding import copy_rounded
 from ..recipes.assignment import Assignment, Beside
 from .counts import Counts

@@ -14,7 +14,7 @@ import torch
 
 from ..core import SEGMENT, Method, Needs, Reach
 from ..errors import MergeError
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments, Beside
 from .books import books, too_much
 

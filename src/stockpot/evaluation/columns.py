@@ -11,7 +11,7 @@ from torch import nn
 
 from ..core import Method
 from ..errors import FieldError, StockpotError
-from ..fields import kebab_name, nearest
+from ..values.fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import make_method, told_apart
 from .ensembles import (

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from .intervals import Difference
-from .plain import plain_values, rows_csv
+from ..values.plain import plain_values, rows_csv
 
 Kind = Literal["single", "merge", "test-time-adaptation", "ensemble", "control"]
 """For grouping and colour; a control is there to compare with. What was adapted at test time is no

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..data import Dataset
-from ..fields import check_fields
+from ..values.fields import check_fields
 from .coefficients import State, averaged_names, combine, inner_products, learnable_names
 from .losses import losses_of
 from .predictions import device_of

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..evaluation.intervals import Interval, over_seeds
-from ..evaluation.plain import plain_values
+from ..values.plain import plain_values
 from ..texts import csv_text
 from .rounds import Round
 

@@ -16,7 +16,7 @@ from ..networks import save_state
 from ..recipes.federated import FederatedRun
 from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
-from ..training.differences import first_differences
+from ..values.differences import first_differences
 from ..training.phases import derived
 from ..training.scopes import scope_of
 from .aggregation import aggregate, expected_shapes

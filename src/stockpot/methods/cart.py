@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..fields import Finite, Fraction, check_fields
+from ..values.fields import Finite, Fraction, check_fields
 from ..ops.means import affine
 from ..ops.spectral import LowRank, Ranks, room_for_top_k, top_k
 from .average import Average

@@ -8,7 +8,13 @@ from typing import cast
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import Grid, field_specs, find_field, kebab_name, nearest
+from ..values.fields import (
+    Grid,
+    field_specs,
+    find_field,
+    kebab_name,
+    nearest,
+)
 from . import METHODS
 
 

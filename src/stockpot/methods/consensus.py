@@ -9,7 +9,12 @@ from annotated_types import Ge
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import Finite, PerModel, check_fields, per_model
+from ..values.fields import (
+    Finite,
+    PerModel,
+    check_fields,
+    per_model,
+)
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
 

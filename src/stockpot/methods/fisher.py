@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..ops.means import weighed
 
 

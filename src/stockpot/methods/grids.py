@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..core import Method, Needs, Reach
 from ..errors import FieldError
-from ..fields import Grid, find_field, kebab_name
+from ..values.fields import Grid, find_field, kebab_name
 
 Values = Mapping[str, Sequence[object]]
 MOST_POINTS = 1000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import Finite, check_fields
+from ..values.fields import Finite, check_fields
 from ..ops.means import affine
 
 

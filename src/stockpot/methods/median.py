@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..ops import means
 
 

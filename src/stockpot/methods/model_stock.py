@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..ops.gram import cosines, gram_of_each
 from ..ops.means import affine
 

@@ -7,7 +7,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..fields import Finite, check_fields
+from ..values.fields import Finite, check_fields
 from ..ops.gram import gram
 from ..ops.means import affine, weighted_sum
 from ..ops.sphere import slerp_coefficients

@@ -7,7 +7,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..ops import means
 
 

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from ..core import Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
 from ..errors import FieldError
-from ..fields import Grid, check_fields, field_specs, kebab_name
+from ..values.fields import (
+    Grid,
+    check_fields,
+    field_specs,
+    kebab_name,
+)
 from ..ops.abreast import (
     Abreast,
     Merges,

@@ -7,7 +7,12 @@ from typing import Annotated, Literal, cast
 from annotated_types import Ge
 
 from ..errors import FieldError
-from ..fields import Finite, Fraction, check_fields, find_field
+from ..values.fields import (
+    Finite,
+    Fraction,
+    check_fields,
+    find_field,
+)
 
 ADAMERGING = "adamerging"
 """What it is called in files and tables."""

@@ -8,7 +8,7 @@ from pydantic import PlainValidator
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import find_field
+from ..values.fields import find_field
 from ..methods.catalogue import plain_method, read_method
 from .flower import PREFIX, FlowerStrategy, read_strategy
 from .krum import MULTI_KRUM, MultiKrum

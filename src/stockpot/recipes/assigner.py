@@ -9,7 +9,7 @@ from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method, Needs
 from ..errors import MergeError
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from .assignment import ONLY_IN, Assignment, Beside
 from .differences import Differences, dtype_name, is_mergeable, renamed_models
 from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from pydantic import PlainValidator
 
 from ..errors import FieldError
-from ..fields import nearest
+from ..values.fields import nearest
 
 DECAYS = ("linear", "cosine", "1-sqrt")
 

@@ -13,7 +13,7 @@ from pydantic import PlainValidator, model_validator
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import kebab_name, nearest
+from ..values.fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import plain_method, read_method
 from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging

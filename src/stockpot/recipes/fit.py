@@ -9,7 +9,7 @@ import torch
 from ..checkpoints.entry import Checkpoint
 from ..core import Method
 from ..errors import MergeError
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from .model import Recipe
 
 

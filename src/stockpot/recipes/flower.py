@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import FieldError
-from ..fields import nearest
+from ..values.fields import nearest
 
 PREFIX = "flower:"
 """How their names begin in files and tables."""

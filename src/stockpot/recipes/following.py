@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..views.derived import Derivation, Norms, SingularVector
 from ..views.parametrised import Parametrised, Pruned, SpectralNorm, WeightNorm
 

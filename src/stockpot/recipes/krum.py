@@ -5,7 +5,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from ..fields import check_fields
+from ..values.fields import check_fields
 
 MULTI_KRUM = "multi-krum"
 """What it is called in files and tables."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ..core import Method
 from ..errors import FieldError, MergeError
-from ..fields import FieldSpec, find_field, kebab_name
+from ..values.fields import FieldSpec, find_field, kebab_name
 
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})", re.DOTALL)
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from ..errors import FieldError
-from ..fields import nearest
+from ..values.fields import nearest
 from ..methods.catalogue import plain_method
 from .decay import Decay, DecayValue, decay_weights, refuse_wrong_order
 from .layers import check_layers

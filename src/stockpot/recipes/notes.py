@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..checkpoints.entry import Checkpoint, same_bytes
 from ..checkpoints.lineage import lineage_of
 from ..checkpoints.roles import Role
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from ..views.derived import Norms, SingularVector
 from .assignment import ONLY_IN, Assignment, Assignments
 from .differences import dtype_name

@@ -12,7 +12,13 @@ from pydantic import PlainValidator
 
 from ..core import Method
 from ..errors import FieldError
-from ..fields import FieldSpec, field_specs, find_field, kebab_name, nearest
+from ..values.fields import (
+    FieldSpec,
+    field_specs,
+    find_field,
+    kebab_name,
+    nearest,
+)
 from ..methods.catalogue import required_fields
 from .section import Count, Section, Seed, Text
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from ..errors import FieldError
-from ..fields import FieldSpec, nearest
+from ..values.fields import FieldSpec, nearest
 from .words import in_plain_words
 
 

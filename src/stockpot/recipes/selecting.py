@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..checkpoints.roles import Role
 from ..core import Described, Method, Selection
 from ..errors import MergeError
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from .assignment import Selected
 from .rules import NORM_STATS, Decision
 

@@ -12,7 +12,7 @@ from pydantic import Field, PlainValidator, StrictStr
 from ..checkpoints.roles import Role
 from ..core import Method
 from ..errors import FieldError
-from ..fields import nearest
+from ..values.fields import nearest
 from ..methods.catalogue import read_method
 from .sizes import parse_size
 

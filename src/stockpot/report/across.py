@@ -2,9 +2,15 @@
 
 from ..evaluation.comparison import Comparison
 from ..evaluation.cross_task import ALL_TASKS, NORMALISED
-from .styles import detail_of, in_order
-from .tables import Entry, Table, capital, results, value_entry
-from .units import readable
+from ..pages.styles import detail_of, in_order
+from ..pages.tables import (
+    Entry,
+    Table,
+    capital,
+    results,
+    value_entry,
+)
+from ..pages.units import readable
 from .view import View, view
 
 

@@ -10,9 +10,9 @@ from ..errors import StockpotError
 from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
 from ..texts import csv_text
-from .axes import SMALL, dress, panels
-from .styles import BLUE, GREY, INK
-from .units import Unit, plain, short
+from ..pages.axes import SMALL, dress, panels
+from ..pages.styles import BLUE, GREY, INK
+from ..pages.units import Unit, plain, short
 from .view import view
 
 _OF = ("network", "data", "method", "n", "subset", "seed")

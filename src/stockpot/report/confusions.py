@@ -8,9 +8,9 @@ import numpy as np
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Confusion
 from ..extras import optional
-from .axes import SMALL, dress, panels
-from .styles import FAMILIES
-from .units import plain, short
+from ..pages.axes import SMALL, dress, panels
+from ..pages.styles import FAMILIES
+from ..pages.units import plain, short
 
 MOST = 25
 """Classes that one matrix shows."""

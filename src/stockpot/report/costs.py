@@ -6,9 +6,14 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Cost, Row
-from .axes import dress, interval_bar, legend, panels
-from .styles import Style, in_order, styles
-from .units import Unit, show_count
+from ..pages.axes import (
+    dress,
+    interval_bar,
+    legend,
+    panels,
+)
+from ..pages.styles import Style, in_order, styles
+from ..pages.units import Unit, show_count
 from .view import Cell, cell_of, single_cell, titles, view
 
 

@@ -6,9 +6,22 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.comparison import ADAPTED, Comparison, Row
-from .axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
-from .styles import Style, family_of, in_order, styles
-from .units import Unit
+from ..pages.axes import (
+    dodges,
+    dress,
+    height_of,
+    interval_bar,
+    label_ends,
+    panels,
+    reference,
+)
+from ..pages.styles import (
+    Style,
+    family_of,
+    in_order,
+    styles,
+)
+from ..pages.units import Unit
 from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, titles, view
 
 SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")

@@ -5,9 +5,14 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Decision
-from .axes import SMALL, dress, height_of, panels
-from .styles import FAMILIES, INK, PAPER
-from .units import Unit, plain, short
+from ..pages.axes import (
+    SMALL,
+    dress,
+    height_of,
+    panels,
+)
+from ..pages.styles import FAMILIES, INK, PAPER
+from ..pages.units import Unit, plain, short
 from .view import Cell, titles, view
 
 GREEDY = FAMILIES["greedy-soup"]

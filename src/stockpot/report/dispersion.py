@@ -5,10 +5,10 @@ from typing import Any
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison
 from ..evaluation.dispersion import Dispersion, dispersions
-from .axes import dress, legend, panels
-from .styles import FAMILIES, INK, Style
-from .tables import Entry, Table
-from .units import readable, unit_of
+from ..pages.axes import dress, legend, panels
+from ..pages.styles import FAMILIES, INK, Style
+from ..pages.tables import Entry, Table
+from ..pages.units import readable, unit_of
 
 MOST_PANELS = 12
 _COLOURS = [one.colour for one in FAMILIES.values() if one.colour != INK]

@@ -13,7 +13,7 @@ from .costs import plot_cost
 from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .dispersion import largest, plot_scales
-from .drawn import Drawing, draw
+from ..pages.drawn import Drawing, draw
 from .figures import plot_comparison
 from .parts import plot_part_gaps, plot_parts
 from .sweeps import plot_data_sets, plot_networks

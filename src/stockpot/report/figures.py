@@ -5,9 +5,14 @@ from typing import Any, get_args
 
 from ..evaluation.comparison import Comparison, Kind, Row
 from ..extras import optional
-from .axes import SMALL, dress, interval_bar
-from .styles import FAMILIES, Style, family_of, styles
-from .units import plain, short
+from ..pages.axes import SMALL, dress, interval_bar
+from ..pages.styles import (
+    FAMILIES,
+    Style,
+    family_of,
+    styles,
+)
+from ..pages.units import plain, short
 from .view import View, drawable, view
 
 _KINDS = get_args(Kind)

@@ -8,7 +8,7 @@ from .confusions import mistakes
 from .curves import ENSEMBLE, gaps
 from .decisions import greedy_runs
 from .dispersion import largest
-from .units import Unit, plain
+from ..pages.units import Unit, plain
 from .view import Cell, View, cell_of, drawable
 
 _MOST = 4

@@ -22,19 +22,19 @@ from ..studies import (
     Templates,
     WeightsFeatures,
 )
-from .conflicts_page import conflicts_page
-from .connectivity_page import connectivity_page
-from .contributors_page import contributors_page
-from .diagnosis_page import diagnosis_page
-from .federation import federation_page
-from .filled import Page
-from .interference_page import interference_page
-from .magnitude_page import magnitude_page
+from ..studies.conflicts.page import conflicts_page
+from ..studies.connectivity.page import connectivity_page
+from ..studies.backdoor.page import contributors_page
+from ..studies.diagnosis.page import diagnosis_page
+from ..federated.page import federation_page
+from ..pages.filled import Page
+from ..studies.interference.page import interference_page
+from ..studies.magnitude.page import magnitude_page
 from .page import comparison_page
-from .protocol import protocol_page
-from .scopes_page import scopes_page
-from .templates_page import templates_page
-from .weights_features_page import weights_features_page
+from ..studies.protocol.page import protocol_page
+from ..studies.scopes.page import scopes_page
+from ..studies.templates.page import templates_page
+from ..studies.weights_features.page import weights_features_page
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,17 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
-from .axes import Band, bands, bands_height, dress, legend, panels, reference
+from ..pages.axes import (
+    Band,
+    bands,
+    bands_height,
+    dress,
+    legend,
+    panels,
+    reference,
+)
 from .curves import ENSEMBLE
-from .styles import in_order, styles
+from ..pages.styles import in_order, styles
 from .view import cell_of, drawable, single_cell, titles, view
 
 WHOLE = "whole test split"

@@ -6,8 +6,15 @@ from typing import Any, Literal
 from ..errors import StockpotError
 from ..evaluation.comparison import Comparison, Row
 from ..evaluation.cross_task import INDIVIDUAL
-from .axes import Band, bands, bands_height, dress, legend, panels
-from .styles import TABLE_1, in_order, styles
+from ..pages.axes import (
+    Band,
+    bands,
+    bands_height,
+    dress,
+    legend,
+    panels,
+)
+from ..pages.styles import TABLE_1, in_order, styles
 from .view import View, cell_of, view
 
 Axis = Literal["network", "data"]

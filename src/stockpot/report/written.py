@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..errors import CheckpointError, StockpotError
-from ..evaluation.reading import read_plain
-from .filled import fill, write_files
+from ..values.reading import read_plain
+from ..pages.filled import fill, write_files
 from .kinds import KINDS
 
 RESULTS, PAGE = "results.json", "report.html"

@@ -10,45 +10,45 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .diagnosis.diagnose import diagnose as diagnose
     from .diagnosis.findings import Diagnosis as Diagnosis
-    from .images.templates import Templates as Templates
-    from .images.templating import templates as templates
-    from .layers.agreement import compare_layers as compare_layers
-    from .layers.feature_gap import WeightsFeatures as WeightsFeatures
-    from .layers.featuring import weights_features as weights_features
-    from .onepass.conflicts import Conflicts as Conflicts
-    from .onepass.conflicts import conflicts as conflicts
-    from .onepass.conflicts import conflicts_of as conflicts_of
+    from .templates.result import Templates as Templates
+    from .templates.computing import templates as templates
+    from .weights_features.agreement import compare_layers as compare_layers
+    from .weights_features.result import WeightsFeatures as WeightsFeatures
+    from .weights_features.computing import weights_features as weights_features
+    from .conflicts.computing import Conflicts as Conflicts
+    from .conflicts.computing import conflicts as conflicts
+    from .conflicts.computing import conflicts_of as conflicts_of
     from .onepass.gathering import statistics_of as statistics_of
-    from .onepass.scopes import Scopes as Scopes
-    from .onepass.scopes import scopes as scopes
-    from .onepass.scopes import scopes_of as scopes_of
+    from .scopes.computing import Scopes as Scopes
+    from .scopes.computing import scopes as scopes
+    from .scopes.computing import scopes_of as scopes_of
     from .onepass.statistics import Statistics as Statistics
     from .onepass.statistics import TensorStatistics as TensorStatistics
-    from .outliers.contributors import Contributors as Contributors
-    from .outliers.measuring import contributors as contributors
-    from .outliers.measuring import contributors_of as contributors_of
-    from .paths.connectivity import Barrier as Barrier
-    from .paths.connectivity import Connectivity as Connectivity
-    from .paths.connectivity import Path as Path
-    from .paths.connectivity import Plane as Plane
-    from .paths.curves import Curve as Curve
-    from .paths.curves import fit_curve as fit_curve
-    from .paths.curves import weights_at as weights_at
-    from .paths.linking import Look as Look
-    from .paths.linking import connectivity as connectivity
-    from .paths.span import Span as Span
+    from .backdoor.result import Contributors as Contributors
+    from .backdoor.computing import contributors as contributors
+    from .backdoor.computing import contributors_of as contributors_of
+    from .connectivity.result import Barrier as Barrier
+    from .connectivity.result import Connectivity as Connectivity
+    from .connectivity.result import Path as Path
+    from .connectivity.result import Plane as Plane
+    from .connectivity.curves import Curve as Curve
+    from .connectivity.curves import fit_curve as fit_curve
+    from .connectivity.curves import weights_at as weights_at
+    from .connectivity.computing import Look as Look
+    from .connectivity.computing import connectivity as connectivity
+    from .connectivity.span import Span as Span
     from .pools import Trial as Trial
     from .pools import pools_of as pools_of
     from .runs import Given as Given
     from .runs import models_of as models_of
-    from .scaling.magnitude import Magnitude as Magnitude
-    from .scaling.multiplying import magnitude as magnitude
+    from .magnitude.result import Magnitude as Magnitude
+    from .magnitude.computing import magnitude as magnitude
     from .study import Study as Study
-    from .subspaces.interference import Interference as Interference
-    from .subspaces.measuring import RANKS as RANKS
-    from .subspaces.measuring import interference as interference
-    from .testing.protocol import ProtocolStudy as ProtocolStudy
-    from .testing.protocols import protocol as protocol
+    from .interference.result import Interference as Interference
+    from .interference.computing import RANKS as RANKS
+    from .interference.computing import interference as interference
+    from .protocol.result import ProtocolStudy as ProtocolStudy
+    from .protocol.computing import protocol as protocol
 
 _NAMES = {
     "diagnosis.diagnose": ("diagnose",),

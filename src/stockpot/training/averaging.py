@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..errors import StockpotError
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..ops.means import affine
 
 _TORCH = cast(Any, torch)

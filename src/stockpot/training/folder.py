@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ..errors import FieldError, OutputError
 from ..recipes.experiment import Experiment, parse_experiment
-from .differences import first_differences
+from ..values.differences import first_differences
 
 LISTING = "experiment.json"
 WORK = "work"

@@ -18,7 +18,7 @@ from torch.nn.modules.conv import (
 )
 
 from ..errors import StockpotError
-from ..fields import check_fields
+from ..values.fields import check_fields
 from ..networks.network import parts
 from ..ops.gram import cosines
 from ..ops.inner import inner

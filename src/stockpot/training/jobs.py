@@ -7,7 +7,7 @@ from typing import Any, cast
 from ..checkpoints.read import read_checkpoint
 from ..errors import OutputError
 from ..networks import save_state
-from .differences import first_differences
+from ..values.differences import first_differences
 from .fitting import Progress
 from .job import Job, Made
 from .saves import Save

@@ -13,7 +13,7 @@ from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.names.unwrap import bare_names
 from ..checkpoints.roles import Role, classify
 from ..errors import FieldError, StockpotError
-from ..fields import nearest
+from ..values.fields import nearest
 
 T = TypeVar("T")
 

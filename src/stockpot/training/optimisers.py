@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import (
 from torch.optim.swa_utils import SWALR
 
 from ..errors import StockpotError
-from ..fields import PerModel
+from ..values.fields import PerModel
 from .averaging import Averaging, Fge, Swa, fge_cycles
 from .how import Fit
 

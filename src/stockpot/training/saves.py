@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, OutputError
-from .differences import first_differences
+from ..values.differences import first_differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

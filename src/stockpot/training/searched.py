@@ -15,7 +15,7 @@ from ..errors import OutputError, StockpotError
 from ..evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
 from ..evaluation.facts import covers, non_finite, thread_fact
 from ..evaluation.task_scores import difference_phrase
-from ..fields import kebab_name
+from ..values.fields import kebab_name
 from ..methods import Average
 from ..networks import has_batch_norm
 from ..recipes.experiment import Experiment
@@ -25,7 +25,7 @@ from ..recipes.space import Candidate
 from ..recipes.yaml import dump_yaml
 from .candidates import Table
 from .devices import Device
-from .differences import first_differences
+from ..values.differences import first_differences
 from .experiment import PoolProgress
 from .factoring import factoring_of
 from .folder import hold

@@ -12,7 +12,7 @@ from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import NetworkSpec
 from ...views.ties import reconciled
-from ..onepass.conflicts import ROLES, expected_agreement
+from ..conflicts.computing import ROLES, expected_agreement
 from ..onepass.gathering import How, Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from .architecture import BASE, Architecture, compare_architectures

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from ...checkpoints.lineage import Lineage
-from ...evaluation.plain import plain_values, rows_csv
+from ...values.plain import plain_values, rows_csv
 from .architecture import Architecture, some
 from .compared import Compared
 from .gradients import Gradients

@@ -10,9 +10,14 @@ from statistics import median
 
 import numpy as np
 
-from ..onepass.conflicts import ROLES
+from ..conflicts.computing import ROLES
 from ..onepass.statistics import Statistics, TensorStatistics, summed
-from ..outliers.outliers import Floats, noise, places, stacked
+from ..backdoor.outliers import (
+    Floats,
+    noise,
+    places,
+    stacked,
+)
 from .architecture import BASE
 from .kinship import LEAST, SAME, distance
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from ...core import Method
 from ...errors import ExtraError, MergeError
-from ...fields import kebab_name
+from ...values.fields import kebab_name
 from ...methods import METHODS
 from ...methods.catalogue import method_fields
 from ..onepass.statistics import Statistics

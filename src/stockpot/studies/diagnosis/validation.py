@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...evaluation.plain import plain_values, rows_csv
+from ...values.plain import plain_values, rows_csv
 from .advising import Advice, advise
 from .correlations import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
 from .forecast import COVERAGE

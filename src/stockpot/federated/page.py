@@ -1,0 +1,220 @@
+"""The page of a federated experiment, beside its numbers."""
+
+import math
+from collections.abc import Callable
+
+from ..evaluation.intervals import Interval
+from . import Outcome
+from ..pages.drawn import Planned, draw_all
+from ..pages.filled import Page, Section
+from .figures import (
+    partition_words,
+    plot_round_scopes,
+    plot_rounds,
+    plot_spread,
+    plot_traffic,
+    spreads,
+)
+from ..pages.tables import Entry, Table
+from ..pages.units import readable, show_bytes
+
+_MOST = 3
+"""Partitions that a caption names."""
+
+
+def _ending(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        finals = {run: outcome.final(alpha, run) for run in outcome.runs}
+        best, worst = (pick(finals, key=lambda run: finals[run].value) for pick in (max, min))
+        last = f", lowest {worst} ({_percent(finals[worst])})" if worst != best else ""
+        return f"{best} ends highest ({_percent(finals[best])}){last}"
+
+    return _each(outcome, say)
+
+
+def _served(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        least = {
+            run: min(clients.values())
+            for run in outcome.runs
+            if (clients := outcome.clients(alpha, run))
+        }
+        if not least:
+            return "no client has test samples"
+        best = max(least, key=lambda run: least[run])
+        return f"the client that is served worst is served best by {best}, {100 * least[best]:.1f}%"
+
+    return _each(outcome, say)
+
+
+def _cheapest(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        sent = {run: outcome.of(alpha, run)[0].sent for run in outcome.runs}
+        low, high = (pick(sent, key=lambda run: sent[run]) for pick in (min, max))
+        if sent[low] == sent[high]:
+            return f"every algorithm sends {show_bytes(sent[low])}"
+        return f"{low} sends {show_bytes(sent[low])}, {high} {show_bytes(sent[high])}"
+
+    return _each(outcome, say)
+
+
+def _moved(outcome: Outcome) -> str:
+    def say(alpha: float | None) -> str:
+        ends = {run: spreads(outcome, alpha, run)[-1] for run in outcome.runs}
+        most = max(ends, key=lambda run: abs(ends[run] - 1))
+        return f"{most} moves most, to {ends[most]:.2f} of the start"
+
+    return _each(outcome, say)
+
+
+def _each(outcome: Outcome, say: Callable[[float | None], str]) -> str:
+    """One finding for each partition, of the first three."""
+    some = outcome.alphas[:_MOST]
+    said = "; ".join(f"{partition_words(alpha)}: {say(alpha)}" for alpha in some)
+    return f"{said}{' ...' if len(outcome.alphas) > _MOST else ''}."
+
+
+_FIGURES: tuple[Planned, ...] = (
+    (
+        "rounds",
+        "Accuracy by round",
+        plot_rounds,
+        _ending,
+        "Over all clients' test samples together; bands are 95% intervals over seeds. Lines whose "
+        "bands overlap may still be told apart: differences are seed by seed in the table.",
+    ),
+    (
+        "spread",
+        "Accuracy of each client",
+        plot_spread,
+        _served,
+        "On its own test samples, after the last round; a dot is a client, its mean over "
+        "seeds, the bar the mean of clients. A dot far left is a client that the global model does "
+        "not serve.",
+    ),
+    (
+        "traffic",
+        "Accuracy against bytes",
+        plot_traffic,
+        _cheapest,
+        "Tensors and scopes that were sent, both ways, in learning. Left and up is cheaper.",
+    ),
+    (
+        "scopes",
+        "Scopes by round",
+        plot_round_scopes,
+        _moved,
+        "The standard deviation of the clients' weights, fused over clients, over what it was at "
+        "the start; the geometric mean over layers.",
+    ),
+)
+
+
+def federation_page(outcome: Outcome) -> Page:
+    """What the page says: what was found, the table, figures."""
+    return Page(
+        title=outcome.title,
+        sentences=[_sentence(outcome, alpha) for alpha in outcome.alphas],
+        sections=[Section("results", "Results", (_table(outcome),), (_dropped(outcome),))],
+        drawings=draw_all(outcome, _FIGURES),
+        facts=outcome.facts,
+        measured=(
+            "Clients learn from their part of the training split and are judged on their part of "
+            "the test split, which was dealt alike. Nothing was chosen on either.",
+            "A difference is of the same partition, start and seed. With few seeds an interval is "
+            "wide, and a difference that it does not show may still be there.",
+        ),
+    )
+
+
+def _sentence(outcome: Outcome, alpha: float | None) -> str:
+    """Which algorithms end above or below the first, as far as their intervals show it."""
+    first, *others = outcome.runs
+    decided: list[str] = []
+    for run in others:
+        gain = outcome.gain(alpha, run)
+        if gain.low > 0 or gain.high < 0:
+            side = "above" if gain.value > 0 else "below"
+            decided.append(f"{run} ends {_points(gain)} points {side}")
+    words = "; ".join(decided) or "no algorithm is told apart from it"
+    base = outcome.final(alpha, first)
+    return readable(f"{partition_words(alpha)}: {first} ends at {_percent(base)}; {words}.")
+
+
+def _points(gain: Interval) -> str:
+    low, high = sorted((abs(gain.low), abs(gain.high)))
+    return f"{100 * abs(gain.value):.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _percent(one: Interval) -> str:
+    if not math.isfinite(one.low):
+        return f"{100 * one.value:.1f}%"
+    return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+
+
+def _table(outcome: Outcome) -> Table:
+    lines: list[tuple[Entry, ...]] = []
+    for alpha in outcome.alphas:
+        for run in outcome.runs:
+            final, gain = outcome.final(alpha, run), outcome.gain(alpha, run)
+            clients = list(outcome.clients(alpha, run).values()) or [float("nan")]
+            sent = outcome.of(alpha, run)[0].sent
+            is_first = run == outcome.runs[0]
+            lines.append(
+                (
+                    Entry(partition_words(alpha), key=alpha),
+                    Entry(readable(run)),
+                    Entry(f"{100 * final.value:.1f}", _bounds(final), final.value),
+                    Entry("—")
+                    if is_first
+                    else Entry(f"{100 * gain.value:+.1f}", _bounds(gain), gain.value),
+                    Entry(f"{100 * min(clients):.1f}", key=min(clients)),
+                    Entry(f"{100 * max(clients):.1f}", key=max(clients)),
+                    Entry(show_bytes(sent), key=sent),
+                )
+            )
+    headings = (
+        "partition",
+        "algorithm",
+        "final accuracy, %",
+        f"minus {outcome.runs[0]}, points",
+        "worst client, %",
+        "best client, %",
+        "sent",
+    )
+    caption = (
+        "Final accuracy over all clients' test samples, with its 95% interval over seeds; the "
+        "difference to the first algorithm, seed by seed; clients by their means over seeds; bytes "
+        "of one run, both ways."
+    )
+    titles = tuple(Entry(readable(one)) for one in headings)
+    return Table("Final accuracy", caption, titles, tuple(lines), names=2)
+
+
+def _bounds(one: Interval) -> str:
+    return f"{100 * one.low:.1f} to {100 * one.high:.1f}" if math.isfinite(one.low) else ""
+
+
+def _dropped(outcome: Outcome) -> Table:
+    """Answers that did not count, and rounds that changed nothing."""
+    lines = [
+        (
+            Entry(partition_words(trace.alpha)),
+            Entry(readable(trace.run)),
+            Entry(str(trace.seed), key=trace.seed),
+            Entry(str(one.number), key=one.number),
+            Entry(client),
+            Entry(readable(words)),
+        )
+        for trace in outcome.traces
+        for one in trace.rounds
+        for client, words in [
+            *((str(drop.client), drop.reason) for drop in one.dropped),
+            *([("all", one.note)] if one.note else []),
+        ]
+    ]
+    words = ("partition", "algorithm", "seed", "round", "client", "why")
+    caption = "Answers that did not count. Without any, the table is empty."
+    return Table(
+        "Answers that did not count", caption, tuple(map(Entry, words)), tuple(lines), names=2
+    )

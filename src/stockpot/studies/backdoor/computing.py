@@ -1,0 +1,233 @@
+"""`contributors`: which model moves a merge most, where, and which is unlike the others.
+
+Shapes: T tensors, K models.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ...core import Method
+from ...errors import FieldError, MergeError
+from ...values.fields import kebab_name
+from ...methods import Average
+from ..conflicts.computing import ROLES
+from ..onepass.gathering import Model, statistics_of
+from ..scopes.computing import facts_of
+from ..onepass.statistics import Centre, Statistics, TensorStatistics
+from ..interference.result import ALL
+from .result import (
+    EVIDENCE,
+    FEWEST,
+    THRESHOLD,
+    Contribution,
+    Contributors,
+    Suspicion,
+)
+from .left_out import left_out
+from .outliers import Deviation, Floats, deviations, places, stacked
+
+AVERAGE = Average()
+
+
+def contributors(
+    models: Sequence[Model],
+    *,
+    base: Model | None = None,
+    method: Method = AVERAGE,
+    roles: Sequence[str] = ROLES,
+    threshold: float = THRESHOLD,
+    names: Sequence[str] = (),
+    private: Sequence[str] = (),
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> Contributors:
+    """Who moves the merge most, tensor by tensor, and who is an outlier: from weights alone.
+
+    With δ_k = θ_k - base (or θ_k less the mean of the models), M the merge of all K models and M_i
+    that of all but model i:
+
+        influence_i = |M - M_i|        of the average: |θ_i - mean_{j≠i} θ_j| / K
+
+    The score of a model is the largest of four robust deviations (`Suspicion`); each compares the
+    model with what the others have among themselves without it: (m_i - median_j) / spread, the
+    spread 1.4826 times the median absolute deviation and at least 0.1 of a logarithm of lengths and
+    distances, 0.05 of a cosine or a share. A score above `threshold` is an alarm.
+
+    Args:
+        models: two checkpoints or state dicts or more; three or more for scores.
+        base: what they were fine-tuned from: without it neither lengths nor directions are told.
+        method: whose merge is looked at. Scores do not depend on it.
+        roles: of tensors that are looked at, as `stockpot inspect` calls them.
+        threshold: of the alarm.
+        names, private, memory, workers, progress: as of `statistics_of`.
+        seed: of methods that draw at random.
+
+    Raises:
+        FieldError: fewer than two models, or a threshold that is not above 0.
+        MergeError: no tensor of these roles is in all models (and the base); or the method refuses.
+        StockpotError: as `statistics_of`.
+
+    Cost: one pass. Of another method than the average K + 1 merges and 2 K + 1 passes over what
+        they give, with two merged models in memory.
+    Limits: an attack that is as short as the others' task vectors and in no unusual direction is
+        not seen; an honest model with other data is. Attackers who are alike hide each other.
+    """
+    if len(models) < 2:
+        raise FieldError(f"contributors are two or more: give more models; got {len(models)}.")
+    found = statistics_of(
+        models,
+        base,
+        names=names,
+        private=private,
+        memory=memory,
+        workers=workers,
+        progress=progress,
+    )
+    if method == AVERAGE:
+        return contributors_of(found, roles, threshold=threshold)
+    taken = _taken(found, roles)
+    inside = frozenset(one.name for one in found.tensors if one.centre == taken[0].centre)
+    moved = left_out(models, base, method, inside, memory=memory, workers=workers, seed=seed)
+    return contributors_of(found, roles, threshold=threshold, method=method, moved=moved)
+
+
+def contributors_of(
+    found: Statistics,
+    roles: Sequence[str] = ROLES,
+    *,
+    threshold: float = THRESHOLD,
+    method: Method = AVERAGE,
+    moved: Mapping[str, tuple[Sequence[float], float]] | None = None,
+) -> Contributors:
+    """The same from statistics that are there.
+
+    Args:
+        found: of two models or more.
+        roles, threshold: as of `contributors`.
+        method: what `moved` is of.
+        moved: by tensor, |M - M_i| of each model, and |M - base| (|M| without a base); of the
+            average, which needs no merge, where nothing is given.
+
+    Raises:
+        FieldError: a threshold that is not above 0.
+        MergeError: no tensor of these roles is in all models (and the base).
+    """
+    if not (math.isfinite(threshold) and threshold > 0):
+        raise FieldError(f"threshold must be above 0; got {threshold:g}.")
+    taken = _taken(found, roles)
+    deltas_TKK = stacked([one.deltas for one in taken])
+    around_base = found.base is not None
+    suspicions: tuple[Suspicion, ...] = ()
+    if len(found.names) >= FEWEST:
+        off = deviations(deltas_TKK, around_base=around_base)
+        suspicions = tuple(
+            _suspicion(name, one, taken, threshold)
+            for name, one in zip(found.names, off, strict=True)
+        )
+    given = moved or dict(_average(taken, deltas_TKK, around_base=around_base))
+    centre = taken[0].centre
+    wanted = [one.name for one in found.among(roles) if one.centre != centre]
+    return Contributors(
+        title="Who moves the merge, and who is odd",
+        models=found.names,
+        centre=centre,
+        method=kebab_name(type(method)),
+        threshold=threshold,
+        rows=tuple(_rows(found.names, taken, deltas_TKK, given, around_base=around_base)),
+        suspicions=suspicions,
+        damaged=tuple((one.name, one.reason) for one in found.left if "NaN" in one.reason),
+        facts=(
+            ("merge", repr(method)),
+            *facts_of(found, taken, roles),
+            *((("not in the base", ", ".join(wanted)),) if wanted else ()),
+        ),
+    )
+
+
+def _taken(found: Statistics, roles: Sequence[str]) -> list[TensorStatistics]:
+    wanted: Centre = "base" if found.base else "mean"
+    taken = [one for one in found.among(roles) if one.centre == wanted]
+    if taken:
+        return taken
+    damaged = [f"'{one.name}' {one.reason}" for one in found.left if "NaN" in one.reason]
+    raise MergeError(
+        f"no tensor of the roles {', '.join(roles)} is in all models"
+        f"{' and the base' if found.base else ''}"
+        + (f"; {damaged[0]}" if damaged else "")
+        + ": stockpot inspect shows what is where."
+    )
+
+
+def _average(
+    taken: Sequence[TensorStatistics], deltas_TKK: Floats, *, around_base: bool
+) -> Iterator[tuple[str, tuple[Sequence[float], float]]]:
+    """|M - M_i| = distance_i / K, and |M - base| or |M|, by tensor."""
+    count = deltas_TKK.shape[1]
+    influence_TK = places(deltas_TKK, around_base=around_base).distances.T / count
+    sums = deltas_TKK if around_base else stacked([one.gram for one in taken])
+    whole_T = np.sqrt(np.maximum(sums.sum((1, 2)), 0.0)) / count
+    for one, influence_K, whole in zip(taken, influence_TK, whole_T, strict=True):
+        yield one.name, (influence_K.tolist(), float(whole))
+
+
+def _rows(
+    names: Sequence[str],
+    taken: Sequence[TensorStatistics],
+    deltas_TKK: Floats,
+    moved: Mapping[str, tuple[Sequence[float], float]],
+    *,
+    around_base: bool,
+) -> Iterator[Contribution]:
+    found = places(deltas_TKK, around_base=around_base)
+    distance_K, share_KT = found.distance, found.shares
+    whole = math.hypot(*(moved[one.name][1] for one in taken))
+    for k, model in enumerate(names):
+        influence = math.hypot(*(moved[one.name][0][k] for one in taken))
+        yield Contribution(
+            tensor=ALL,
+            model=model,
+            entries=sum(one.numel for one in taken),
+            length=float(found.lengths[k]),
+            distance=float(distance_K[k]),
+            share=1.0,
+            cosine=float(found.cosine[k]),
+            influence=influence,
+            relative=_quotient(influence, whole),
+        )
+    for place, one in enumerate(taken):
+        influence_K, length = moved[one.name]
+        for k, model in enumerate(names):
+            yield Contribution(
+                tensor=one.name,
+                model=model,
+                entries=one.numel,
+                length=math.sqrt(one.deltas[k][k]),
+                distance=float(found.distances[k, place]),
+                share=float(share_KT[k, place]),
+                cosine=float(found.cosines[k, place]),
+                influence=float(influence_K[k]),
+                relative=_quotient(float(influence_K[k]), length),
+            )
+
+
+def _suspicion(
+    model: str, off: Deviation, taken: Sequence[TensorStatistics], threshold: float
+) -> Suspicion:
+    values = {name: float(getattr(off, name)) for name in EVIDENCE}
+    strongest = max(EVIDENCE, key=lambda name: values[name])
+    return Suspicion(
+        model=model,
+        **values,
+        tensor=taken[off.place].name,
+        score=values[strongest],
+        evidence=strongest,
+        alarm=values[strongest] > threshold,
+    )
+
+
+def _quotient(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan

@@ -1,0 +1,162 @@
+"""The page of the study of contributors."""
+
+import math
+
+from .result import Contribution, Contributors, Suspicion
+from ..interference.result import ALL
+from .figures import plot_influence, plot_shares, plot_suspicions
+from ...pages.drawn import Planned, draw_all
+from ...pages.filled import Page, Section
+from ..scopes.page import MOST, number
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
+
+
+def _scores(result: Contributors) -> str:
+    most = max(result.suspicions, key=lambda one: one.score)
+    return (
+        f"The highest score is {most.score:.3g}, of {most.model}; "
+        f"{len(result.alarms)} of {len(result.models)} models are above {result.threshold:g}."
+    )
+
+
+def _influence(result: Contributors) -> str:
+    whole = [r for r in result.rows if r.tensor == ALL and math.isfinite(r.relative)]
+    if not whole:
+        return "There is nothing that the merge could differ from."
+    most = max(whole, key=lambda row: row.influence)
+    of = "its change from the base" if result.centre == "base" else "its length"
+    return (
+        f"Without {most.model} the merge by {result.method} would differ by "
+        f"{100 * most.relative:.3g}% of {of}, more than without any other."
+    )
+
+
+def _shares(result: Contributors) -> str:
+    most = max((r for r in result.rows if r.tensor != ALL), key=lambda row: row.share)
+    return f"The largest part is {100 * most.share:.3g}%, of {most.model} in '{most.tensor}'."
+
+
+_SCORES: Planned = (
+    "scores",
+    "Scores",
+    plot_suspicions,
+    _scores,
+    "How many spreads a model is off from what the others have among themselves. Bars beyond the "
+    "dotted line are an alarm: a reason to ask, not a proof.",
+)
+_FIGURES: tuple[Planned, ...] = (
+    (
+        "influence",
+        "Leaving one out",
+        plot_influence,
+        _influence,
+        "A column that is darker than the others decides the merge; one dark cell says where.",
+    ),
+    (
+        "shares",
+        "Layer by layer",
+        plot_shares,
+        _shares,
+        "Where a model's distance to the others is. Honest models share a profile; what differs "
+        "in a row has been changed there.",
+    ),
+)
+
+
+def contributors_page(result: Contributors) -> Page:
+    """What the page says: what was found, tables, figures."""
+    figures = (*((_SCORES,) if result.suspicions else ()), *_FIGURES)
+    return Page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(Section("results", "Results", tuple(_tables(result)), (_layers(result),)),),
+        drawings=draw_all(result, figures),
+        facts=result.facts,
+        measured=_measured(result),
+    )
+
+
+def _measured(result: Contributors) -> list[str]:
+    of = "the base" if result.centre == "base" else "0, for there is no base"
+    return [
+        f"Influence is |M - M_i|, M the merge of all models by {result.method} and M_i that of all "
+        f"but one; in % of |M - b|, b {of}. Of the average it is the distance to the mean of the "
+        "others over the number of models.",
+        "A score compares a model with what the others have among themselves, as if it were not "
+        "there: (its value - their median) / spread, the spread 1.4826 times their median absolute "
+        "deviation, and at least 0.1 of a logarithm of lengths and distances, 0.05 of a cosine or "
+        "of a share of the squared distance. Only longer, further, other directions and more in a "
+        "layer count. The threshold 3.5 is Iglewicz and Hoaglin's.",
+        "Weights alone are looked at. An attack that is no longer than honest changes, and in no "
+        "unusual direction, has no high score; honest models with other data have one. Attackers "
+        "who are alike hide each other.",
+    ]
+
+
+def _tables(result: Contributors) -> list[Table]:
+    scores = {one.model: one for one in result.suspicions}
+    whole = [row for row in result.rows if row.tensor == ALL]
+    headings = ("model", "score", "longer", "further", "direction", "layer", "which layer", "alarm")
+    lines = tuple(_score(one) for one in result.suspicions)
+    tables = [
+        Table(
+            "Models",
+            "Of all tensors as one vector: length of the task vector, distance to the mean of the "
+            "others, cosine with their mean task vector, and how far the merge moves without it.",
+            tuple(
+                map(Entry, ("model", "length", "distance", "cosine", "influence", "relative, %"))
+            ),
+            tuple((Entry(readable(row.model)), *_numbers(row)) for row in whole),
+        )
+    ]
+    if scores:
+        caption = "In spreads of the others; the score is the largest of the four."
+        tables.insert(0, Table("Scores", caption, tuple(map(Entry, headings)), lines))
+    return tables
+
+
+def _score(one: Suspicion) -> tuple[Entry, ...]:
+    return (
+        Entry(readable(one.model)),
+        *(number(v, 3) for v in (one.score, one.length, one.distance, one.direction, one.layer)),
+        Entry(readable(one.tensor)),
+        Entry("alarm", key=1.0) if one.alarm else EMPTY,
+    )
+
+
+def _numbers(row: Contribution) -> tuple[Entry, ...]:
+    return (
+        number(row.length, 4),
+        number(row.distance, 4),
+        number(row.cosine, 3),
+        number(row.influence, 4),
+        number(100 * row.relative, 3),
+    )
+
+
+def _layers(result: Contributors) -> Table:
+    rows = [row for row in result.rows if row.tensor != ALL]
+    lines = tuple(
+        (
+            Entry(readable(row.tensor)),
+            Entry(readable(row.model)),
+            *_numbers(row),
+            number(100 * row.share, 3),
+        )
+        for row in rows[:MOST]
+    )
+    caption = "Every layer of every model."
+    if len(rows) > MOST:
+        caption += f" The first {MOST} of {len(rows)}; results.csv has all."
+    names = (
+        "layer",
+        "model",
+        "length",
+        "distance",
+        "cosine",
+        "influence",
+        "relative, %",
+        "share, %",
+    )
+    return Table("Every layer", caption, tuple(map(Entry, names)), lines, names=2)

@@ -1,0 +1,177 @@
+"""The page of the study of conflicts."""
+
+import math
+
+from .computing import ConflictPair, Conflicts
+from ..interference.result import ALL
+from .figures import (
+    coin,
+    plot_elections,
+    plot_task_cosines,
+    plot_task_lengths,
+    plot_task_signs,
+)
+from ...pages.drawn import Planned, draw_all
+from ...pages.filled import Page, Section
+from ..scopes.page import MOST, number
+from ...pages.tables import Entry, Table
+from ...pages.units import readable
+
+
+def _cosines(result: Conflicts) -> str:
+    pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.cosine)]
+    if not pairs:
+        return "No two task vectors of all layers have an angle: one of each two is 0."
+    low, high = (pick(pairs, key=lambda one: one.cosine) for pick in (min, max))
+    if low is high:
+        return f"Over all layers the cosine of {low.one} and {low.other} is {low.cosine:.3g}."
+    return (
+        f"Over all layers cosines lie between {low.cosine:.3g} ({low.one} and {low.other}) and "
+        f"{high.cosine:.3g} ({high.one} and {high.other})."
+    )
+
+
+def _signs(result: Conflicts) -> str:
+    pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.agree)]
+    if not pairs:
+        return "No two task vectors have an element at which neither is 0."
+    agree, expected = (
+        math.fsum(values) / len(pairs)
+        for values in ([p.agree for p in pairs], [p.expected for p in pairs])
+    )
+    return (
+        f"Over all layers and pairs {100 * agree:.1f}% of signs agree; angles alone would make it "
+        f"{100 * expected:.1f}%."
+    )
+
+
+def _lengths(result: Conflicts) -> str:
+    norms = [one for one in result.norms if one.tensor == ALL and math.isfinite(one.relative)]
+    if not norms:
+        return "No model has a length to compare with."
+    low, high = (pick(norms, key=lambda one: one.relative) for pick in (min, max))
+    return (
+        f"The longest task vector has {100 * high.relative:.3g}% of its model's length "
+        f"({high.model}), the shortest {100 * low.relative:.3g}% ({low.model})."
+    )
+
+
+def _elections(result: Conflicts) -> str:
+    every = next(one for one in result.elections if one.tensor == ALL)
+    return (
+        f"Over all layers {100 * every.majority:.1f}% of entries have the sign of the majority; of "
+        f"random signs it would be {100 * coin(len(result.models)):.1f}%."
+    )
+
+
+_FIGURES: tuple[Planned, ...] = (
+    (
+        "cosines",
+        "Angles between task vectors",
+        plot_task_cosines,
+        _cosines,
+        "Near 1 two models have learned the same and averaging keeps it; near 0 they do not meet; "
+        "below 0 each undoes what the other learned.",
+    ),
+    (
+        "signs",
+        "Agreement of signs",
+        plot_task_signs,
+        _signs,
+        "0 is a coin's. Methods that elect signs (TIES) have something to decide where it is low.",
+    ),
+    (
+        "lengths",
+        "Lengths of task vectors",
+        plot_task_lengths,
+        _lengths,
+        "One scale for all layers and models. A column that is darker than the others will decide "
+        "a merge whose weights are equal.",
+    ),
+    (
+        "election",
+        "Elections",
+        plot_elections,
+        _elections,
+        "Entries whose sign is the one that most models have at that element. On the dotted line "
+        "signs agree no oftener than by chance.",
+    ),
+)
+
+
+def conflicts_page(result: Conflicts) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(
+            Section("results", "Results", (_pairs(result), _models(result)), (_layers(result),)),
+        ),
+        drawings=draw_all(result, _FIGURES),
+        facts=result.facts,
+        measured=_measured(result),
+    )
+
+
+def _measured(result: Conflicts) -> list[str]:
+    centre = "the base" if result.centre == "base" else "the mean of the models"
+    return [
+        f"A task vector is a model less {centre}. Cosines and lengths are of one tensor's entries, "
+        "or of all tensors' as one vector.",
+        "Signs are compared at elements at which neither task vector is 0. Expected is 1 - "
+        "arccos(cosine) / π, what jointly normal entries at that angle would have: where fewer "
+        "agree, a few large entries make the cosine.",
+        "The majority's sign at an element is the one that more task vectors have there, each "
+        "counted once; TIES counts them by size.",
+    ]
+
+
+_PAIR = ("cosine", "signs agree, %", "expected, %")
+
+
+def _numbers(pair: ConflictPair) -> tuple[Entry, ...]:
+    return (number(pair.cosine, 3), number(100 * pair.agree, 3), number(100 * pair.expected, 3))
+
+
+def _pairs(result: Conflicts) -> Table:
+    lines = tuple(
+        (Entry(readable(pair.one)), Entry(readable(pair.other)), *_numbers(pair))
+        for pair in result.pairs
+        if pair.tensor == ALL
+    )
+    headings = (Entry("model"), Entry("model"), *map(Entry, _PAIR))
+    return Table("Pairs", "Of all layers as one vector.", headings, lines, names=2)
+
+
+def _models(result: Conflicts) -> Table:
+    lines = tuple(
+        (
+            Entry(readable(one.model)),
+            number(one.norm, 4),
+            number(100 * one.relative, 3),
+            number(100 * one.nonzero, 4),
+        )
+        for one in result.norms
+        if one.tensor == ALL
+    )
+    headings = tuple(map(Entry, ("model", "length", "of the model's, %", "not 0, %")))
+    caption = "Task vectors of all layers: length, and entries that are not 0."
+    return Table("Task vectors", caption, headings, lines)
+
+
+def _layers(result: Conflicts) -> Table:
+    pairs = [pair for pair in result.pairs if pair.tensor != ALL]
+    lines = tuple(
+        (
+            Entry(readable(pair.tensor)),
+            Entry(readable(pair.one)),
+            Entry(readable(pair.other)),
+            *_numbers(pair),
+        )
+        for pair in pairs[:MOST]
+    )
+    caption = "Every layer and pair."
+    if len(pairs) > MOST:
+        caption += f" The first {MOST} of {len(pairs)}; results.csv has all."
+    headings = (Entry("layer"), Entry("model"), Entry("model"), *map(Entry, _PAIR))
+    return Table("Every pair by layer", caption, headings, lines, names=3)

@@ -1,0 +1,283 @@
+"""What the study of connectivity gives: paths between networks, planes through three, barriers."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from ...evaluation.intervals import Interval, over_seeds
+from ...values.plain import plain_values, rows_csv
+
+Way = Literal["line", "bezier", "polygon"]
+Statistics = Literal["interpolated", "re-estimated"]
+Side = Literal["train", "test"]
+ALL = "all"
+"""The pool of a row over all pools, and the pair of one over all pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """Loss and accuracy on the way from one network to another, on one split.
+
+    Attributes:
+        cell: of a sweep; '' without one.
+        pool: its seed.
+        one, other: the networks at a = 0 and a = 1.
+        way: the straight line, or a curve that was fitted to the training split.
+        statistics: of batch norm: interpolated like weights, or estimated again at every point.
+        split: train or test.
+        at: places a in [0, 1], evenly, the middle among them.
+        loss: mean negative log-likelihood in nats; accuracy: as a fraction.
+    """
+
+    cell: str
+    pool: int
+    one: str
+    other: str
+    way: Way
+    statistics: Statistics
+    split: Side
+    at: tuple[float, ...]
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+    @property
+    def rises(self) -> tuple[float, ...]:
+        """L(a) - ((1 - a) L(0) + a L(1)) at every place."""
+        first, last = self.loss[0], self.loss[-1]
+        return tuple(
+            loss - (first + a * (last - first))  # exactly 0 between equal ends
+            for a, loss in zip(self.at, self.loss, strict=True)
+        )
+
+    @property
+    def barrier(self) -> float:
+        """The largest rise: 0 where none is above the ends."""
+        return max(self.rises)
+
+    @property
+    def drop(self) -> float:
+        """Mean accuracy of the ends less that at a = 0.5."""
+        middle = self.accuracy[len(self.at) // 2]
+        return (self.accuracy[0] + self.accuracy[-1]) / 2 - middle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barrier:
+    """One row of the main table: a path, or the mean over pairs and over pools.
+
+    Attributes:
+        pool: its seed, or "all": the mean over pools, each the mean over its pairs, with its
+            interval by Student's t over pools.
+        pair: "one + other", or "all".
+        barrier, drop: as `Path` has them; low and high are the interval, NaN where there is none.
+        loss, accuracy: mean of the two ends.
+        paths: how many paths it is the mean of.
+    """
+
+    cell: str
+    pool: str
+    pair: str
+    way: Way
+    statistics: Statistics
+    split: Side
+    barrier: float
+    barrier_low: float
+    barrier_high: float
+    drop: float
+    drop_low: float
+    drop_high: float
+    loss: float
+    accuracy: float
+    paths: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """Loss and accuracy on the plane A + u (B - A) + v (C - A).
+
+    Attributes:
+        models: A, B and C.
+        places: the values of u, and of v; 0 and 1 are among them.
+        corners: where A, B and C lie in the plane, by the distances of their weights.
+        loss, accuracy: a row for each v, in it a value for each u.
+    """
+
+    cell: str
+    pool: int
+    models: tuple[str, str, str]
+    statistics: Statistics
+    split: Side
+    places: tuple[float, ...]
+    corners: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    loss: tuple[tuple[float, ...], ...]
+    accuracy: tuple[tuple[float, ...], ...]
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """(u, v) of the lowest loss."""
+        rows = [(self.loss[j][i], u, v) for j, v in enumerate(self.places)
+                for i, u in enumerate(self.places)]  # fmt: skip
+        return min(rows)[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connectivity:
+    """What `connectivity` found.
+
+    Attributes:
+        title: the question.
+        paths: of every pool, pair, way, kind of statistics and split.
+        planes: of the pools that have three networks.
+        facts: for a reader.
+    """
+
+    title: str
+    paths: tuple[Path, ...]
+    planes: tuple[Plane, ...]
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def barriers(self) -> tuple[Barrier, ...]:
+        """Over pools and pairs first, then by pair, then path by path."""
+        overall = [_row(mine, ALL) for mine in _grouped(self.paths, pairs=False)]
+        by_pair = [_row(mine, _pair(mine[0])) for mine in _grouped(self.paths, pairs=True)]
+        several = len({_pair(one) for one in self.paths}) > 1
+        each = [_single(one) for one in self.paths]
+        return (*overall, *(by_pair if several else ()), *each)
+
+    def over_pools(
+        self, way: Way = "line", split: Side = "test", pair: str = ALL, cell: str | None = None
+    ) -> tuple[Barrier, ...]:
+        """Rows over pools of one way, one for each kind of statistics (and cell)."""
+        return tuple(
+            one
+            for one in self.barriers
+            if (one.pool, one.way, one.split, one.pair) == (ALL, way, split, pair)
+            and cell in (None, one.cell)
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the numbers say."""
+        return tuple(_sentences(self))
+
+    def to_csv(self) -> str:
+        """All barriers under a header of the column names."""
+        return rows_csv(Barrier, self.barriers)
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything, as JSON has it."""
+        rows = [asdict(one) for one in self.barriers]
+        found = {"study": "connectivity", **asdict(self), "barriers": rows}
+        found["sentences"] = self.sentences
+        return {key: plain_values(value) for key, value in found.items()}
+
+
+def _pair(path: Path) -> str:
+    return f"{path.one} + {path.other}"
+
+
+def _grouped(paths: Sequence[Path], *, pairs: bool) -> list[list[Path]]:
+    """Those that are averaged, in the order of the first of each."""
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for one in paths:
+        key = (one.cell, one.way, one.statistics, one.split, _pair(one) if pairs else "")
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _row(mine: Sequence[Path], pair: str) -> Barrier:
+    pools: dict[int, list[Path]] = {}
+    for one in mine:
+        pools.setdefault(one.pool, []).append(one)
+    barrier = _interval([[one.barrier for one in paths] for paths in pools.values()])
+    drop = _interval([[one.drop for one in paths] for paths in pools.values()])
+    return _made(mine, ALL, pair, barrier, drop)
+
+
+def _interval(by_pool: Sequence[Sequence[float]]) -> Interval:
+    """A loss that is not finite has no mean, and no interval."""
+    values = [_mean(values) for values in by_pool]
+    if not all(map(math.isfinite, values)):
+        return Interval(max(values), math.nan, math.nan)
+    return over_seeds(values)
+
+
+def _single(one: Path) -> Barrier:
+    nan = math.nan
+    alone = Interval(one.barrier, nan, nan), Interval(one.drop, nan, nan)
+    return _made([one], str(one.pool), _pair(one), *alone)
+
+
+def _made(mine: Sequence[Path], pool: str, pair: str, barrier: Interval, drop: Interval) -> Barrier:
+    first = mine[0]
+    return Barrier(
+        cell=first.cell,
+        pool=pool,
+        pair=pair,
+        way=first.way,
+        statistics=first.statistics,
+        split=first.split,
+        barrier=barrier.value,
+        barrier_low=barrier.low,
+        barrier_high=barrier.high,
+        drop=drop.value,
+        drop_low=drop.low,
+        drop_high=drop.high,
+        loss=_mean([(one.loss[0] + one.loss[-1]) / 2 for one in mine]),
+        accuracy=_mean([(one.accuracy[0] + one.accuracy[-1]) / 2 for one in mine]),
+        paths=len(mine),
+    )
+
+
+_WORDS: dict[Way, str] = {
+    "line": "On the straight line between two networks",
+    "bezier": "On the Bezier curve that was fitted to the training split",
+    "polygon": "On the polygonal chain that was fitted to the training split",
+}
+
+
+def _sentences(found: Connectivity) -> Iterator[str]:
+    pools = len({(one.cell, one.pool) for one in found.paths})
+    for way, words in _WORDS.items():
+        for row in found.over_pools(way):
+            cell = f"{row.cell}: " if row.cell else ""
+            how = _HOW[row.statistics] if _has_both(found, way) else ""
+            yield (
+                f"{cell}{words} the test loss rises by {_said(row, 'barrier', '.3f', 1)} nats"
+                f" above the ends{how}, and accuracy in the middle is "
+                f"theirs ({100 * row.accuracy:.1f}%) less {_said(row, 'drop', '.1f', 100)} points."
+            )
+    for plane in found.planes:
+        if plane.split == "train" and plane.statistics == found.planes[0].statistics:
+            u, v = plane.best
+            yield (
+                f"In the plane of pool {plane.pool} the lowest training loss is at the weights "
+                f"{1 - u - v:.2f}, {u:.2f} and {v:.2f} of {', '.join(plane.models)}."
+            )
+    if pools == 1:
+        yield "One pool says nothing of luck in training: use several seeds for intervals."
+
+
+_HOW: dict[Statistics, str] = {
+    "interpolated": ", statistics of batch norm interpolated",
+    "re-estimated": ", statistics of batch norm estimated again",
+}
+
+
+def _has_both(found: Connectivity, way: Way) -> bool:
+    return len({one.statistics for one in found.paths if one.way == way}) > 1
+
+
+def _said(row: Barrier, what: Literal["barrier", "drop"], form: str, factor: float) -> str:
+    value, low, high = (
+        factor * float(getattr(row, name)) for name in (what, f"{what}_low", f"{what}_high")
+    )
+    if not math.isfinite(low):
+        return f"{value:{form}}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"

@@ -1,0 +1,258 @@
+"""The study of magnitude: a factor on all weights as published, and fair tests beside it."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ...errors import FieldError, StockpotError
+from ...evaluation import Ingredients
+from ...evaluation.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.given import ingredients_of
+from ...values.fields import nearest
+from ...recipes.cells import slug
+from ...typed import to_numpy
+from ..pools import Trial
+from .bounds import Bound, bounds
+from .factors import LOOKED_AT, grid_of, overflows_of
+from .magnifying import Arithmetic, Bowl, Outcome, outcomes
+from .result import (
+    ENSEMBLE,
+    SOUP,
+    BatchPoint,
+    BoundRow,
+    Magnitude,
+    MomentRow,
+)
+from .moments import Moment, moments
+from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation
+from .tallying import Key, note, point
+
+RESAMPLES = 1000
+BATCH = 64
+"""Samples of a point in the figure of batches, as published."""
+
+Progress = Callable[[str, float], None]
+
+
+def magnitude(
+    trial: Trial,
+    *,
+    counts: Sequence[int] = (),
+    factors: Sequence[float] = (),
+    perturbations: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Magnitude:
+    """Are merges more robust to the magnitude of weights than ensembles?
+
+    Each ingredient is disturbed, then merged and ensembled: all tensors times M as published, in
+    float32, float64 and with carried exponents; and fairer ways (`perturbing.PERTURBATIONS`).
+    soup(Mθ_1 ... Mθ_N) = M · soup(θ_1 ... θ_N) exactly, so this asks when M^depth is beyond
+    float32.
+
+    Args:
+        trial: from `pools_of`; one cell.
+        counts: ingredients of each soup and ensemble, the first so many; the experiment's own, or
+            2 to all.
+        factors: M; by default twelve, from 1 to beyond where float32 is full.
+        perturbations: names; all of them by default.
+        progress: called with what is being done and the fraction that is behind.
+
+    Raises:
+        FieldError: a sweep of several networks; fewer than two ingredients; an unknown name; a
+            factor below 1.
+        StockpotError: whatever networks and merging find.
+
+    Deviations: members of greedy soups and ensembles are chosen once, on the selection split with
+        networks as they are (the published code starts from an unmagnified soup and adds magnified
+        networks). "one-ingredient" is the first, for every column alike, where the code's modes
+        disagree.
+
+    Source: arXiv 2411.09263, sections 5 and 6.3, appendix F.
+    """
+    wanted = _perturbations(perturbations)
+    own = counts_of(trial, counts)
+    if any(not (factor >= 1 and math.isfinite(factor)) for factor in factors):
+        raise FieldError("factors must be 1 or more.")
+    bowls = [_bowl(trial, number, own) for number in range(len(trial.pools))]
+    overflows = [one for bowl in bowls for one in overflows_of(bowl)]
+    grid = tuple(sorted({1.0, *factors})) if factors else grid_of(bowls[0])
+    found: dict[Key, list[Estimate]] = {}
+    lost: dict[Key, list[float]] = {}
+    batches: list[BatchPoint] = []
+    jobs = list(_jobs(wanted, grid, bowls[0].plan is not None))
+    for at, bowl in enumerate(bowls):
+        resampler = Resampler(bowl.pool.splits.test.originals, resamples=RESAMPLES)
+        for number, (how, arithmetic, size) in enumerate(jobs):
+            if progress:
+                part = (at + number / len(jobs)) / len(bowls)
+                progress(f"{how.name}, {arithmetic}, pool {bowl.pool.seed}", part)
+            said = {(n, name): one for n, name, one in outcomes(bowl, how, size, arithmetic)}
+            note(found, lost, resampler, (how.name, arithmetic, size), said)
+            if (how.name, arithmetic) == (EVERYTHING.name, "float32"):
+                batches += _batches(bowl, size, said)
+    points = [point(key, found[key], lost[key]) for key in found]
+    return Magnitude(
+        title="A factor on all weights: merges against ensembles",
+        pools=tuple(bowl.pool.seed for bowl in bowls),
+        counts=own,
+        perturbations=tuple((one.name, one.words) for one in wanted),
+        axes=tuple((one.name, one.size) for one in wanted),
+        points=tuple(p for p in points if " - " not in p.method),
+        gaps=tuple(p for p in points if " - " in p.method),
+        batches=tuple(batches),
+        overflows=tuple(overflows),
+        moments=tuple(_moments(bowls)),
+        bounds=tuple(_bounds(bowls)),
+        facts=_facts(trial, bowls, own),
+    )
+
+
+def _perturbations(names: Sequence[str]) -> tuple[Perturbation, ...]:
+    known = {one.name: one for one in PERTURBATIONS}
+    for name in names:
+        if name not in known:
+            raise FieldError(f"there is no perturbation '{name[:80]}'{nearest(name, list(known))}")
+    return tuple(one for one in PERTURBATIONS if not names or one.name in names)
+
+
+def counts_of(trial: Trial, counts: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of ingredients: those wanted, or the experiment's own, or 2 to all.
+
+    Raises:
+        FieldError: a sweep of several networks; fewer than two ingredients; a wrong number.
+    """
+    cells = {pool.cell for pool in trial.pools}
+    if len(cells) > 1:
+        raise FieldError(
+            f"this study is of one network and data set; the experiment's sweep has {len(cells)}."
+        )
+    most = min(len(pool.kept) for pool in trial.pools)
+    if most < 2:
+        raise FieldError("a merge needs two ingredients; the experiment has one.")
+    own = tuple(sorted({*(counts or trial.experiment.compare.counts or range(2, most + 1))} - {1}))
+    if wrong := [n for n in own if not 2 <= n <= most]:
+        raise FieldError(f"counts must be between 2 and {most}, the ingredients; got {wrong[0]}.")
+    return own
+
+
+def ingredients_in_memory(trial: Trial, number: int, counts: tuple[int, ...]) -> Ingredients:
+    """The first ingredients of one pool, as many as the largest count."""
+    pool, most = trial.pools[number], counts[-1]
+    of_files = ingredients_of(
+        pool.seed,
+        [one.name for one in pool.kept[:most]],
+        [one.path for one in pool.kept[:most]],
+        pool.splits,
+        pool.build,
+        base=pool.base,
+    )
+    return of_files.held(range(most))
+
+
+def _bowl(trial: Trial, number: int, counts: tuple[int, ...]) -> Bowl:
+    pool = ingredients_in_memory(trial, number, counts)
+    return Bowl(pool=pool, counts=counts, seed=pool.seed)
+
+
+def _jobs(
+    wanted: Sequence[Perturbation], grid: tuple[float, ...], carries: bool
+) -> Iterator[tuple[Perturbation, Arithmetic, float]]:
+    """The published experiment in all arithmetics; what may overflow in two; what cannot in one."""
+    for how in wanted:
+        arithmetics: tuple[Arithmetic, ...] = ("float32",) if how.grid else ("float32", "float64")
+        if how is EVERYTHING and carries:
+            arithmetics = ("float32", "float64", "carried")
+        for arithmetic in arithmetics:
+            for size in how.grid or grid:
+                yield how, arithmetic, size
+
+
+def _batches(
+    bowl: Bowl, size: float, said: Mapping[tuple[int, str], Outcome]
+) -> Iterator[BatchPoint]:
+    n = bowl.counts[-1]
+    soups, ensembles = (_split(said[n, name].published) for name in (SOUP, ENSEMBLE))
+    for number, (one, other) in enumerate(zip(soups, ensembles, strict=True)):
+        if len(one) == BATCH or not number:
+            yield BatchPoint(
+                pool=bowl.pool.seed,
+                size=size,
+                batch=number,
+                soup=float(one.mean()),
+                ensemble=float(other.mean()),
+            )
+
+
+def _split(right_N: Tensor) -> tuple[Tensor, ...]:
+    return cast(tuple[Tensor, ...], cast(Any, right_N).split(BATCH))
+
+
+def _moments(bowls: Sequence[Bowl]) -> Iterator[MomentRow]:
+    each: list[dict[str, Moment]] = []
+    for bowl in bowls:
+        networks = [one.network for one in bowl.subjects]
+        base = bowl.pool.base
+        found = moments(networks, base if isinstance(base, torch.nn.Module) else None)
+        each.append({one.tensor: one for one in found})
+    for tensor in each[0]:
+        for quantity in [one.name for one in fields(Moment) if one.name != "tensor"]:
+            values = [float(getattr(one[tensor], quantity)) for one in each]
+            span = _over_seeds(values)
+            yield MomentRow(
+                tensor=tensor, quantity=quantity, value=span[0], low=span[1], high=span[2]
+            )
+
+
+def _over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean over pools, and its interval where there are several."""
+    estimates = [Estimate(value, to_numpy(torch.empty(0).double()), 0) for value in values]
+    if len(values) == 1:
+        return values[0], math.nan, math.nan
+    span = over_pools(estimates).interval()
+    return span.value, span.low, span.high
+
+
+def _bounds(bowls: Sequence[Bowl]) -> Iterator[BoundRow]:
+    each: list[list[Bound]] = []
+    for bowl in bowls:
+        inputs = bowl.pool.splits.test.batch(slice(0, LOOKED_AT))
+        whole = bowl.soups[tuple(range(bowl.counts[-1]))]
+        try:
+            singles = bounds(bowl.subjects[0].network, inputs, "single")
+            each.append([*singles, *bounds(whole, inputs, "soup")])
+        except StockpotError:
+            return
+    for same in zip(*each, strict=True):
+        numbers = {
+            one.name: math.exp(
+                math.fsum(math.log(max(getattr(b, one.name), 1e-300)) for b in same) / len(same)
+            )
+            for one in fields(BoundRow)
+            if one.name not in ("of", "layer")
+        }
+        yield BoundRow(of=same[0].of, layer=same[0].layer, **numbers)
+
+
+def _facts(
+    trial: Trial, bowls: Sequence[Bowl], counts: tuple[int, ...]
+) -> tuple[tuple[str, str], ...]:
+    first = bowls[0]
+    splits = first.pool.splits
+    carried = "yes" if first.plan else "no: the network has parts that no factor passes through"
+    chosen = "; ".join(
+        f"{n}: {', '.join(f'{len(bowl.greedy[n])}' for bowl in bowls)}" for n in counts
+    )
+    return (
+        ("run", str(trial.run)),
+        ("network", slug(trial.pools[0].network_spec)),
+        ("data", slug(trial.pools[0].data or "none")),
+        ("samples", f"{len(splits.selection):,} of selection, {len(splits.test):,} of test"),
+        ("pools", f"{len(bowls)}, of {counts[-1]} ingredients"),
+        ("members of greedy soups", chosen),
+        ("exponents carried", carried),
+        ("resamples", f"{RESAMPLES:,}"),
+    )

@@ -1,0 +1,314 @@
+"""Figures of the study of magnitude; a plot takes a result and an Axes, never a model."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ...extras import optional
+from .result import (
+    ENSEMBLE,
+    SOUP,
+    Magnitude,
+    Point,
+    Scoring,
+)
+from ...pages.axes import dress, name_below, panels
+from ...pages.styles import (
+    BLUE,
+    FAMILIES,
+    GREEN,
+    INK,
+    ORANGE,
+    PAPER,
+    PINK,
+    SKY,
+    VERMILION,
+    WINE,
+)
+from ...pages.units import plain
+
+_SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
+LINES: Mapping[str, tuple[str, Any]] = {
+    "single-mean": ("single", _SOLID),
+    "uniform-soup": ("uniform-soup", _SOLID),
+    "greedy-soup": ("greedy-soup", _SOLID),
+    "logits-ensemble": ("ensemble", _SOLID),
+    "greedy-logits-ensemble": ("ensemble", _DASHED),
+    "probabilities-ensemble": ("ensemble", _DOTTED),
+    "features-ensemble": ("features", _SOLID),
+    "features-ensemble-first-head": ("features", _DOTTED),
+    "greedy-features-ensemble": ("features", _DASHED),
+}
+"""Family and dash of each column that is drawn."""
+
+_FEW = ("single-mean", "uniform-soup", "greedy-soup", "logits-ensemble", "features-ensemble")
+_COUNTS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PINK, WINE)
+_WORDS = {
+    "float32": "float32, not finite is wrong",
+    "float64": "float64",
+    "carried": "carried exponents",
+}
+
+
+def plot_curves(result: Magnitude, ax: Any = None) -> Any:
+    """Accuracy of every column against M: as published, with what is lost as wrong, and exact.
+
+    Args:
+        result: of the study.
+        ax: the matplotlib Axes to draw what was published on; a new figure of all without one.
+
+    Returns:
+        The (first) Axes.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    n = result.counts[-1]
+    shown: list[tuple[str, Scoring, str]] = [
+        ("float32", "published", "float32, as published"),
+        ("float32", "wrong", _WORDS["float32"]),
+        (result.exact, "wrong", _WORDS[result.exact]),
+    ]
+    question = f"What does a factor on all weights do to soups and ensembles of {n}?"
+    axes = panels(ax, len(shown), columns=3, size=(3.9, 3.4), question=question)
+    for one, (arithmetic, scoring, words) in zip(axes, shown, strict=False):
+        _columns(one, result, "everything", arithmetic, scoring, LINES)
+        start = result.line("everything", arithmetic, n, "single-mean", scoring)[0]
+        one.axhline(100 * start.accuracy, color=INK, linewidth=0.8, linestyle=_DOTTED)
+        _predicted(one, result, _sizes(result, "everything"))
+        dress(one, title=words, x="factor M on all tensors", y="accuracy, %")
+        one.set_ylim(-3, 103)
+    _legend(ax, axes, LINES)
+    return axes[0]
+
+
+def plot_lost(result: Magnitude, ax: Any = None) -> Any:
+    """Share of the outputs that float32 cannot hold, against M, beside what the norms predict.
+
+    Args:
+        result: of the study.
+        ax: the matplotlib Axes to draw on; a new figure without one.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    question = "When are outputs lost, and was it foreseen?"
+    (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
+    n, places = result.counts[-1], range(len(_sizes(result, "everything")))
+    for method in _FEW:
+        line = result.line("everything", "float32", n, method)
+        _draw(one, list(places), [100 * p.non_finite for p in line], method)
+    _ticks(one, _sizes(result, "everything"))
+    _predicted(one, result, _sizes(result, "everything"))
+    dress(one, x="factor M on all tensors", y="outputs that are not finite, %")
+    one.set_ylim(-3, 103)
+    _legend(ax, axes, {name: LINES[name] for name in _FEW})
+    return one
+
+
+def plot_soup_gap(result: Magnitude, ax: Any = None) -> Any:
+    """Soup less logits ensemble against M, one line for each N: as published, and exact.
+
+    Args:
+        result: of the study.
+        ax: the matplotlib Axes to draw what was published on; a new figure of both without one.
+
+    Returns:
+        The (first) Axes.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    question = "By how much is the soup above the logits ensemble?"
+    shown: list[tuple[str, Scoring, str]] = [
+        ("float32", "published", "float32, as published"),
+        (result.exact, "wrong", _WORDS[result.exact]),
+    ]
+    axes = panels(ax, 2, columns=2, size=(4.4, 3.4), question=question)
+    sizes = _sizes(result, "everything")
+    for one, (arithmetic, scoring, words) in zip(axes, shown, strict=False):
+        for number, n in enumerate(result.counts):
+            line = result.line("everything", arithmetic, n, f"{SOUP} - {ENSEMBLE}", scoring)
+            colour = _COUNTS[number % len(_COUNTS)]
+            one.fill_between(
+                range(len(sizes)),
+                [100 * p.low for p in line],
+                [100 * p.high for p in line],
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
+            values = [100 * p.accuracy for p in line]
+            one.plot(
+                values, color=colour, linewidth=1.3, marker="o", markersize=3, label=f"N = {n}"
+            )
+        one.axhline(0, color=INK, linewidth=0.8, linestyle=_DOTTED)
+        _ticks(one, sizes)
+        dress(one, title=words, x="factor M on all tensors", y="points")
+    low = min(one.get_ylim()[0] for one in axes)
+    high = max(one.get_ylim()[1] for one in axes)
+    for one in axes:
+        one.set_ylim(low, high)
+    handles, names = axes[0].get_legend_handles_labels()
+    name_below(ax, axes, handles, names)
+    return axes[0]
+
+
+def plot_batches(result: Magnitude, ax: Any = None) -> Any:
+    """Soup against ensemble, a point for each batch of the test split, a panel for each factor.
+
+    Args:
+        result: of the study.
+        ax: the matplotlib Axes to draw the factor of the largest gap on; a new figure of all
+            without one.
+
+    Returns:
+        The (first) Axes.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    sizes = list(_sizes(result, "everything"))
+    if ax is not None:
+        sizes = [widest(result).size]
+    question = f"Soup against ensemble of {result.counts[-1]}, batch by batch, as published"
+    axes = panels(ax, len(sizes), columns=4, size=(2.3, 2.3), question=question)
+    for one, size in zip(axes, sizes, strict=True):
+        seen = [b for b in result.batches if b.size == size]
+        one.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=_DOTTED)
+        one.plot(
+            [100 * b.soup for b in seen],
+            [100 * b.ensemble for b in seen],
+            linestyle="none",
+            marker="o",
+            markersize=3,
+            color=FAMILIES["uniform-soup"].colour,
+            alpha=0.6,
+        )
+        dress(one, title=f"M = {size:.4g}", x="soup, %", y="ensemble, %", grid="both")
+        one.set_xlim(-4, 104)
+        one.set_ylim(-4, 104)
+        one.set_xticks([0, 50, 100])
+        one.set_yticks([0, 50, 100])
+    return axes[0]
+
+
+def plot_disturbed(result: Magnitude, ax: Any = None) -> Any:
+    """The other disturbances: accuracy against their size, a panel for each.
+
+    Args:
+        result: of the study; it has one of them at least.
+        ax: the matplotlib Axes to draw the first one on; a new figure of all without one.
+
+    Returns:
+        The (first) Axes.
+
+    Raises:
+        ExtraError: without matplotlib.
+    """
+    shown = disturbances(result)[: 1 if ax is not None else None]
+    question = f"What else disturbs ingredients, and what does it do to {result.counts[-1]}?"
+    axes = panels(ax, len(shown), columns=3, size=(3.9, 3.2), question=question)
+    words = dict(result.axes)
+    for one, name in zip(axes, shown, strict=True):
+        arithmetic = "float64" if name == "weights" else "float32"
+        _columns(one, result, name, arithmetic, "wrong", {key: LINES[key] for key in _FEW})
+        title = f"{name}, in float64" if name == "weights" else name
+        dress(one, title=title, x=words[name], y="accuracy, %")
+        one.set_ylim(-3, 103)
+    _legend(ax, axes, {key: LINES[key] for key in _FEW})
+    return axes[0]
+
+
+def widest(result: Magnitude) -> Point:
+    """Where the soup is furthest above the ensemble in float32 as published."""
+    gap, n = f"{SOUP} - {ENSEMBLE}", result.counts[-1]
+    line = result.line("everything", "float32", n, gap, "published")
+    return max(line, key=lambda p: p.accuracy)
+
+
+def disturbances(result: Magnitude) -> list[str]:
+    """All but the published one."""
+    return [name for name, _ in result.perturbations if name != "everything"]
+
+
+def _columns(
+    ax: Any,
+    result: Magnitude,
+    perturbation: str,
+    arithmetic: str,
+    scoring: Scoring,
+    methods: Iterable[str],
+) -> None:
+    sizes = _sizes(result, perturbation)
+    for method in methods:
+        line = result.line(perturbation, arithmetic, result.counts[-1], method, scoring)
+        if line:
+            _draw(ax, list(range(len(sizes))), [100 * p.accuracy for p in line], method)
+    _ticks(ax, sizes)
+
+
+def _draw(ax: Any, places: list[int], values: list[float], method: str) -> None:
+    family, dash = LINES[method]
+    colour, marker = FAMILIES[family].colour, FAMILIES[family].marker
+    ax.plot(
+        places,
+        values,
+        color=colour,
+        linestyle=dash,
+        linewidth=1.3,
+        marker=marker,
+        markersize=3,
+        markeredgewidth=0,
+    )
+
+
+def _sizes(result: Magnitude, perturbation: str) -> tuple[float, ...]:
+    return tuple(dict.fromkeys(p.size for p in result.points if p.perturbation == perturbation))
+
+
+def _ticks(ax: Any, sizes: Sequence[float]) -> None:
+    ax.set_xticks(range(len(sizes)), [f"{size:.4g}" for size in sizes], rotation=90)
+    ax.set_xlim(-0.4, len(sizes) - 0.6)
+
+
+def _predicted(ax: Any, result: Magnitude, sizes: Sequence[float]) -> None:
+    """A line where the norms of a single network say that float32 is full."""
+    predicted = result.full("single", "predicted")
+    if not math.isfinite(predicted) or not sizes[0] <= predicted <= sizes[-1]:
+        return
+    place = place_of(sizes, predicted)
+    ax.axvline(place, color=FAMILIES["control"].colour, linewidth=1, linestyle=_DASHED)
+
+
+def place_of(sizes: Sequence[float], value: float) -> float:
+    """Where a value stands between evenly spaced marks of rising sizes.
+
+    >>> place_of([1.0, 10.0, 1000.0], 100.0)
+    1.5
+    """
+    for at, (low, high) in enumerate(pairwise(sizes)):
+        if low <= value <= high:
+            return at + math.log(value / low) / math.log(high / low)
+    raise ValueError(value)
+
+
+def _legend(ax: Any, axes: Sequence[Any], methods: Mapping[str, tuple[str, Any]]) -> None:
+    line = optional("matplotlib.lines").Line2D
+    handles = [
+        line(
+            [],
+            [],
+            color=FAMILIES[family].colour,
+            linestyle=dash,
+            marker=FAMILIES[family].marker,
+            markersize=4,
+            markeredgecolor=PAPER,
+        )
+        for family, dash in methods.values()
+    ]
+    name_below(ax, axes, handles, [plain(name) for name in methods])

@@ -1,0 +1,213 @@
+"""The page of the study of scopes."""
+
+import math
+from statistics import median
+
+from .computing import NORMAL, Scopes
+from ...pages.drawn import Planned, draw_all
+from ...pages.filled import Page, Section
+from .figures import (
+    plot_scope_divergence,
+    plot_scope_factors,
+    plot_scope_normality,
+    plot_scopes,
+)
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
+
+
+def _spread(result: Scopes) -> str:
+    kept = [(one.soup / one.mean, one.tensor) for one in result.fused if one.mean]
+    if not kept:
+        return "All entries of every layer are one number."
+    least, tensor = min(kept)
+    return (
+        f"The plain average keeps {100 * median(share for share, _ in kept):.1f}% of the fused "
+        f"standard deviation in the median layer, and least, {100 * least:.1f}%, in {tensor}."
+    )
+
+
+def _factors(result: Scopes) -> str:
+    apart = [(abs(1 / row.factor - 1), row) for row in result.rows if row.factor]
+    apart = [(share, row) for share, row in apart if math.isfinite(share)]
+    if not apart:
+        return "No scope has a standard deviation to compare."
+    share, row = max(apart, key=lambda one: one[0])
+    side = "wider" if row.factor < 1 else "narrower"
+    return (
+        f"The median scope is {100 * median(share for share, _ in apart):.2g}% off the fused one; "
+        f"furthest is {row.tensor} of {row.model}, {100 * share:.3g}% {side}."
+    )
+
+
+def _divergence(result: Scopes) -> str:
+    rows = [row for row in result.rows if math.isfinite(row.kl)]
+    if not rows:
+        return "No scope has a finite KL."
+    most = max(rows, key=lambda row: row.kl)
+    return (
+        f"KL is {1000 * median(row.kl for row in rows):.2g} thousandths of a nat in the median, "
+        f"at most {1000 * most.kl:.3g}, in {most.tensor} of {most.model}."
+    )
+
+
+def _normality(result: Scopes) -> str:
+    rows = [row for row in result.rows if math.isfinite(row.distance)]
+    if not rows:
+        return "No scope has a distance to a normal distribution."
+    close = sum(row.distance <= NORMAL for row in rows)
+    most = max(rows, key=lambda row: row.distance)
+    return (
+        f"{close} of {len(rows)} scopes are close to normal; furthest is {most.tensor} of "
+        f"{most.model}, {100 * most.distance:.2g} points of 100."
+    )
+
+
+_FIGURES: tuple[Planned, ...] = (
+    (
+        "spread",
+        "Standard deviations",
+        plot_scopes,
+        _spread,
+        "Averaging shrinks a layer where models differ. An average that lies on the models' lines "
+        "says that they share a start; one on the dotted line, that they have nothing in common.",
+    ),
+    (
+        "factors",
+        "Scopes against the fused one",
+        plot_scope_factors,
+        _factors,
+        "Standard deviation over that of the fused scope. Rescaling divides it out; with batch "
+        "norm behind a layer that changes no prediction.",
+    ),
+    (
+        "divergence",
+        "KL to the fused scope",
+        plot_scope_divergence,
+        _divergence,
+        "What the penalty of weight scope alignment would make smaller.",
+    ),
+    (
+        "normality",
+        "Normality",
+        plot_scope_normality,
+        _normality,
+        f"Up to {100 * NORMAL:g} points of 100 we call close to normal. Uniform weights have 5.7, "
+        "weights of two values 34.",
+    ),
+)
+_MEASURED = (
+    "A scope is the mean μ and the standard deviation σ of all entries of a tensor. KL is that of "
+    "N(μ, σ²) to N(μ*, σ*²), in nats. The fused scope has the mean of means and, but where said, "
+    "the mean of variances. The base has no part in it.",
+    "The distance to a normal distribution is Kolmogorov and Smirnov's: the largest gap between "
+    "the entries' distribution function and that of N(μ, σ²), at the edges of fine bins, at most "
+    "0.002 too small. Large tensors differ from normal significantly at any distance that is seen.",
+    "Change is how far rescaling to the fused scope, w → μ* + (w - μ) σ*/σ, would move the weights "
+    "of a layer, over their length.",
+)
+
+
+def scopes_page(result: Scopes) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(
+            Section("results", "Results", (_models(result), _layers(result)), (_every(result),)),
+        ),
+        drawings=draw_all(result, _FIGURES),
+        facts=result.facts,
+        measured=_MEASURED,
+    )
+
+
+def _models(result: Scopes) -> Table:
+    headings = tuple(
+        map(Entry, ("model", "σ / fused σ", "KL", "largest KL", "distance to normal", "change, %"))
+    )
+    lines: list[tuple[Entry, ...]] = []
+    for model in (*result.models, *([result.base] if result.base else [])):
+        mine = [row for row in result.rows if row.model == model]
+        if not mine:
+            continue
+        lines.append(
+            (
+                Entry(readable(model)),
+                number(median(1 / row.factor for row in mine if row.factor), 4),
+                number(math.fsum(row.kl for row in mine) / len(mine), 3),
+                number(max(row.kl for row in mine), 3),
+                number(median(row.distance for row in mine), 3),
+                number(median(100 * row.change for row in mine), 3),
+            )
+        )
+    caption = (
+        "Over layers: medians of the ratio of standard deviations to the fused scope's, of the "
+        "distance and of the change; KL to the fused scope is the mean, and the largest."
+    )
+    return Table("Models", caption, headings, tuple(lines))
+
+
+def _layers(result: Scopes) -> Table:
+    most: dict[str, float] = {}
+    for pair in result.pairs:
+        most[pair.tensor] = max(pair.kl, most.get(pair.tensor, 0.0))
+    headings = tuple(
+        map(
+            Entry,
+            ("layer", "fused σ", "mixture, %", "averaged, %", "plain average, %", "largest KL"),
+        )
+    )
+    lines = tuple(
+        (
+            Entry(readable(one.tensor)),
+            number(one.mean, 4),
+            number(100 * one.mixture / one.mean, 4),
+            number(100 * one.averaged / one.mean, 4),
+            number(100 * one.soup / one.mean, 4),
+            number(most.get(one.tensor, 0.0), 3),
+        )
+        for one in result.fused
+    )
+    caption = (
+        "The fused standard deviation by the mean of variances, and in % of it: by the mixture's "
+        "variance, by that of an average of independent weights, and what the plain average of the "
+        "models has. The largest KL is between two models, the mean of both directions."
+    )
+    return Table("Fused scopes by layer", caption, headings, lines)
+
+
+def _every(result: Scopes) -> Table:
+    headings = tuple(
+        map(
+            Entry,
+            ("layer", "model", "μ", "σ", "skewness", "kurtosis", "distance", "KL", "change, %"),
+        )
+    )
+    lines = tuple(
+        (
+            Entry(readable(row.tensor)),
+            Entry(readable(row.model)),
+            number(row.mean, 3),
+            number(row.std, 4),
+            number(row.skewness, 3),
+            number(row.kurtosis, 3),
+            number(row.distance, 3),
+            number(row.kl, 3),
+            number(100 * row.change, 3),
+        )
+        for row in result.rows[:MOST]
+    )
+    caption = "Every layer of every model; KL and change to the fused scope."
+    if len(result.rows) > MOST:
+        caption += f" The first {MOST} of {len(result.rows)}; results.csv has all."
+    return Table("Every scope", caption, headings, lines, names=2)
+
+
+MOST = 2000
+"""Rows of a folded table."""
+
+
+def number(value: float, digits: int) -> Entry:
+    """A cell with so many significant digits."""
+    return Entry(f"{value:.{digits}g}", key=value) if math.isfinite(value) else EMPTY

@@ -1,0 +1,289 @@
+"""Weights as templates: first layers reshaped to pictures, set against class means, and averaged.
+
+Shapes: N samples, L classes, R templates, C channels, H x W pixels.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...checkpoints.read import read_checkpoint
+from ...data import Dataset
+from ...engine.merge import merge
+from ...errors import FieldError
+from ...evaluation.predictions import predict
+from ...methods import Average
+from ...networks.network import parts
+from ...networks.reproducible import one_thread
+from ...recipes.cells import spec_name
+from ...training import Pool, Trained
+from ...training.jobs import METADATA
+from ...typed import to_numpy
+from ..weights_features.passes import Step, observe
+from ..pools import Trial
+from .resemblance import contrasts, correlation, fading, matched, mean, similarity
+from .result import (
+    MEASURES,
+    Kind,
+    Pictures,
+    Subject,
+    TemplateRow,
+    Templates,
+)
+
+TITLE = "Weights as templates"
+SHOWN = 64
+"""Units or kernels that are drawn; of classes all are."""
+SHOWN_NETWORKS = 3
+_STEP = 1024
+
+
+def templates(trial: Trial, *, progress: Callable[[str, float], None] | None = None) -> Templates:
+    """First layers as pictures: are they class means, and what does averaging do to them?
+
+    Of a linear classifier, one layer on the pixels, each row of the weights is a class's template;
+    it is set against the mean training image of its class, and against that mean less the mean over
+    classes. At a stationary point of cross-entropy with weight decay w
+
+        w W_c = mean_i (1[y_i = c] - p_ic) x_i
+
+    so that a strong decay, under which all p_ic are alike, makes the template the centred class
+    mean, whatever it is worth as a classifier. Of any other network the templates are the rows or
+    kernels of its first layer, and only what averaging does to them is told.
+
+    Ingredients of one pool with the same weight decay are averaged (`vary: {weight_decay: [...]}`
+    gives several).
+
+    Args:
+        trial: as `pools_of` gives it; every pool is a repetition.
+        progress: called with the pool in work and the fraction of the whole.
+
+    Raises:
+        FieldError: the first layer does not work on pixels, as in a network for text.
+        ExtraError: without torchmetrics.
+
+    Cost: every network is read twice and run once on the test split. Memory: a pool's first layers.
+    Deviations: the paper scales every picture by itself to [0, 1], so that fading cannot be seen;
+        here a network and its average share one scale. Its average of two classes' templates is
+        `pair`; averaging models, which averages templates of the same class, is `merged`.
+    Source: arXiv 2411.09263, sections 3 and 6.1.
+    """
+    rows: list[TemplateRow] = []
+    pictures: list[Pictures] = []
+    drawn: dict[str, None] = {}
+    for number, pool in enumerate(trial.pools):
+        cell = pool.cell or spec_name(pool.network_spec)
+        if progress:
+            progress(f"{cell}, pool {pool.seed}", number / len(trial.pools))
+        with one_thread():
+            studied = _Pool(pool, cell)
+            for decay, members in studied.groups():
+                rows += studied.rows(decay, members)
+            if cell not in drawn:
+                pictures += studied.pictures()
+        drawn[cell] = None
+    return Templates(
+        title=TITLE,
+        cells=tuple(drawn),
+        rows=tuple(rows),
+        pictures=tuple(pictures),
+        facts=_facts(trial),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Where a network's templates are."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, int, int]
+
+    def of(self, network: nn.Module) -> Tensor:
+        """The templates, [R, C, H, W]."""
+        weight = cast(Tensor, parts(network)[self.name].weight)
+        return weight.detach().cpu().reshape(-1, *self.shape).float()
+
+
+class _Pool:
+    """One pool: its networks by weight decay, and what their templates are set against."""
+
+    def __init__(self, pool: Pool, cell: str) -> None:
+        self._pool, self._cell = pool, cell
+        self._layer = first_layer(pool.build(), pool.splits.train)
+        self._means: tuple[Tensor, Tensor] | None = None
+        if self._layer.kind == "classes":
+            raw_LCHW = class_means(pool.splits.train)
+            self._means = raw_LCHW, raw_LCHW - raw_LCHW.nanmean(dim=0)
+
+    def groups(self) -> list[tuple[float, list[Trained]]]:
+        kept = sorted(self._pool.kept, key=_decay)  # the order of members stays: sorts are stable
+        return [(decay, list(members)) for decay, members in groupby(kept, _decay)]
+
+    def rows(self, decay: float, members: Sequence[Trained]) -> list[TemplateRow]:
+        networks = [one.network for one in members]
+        each = [self._layer.of(network) for network in networks]
+        singles = [
+            self._row(decay, "single", 1, one, accuracy=self._accuracy(network))
+            for one, network in zip(each, networks, strict=True)
+        ]
+        found = [_mean_row(singles)]
+        if len(members) > 1:
+            network = self._merged(members)
+            average = self._layer.of(network)
+            accuracy = self._accuracy(network)
+            count = len(members)
+            found.append(self._row(decay, "merged", count, average, each, accuracy=accuracy))
+        if self._means and len(each[0]) > 1:
+            found.append(_mean_row([self._pair(decay, one) for one in each]))
+        return found
+
+    def pictures(self) -> list[Pictures]:
+        data, found = self._pool.splits.train, list[tuple[float | None, str, Tensor]]()
+        if self._means:
+            found += [(None, "class mean", self._means[0]), (None, "centred mean", self._means[1])]
+        for decay, members in self.groups():
+            shown = members[: 1 if self._means else SHOWN_NETWORKS]
+            for one in shown:
+                label = "one network" if self._means else one.name
+                found.append((decay, label, self._layer.of(one.network)))
+            if len(members) > 1:
+                found.append((decay, "merged", self._layer.of(self._merged(members))))
+        count = len(found[0][2]) if self._means else SHOWN
+        names = data.classes if self._means and data.classes else tuple(map(str, range(count)))
+        return [
+            Pictures(
+                cell=self._cell,
+                weight_decay=decay,
+                label=label,
+                names=names[: len(values)],
+                values=to_numpy(values[:count].float()),
+            )
+            for decay, label, values in found
+        ]
+
+    def _merged(self, members: Sequence[Trained]) -> nn.Module:
+        network = self._pool.build()
+        network.load_state_dict(merge([one.path for one in members], Average()))
+        return network
+
+    def _accuracy(self, network: nn.Module) -> float:
+        return float(predict(network, self._pool.splits.test).correct().mean())
+
+    def _pair(self, decay: float, one_LCHW: Tensor) -> TemplateRow:
+        """Classes c and c + L/2, as the paper pairs them; of an odd number the last is left out."""
+        assert self._means
+        half = len(one_LCHW) // 2
+        both = [one_LCHW[:half], one_LCHW[half : 2 * half]]
+        means = [(m[:half] + m[half : 2 * half]) / 2 for m in self._means]
+        return self._row(decay, "pair", 2, (both[0] + both[1]) / 2, both, (means[0], means[1]))
+
+    def _row(
+        self,
+        decay: float,
+        subject: Subject,
+        parents: int,
+        made: Tensor,
+        of: Sequence[Tensor] = (),
+        means: tuple[Tensor, Tensor] | None = None,
+        accuracy: float = math.nan,
+    ) -> TemplateRow:
+        against = means or self._means
+        ratio, alike, parent = fading(made, of) if of else (math.nan,) * 3
+        likeness: dict[str, float] = {}
+        if against:
+            raw, centred = against
+            likeness = {
+                "correlation": correlation(made, centred),
+                "correlation_raw": correlation(made, raw),
+                "ssim": similarity(made, centred),
+                "ssim_raw": similarity(made, raw),
+                "matched": math.nan if means else matched(made, centred),
+            }
+        return TemplateRow(
+            cell=self._cell,
+            seed=self._pool.seed,
+            weight_decay=decay,
+            subject=subject,
+            kind=self._layer.kind,
+            parents=parents,
+            contrast=mean(contrasts(made)),
+            ratio=ratio,
+            alike=alike,
+            parent=parent,
+            accuracy=accuracy,
+            **likeness,
+        )
+
+
+def class_means(data: Dataset) -> Tensor:
+    """The mean image of each class, float32 [L, C, H, W]; NaN for a class without samples."""
+    shape = data.inputs.shape[1:]
+    sums = torch.zeros(data.num_classes, math.prod(shape), dtype=torch.float64)
+    counts = torch.zeros(data.num_classes, 1, dtype=torch.float64)
+    for start in range(0, len(data), _STEP):
+        part = slice(start, start + _STEP)
+        labels = data.labels[part]
+        has_NL = labels if data.is_multilabel else nn.functional.one_hot(labels, data.num_classes)
+        sums += has_NL.double().T @ data.batch(part).flatten(1).double()
+        counts += has_NL.double().sum(dim=0)[:, None]
+    return (sums / counts).reshape(-1, *shape).float()
+
+
+def first_layer(network: nn.Module, data: Dataset) -> Layer:
+    """The first layer with weights that a pass over two samples comes to.
+
+    Raises:
+        FieldError: the data are texts, or that layer does not work on pixels.
+    """
+    if data.is_text:
+        raise FieldError(f"data '{data.name}' are texts: templates are pictures of pixels.")
+    seen: list[Step] = []
+    with torch.no_grad():
+        observe(network, data.batch(slice(2)), seen.append)
+    layers = [step.name for step in seen if step.kind == "weights"]
+    first = parts(network)[layers[0]] if layers else None
+    channels, height, width = data.inputs.shape[1:]
+    if isinstance(first, nn.Conv2d):
+        shape = (first.in_channels // first.groups, *first.kernel_size)
+        return Layer(layers[0], "kernels", cast(tuple[int, int, int], shape))
+    if isinstance(first, nn.Linear) and first.in_features == channels * height * width:
+        alone = len(layers) == 1 and first.out_features == data.num_classes
+        return Layer(layers[0], "classes" if alone else "units", (channels, height, width))
+    name = type(first).__name__ if first else "no layer with weights"
+    raise FieldError(
+        f"{type(network).__name__} begins with {name}: templates need a first layer that is a "
+        "convolution, or linear on all pixels."
+    )
+
+
+def _decay(one: Trained) -> float:
+    """The weight decay that a file says its network was last trained with."""
+    text = read_checkpoint(one.path).metadata.get(METADATA, "{}")
+    record = cast(dict[str, Any], json.loads(text))
+    return float(record["train"]["how"]["weight_decay"])
+
+
+def _mean_row(rows: Sequence[TemplateRow]) -> TemplateRow:
+    """Of several networks of one pool."""
+    values = {m: math.fsum(getattr(row, m) for row in rows) / len(rows) for m in MEASURES}
+    return replace(rows[0], **values)
+
+
+def _facts(trial: Trial) -> tuple[tuple[str, str], ...]:
+    seeds = dict.fromkeys(str(pool.seed) for pool in trial.pools)
+    names = dict.fromkeys(spec_name(pool.data or "") for pool in trial.pools)
+    made = trial.experiment.ingredients
+    return (
+        ("run", str(trial.run)),
+        ("data", ", ".join(names)),
+        ("ingredients", f"{made.count} of a pool, share: {made.share}"),
+        ("pools", f"seeds {', '.join(seeds)}; intervals are 95% over them"),
+        ("class means", f"{len(trial.pools[0].splits.train)} training images"),
+    )

@@ -1,0 +1,201 @@
+"""The page of the study of averaging weights against averaging features."""
+
+import math
+from collections.abc import Callable
+
+from ...evaluation.intervals import Interval
+from .result import (
+    ENSEMBLE,
+    MEASURES,
+    MERGED,
+    SINGLE,
+    Measure,
+    WeightsFeatures,
+)
+from ...pages.drawn import Planned, draw_all
+from ...pages.filled import Page, Section
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
+from .figures import (
+    plot_activations,
+    plot_distance,
+    plot_feature_variance,
+    plot_own,
+)
+
+_LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
+_BANDS = "Bands are 95% intervals over pools."
+
+_MOST = 3
+"""Cells that a caption names."""
+
+
+def _far(result: WeightsFeatures) -> str:
+    return _each(result, lambda cell: _last(result, cell, "distance", "of their length away"))
+
+
+def _alone(result: WeightsFeatures) -> str:
+    def most(cell: str) -> str:
+        place = result.widest(cell)
+        own = result.at(cell, MERGED, place.place, "own")
+        return f"{place.layer} adds most, {own.value:.3f}"
+
+    return _each(result, most)
+
+
+def _disagreeing(result: WeightsFeatures) -> str:
+    def mean(cell: str) -> str:
+        spans = [result.at(cell, MERGED, one.place, "disagree") for one in result.places(cell)]
+        values = [span.value for span in spans if math.isfinite(span.value)]
+        if not values:
+            return "no activation has signs to compare"
+        return f"signs disagree in {100 * math.fsum(values) / len(values):.1f}% of units on average"
+
+    return _each(result, mean)
+
+
+def _varying(result: WeightsFeatures) -> str:
+    return _each(result, lambda cell: _last(result, cell, "variance", "of the members' variance"))
+
+
+def _last(result: WeightsFeatures, cell: str, measure: Measure, words: str) -> str:
+    """A measure at the last features, of every variant."""
+    place = result.features(cell).place
+    values = {v: result.at(cell, v, place, measure).value for v in result.variants(cell)}
+    said = ", ".join(f"{value:.3f} ({variant})" for variant, value in values.items())
+    return f"at the last features {said} {words}"
+
+
+def _each(result: WeightsFeatures, say: Callable[[str], str]) -> str:
+    """One finding for each cell, of the first three."""
+    said = "; ".join(f"{cell}: {say(cell)}" for cell in result.cells[:_MOST])
+    return f"{said}{' ...' if len(result.cells) > _MOST else ''}."
+
+
+_FIGURES: tuple[Planned, ...] = (
+    (
+        "distance",
+        "Distance from averaged features",
+        plot_distance,
+        _far,
+        f"{_BANDS} At 0 the two averages are one. Below the dashed line the merged network is "
+        "nearer to the average of the features than its members are.",
+    ),
+    (
+        "own",
+        "What each layer adds",
+        plot_own,
+        _alone,
+        "Each layer of the merged network was given the average of its inputs. What activations "
+        "add is the nonlinearity's; what layers with weights add is there in linear networks of "
+        "two layers already.",
+    ),
+    (
+        "activations",
+        "Signs and losses at activations",
+        plot_activations,
+        _disagreeing,
+        "Of pairs of members, the share of units of which one is on and the other off; and how "
+        "much shorter the activation of the average is than the average of activations.",
+    ),
+    (
+        "variance",
+        "Variance of features",
+        plot_feature_variance,
+        _varying,
+        f"{_BANDS} Falling far below 1 is collapse. Statistics of batch normalisation that are "
+        "estimated again bring it back, where there are any.",
+    ),
+)
+
+
+def weights_features_page(result: WeightsFeatures) -> Page:
+    """What the page says: what was found, tables, figures."""
+    return Page(
+        title=result.title,
+        sentences=result.sentences,
+        sections=(
+            Section(
+                "results",
+                "Results",
+                (_ends(result), _scores(result)),
+                tuple(
+                    _layers(result, cell, v) for cell in result.cells for v in result.variants(cell)
+                ),
+            ),
+        ),
+        drawings=draw_all(result, _FIGURES),
+        facts=result.facts,
+        measured=(
+            "Distance is |h - mean h_k| / |mean h_k| over all samples, with h a layer's output in "
+            "the merged network and h_k in member k; cosine is of h and mean h_k, the mean over "
+            "samples. A single member's distance is the root of its mean square.",
+            "What a layer alone is off by: |f(mean x_k) - mean f_k(x_k)| / |mean f_k(x_k)|, f the "
+            "merged network's layer and x_k what reaches it in member k. What is kept is |f(mean "
+            "x_k)| / |mean f_k(x_k)|.",
+            "Signs disagree where of two members one has a positive input of the activation and "
+            "the other has not. Variance is over samples, within batches, summed over units.",
+            "Accuracy is on the same samples of the test split; nothing was chosen on them.",
+        ),
+    )
+
+
+def _ends(result: WeightsFeatures) -> Table:
+    """The last features of every cell."""
+    lines: list[tuple[Entry, ...]] = []
+    for cell in result.cells:
+        place = result.features(cell).place
+        for variant in result.variants(cell):
+            values = [_entry(result.at(cell, variant, place, measure)) for measure in _LAST]
+            lines.append((Entry(readable(cell)), Entry(variant), *values))
+    words = ("network", "variant", "cosine", "distance", "a member's distance", "length")
+    headings = tuple(map(Entry, (*words, "variance over the members'")))
+    caption = (
+        "The last features, which the head sees, against the average of the members'; with the "
+        "95% interval over pools under each."
+    )
+    return Table("The last features", caption, headings, tuple(lines))
+
+
+def _scores(result: WeightsFeatures) -> Table:
+    lines = tuple(
+        (
+            Entry(readable(cell)),
+            *(_entry(result.score(cell, name), 100, 1) for name in (SINGLE, MERGED, ENSEMBLE)),
+            _entry(result.score(cell, v[1]), 100, 1)
+            if len(v := result.variants(cell)) > 1
+            else EMPTY,
+            _entry(result.gap(cell), 100, 1),
+        )
+        for cell in result.cells
+    )
+    words = ("network", "single", "merged", "logits ensemble", "merged:bn", "ensemble minus merge")
+    caption = (
+        "Accuracy in %, single networks' mean first; the difference is from merged:bn where there "
+        "is one, pool by pool."
+    )
+    return Table("Accuracy", caption, tuple(map(Entry, words)), lines)
+
+
+def _layers(result: WeightsFeatures, cell: str, variant: str) -> Table:
+    lines = tuple(
+        (
+            Entry(str(one.place), key=one.place),
+            Entry(readable(one.layer)),
+            Entry(one.kind),
+            *(_entry(result.at(cell, variant, one.place, measure)) for measure in MEASURES),
+        )
+        for one in result.places(cell)
+    )
+    names = {"own": "off alone", "kept": "kept alone", "spread": "a member's distance"}
+    headings = ("place", "layer", "kind", *(names.get(one, one) for one in MEASURES))
+    title = f"Every layer of {readable(cell)}, {variant}"
+    return Table(title, f"{title}: means over pools.", tuple(map(Entry, headings)), lines, names=2)
+
+
+def _entry(one: Interval, factor: float = 1, digits: int = 3) -> Entry:
+    if not math.isfinite(one.value):
+        return EMPTY
+    low, high = factor * one.low, factor * one.high
+    ends = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
+    return Entry(f"{factor * one.value:.{digits}f}", ends, one.value)
