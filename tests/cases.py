@@ -15,7 +15,6 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import Method
-from stockpot.values.fields import FieldSpec, field_specs
 from stockpot.methods import (
     Consensus,
     Dare,
@@ -25,6 +24,7 @@ from stockpot.methods import (
     Ties,
     Weave,
 )
+from stockpot.values.fields import FieldSpec, field_specs
 
 State = dict[str, Tensor]
 

@@ -37,7 +37,9 @@ from stockpot.methods import (
     TrimmedMean,
     TsvM,
 )
-from stockpot.studies import Statistics, contributors_of, statistics_of
+from stockpot.studies import statistics_of
+from stockpot.studies.onepass.statistics import Statistics
+from stockpot.studies.backdoor.computing import contributors_of
 
 METHODS: dict[str, Method] = {
     "average": Average(),

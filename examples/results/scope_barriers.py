@@ -18,7 +18,7 @@ import torch
 
 from stockpot.evaluation.intervals import over_seeds
 from stockpot.recipes.experiment import parse_experiment
-from stockpot.studies import Look, connectivity
+from stockpot.studies import Connectivity
 from stockpot.training import scope_of, train_experiment
 
 THINGS = ("seed", "learning rate", "weight decay", "batch size", "optimiser", "data skew")
@@ -95,7 +95,7 @@ def matched_decay(cell, out):
 
 def measure(cell, out):
     """Paths of every treatment, one file each."""
-    plain = Look(pairs="first", plane=0, curves=(), samples=400)
+    plain = Connectivity(pairs="first", plane=0, curves=(), samples=400)
     for name in (*SCOPES, "decay", *RESCALED):
         if name == "rescaled-function" and "batch" not in cell:
             continue
@@ -108,10 +108,10 @@ def measure(cell, out):
             pools, look = trained(cell, out / name, decay=decay), plain
         elif name in RESCALED:
             pools = trained(cell, out / "vanilla", SCOPES["vanilla"])
-            look = Look(pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name])
+            look = Connectivity(pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name])
         else:
             pools, look = trained(cell, out / name, SCOPES[name]), plain
-        found = connectivity(pools, look)
+        found = look(pools)
         paths = [
             {
                 "pool": one.pool,

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .values.fields import field_specs, kebab_name
 from .typed import from_numpy, to_floats
+from .values.fields import field_specs, kebab_name
 
 SEGMENT = 2**15
 """Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import stockpot as sp
-from stockpot.values.fields import field_specs, kebab_name
 from stockpot.methods import (
     METHODS,
     Average,
@@ -22,6 +21,7 @@ from stockpot.methods import (
     Ties,
     Weave,
 )
+from stockpot.values.fields import field_specs, kebab_name
 
 Run = Callable[..., Any]
 A, B, BASE = "a.safetensors", "b.safetensors", "base.safetensors"

@@ -24,7 +24,7 @@ compare:
 def test_an_experiment_from_end_to_end_and_again(cli, tmp_path):
     file, run = tmp_path / "e.yml", tmp_path / "run"
     file.write_text(EXPERIMENT)
-    done = cli("compare", file, "--out", run, "--workers", "1")
+    done = cli("compare", file, "--out", run, "--jobs", "1")
     assert done.code == 0, done.err
     assert "uniform-soup" in done.out
     files = {path.name for path in run.iterdir()}
@@ -60,9 +60,9 @@ compare: {methods: [uniform-soup, logits-ensemble, {name: adamerging, steps: 2}]
 def test_tasks_from_end_to_end(cli, tmp_path):
     file, run = tmp_path / "t.yml", tmp_path / "run"
     file.write_text(TASKS)
-    trained = cli("train", file, "--out", run, "--workers", "1")
+    trained = cli("train", file, "--out", run, "--jobs", "1")
     assert trained.code == 0, trained.err
-    done = cli("compare", file, "--out", run, "--workers", "1")
+    done = cli("compare", file, "--out", run, "--jobs", "1")
     assert done.code == 0, done.err
     for word in ("normalised", "plain", "dark", "joint", "individual", "the selection split"):
         assert word in done.out
@@ -100,7 +100,7 @@ def test_an_experiment_under_shift(cli, tmp_path):
     file, run = tmp_path / "e.yml", tmp_path / "run"
     views = "  views: [{corruption: noise, severity: [1, 5]}, {corruption: blur}]\n"
     file.write_text(EXPERIMENT.replace("distilled, ties", "greedy-soup") + views)
-    done = cli("compare", file, "--out", run, "--workers", "1")
+    done = cli("compare", file, "--out", run, "--jobs", "1")
     assert done.code == 0, done.err
     assert all(name in done.out for name in ("noise-1", "noise-5", "blur-3"))
     with (run / "results.csv").open() as opened:
@@ -154,7 +154,7 @@ def own_metric(tmp_path, monkeypatch):
 def test_a_users_own_metric_by_its_place(name, cli, tmp_path, own_metric):
     file = tmp_path / "e.yml"
     file.write_text(f"{EXPERIMENT}  metric: own_metric:{name}\n".replace("seeds: 2", "seeds: 1"))
-    done = cli("compare", file, "--out", tmp_path / "run", "--workers", "1", "--json")
+    done = cli("compare", file, "--out", tmp_path / "run", "--jobs", "1", "--json")
     assert done.code == 0, done.err
     rows = {
         (row["method"], row["metric"]): row["value"]
@@ -185,7 +185,7 @@ def test_a_metric_that_is_not_there_is_said_before_any_training(
 ):
     file = tmp_path / "e.yml"
     file.write_text(f"{EXPERIMENT}  metric: {name}\n")
-    done = cli("compare", file, "--out", tmp_path / "run", "--workers", "1")
+    done = cli("compare", file, "--out", tmp_path / "run", "--jobs", "1")
     assert done.code == 1
     assert words in done.err
     assert not (tmp_path / "run").exists()
@@ -199,8 +199,8 @@ def test_a_metric_that_is_not_there_is_said_before_any_training(
         ([], "give one experiment"),
         (["e.yml", "--counts", "2", "--seed", "1"], "--counts, --seed: e.yml says that itself"),
         (
-            ["a", "b", "--network", "cnn", "--data", "digits", "--workers", "2"],
-            "--workers: models that exist are not trained",
+            ["a", "b", "--network", "cnn", "--data", "digits", "--jobs", "2"],
+            "--jobs: models that exist are not trained",
         ),
         (["e.yml", "--views", "noise"], "--views: e.yml says that itself"),
         (

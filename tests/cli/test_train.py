@@ -28,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_train_says_what_it_made_and_how_good_it_is(file: Path, cli: Run) -> None:
-    done = cli("train", "e.yml", "--out", "run", "--workers", 1)
+    done = cli("train", "e.yml", "--out", "run", "--jobs", 1)
     assert done.code == 0, done.err
     first, second, last = done.out.splitlines()
     assert first.startswith("run/pool-0: 2 ingredients, accuracy on the selection split ")
@@ -53,7 +53,7 @@ def test_json_is_one_object_with_every_ingredient(file: Path, cli: Run) -> None:
     [
         (["train", "e.yml"], "--out"),
         (["train", "--out", "run"], "EXPERIMENT"),
-        (["train", "e.yml", "--out", "run", "--workers", "0"], "--workers must be at least 1"),
+        (["train", "e.yml", "--out", "run", "--jobs", "0"], "--jobs"),
         (["train", "e.yml", "--out", "run", "--device", "tpu"], "tpu"),
         (["train", "e.yml", "--out", "run", "--wrkers", "2"], "--wrkers"),
     ],

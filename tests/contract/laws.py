@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from stockpot.core import Method, Needs
-from stockpot.values.fields import kebab_name
 from stockpot.methods import METHODS
+from stockpot.values.fields import kebab_name
 
 from ..cases import example
 

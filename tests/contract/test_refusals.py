@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, Le, Lt
 import stockpot as sp
 from stockpot.core import Method
 from stockpot.errors import FieldError, MergeError, NonFiniteError
-from stockpot.values.fields import FieldSpec, field_specs, kebab_name
 from stockpot.methods import METHODS, Ties
+from stockpot.values.fields import FieldSpec, field_specs, kebab_name
 
 from ..cases import Case, State, example, on_grid
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 import stockpot.methods
 from stockpot.core import Method
+from stockpot.methods import METHODS
+from stockpot.methods.catalogue import make_method, method_fields
 from stockpot.values.fields import (
     FieldSpec,
     Grid,
     field_specs,
     kebab_name,
 )
-from stockpot.methods import METHODS
-from stockpot.methods.catalogue import make_method, method_fields
 
 from ..cases import counts, example, methods
 

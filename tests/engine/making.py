@@ -14,10 +14,10 @@ from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
 from stockpot.engine import desk, local, plan
 from stockpot.engine.local import Run
 from stockpot.engine.sinks import MemorySink
-from stockpot.values.fields import check_fields
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.resolve import resolve
+from stockpot.values.fields import check_fields
 
 State = Mapping[str, Tensor]
 MIB = 2**20

@@ -17,7 +17,6 @@ from stockpot.engine import local
 from stockpot.engine.local import Run
 from stockpot.engine.plan import make_plan
 from stockpot.errors import MergeError, NonFiniteError
-from stockpot.values.fields import check_fields
 from stockpot.methods import (
     Average,
     Dare,
@@ -29,6 +28,7 @@ from stockpot.methods import (
     Ties,
 )
 from stockpot.ops import thresholds
+from stockpot.values.fields import check_fields
 
 from ..cases import State, bits, smooth
 from .making import MIB, Polar, RowSoftmax, engine, names_only, resolved, run

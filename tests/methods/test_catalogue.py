@@ -1,9 +1,9 @@
 import pytest
 
 from stockpot.errors import FieldError
-from stockpot.values.fields import find_field, kebab_name, nearest
 from stockpot.methods import METHODS, Average, Dare, Interpolate, TaskArithmetic, Ties, Weave
 from stockpot.methods.catalogue import find_method, make_method, method_fields, told_apart
+from stockpot.values.fields import find_field, kebab_name, nearest
 
 
 @pytest.mark.parametrize("cls", METHODS)

@@ -16,7 +16,6 @@ from stockpot.core import SEGMENT, Method, Needs, Reach, Settled, Stack
 from stockpot.engine import desk, local, plan
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
-from stockpot.values.fields import Finite, check_fields
 from stockpot.methods import (
     Average,
     Cart,
@@ -32,6 +31,7 @@ from stockpot.methods import (
     Weave,
 )
 from stockpot.methods.grids import MOST_POINTS, grid_points
+from stockpot.values.fields import Finite, check_fields
 
 from ..cases import State, bits, smooth
 

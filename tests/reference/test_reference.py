@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
 from stockpot.engine import desk, local, plan
-from stockpot.values.fields import field_specs, kebab_name
 from stockpot.methods import (
     METHODS,
     Cart,
@@ -34,6 +33,7 @@ from stockpot.methods import (
     Weave,
 )
 from stockpot.methods.grids import grid_points
+from stockpot.values.fields import field_specs, kebab_name
 
 from ..cases import Case, State, cases, on_grid, smooth
 from . import consensus, dare, model_stock, slerp, ties, weave

@@ -12,31 +12,22 @@ from stockpot.evaluation.cross_task import ALL_TASKS
 from stockpot.evaluation.intervals import Difference, Interval
 from stockpot.federated import Outcome, Round, Trace
 from stockpot.federated.messages import Dropped, Score
-from stockpot.studies import (
-    Connectivity,
-    Interference,
-    Magnitude,
-    Path,
-    Plane,
-    ProtocolStudy,
-    conflicts,
-    contributors,
-    diagnose,
-    scopes,
-)
+from stockpot.studies import Backdoor, Conflicts, Scopes, diagnose
+from stockpot.studies.connectivity.result import ConnectivityResult, Plane, WeightPath
+from stockpot.studies.interference.result import InterferenceResult, Pair, Spectrum
+from stockpot.studies.interference.result import Point as RankPoint
+from stockpot.studies.interference.rowspaces import PLACES
 from stockpot.studies.magnitude.result import (
     ENSEMBLE,
     SOUP,
     BatchPoint,
     BoundRow,
+    MagnitudeResult,
     MomentRow,
     Overflow,
     Point,
 )
-from stockpot.studies.interference.result import Pair, Spectrum
-from stockpot.studies.interference.result import Point as RankPoint
-from stockpot.studies.interference.rowspaces import PLACES
-from stockpot.studies.protocol.result import GAP, Choice, ProtocolPoint
+from stockpot.studies.protocol.result import GAP, Choice, ProtocolPoint, ProtocolResult
 from stockpot.training import Scope
 
 from ..studies.results import features, template_result
@@ -67,12 +58,12 @@ def states(names: Sequence[str], count: int = 3, shape: Sequence[int] = (5, 4)):
 
 def of_conflicts(names=PLAIN):
     models, base = states(names)
-    return conflicts(models, base=base, names=names[:3])
+    return Conflicts()(models, base=base, names=names[:3])
 
 
 def of_contributors(names=PLAIN):
     models, base = states(names, count=4, shape=(12, 12))
-    return contributors(models, base=base, names=names[:4])
+    return Backdoor()(models, base=base, names=names[:4])
 
 
 def of_diagnosis(names=PLAIN):
@@ -82,7 +73,7 @@ def of_diagnosis(names=PLAIN):
 
 def of_scopes(names=PLAIN):
     models, base = states(names)
-    return scopes(models, base=base, names=names[:3])
+    return Scopes()(models, base=base, names=names[:3])
 
 
 def of_interference(names=PLAIN):
@@ -108,7 +99,7 @@ def of_interference(names=PLAIN):
         )
         for centre in centres for tensor in names[3:] for task in tasks
     )  # fmt: skip
-    return Interference(
+    return InterferenceResult(
         title=names[0],
         tasks=tasks,
         centres=centres,
@@ -123,7 +114,7 @@ def of_interference(names=PLAIN):
 def of_connectivity(names=PLAIN):
     at = (0.0, 0.5, 1.0)
     paths = tuple(
-        Path(
+        WeightPath(
             cell=names[0], pool=pool, one=names[1], other=names[2 + k], way=way,
             statistics="interpolated", split=split, at=at,
             loss=(0.2, 0.5 + 0.1 * k + 0.02 * pool, 0.3), accuracy=(0.9, 0.7, 0.8),
@@ -141,7 +132,9 @@ def of_connectivity(names=PLAIN):
         )
         for split in ("train", "test")
     )  # fmt: skip
-    return Connectivity(title=names[4], paths=paths, planes=planes, facts=((names[5], names[6]),))
+    return ConnectivityResult(
+        title=names[4], paths=paths, planes=planes, facts=((names[5], names[6]),)
+    )
 
 
 def of_magnitude(names=PLAIN):
@@ -175,7 +168,7 @@ def of_magnitude(names=PLAIN):
         )
         for of in ("single", "soup") for layer in (1, 2)
     )  # fmt: skip
-    return Magnitude(
+    return MagnitudeResult(
         title=names[0],
         pools=(0, 1),
         counts=(2, 3),
@@ -226,7 +219,7 @@ def of_protocol(names=PLAIN):
         for protocol in protocols
         for n in (2, 3)
     )
-    return ProtocolStudy(
+    return ProtocolResult(
         title=names[1],
         pools=(0, 1),
         counts=(2, 3),

@@ -9,9 +9,9 @@ import pytest
 
 from stockpot.errors import ExtraError, OutputError, StockpotError
 from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.pages.styles import TABLE_1
 from stockpot.report import render_page, write_report
 from stockpot.report.page import how_it_was_measured
-from stockpot.pages.styles import TABLE_1
 
 from .making import PARTS, SCENARIOS, comparison, confusion, grid, row, single_count, verdict, whole
 

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from stockpot.errors import ExtraError, StockpotError
 from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.pages.axes import spread
+from stockpot.pages.styles import styles
 from stockpot.report import (
     only,
     plot_comparison,
@@ -24,11 +26,9 @@ from stockpot.report import (
     plot_parts,
     plot_quality,
 )
-from stockpot.pages.axes import spread
 from stockpot.report.confusions import MOST, mistakes, shown_classes
 from stockpot.report.curves import gaps, trial_gaps
 from stockpot.report.decisions import greedy_runs
-from stockpot.pages.styles import styles
 from stockpot.report.view import Cell, view
 
 from .making import comparison, confusion, decisions, many_methods, row, sweep, whole

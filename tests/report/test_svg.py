@@ -1,8 +1,8 @@
 import re
 from xml.etree import ElementTree as ET
 
-from stockpot.report import plot_confusion, plot_quality, save_figure
 from stockpot.pages.svg import inline_svg
+from stockpot.report import plot_confusion, plot_quality, save_figure
 
 from .making import comparison, confusion, row, whole
 

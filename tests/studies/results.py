@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from stockpot.studies import Templates, WeightsFeatures
-from stockpot.studies.templates.result import Pictures, TemplateRow
-from stockpot.studies.weights_features.result import LayerRow, ScoreRow
+from stockpot.studies.templates.result import Pictures, TemplateRow, TemplatesResult
+from stockpot.studies.weights_features.result import LayerRow, ScoreRow, WeightsFeaturesResult
 
 
 def template_result(
@@ -48,7 +47,7 @@ def template_result(
         )
         for decay, label in labels
     )
-    return Templates(title="Weights", cells=(cell,), rows=rows, pictures=shown, facts=())
+    return TemplatesResult(title="Weights", cells=(cell,), rows=rows, pictures=shown, facts=())
 
 
 def features(cells=("cnn", "resnet-8"), seeds=(0, 1, 2), layers=9):
@@ -83,7 +82,7 @@ def features(cells=("cnn", "resnet-8"), seeds=(0, 1, 2), layers=9):
                 ScoreRow(cell=cell, seed=seed, variant=v, accuracy=a + 0.01 * seed)
                 for v, a in told.items()
             ]
-    return WeightsFeatures(
+    return WeightsFeaturesResult(
         title="Weights or features?",
         cells=cells,
         rows=tuple(rows),

@@ -9,7 +9,7 @@ from torch import nn
 
 from stockpot.errors import StockpotError
 from stockpot.networks import NETWORKS, build
-from stockpot.studies import compare_layers
+from stockpot.studies.weights_features.agreement import compare_layers
 
 TASK = {"num_classes": 4, "in_channels": 1, "image_size": 8}
 

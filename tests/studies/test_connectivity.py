@@ -15,9 +15,10 @@ from stockpot.errors import FieldError
 from stockpot.evaluation import nll, predict
 from stockpot.networks import build, reestimate_batch_norm
 from stockpot.report import plot_barriers, plot_paths, plot_plane, render_study
-from stockpot.studies import Look, Path, connectivity
+from stockpot.studies import Connectivity
 from stockpot.studies.connectivity.computing import batches, some_of
-from stockpot.training import Fit, fuse_scopes, rescale_to_scope, scope_of
+from stockpot.studies.connectivity.result import WeightPath
+from stockpot.training import fuse_scopes, rescale_to_scope, scope_of
 
 from ..report.test_browser import FIGURES, OVERLAPS
 from .test_curves import blobs
@@ -66,28 +67,27 @@ def found():
     """Two pools of three small networks with batch norm, everything looked at."""
     made = kind("resnet-8", width=4)
     pools = [pool_of([made(3 * seed + k) for k in range(3)], made, seed) for seed in (0, 1)]
-    how = Fit(epochs=2, lr=0.05, optimiser="sgd", weight_decay=0.0)
-    return connectivity(pools, Look(points=5, plane=5, how=how))
+    return Connectivity(points=5, plane=5, epochs=2)(pools)
 
 
 def test_the_way_to_itself_has_no_barrier():
     made = kind("cnn", width=4)
     network = made()
-    found = connectivity([pool_of([network, network], made)], Look(curves=(), plane=0))
+    found = Connectivity(curves=(), plane=0)([pool_of([network, network], made)])
     assert [one.barrier for one in found.paths] == [0, 0]
     assert [one.drop for one in found.paths] == [0, 0]
     assert all(len(set(one.loss)) == 1 for one in found.paths)
 
 
 def test_a_convex_loss_has_no_barrier():
-    found = connectivity([pool_of([linear(0), linear(1)], linear)], Look(curves=(), plane=0))
+    found = Connectivity(curves=(), plane=0)([pool_of([linear(0), linear(1)], linear)])
     for one in found.paths:
         assert max(one.rises) <= 1e-6
         assert min(one.rises[1:-1]) < 0
 
 
 def test_barrier_and_drop_by_hand():
-    path = Path(
+    path = WeightPath(
         cell="", pool=0, one="a", other="b", way="line", statistics="interpolated", split="test",
         at=(0.0, 0.25, 0.5, 0.75, 1.0), loss=(1.0, 2.0, 2.2, 3.0, 2.0),
         accuracy=(0.9, 0.8, 0.4, 0.7, 0.7),
@@ -144,7 +144,7 @@ def test_statistics_are_estimated_again_at_each_point_of_training_data(found):
 
 def test_networks_without_batch_norm_have_no_second_statistics():
     made = kind("mlp", width=8)
-    one = connectivity([pool_of([made(0), made(1)], made)], Look(curves=("polygon",), points=3))
+    one = Connectivity(curves=("polygon",), points=3)([pool_of([made(0), made(1)], made)])
     assert {(path.way, path.statistics) for path in one.paths} == {
         ("line", "interpolated"),
         ("polygon", "interpolated"),
@@ -170,8 +170,8 @@ def test_pairs_and_rows_over_pools(found):
     made = kind("mlp", width=8)
     four = [pool_of([made(k) for k in range(4)], made)]
     for pairs, count in (("all", 6), ("first", 3), (2, 2)):
-        look = Look(pairs=pairs, curves=(), plane=0, points=3)
-        assert len(connectivity(four, look).paths) == 2 * count
+        look = Connectivity(pairs=pairs, curves=(), plane=0, points=3)
+        assert len(look(four).paths) == 2 * count
 
 
 def test_ends_are_given_one_scope_where_that_is_asked_for():
@@ -179,10 +179,10 @@ def test_ends_are_given_one_scope_where_that_is_asked_for():
     networks = [made(0), made(1)]
     with torch.no_grad():
         networks[1].body[1].weight.mul_(3)
-    look = Look(curves=(), plane=0, points=3, rescale="weights")
-    plain = Look(curves=(), plane=0, points=3)
+    look = Connectivity(curves=(), plane=0, points=3, rescale="weights")
+    plain = Connectivity(curves=(), plane=0, points=3)
     pool = pool_of(networks, made)
-    rescaled, as_they_are = connectivity([pool], look), connectivity([pool], plain)
+    rescaled, as_they_are = look([pool]), plain([pool])
     assert rescaled.paths[0].loss[-1] != pytest.approx(as_they_are.paths[0].loss[-1], rel=1e-4)
     target = fuse_scopes([scope_of(one) for one in networks])
     for k, network in enumerate(networks):
@@ -195,8 +195,8 @@ def test_ends_are_given_one_scope_where_that_is_asked_for():
 def test_a_function_that_is_kept_keeps_the_ends(found):
     made = kind("resnet-8", width=4)
     pools = [pool_of([made(k) for k in range(2)], made)]
-    look = Look(curves=(), plane=0, points=5, rescale="function")
-    kept = connectivity(pools, look)
+    look = Connectivity(curves=(), plane=0, points=5, rescale="function")
+    kept = look(pools)
     for mine in kept.paths:
         wanted = next(
             one.loss
@@ -223,18 +223,18 @@ def test_samples_are_drawn_once_and_no_batch_is_of_one_sample():
     [
         ({"points": 4}, "points must be odd"),
         ({"plane": 3}, "plane must be at least 5"),
-        ({"pairs": 0}, "pairs must be all, first"),
-        ({"samples": 1}, "samples must be at least 2"),
+        ({"pairs": 0}, "pairs must be one of all, first, or a whole number"),
+        ({"samples": 1}, "samples must be a whole number in"),
     ],
 )
 def test_numbers_out_of_bounds_are_refused(field, match):
     with pytest.raises(FieldError, match=match):
-        Look(**field)
+        Connectivity(**field)
 
 
 def test_a_pool_of_one_network_is_refused():
     with pytest.raises(FieldError, match="count must be at least 2"):
-        connectivity([pool_of([linear()], linear)])
+        Connectivity()([pool_of([linear()], linear)])
 
 
 def test_figures_and_page(found):
@@ -284,7 +284,7 @@ def test_the_command_trains_looks_and_writes(tmp_path, capsys):
     )
     out = tmp_path / "study"
     argv = ["study", "connectivity", str(path), "--out", str(out), "--points", "3", "--plane", "5"]
-    argv += ["--samples", "100", "--epochs", "1", "--pairs", "first", "--workers", "1"]
+    argv += ["--samples", "100", "--epochs", "1", "--pairs", "first", "--jobs", "1"]
     assert execute([*argv, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["study"] == "connectivity"
@@ -301,8 +301,8 @@ def test_the_command_trains_looks_and_writes(tmp_path, capsys):
     ("flags", "code", "words"),
     [
         (["--pairs", "some"], 2, "--pairs"),
-        (["--curves", "circle"], 2, "--curves"),
-        (["--points", "4"], 1, "points must be odd"),
+        (["--curves", "circle"], 2, "each one of bezier, polygon; got circle"),
+        (["--points", "4"], 2, "points must be odd"),
     ],
 )
 def test_wrong_flags_are_refused(tmp_path, capsys, flags, code, words):

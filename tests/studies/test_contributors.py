@@ -18,7 +18,7 @@ from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TsvM
 from stockpot.networks import build
 from stockpot.report import plot_suspicions, render_study, write_study
-from stockpot.studies import contributors, contributors_of, statistics_of
+from stockpot.studies import Backdoor
 from stockpot.training import Fit, fit
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -62,7 +62,7 @@ def slow(models, base, method, names):
 def test_influence_is_that_of_averages_without_each_model(count, seed, spread, with_base):
     base, models = pool(count, seed, spread)
     origin = base if with_base else None
-    found = contributors(models, base=origin, workers=1)
+    found = Backdoor()(models, base=origin, workers=1)
     wanted = slow(models, origin, Average(), SHAPES)
     for row in found.rows:
         k = found.models.index(row.model)
@@ -76,7 +76,7 @@ def test_influence_is_that_of_averages_without_each_model(count, seed, spread, w
 
 def test_distances_lengths_and_cosines_are_those_of_flat_vectors():
     base, models = pool(4, seed=3)
-    found = contributors(models, base=base)
+    found = Backdoor()(models, base=base)
     for row in found.rows:
         names = list(SHAPES) if row.tensor == "all" else [row.tensor]
         deltas = [
@@ -97,14 +97,14 @@ def test_distances_lengths_and_cosines_are_those_of_flat_vectors():
 @pytest.mark.parametrize("method", [Median(), Ties(density=0.3), TsvM()], ids=str)
 def test_influence_on_another_method_is_that_of_its_own_merges(method):
     base, models = pool(4, seed=5)
-    found = contributors(models, base=base, method=method)
+    found = Backdoor(method=method)(models, base=base)
     wanted = slow(models, base, method, SHAPES)
     for row in found.rows:
         if row.tensor != "all":
             told = wanted[found.models.index(row.model), row.tensor]
             assert math.isclose(row.influence, told[0], rel_tol=1e-4, abs_tol=1e-6)
             assert math.isclose(row.relative, told[1], rel_tol=1e-4, abs_tol=1e-6)
-    assert found.suspicions == contributors(models, base=base).suspicions
+    assert found.suspicions == Backdoor()(models, base=base).suspicions
 
 
 @settings(max_examples=20)
@@ -114,8 +114,8 @@ def test_the_order_of_models_changes_nothing(order, with_base):
     models[3]["a.weight"] = models[3]["a.weight"] + 1.0
     origin = base if with_base else None
     names = [f"m{k}" for k in range(5)]
-    first = contributors(models, base=origin, names=names, workers=1)
-    again = contributors(
+    first = Backdoor()(models, base=origin, names=names, workers=1)
+    again = Backdoor()(
         [models[k] for k in order], base=origin, names=[names[k] for k in order], workers=1
     )
     rows = {(row.tensor, row.model): row for row in again.rows}
@@ -132,8 +132,8 @@ def test_the_order_of_models_changes_nothing(order, with_base):
 def test_scores_are_spreads_of_what_the_others_have_without_the_model():
     base, models = pool(5, seed=11)
     models[1] = {n: base[n] + 2.5 * (t - base[n]) for n, t in models[1].items()}
-    found = contributors(models, base=base)
-    rest = contributors([m for k, m in enumerate(models) if k != 1], base=base)
+    found = Backdoor()(models, base=base)
+    rest = Backdoor()([m for k, m in enumerate(models) if k != 1], base=base)
     own = next(r for r in found.rows if r.tensor == "all" and r.model == "model 2")
     theirs = [r for r in rest.rows if r.tensor == "all"]
 
@@ -165,7 +165,7 @@ def test_a_planted_outlier_is_found_and_no_one_else(count, plant, evidence):
     base, models = pool(count, seed=2, spread=0.02)
     torch.manual_seed(0)
     models[1] = {name: plant(base[name], t) for name, t in models[1].items()}
-    found = contributors(models, base=base)
+    found = Backdoor()(models, base=base)
     assert [one.model for one in found.alarms] == ["model 2"]
     assert getattr(found.alarms[0], evidence) > found.threshold
     assert any(line.startswith("Alarm: model 2") for line in found.sentences)
@@ -174,7 +174,7 @@ def test_a_planted_outlier_is_found_and_no_one_else(count, plant, evidence):
 def test_one_layer_that_is_far_out_is_named():
     _, models = pool(5, seed=4)
     models[0]["b.weight"] = models[0]["b.weight"] + 0.3 * torch.randn(9, 12)
-    found = contributors(models)  # without a base
+    found = Backdoor()(models)  # without a base
     one = found.suspicions[0]
     assert (one.alarm, one.tensor, one.length, one.direction) == (True, "b.weight", 0.0, 0.0)
     assert one.layer > found.threshold
@@ -185,10 +185,10 @@ def test_one_layer_that_is_far_out_is_named():
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_copies_raise_no_alarm(count, with_base):
     base, models = pool(1)
-    found = contributors(models * count, base=base if with_base else None)
+    found = Backdoor()(models * count, base=base if with_base else None)
     assert found.alarms == ()
     assert found.sentences == ("The models are copies: none moves the merge.",)
-    same = contributors([base] * 3, base=base)
+    same = Backdoor()([base] * 3, base=base)
     assert same.alarms == ()
     assert all(math.isfinite(one.score) for one in same.suspicions)
 
@@ -196,13 +196,13 @@ def test_copies_raise_no_alarm(count, with_base):
 @given(count=st.integers(3, 8), seed=st.integers(0, 200), with_base=st.booleans())
 def test_models_that_differ_by_noise_raise_no_alarm(count, seed, with_base):
     base, models = pool(count, seed)
-    assert contributors(models, base=base if with_base else None, workers=1).alarms == ()
+    assert Backdoor()(models, base=base if with_base else None, workers=1).alarms == ()
 
 
 def test_of_two_models_neither_is_called_odd():
     base, models = pool(2)
     models[1] = {name: t + 5 for name, t in models[1].items()}
-    found = contributors(models, base=base)
+    found = Backdoor()(models, base=base)
     assert (found.suspicions, found.alarms) == ((), ())
     assert "cannot tell who is odd" in found.sentences[0]
     whole = [row.influence for row in found.rows if row.tensor == "all"]
@@ -213,7 +213,7 @@ def test_of_two_models_neither_is_called_odd():
 def test_weights_that_are_not_finite_are_named():
     base, models = pool(4)
     models[2]["b.weight"][3, 4] = math.nan
-    found = contributors(models, base=base, names=["w", "x", "y", "z"])
+    found = Backdoor()(models, base=base, names=["w", "x", "y", "z"])
     assert found.damaged == (("b.weight", "holds NaN, infinity or what is next to it in y"),)
     assert "b.weight" not in found.tensors
     assert found.sentences[0].startswith(
@@ -221,28 +221,28 @@ def test_weights_that_are_not_finite_are_named():
     )
     only = [{"b.weight": model["b.weight"]} for model in models]
     with pytest.raises(MergeError, match=r"'b\.weight' holds NaN.*model 3"):
-        contributors(only)
+        Backdoor()(only)
 
 
 def test_refusals():
     base, models = pool(3)
     with pytest.raises(FieldError, match="two or more"):
-        contributors(models[:1])
+        Backdoor()(models[:1])
     for threshold in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(FieldError, match="threshold must be above 0"):
-            contributors_of(statistics_of(models), threshold=threshold)
+        with pytest.raises(FieldError, match=r"threshold must be in \(0, ∞\)"):
+            Backdoor(threshold=threshold)
     with pytest.raises(MergeError, match="no tensor of the roles conv"):
-        contributors(models, roles=["conv"])
+        Backdoor(roles=["conv"])(models)
     with pytest.raises(FieldError, match="fisher needs statistics"):
-        contributors(models, base=base, method=Fisher())
+        Backdoor(method=Fisher())(models, base=base)
     with pytest.raises(
         FieldError, match="slerp takes 2 models, and has to merge all 2 and all but"
     ):
-        contributors(models[:2], method=Slerp())
-    assert contributors(models[:2], base=base, method=Slerp()).method == "slerp"
+        Backdoor(method=Slerp())(models[:2])
+    assert Backdoor(method=Slerp())(models[:2], base=base).method == "slerp"
     with pytest.raises(MergeError, match="base"):
-        contributors(models, method=Ties())
-    high = contributors([*models[:2], {n: t + 9 for n, t in models[2].items()}], threshold=1e6)
+        Backdoor(method=Ties())(models)
+    high = Backdoor(threshold=1e6)([*models[:2], {n: t + 9 for n, t in models[2].items()}])
     assert high.alarms == ()
 
 
@@ -285,9 +285,9 @@ def test_a_real_backdoor_is_in_the_average_and_in_the_scores():
 
     assert success([bad]) > 0.95
     assert success([bad, *honest[:2]]) > success(honest[:3]) + 0.1
-    attacked = contributors([bad, *honest[:3]], base=start.state_dict())
+    attacked = Backdoor()([bad, *honest[:3]], base=start.state_dict())
     assert [one.model for one in attacked.alarms] == ["model 1"]
-    assert contributors(honest, base=start.state_dict()).alarms == ()
+    assert Backdoor()(honest, base=start.state_dict()).alarms == ()
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ def test_the_command_writes_files_that_hold_the_numbers(four, tmp_path, capsys):
     out = tmp_path / "out"
     words = ["study", "backdoor", *map(str, paths), "--base", str(base), "--out", str(out)]
     assert execute(words) == 0
-    found = contributors(paths, base=base)
+    found = Backdoor()(paths, base=base)
     said = capsys.readouterr().out
     assert all(line in said for line in found.sentences)
     assert "Alarm: task-1" in said
@@ -331,8 +331,8 @@ def test_the_command_writes_files_that_hold_the_numbers(four, tmp_path, capsys):
     [
         (["--method", "tyes"], 2, "tyes"),
         (["--method", "{name: ties, density: 7}"], 2, "density"),
-        (["--roles", "matrices"], 2, "no role 'matrices'"),
-        (["--threshold", "0"], 1, "above 0"),
+        (["--roles", "matrices"], 2, "conv, matrix; got matrices"),
+        (["--threshold", "0"], 2, "threshold must be in (0, ∞); got 0"),
         (["--method", "fisher"], 1, "statistics"),
     ],
 )
@@ -349,7 +349,7 @@ def test_what_the_command_refuses(four, tmp_path, capsys, more, code, words):
 @pytest.mark.parametrize("with_base", [True, False])
 def test_the_page_in_a_browser(browser, four, width, with_base):
     paths, base = four
-    page = render_study(contributors(paths, base=base if with_base else None))
+    page = render_study(Backdoor()(paths, base=base if with_base else None))
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 3
@@ -363,7 +363,7 @@ def test_the_page_in_a_browser(browser, four, width, with_base):
 def test_hostile_names_are_shown_and_not_run(browser, four, tmp_path):
     paths, _ = four
     nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$", "_"]
-    found = contributors(paths, names=nasty)
+    found = Backdoor()(paths, names=nasty)
     seen, console = browser.ask(render_study(found), "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen
@@ -373,7 +373,7 @@ def test_hostile_names_are_shown_and_not_run(browser, four, tmp_path):
 def test_of_many_models_the_highest_scores_are_drawn():
     base, models = pool(40)
     models[39] = {n: base[n] + 9 * (t - base[n]) for n, t in models[39].items()}
-    ax = plot_suspicions(contributors(models, base=base))
+    ax = plot_suspicions(Backdoor()(models, base=base))
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert len(labels) == 24
     assert labels[-1] == "model 40"

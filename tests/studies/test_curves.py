@@ -6,8 +6,9 @@ import torch
 from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.evaluation import nll
-from stockpot.studies import Curve, Span, fit_curve, weights_at
-from stockpot.studies.connectivity.curves import along
+from stockpot.studies import fit_curve
+from stockpot.studies.connectivity.curves import Curve, along, weights_at
+from stockpot.studies.connectivity.span import Span
 from stockpot.training import Fit, fit
 
 from .test_span import made

@@ -11,7 +11,8 @@ from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError
 from stockpot.recipes.experiment import parse_experiment
 from stockpot.report import render_study, write_study
-from stockpot.studies import interference, models_of
+from stockpot.studies import Interference
+from stockpot.studies.runs import models_of
 from stockpot.training import train_experiment
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -29,7 +30,7 @@ def three(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(three):
     paths, base = three
-    return interference(paths, base=base, ranks=RANKS)
+    return Interference(ranks=RANKS)(paths, base=base)
 
 
 @pytest.mark.parametrize("centre", ["average", "base"])
@@ -72,7 +73,7 @@ def test_pairs_add_up_to_the_whole(found):
 
 def test_two_models_share_one_row_space_around_their_average(three):
     paths, _ = three
-    two = interference(paths[:2], ranks=RANKS)
+    two = Interference(ranks=RANKS)(paths[:2])
     assert [p.overlap for p in two.overall("average")] == pytest.approx([1, 1, 1])
     norms = [s.norm for s in two.spectra]
     assert norms[0::2] == pytest.approx(norms[1::2], rel=1e-5)
@@ -82,10 +83,9 @@ def test_two_models_share_one_row_space_around_their_average(three):
 def test_the_result_does_not_depend_on_workers_and_memory(three, found):
     paths, base = three
     seen = []
-    again = interference(
+    again = Interference(ranks=RANKS)(
         paths,
         base=base,
-        ranks=RANKS,
         workers=2,
         memory="64kB",
         progress=lambda what, done: seen.append((what, done)),
@@ -97,12 +97,12 @@ def test_the_result_does_not_depend_on_workers_and_memory(three, found):
 
 def test_the_matrices_are_those_of_cart(three):
     paths, _ = three
-    every = interference(paths, ranks=RANKS, tensors="matrices", private=["head.weight"])
+    every = Interference(ranks=RANKS, tensors="matrices")(paths, private=["head.weight"])
     assert {p.tensor for p in every.points} == {"all", *SHAPES}
-    own = interference(paths, ranks=RANKS, tensors="matrices")
+    own = Interference(ranks=RANKS, tensors="matrices")(paths)
     assert "head.weight" in {p.tensor for p in own.points}
     assert "1 matrices, such as head.weight" in dict(own.facts)["alike in all models"]
-    one = interference(paths, ranks=RANKS, sample=1)
+    one = Interference(ranks=RANKS, sample=1)(paths)
     assert {p.tensor for p in one.points} == {"all", next(iter(SHAPES))}
     assert "1 of their 2 matrices" in dict(one.facts)["tensors"]
 
@@ -110,7 +110,7 @@ def test_the_matrices_are_those_of_cart(three):
 def test_query_key_and_value_can_be_split(tmp_path):
     shapes = {"blocks.0.attn.qkv.weight": (12, 4)}
     paths, _ = checkpoints(tmp_path, shapes=shapes)
-    split = interference(paths, ranks=RANKS, qkv="split")
+    split = Interference(ranks=RANKS, qkv="split")(paths)
     names = [f"blocks.0.attn.qkv.weight[{b}]" for b in range(3)]
     assert list(dict.fromkeys(p.tensor for p in split.points)) == ["all", *names]
     models = [load_file(p)["blocks.0.attn.qkv.weight"][4:8].double() for p in paths]
@@ -123,31 +123,31 @@ def test_query_key_and_value_can_be_split(tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_dtypes(tmp_path, dtype):
     paths, base = checkpoints(tmp_path, dtype=dtype)
-    found = interference(paths, base=base, ranks=RANKS)
+    found = Interference(ranks=RANKS)(paths, base=base)
     assert all(math.isfinite(p.interference) for p in found.points)
 
 
 def test_what_cannot_be_studied_is_refused_in_words(three, tmp_path):
     paths, _ = three
     with pytest.raises(FieldError, match="two or more; got 1"):
-        interference(paths[:1])
+        Interference()(paths[:1])
     with pytest.raises(FieldError, match=r"\(0, 1\]; got 1.5"):
-        interference(paths, ranks=[1.5])
-    with pytest.raises(FieldError, match="at least 1"):
-        interference(paths, sample=0)
+        Interference(ranks=[1.5])(paths)
+    with pytest.raises(FieldError, match=r"whole number in \[1"):
+        Interference(sample=0)(paths)
     with pytest.raises(MergeError, match=r"needs .*for 3 models at rank 1; memory is"):
-        interference(paths, memory="1kB")
+        Interference()(paths, memory="1kB")
     bad = load_file(paths[0])
     bad["blocks.0.attn.weight"][0, 0] = float("nan")
     save_file(bad, tmp_path / "bad.safetensors")
     with pytest.raises(NonFiniteError, match=r"bad\.safetensors holds NaN"):
-        interference([*paths, tmp_path / "bad.safetensors"])
+        Interference()([*paths, tmp_path / "bad.safetensors"])
     del bad["blocks.0.attn.weight"]
     save_file(bad, tmp_path / "less.safetensors")
     with pytest.raises(MergeError, match=r"blocks\.0\.attn\.weight"):
-        interference([*paths, tmp_path / "less.safetensors"])
+        Interference()([*paths, tmp_path / "less.safetensors"])
     with pytest.raises(MergeError, match=r"the base .*less\.safetensors lacks it"):
-        interference(paths, base=tmp_path / "less.safetensors")
+        Interference()(paths, base=tmp_path / "less.safetensors")
 
 
 def test_the_command_writes_files_that_hold_the_numbers(three, found, tmp_path, capsys):
@@ -174,7 +174,7 @@ def test_the_command_writes_files_that_hold_the_numbers(three, found, tmp_path, 
     [
         (["study", "interference", "--out", "o"], 2, "no model given"),
         (["study", "interference", "a", "b", "--out", "o", "--ranks", "2"], 2, r"(0, 1]; got 2"),
-        (["study", "interference", "a", "b", "--out", "o", "--ranks", "x"], 2, "not numbers"),
+        (["study", "interference", "a", "b", "--out", "o", "--ranks", "x"], 2, "(0, 1]"),
         (["study", "interference", "no-a", "no-b", "--out", "o"], 1, "no-a"),
         (["study", "interferense", "--out", "o"], 2, "interferense"),
     ],
@@ -244,7 +244,7 @@ def test_the_page_in_a_browser(browser, found, width):
 def test_hostile_names_are_shown_and_not_run(browser, three, tmp_path):
     paths, _ = three
     nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$"]
-    study = interference(paths, ranks=RANKS, names=nasty)
+    study = Interference(ranks=RANKS)(paths, names=nasty)
     seen, console = browser.ask(render_study(study), "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen

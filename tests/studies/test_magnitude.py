@@ -14,7 +14,7 @@ from stockpot.errors import FieldError, StockpotError
 from stockpot.evaluation import Ingredients, Predictions, soup
 from stockpot.networks import build, headed
 from stockpot.report.studies import render_study
-from stockpot.studies import magnitude, pools_of
+from stockpot.studies import Magnitude, open_pools
 from stockpot.studies.magnitude.bounds import bounds
 from stockpot.studies.magnitude.carried import run_carried
 from stockpot.studies.magnitude.magnifying import Bowl, _judged, outcomes
@@ -274,12 +274,12 @@ def trial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("magnitude")
     path = folder / "experiment.yml"
     path.write_text(EXPERIMENT)
-    return pools_of(path, folder / "study")
+    return open_pools(path, folder / "study")
 
 
 @pytest.fixture(scope="module")
 def found(trial):
-    return magnitude(trial)
+    return Magnitude()(trial)
 
 
 def test_the_whole_study(found):
@@ -320,11 +320,11 @@ def test_the_whole_study(found):
 
 def test_wrong_questions_are_refused(trial):
     with pytest.raises(FieldError, match="between 2 and 3"):
-        magnitude(trial, counts=[4])
-    with pytest.raises(FieldError, match=r"no perturbation 'nois'.*noise"):
-        magnitude(trial, perturbations=["nois"])
-    with pytest.raises(FieldError, match="factors must be 1 or more"):
-        magnitude(trial, factors=[0.5])
+        Magnitude(counts=[4])(trial)
+    with pytest.raises(FieldError, match="noise, temperature; got nois"):
+        Magnitude(perturb=["nois"])(trial)
+    with pytest.raises(FieldError, match=r"factors must be a list, each in \[1, ∞\); got 0.5"):
+        Magnitude(factors=[0.5])(trial)
 
 
 def test_the_command_writes_the_study(trial, tmp_path, capsys):
@@ -337,9 +337,9 @@ def test_the_command_writes_the_study(trial, tmp_path, capsys):
     assert {p["n"] for p in told["points"]} == {3}
     assert (tmp_path / "out" / "report.html").stat().st_size < 3e6
     for flags, said in (
-        (["--factors", "0.5"], "1 or more"),
-        (["--factors", "x"], "not numbers"),
-        (["--counts", "1"], "at least 2"),
+        (["--factors", "0.5"], "each in [1, ∞); got 0.5"),
+        (["--factors", "x"], "is no number"),
+        (["--counts", "1"], "in [2, ∞); got 1"),
     ):
         assert execute([*words, *flags]) == 2
         assert said in capsys.readouterr().err

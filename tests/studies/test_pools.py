@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stockpot.errors import CheckpointError, FieldError
-from stockpot.studies import pools_of
+from stockpot.studies import open_pools
 
 EXPERIMENT = """
 network: {name: mlp, width: 8}
@@ -23,16 +23,16 @@ def experiment(tmp_path: Path) -> Path:
 
 
 def test_an_experiment_is_trained_within_the_studys_folder(experiment: Path, tmp_path: Path):
-    trial = pools_of(experiment, tmp_path / "study")
+    trial = open_pools(experiment, tmp_path / "study")
     assert trial.run == tmp_path / "study" / "run"
     assert [pool.seed for pool in trial.pools] == [0, 1]
     assert all(one.path.is_relative_to(trial.run) for pool in trial.pools for one in pool.kept)
 
 
 def test_a_run_that_is_there_is_not_trained_again(experiment: Path, tmp_path: Path):
-    first = pools_of(experiment, tmp_path / "study")
+    first = open_pools(experiment, tmp_path / "study")
     changed = [one.path.stat().st_mtime_ns for pool in first.pools for one in pool.kept]
-    again = pools_of(first.run, tmp_path / "other")
+    again = open_pools(first.run, tmp_path / "other")
     assert [one.path.stat().st_mtime_ns for pool in again.pools for one in pool.kept] == changed
     assert again.experiment == first.experiment
     assert not (tmp_path / "other").exists()
@@ -40,14 +40,14 @@ def test_a_run_that_is_there_is_not_trained_again(experiment: Path, tmp_path: Pa
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(CheckpointError, match="is no run of an experiment"):
-        pools_of(tmp_path, tmp_path / "study")
+        open_pools(tmp_path, tmp_path / "study")
 
 
 def test_a_run_that_is_not_finished_is_refused(experiment: Path, tmp_path: Path):
-    listing = pools_of(experiment, tmp_path / "study").run / "experiment.json"
+    listing = open_pools(experiment, tmp_path / "study").run / "experiment.json"
     listing.write_text(listing.read_text().replace('"complete": true', '"complete": false'))
     with pytest.raises(CheckpointError, match="stockpot train first"):
-        pools_of(listing.parent, tmp_path)
+        open_pools(listing.parent, tmp_path)
 
 
 def test_tasks_are_refused(tmp_path: Path):
@@ -58,4 +58,4 @@ def test_tasks_are_refused(tmp_path: Path):
         "ingredients: {epochs: 1}\n"
     )
     with pytest.raises(FieldError, match="has tasks"):
-        pools_of(path, tmp_path / "study")
+        open_pools(path, tmp_path / "study")

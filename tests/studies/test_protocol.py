@@ -11,14 +11,14 @@ from stockpot.evaluation import predict, soup
 from stockpot.evaluation.given import ingredients_of
 from stockpot.networks import headed
 from stockpot.report.studies import render_study
-from stockpot.studies import pools_of, protocol
-from stockpot.studies.protocol.result import COPIES, GAP
+from stockpot.studies import Protocol, open_pools
 from stockpot.studies.protocol.computing import (
     PROTOCOLS,
     halving,
     leaked,
     run_live,
 )
+from stockpot.studies.protocol.result import COPIES, GAP
 
 from ..report.test_browser import FIGURES, OVERLAPS
 
@@ -42,7 +42,7 @@ compare: {{counts: [2, 3], seeds: 2}}
 def trained(folder, network):
     path = folder / "experiment.yml"
     path.write_text(EXPERIMENT.format(network=network))
-    return pools_of(path, folder / "study")
+    return open_pools(path, folder / "study")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def trial(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(trial):
-    return protocol(trial)
+    return Protocol()(trial)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_each_deviation_touches_its_own_columns(found):
 
 
 def test_what_a_network_does_not_have_is_left_out(tmp_path):
-    result = protocol(trained(tmp_path, "mlp"))
+    result = Protocol()(trained(tmp_path, "mlp"))
     assert [name for name, _ in result.protocols] == [
         "ours",
         "leaked-split",

@@ -11,7 +11,8 @@ from torch import nn
 from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.networks import load_weights
-from stockpot.studies import pools_of, templates
+from stockpot.studies import Templates, open_pools
+from stockpot.studies.templates.computing import class_means, first_layer
 from stockpot.studies.templates.resemblance import (
     contrasts,
     correlation,
@@ -20,7 +21,6 @@ from stockpot.studies.templates.resemblance import (
     matched,
     similarity,
 )
-from stockpot.studies.templates.computing import class_means, first_layer
 
 LINEAR = """
 network: linear
@@ -42,12 +42,12 @@ compare: {seeds: 2}
 def trial(tmp_path_factory):
     path = tmp_path_factory.mktemp("templates") / "linear.yml"
     path.write_text(LINEAR)
-    return pools_of(path, path.parent / "study")
+    return open_pools(path, path.parent / "study")
 
 
 @pytest.fixture(scope="module")
 def found(trial):
-    return templates(trial)
+    return Templates()(trial)
 
 
 def pictures(*rows, side=2):
@@ -190,7 +190,7 @@ def test_first_layers_of_other_networks(network, kind, tmp_path):
         f"network: {network}\ndata: digits\nsplit: {{limit: 100}}\n"
         "ingredients: {count: 2, share: none, epochs: 1}\n"
     )
-    found = templates(pools_of(path, tmp_path / "study"))
+    found = Templates()(open_pools(path, tmp_path / "study"))
     (cell,) = found.cells
     assert found.kind(cell) == kind
     assert {row.subject for row in found.rows} == {"single", "merged"}

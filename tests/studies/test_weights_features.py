@@ -8,7 +8,7 @@ import torch
 
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError
-from stockpot.studies import pools_of, weights_features
+from stockpot.studies import WeightsFeatures, open_pools
 
 EXPERIMENT = """
 sweep:
@@ -24,12 +24,12 @@ compare: {seeds: 2}
 def trial(tmp_path_factory):
     path = tmp_path_factory.mktemp("features") / "experiment.yml"
     path.write_text(EXPERIMENT)
-    return pools_of(path, path.parent / "study")
+    return open_pools(path, path.parent / "study")
 
 
 @pytest.fixture(scope="module")
 def found(trial):
-    return weights_features(trial, samples=150)
+    return WeightsFeatures(samples=150)(trial)
 
 
 def test_every_cell_pool_and_variant_is_there(found):
@@ -74,15 +74,15 @@ def test_reestimated_statistics_are_those_of_the_merged_network(found):
 
 def test_the_same_study_gives_the_same_numbers(trial, found):
     torch.manual_seed(5)
-    assert weights_features(trial, samples=150).to_csv() == found.to_csv()
+    assert WeightsFeatures(samples=150)(trial).to_csv() == found.to_csv()
 
 
 def test_fewer_ingredients_and_what_is_refused(trial, found):
-    two = weights_features(trial, count=2, samples=20)
+    two = WeightsFeatures(count=2, samples=20)(trial)
     assert ("ingredients", "2 of a pool, averaged") in two.facts
     for count, samples in ((4, 20), (1, 20), (2, 1)):
-        with pytest.raises(FieldError, match=r"two ingredients or more|at least 2"):
-            weights_features(trial, count=count, samples=samples)
+        with pytest.raises(FieldError, match=r"two ingredients or more|least 2|in \[2, ∞"):
+            WeightsFeatures(count=count, samples=samples)(trial)
 
 
 def test_the_command_writes_files_that_hold_the_numbers(trial, found, tmp_path, capsys):
@@ -95,7 +95,7 @@ def test_the_command_writes_files_that_hold_the_numbers(trial, found, tmp_path, 
     assert (out / "results.csv").read_text() == found.to_csv()
     assert "<html" in (out / "report.html").read_text()
     assert execute([*words, "--count", "1"]) == 2
-    assert "--count must be at least 2" in capsys.readouterr().err
+    assert "count must be a whole number in [2, ∞), or nothing; got 1" in capsys.readouterr().err
     assert execute([*words[:-1], "1"]) == 2
     assert execute(["study", "templates", str(tmp_path / "none.yml"), "--out", str(out)]) == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..errors import OutputError
 from .console import note, out, print_json, say, steps
-from .flags import Flag
+from .flags import Flag, Jobs
 from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
@@ -39,7 +39,7 @@ def compare(
     views: Annotated[str | None, Parameter(help=VIEWS)] = None,
     domains: Annotated[str | None, Parameter(help=DOMAINS)] = None,
     seed: int | None = None,
-    workers: int | None = None,
+    jobs: Jobs = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
     json: Flag = False,
     quiet: Flag = False,
@@ -55,7 +55,6 @@ def compare(
         metric: accuracy, auroc, nll, ece, or package.module:function.
         margin: A difference of the metric that does not matter; 0.005 by default.
         seed: Of the split and the subsets; 0 by default.
-        workers: Networks of an experiment trained at once.
         device: Where networks of an experiment are trained.
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
@@ -80,7 +79,7 @@ def compare(
         "--seed": seed,
     }
     _refuse_given(
-        {"--workers": workers, "--device": device} if existing else own,
+        {"--jobs": jobs, "--device": device} if existing else own,
         "models that exist are not trained" if existing else f"{given[0]} says that itself",
     )
     numbers = _whole(counts)
@@ -116,7 +115,7 @@ def compare(
             experiment = read_experiment(given[0])
             try:
                 table = compare_experiment(
-                    experiment, out_, workers=workers, device=device or "auto", progress=progress
+                    experiment, out_, workers=jobs, device=device or "auto", progress=progress
                 )
             except KeyboardInterrupt:
                 note("what is trained is kept: the same command goes on from there.")

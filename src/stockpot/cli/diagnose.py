@@ -12,8 +12,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..studies import Diagnosis
-    from ..studies.diagnosis.findings import Prospect
+    from ..studies.diagnosis.findings import Diagnosis, Prospect
 
 Folder = Annotated[
     Path | None, Parameter(name="--out", help="Folder for report.html and results, if wanted.")
@@ -59,7 +58,7 @@ def diagnose(
     with told_by_the_command_line():
         specs = spec(network, "--network"), spec(data, "--data")
     from ..studies import diagnose as compute
-    from ..studies import models_of
+    from ..studies.runs import models_of
 
     if len(models) == 1 and not Path(models[0]).is_dir():
         raise UsageError("one model alone has nothing to merge with: give two or more.")

@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
+from cyclopts.validators import Number
 
 from ..engine.options import Options
 from ..errors import FieldError
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
+Folder = Annotated[Path, Parameter(name="--out", help="Folder for report.html and results.")]
+Jobs = Annotated[
+    int | None,
+    Parameter(
+        help="Networks trained at once; by default one per core for more than 20 s of work.",
+        validator=Number(gte=1),
+    ),
+]
 Many = Annotated[tuple[str, ...], Parameter(negative="", n_tokens=1, show_default=False)]
 
 

@@ -7,9 +7,9 @@ from cyclopts import Parameter
 from docstring_parser import parse
 
 from ..core import Method
-from ..values.fields import field_specs, kebab_name
 from ..methods import METHODS
 from ..methods.catalogue import find_method, method_fields
+from ..values.fields import field_specs, kebab_name
 from .console import print_json, print_table, say
 from .flags import Flag
 from .usage import told_by_the_command_line

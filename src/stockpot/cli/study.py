@@ -1,31 +1,189 @@
-"""`stockpot study NAME ... --out RUN`: every study, each in a file of its own."""
+"""`stockpot study NAME ... --out RUN`: a command for each study, made of its fields.
 
+`stockpot study RESULTS.json --out RUN` repeats the study that a results file holds.
+"""
+
+import inspect
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Group, Parameter
 
-from .study_backdoor import backdoor
-from .study_connectivity import connectivity
-from .study_interference import interference
-from .study_magnitude import magnitude
-from .study_protocol import protocol
-from .study_scopes import conflicts, scopes
-from .study_templates import templates
-from .study_weights_features import weights_features
+from ..methods import catalogue
+from ..studies import STUDIES
+from ..studies.study import Result, Study, StudyOfModels, StudyOfPools, Subject
+from ..values.family import Family
+from ..values.fields import nearest
+from .console import note, print_json, print_table, say, steps
+from .fields import field_flags, given_fields, made_command, optional_flag
+from .flags import Base, Flag, Folder, Jobs
+from .spoken import spoken
+from .usage import UsageError, told_by_the_command_line
 
-STUDIES: tuple[Callable[..., int], ...] = (
-    backdoor,
-    connectivity,
-    interference,
-    magnitude,
-    protocol,
-    scopes,
-    conflicts,
-    templates,
-    weights_features,
-)
-"""Every study; its name is the function's."""
+if TYPE_CHECKING:
+    from ..studies.study import Progress
+
+_LOOK = Group("What is looked at", sort_key=1)
+_RUN = Group("How it runs", sort_key=2)
+
+Models = Annotated[str, Parameter(help="Checkpoints; or the folder of an experiment's run.")]
+Source = Annotated[
+    str, Parameter(help="An experiment, trained in OUT/run; or the folder of a finished run.")
+]
+Pool = Annotated[
+    int | None,
+    Parameter(help="The seed of the run's pool; its first without it.", group=_RUN),
+]
+Memory = Annotated[str, Parameter(help="Budget for buffers, such as 512MiB.", group=_RUN)]
+Workers = Annotated[
+    int | None, Parameter(help="Threads; by default one per core, at most eight.", group=_RUN)
+]
+Json = Annotated[
+    Flag, Parameter(help="Print one JSON object on stdout and nothing else.", group=_RUN)
+]
+Quiet = Annotated[Flag, Parameter(help="No notes, no progress.", group=_RUN)]
 
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")
+
+
+def _command(cls: type[Study]) -> Callable[..., int]:
+    """A function whose signature is the study's subject and fields."""
+    family = Family("study", (cls,), of=Study, inner=(catalogue.FAMILY,))
+
+    def command(*given: str, out_: Path, **flags: Any) -> int:
+        with told_by_the_command_line():
+            study = family.make(cls.name(), given_fields(cls, flags))
+            subject = _subject(cls, given, flags)
+        return _perform(study, subject, out_, **flags)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("out_", keyword, annotation=Folder),
+        *field_flags(cls, _LOOK),
+        *_how(cls),
+        optional_flag("json", Json, False),
+        optional_flag("quiet", Quiet, False),
+    ]
+    of_models = issubclass(cls, StudyOfModels)
+    first = inspect.Parameter(
+        "models" if of_models else "source",
+        inspect.Parameter.VAR_POSITIONAL,
+        annotation=Models if of_models else Source,
+    )
+    return made_command(cls.name(), cls.__doc__, command, [first, *parameters])
+
+
+def _how(cls: type[Study]) -> list[inspect.Parameter]:
+    if not issubclass(cls, StudyOfModels):
+        return [optional_flag("jobs", Annotated[Jobs, Parameter(group=_RUN)], None)]
+    return [
+        optional_flag("base", Base, None),
+        optional_flag("pool", Pool, None),
+        optional_flag("memory", Memory, "2GiB"),
+        optional_flag("workers", Workers, None),
+    ]
+
+
+def _subject(cls: type[Study], given: tuple[str, ...], flags: dict[str, Any]) -> Subject:
+    """What is looked at, as far as the command line alone shows that it can be."""
+    if issubclass(cls, StudyOfModels):
+        if not given:
+            raise UsageError(f"no model given: stockpot study {cls.name()} MODEL... --out RUN.")
+        if (workers := flags.get("workers")) is not None and workers < 1:
+            raise UsageError(f"--workers must be at least 1; got {workers}.")
+        return Subject.of(given, flags.pop("base", None), flags.pop("pool", None))
+    if len(given) != 1:
+        raise UsageError(
+            f"give one experiment or run, not {len(given)}: stockpot study {cls.name()} "
+            "EXPERIMENT.yml|RUN --out OUT."
+        )
+    return Subject(source=given[0])
+
+
+def _perform(
+    study: Study,
+    subject: Subject,
+    out: Path,
+    *,
+    json: bool = False,
+    quiet: bool = False,
+    **how: Any,
+) -> int:
+    """Look, write what was found, and say it."""
+    from ..report.studies import refuse_run, write_study
+
+    refuse_run(out)
+    with steps(quiet=quiet or json) as progress:
+        found = _look(study, subject, out, progress, how, quiet=quiet)
+    write_study(found, out, spoken(), made=(study, subject))
+    if json:
+        print_json({"out": str(out), **found.as_dict()})
+    elif not quiet:
+        for one in found.overview():
+            print_table(one.title, one.columns, one.rows)
+        for sentence in found.sentences:
+            say(sentence)
+        say(f"\n{out / 'report.html'} has the figures; results.csv and results.json every number.")
+    return 0
+
+
+def _look(
+    study: Study,
+    subject: Subject,
+    out: Path,
+    progress: "Progress | None",
+    how: dict[str, Any],
+    *,
+    quiet: bool,
+) -> Result:
+    if isinstance(study, StudyOfModels):
+        from ..studies.runs import models_of
+
+        given = models_of(subject.models, subject.base, subject.pool)
+        if given.note and not quiet:
+            note(given.note)
+        return study(
+            given.models,
+            given.base,
+            names=given.names,
+            private=given.private,
+            progress=progress,
+            **how,
+        )
+    assert isinstance(study, StudyOfPools)
+    assert subject.source is not None
+    from ..studies.pools import open_pools
+
+    try:
+        trained = open_pools(subject.source, out, progress=progress, **how)
+        return study(trained, progress=progress)
+    except KeyboardInterrupt:
+        note("finished networks are kept: the same command goes on from there.")
+        raise
+
+
+def repeat(
+    results: Annotated[Path, Parameter(help="The results.json of a study, or its folder.")],
+    /,
+    *,
+    out_: Folder,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Repeat the study that a results file holds, with its settings and on the same models.
+
+    Paths are those of the results file; relative ones are taken from the current directory.
+    """
+    if not results.exists() and results.suffix != ".json":
+        names = [cls.name() for cls in STUDIES]
+        raise UsageError(f"there is no study '{str(results)[:80]}'{nearest(str(results), names)}")
+    from ..report.studies import read_made
+
+    study, subject = read_made(results)
+    return _perform(study, subject, out_, json=json, quiet=quiet)
+
+
 for _study in STUDIES:
-    study_app.command(_study)
+    study_app.command(_command(_study), name=_study.name())
+study_app.default(repeat)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from .console import note, print_json, say, steps
-from .flags import Flag
-from .usage import UsageError
+from .flags import Flag, Jobs
 
 if TYPE_CHECKING:
     from ..training import Pool
@@ -22,7 +21,7 @@ def train(
     /,
     *,
     out_: Annotated[Folder, Parameter(name="--out")],
-    workers: int | None = None,
+    jobs: Jobs = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     json: Flag = False,
     quiet: Flag = False,
@@ -30,8 +29,6 @@ def train(
     """Train the ingredients of an experiment, or go on where an earlier run ended.
 
     Args:
-        workers: Networks trained at once, each on one thread; by default one per core as soon as
-            that is worth it.
         device: Where networks are trained.
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
@@ -39,14 +36,10 @@ def train(
     from ..recipes.experiment import read_experiment  # torch's training parts load only here
     from ..training import train_experiment
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}.")
     wanted, begun = read_experiment(experiment), time.monotonic()
     try:
         with steps(quiet=quiet or json) as progress:
-            pools = train_experiment(
-                wanted, out_, workers=workers, device=device, progress=progress
-            )
+            pools = train_experiment(wanted, out_, workers=jobs, device=device, progress=progress)
     except KeyboardInterrupt:
         note("what is finished is kept: the same command goes on from there.")
         raise

@@ -12,9 +12,9 @@ from ..checkpoints.entry import MemorySource, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Facts, Method, Reach, Settled, Stack
 from ..errors import NonFiniteError
-from ..values.fields import kebab_name
 from ..ops.rounding import copy_rounded
 from ..recipes.assignment import Assignment, Beside
+from ..values.fields import kebab_name
 from .counts import Counts
 from .plan import Piece
 from .rows import (

@@ -14,8 +14,8 @@ import torch
 
 from ..core import SEGMENT, Method, Needs, Reach
 from ..errors import MergeError
-from ..values.fields import kebab_name
 from ..recipes.assignment import Assignment, Assignments, Beside
+from ..values.fields import kebab_name
 from .books import books, too_much
 
 BLOCK = 2**19

@@ -11,9 +11,9 @@ from torch import nn
 
 from ..core import Method
 from ..errors import FieldError, StockpotError
-from ..values.fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import make_method, told_apart
+from ..values.fields import kebab_name, nearest
 from .ensembles import (
     average_head,
     features_ensemble,

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from .intervals import Difference
 from ..values.plain import plain_values, rows_csv
+from .intervals import Difference
 
 Kind = Literal["single", "merge", "test-time-adaptation", "ensemble", "control"]
 """For grouping and colour; a control is there to compare with. What was adapted at test time is no
 merge like the others: it has seen the inputs of the test split."""
 
+MEMBER = "single:"
+"""What the name of one ingredient by itself begins with."""
 ADAPTED: Kind = "test-time-adaptation"
 ADAPTED_WORDS = "adapted on unlabelled test inputs"
 """What every table says of it."""

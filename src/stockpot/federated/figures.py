@@ -6,7 +6,6 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.intervals import over_seeds
-from . import Outcome
 from ..pages.axes import (
     SMALL,
     dress,
@@ -15,6 +14,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import FAMILIES, Style
 from ..pages.units import plain, short
+from . import Outcome
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 
 from ..evaluation.intervals import Interval
-from . import Outcome
 from ..pages.drawn import Planned, draw_all
 from ..pages.filled import Page, Section
+from ..pages.tables import Entry, Table
+from ..pages.units import readable, show_bytes
+from . import Outcome
 from .figures import (
     partition_words,
     plot_round_scopes,
@@ -15,8 +17,6 @@ from .figures import (
     plot_traffic,
     spreads,
 )
-from ..pages.tables import Entry, Table
-from ..pages.units import readable, show_bytes
 
 _MOST = 3
 """Partitions that a caption names."""

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..evaluation.intervals import Interval, over_seeds
-from ..values.plain import plain_values
 from ..texts import csv_text
+from ..values.plain import plain_values
 from .rounds import Round
 
 LAST = 5

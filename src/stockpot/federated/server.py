@@ -16,9 +16,9 @@ from ..networks import save_state
 from ..recipes.federated import FederatedRun
 from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
-from ..values.differences import first_differences
 from ..training.phases import derived
 from ..training.scopes import scope_of
+from ..values.differences import first_differences
 from .aggregation import aggregate, expected_shapes
 from .client import private
 from .lora import factor_shapes

@@ -9,9 +9,9 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..values.fields import Finite, Fraction, check_fields
 from ..ops.means import affine
 from ..ops.spectral import LowRank, Ranks, room_for_top_k, top_k
+from ..values.fields import Finite, Fraction, check_fields
 from .average import Average
 from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, told
 from .task_arithmetic import TaskArithmetic

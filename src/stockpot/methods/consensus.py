@@ -9,14 +9,9 @@ from annotated_types import Ge
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..values.fields import (
-    Finite,
-    PerModel,
-    check_fields,
-    per_model,
-)
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
+from ..values.fields import Finite, PerModel, check_fields, per_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,11 @@ import torch
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..values.fields import (
-    Finite,
-    Fraction,
-    PerModel,
-    check_fields,
-    per_model,
-)
 from ..ops.l1 import l1_norms
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..typed import to_floats
+from ..values.fields import Finite, Fraction, PerModel, check_fields, per_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from annotated_types import Ge
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..values.fields import check_fields
 from ..ops.means import weighed
+from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..values.fields import Finite, check_fields
 from ..ops.polar import polar, room_for_polar
+from ..values.fields import Finite, check_fields
 from .matrices import (
     Conv,
     Qkv,

@@ -10,10 +10,10 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..values.fields import Finite, Fraction, check_fields
 from ..ops.noise import Noise
 from ..ops.polar import turned_apart
 from ..ops.spectral import LowRank, directions
+from ..values.fields import Finite, Fraction, check_fields
 from .matrices import (
     Conv,
     Cuts,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..values.fields import check_fields
 from ..ops import means
+from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..values.fields import check_fields
 from ..ops.gram import cosines, gram_of_each
 from ..ops.means import affine
+from ..values.fields import check_fields
 
 _SINGULAR = 1e-12
 """Nearer to its pole t is made of rounding errors only; there it is 0, the base."""

@@ -7,10 +7,10 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..values.fields import Finite, check_fields
 from ..ops.gram import gram
 from ..ops.means import affine, weighted_sum
 from ..ops.sphere import slerp_coefficients
+from ..values.fields import Finite, check_fields
 
 _ROUNDING = 1e-12
 """Coefficients on the straight line miss a sum of 1 by less than this."""

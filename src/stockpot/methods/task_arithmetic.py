@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..values.fields import Finite, check_fields
 from ..ops.means import affine, overshoot
+from ..values.fields import Finite, check_fields
 
 
 @dataclass(frozen=True, slots=True)

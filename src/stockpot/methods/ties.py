@@ -7,16 +7,10 @@ from typing import Literal
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack
-from ..values.fields import (
-    Finite,
-    Fraction,
-    PerModel,
-    check_fields,
-    per_model,
-)
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim
+from ..values.fields import Finite, Fraction, PerModel, check_fields, per_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
-from ..values.fields import check_fields
 from ..ops import means
+from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)

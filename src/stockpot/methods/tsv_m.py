@@ -9,10 +9,10 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..values.fields import Finite, check_fields
 from ..ops.noise import Noise
 from ..ops.polar import turned_apart
 from ..ops.spectral import LowRank, directions
+from ..values.fields import Finite, check_fields
 from .matrices import (
     Conv,
     Cuts,

@@ -9,12 +9,6 @@ from torch import Tensor
 
 from ..core import Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
 from ..errors import FieldError
-from ..values.fields import (
-    Grid,
-    check_fields,
-    field_specs,
-    kebab_name,
-)
 from ..ops.abreast import (
     Abreast,
     Merges,
@@ -26,6 +20,12 @@ from ..ops.abreast import (
 )
 from ..ops.means import affine
 from ..ops.pools import choose, every_so_many, farthest
+from ..values.fields import (
+    Grid,
+    check_fields,
+    field_specs,
+    kebab_name,
+)
 from .grids import checked_grid, grid_among, grid_points, joint_needs
 from .ties import Ties
 

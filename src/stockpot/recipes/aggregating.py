@@ -8,8 +8,8 @@ from pydantic import PlainValidator
 
 from ..core import Method
 from ..errors import FieldError
-from ..values.fields import find_field
 from ..methods.catalogue import plain_method, read_method
+from ..values.fields import find_field
 from .flower import PREFIX, FlowerStrategy, read_strategy
 from .krum import MULTI_KRUM, MultiKrum
 

@@ -13,9 +13,9 @@ from pydantic import PlainValidator, model_validator
 
 from ..core import Method
 from ..errors import FieldError
-from ..values.fields import kebab_name, nearest
 from ..methods import METHODS
 from ..methods.catalogue import plain_method, read_method
+from ..values.fields import kebab_name, nearest
 from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging
 from .cells import SpecValue, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights

@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from ..errors import FieldError
-from ..values.fields import nearest
 from ..methods.catalogue import plain_method
+from ..values.fields import nearest
 from .decay import Decay, DecayValue, decay_weights, refuse_wrong_order
 from .layers import check_layers
 from .searching import AxisValue, Searched, space_of

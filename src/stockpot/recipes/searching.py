@@ -12,6 +12,7 @@ from pydantic import PlainValidator
 
 from ..core import Method
 from ..errors import FieldError
+from ..methods.catalogue import required_fields
 from ..values.fields import (
     FieldSpec,
     field_specs,
@@ -19,7 +20,6 @@ from ..values.fields import (
     kebab_name,
     nearest,
 )
-from ..methods.catalogue import required_fields
 from .section import Count, Section, Seed, Text
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value
 

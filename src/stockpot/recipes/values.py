@@ -12,8 +12,8 @@ from pydantic import Field, PlainValidator, StrictStr
 from ..checkpoints.roles import Role
 from ..core import Method
 from ..errors import FieldError
-from ..values.fields import nearest
 from ..methods.catalogue import read_method
+from ..values.fields import nearest
 from .sizes import parse_size
 
 

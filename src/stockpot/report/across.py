@@ -3,14 +3,9 @@
 from ..evaluation.comparison import Comparison
 from ..evaluation.cross_task import ALL_TASKS, NORMALISED
 from ..pages.styles import detail_of, in_order
-from ..pages.tables import (
-    Entry,
-    Table,
-    capital,
-    results,
-    value_entry,
-)
+from ..pages.tables import Entry, Table, capital, value_entry
 from ..pages.units import readable
+from .tables import results
 from .view import View, view
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from ..errors import StockpotError
 from ..evaluation.comparison import Attempt, Comparison
 from ..extras import optional
-from ..texts import csv_text
 from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import BLUE, GREY, INK
 from ..pages.units import Unit, plain, short
+from ..texts import csv_text
 from .view import view
 
 _OF = ("network", "data", "method", "n", "subset", "seed")

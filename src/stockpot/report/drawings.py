@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.comparison import Comparison
+from ..pages.drawn import Drawing, draw
 from . import findings
 from .attempts import plot_attempts, plot_fields
 from .confusions import MOST, plot_confusion
@@ -13,7 +14,6 @@ from .costs import plot_cost
 from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .dispersion import largest, plot_scales
-from ..pages.drawn import Drawing, draw
 from .figures import plot_comparison
 from .parts import plot_part_gaps, plot_parts
 from .sweeps import plot_data_sets, plot_networks

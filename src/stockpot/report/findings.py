@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..evaluation.comparison import Attempt, Comparison, Row
+from ..pages.units import Unit, plain
 from .confusions import mistakes
 from .curves import ENSEMBLE, gaps
 from .decisions import greedy_runs
 from .dispersion import largest
-from ..pages.units import Unit, plain
 from .view import Cell, View, cell_of, drawable
 
 _MOST = 4

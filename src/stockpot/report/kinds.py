@@ -1,7 +1,8 @@
 """Every kind of result that has a page: how a results file calls it, its type, and its page.
 
-A new kind is one line in KINDS: a frozen dataclass with `as_dict` and `to_csv`, and a function that
-makes a `Page` of it. Writing, reading back and `stockpot report` follow from that line.
+A study says itself what it gives and what makes a page of that. Any other kind is one line in
+KINDS: a frozen dataclass with `as_dict` and `to_csv`, and a function that makes a `Page` of it.
+Writing, reading back and `stockpot report` follow.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,32 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.comparison import Comparison
-from ..federated.result import Outcome
-from ..studies import (
-    Conflicts,
-    Connectivity,
-    Contributors,
-    Diagnosis,
-    Interference,
-    Magnitude,
-    ProtocolStudy,
-    Scopes,
-    Templates,
-    WeightsFeatures,
-)
-from ..studies.conflicts.page import conflicts_page
-from ..studies.connectivity.page import connectivity_page
-from ..studies.backdoor.page import contributors_page
-from ..studies.diagnosis.page import diagnosis_page
 from ..federated.page import federation_page
+from ..federated.result import Outcome
 from ..pages.filled import Page
-from ..studies.interference.page import interference_page
-from ..studies.magnitude.page import magnitude_page
+from ..studies import STUDIES
+from ..studies.diagnosis.findings import Diagnosis
+from ..studies.diagnosis.page import diagnosis_page
 from .page import comparison_page
-from ..studies.protocol.page import protocol_page
-from ..studies.scopes.page import scopes_page
-from ..studies.templates.page import templates_page
-from ..studies.weights_features.page import weights_features_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +35,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "comparison": Kind(Comparison, comparison_page),
     "federation": Kind(Outcome, federation_page),
-    "backdoor": Kind(Contributors, contributors_page),
-    "conflicts": Kind(Conflicts, conflicts_page),
-    "connectivity": Kind(Connectivity, connectivity_page),
     "diagnosis": Kind(Diagnosis, diagnosis_page),
-    "interference": Kind(Interference, interference_page),
-    "magnitude": Kind(Magnitude, magnitude_page),
-    "protocol": Kind(ProtocolStudy, protocol_page),
-    "scopes": Kind(Scopes, scopes_page),
-    "templates": Kind(Templates, templates_page),
-    "weights-features": Kind(WeightsFeatures, weights_features_page),
+    **{study.name(): Kind(study.result(), study.page()) for study in STUDIES},
 }
 """By the name that is in a results file under report, kind."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
-from ..pages import tables as sheets
+from ..pages.filled import Page, Section
+from ..pages.units import readable
+from . import tables as sheets
 from .across import across_tasks, normalised_results
 from .dispersion import dispersion_table
 from .drawings import drawings
-from ..pages.filled import Page, Section
-from ..pages.units import readable
 from .view import AVERAGED, view
 
 CHOICES: Mapping[str, str] = {

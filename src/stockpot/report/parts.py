@@ -13,8 +13,8 @@ from ..pages.axes import (
     panels,
     reference,
 )
-from .curves import ENSEMBLE
 from ..pages.styles import in_order, styles
+from .curves import ENSEMBLE
 from .view import cell_of, drawable, single_cell, titles, view
 
 WHOLE = "whole test split"

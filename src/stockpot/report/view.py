@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Cost, Decision, Row
+from ..evaluation.comparison import MEMBER, Comparison, Cost, Decision, Row
 from ..pages.units import (
     Unit,
     readable,
@@ -19,9 +19,6 @@ from ..pages.units import (
 
 AVERAGED = -1
 """The subset of a row over several subsets, and the seed of one over several pools."""
-
-MEMBER = "single:"
-"""What the name of one ingredient by itself begins with."""
 
 SECONDARY = frozenset({"nll", "ece"})
 """Metrics that say how sure a network is, not how good; shown after the others."""

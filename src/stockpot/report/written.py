@@ -6,14 +6,14 @@ bytes, without models and without data.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..errors import CheckpointError, StockpotError
-from ..values.reading import read_plain
 from ..pages.filled import fill, write_files
+from ..values.reading import read_plain
 from .kinds import KINDS
 
 RESULTS, PAGE = "results.json", "report.html"
@@ -22,12 +22,21 @@ _HEAD = "report"
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
-    """What a results file says of itself."""
+class Head:
+    """What a results file says of itself.
+
+    Attributes:
+        kind: of result, as in `KINDS`.
+        command: that was run; '' where it was no command.
+        stockpot: the version that wrote it.
+        study, subject: of a study, its value and what it looked at: what repeats it.
+    """
 
     kind: str
     command: str
     stockpot: str
+    study: Mapping[str, Any] | None = None
+    subject: Mapping[str, Any] | None = None
 
 
 class Result(Protocol):
@@ -53,11 +62,15 @@ def render(result: Result, command: str = "") -> str:
         OutputError: the page would be larger than 3 MB.
         ExtraError: without matplotlib and Jinja2.
     """
-    return _page(_results(result, command), PAGE)
+    return _page(_results(result, command, {}), PAGE)
 
 
 def write(
-    result: Result, out: Path, command: str = "", more: Mapping[str, str] | None = None
+    result: Result,
+    out: Path,
+    command: str = "",
+    more: Mapping[str, str] | None = None,
+    told: Mapping[str, object] | None = None,
 ) -> None:
     """Write report.html, results.csv and results.json into `out`, replacing those of before.
 
@@ -70,12 +83,13 @@ def write(
         out: folder; made where it is missing.
         command: what was run, for captions; '' where it was no command.
         more: other files, name to text.
+        told: what else results.json says under its head.
 
     Raises:
         OutputError: where a file cannot be written, or the page would be larger than 3 MB.
         ExtraError: without matplotlib and Jinja2.
     """
-    text = _results(result, command)
+    text = _results(result, command, told or {})
     files = {"results.csv": result.to_csv(), RESULTS: text, PAGE: _page(text, RESULTS)}
     write_files(out, {**files, **(more or {})})
 
@@ -92,17 +106,7 @@ def rebuild(run: Path) -> Path:
         ExtraError: without matplotlib and Jinja2.
     """
     file = run / RESULTS if run.is_dir() else run
-    if file.name != RESULTS:
-        raise CheckpointError(f"{file} is no run: give its folder, or the {RESULTS} in it.")
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{run} has no {RESULTS}: give the folder of a comparison, a search, a federated run "
-            "or a study that is finished."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}.") from None
+    text = _text(file)
     try:
         page = _page(text, str(file))
     except (ValueError, LookupError) as error:
@@ -114,26 +118,53 @@ def rebuild(run: Path) -> Path:
     return file.parent / PAGE
 
 
-def _results(result: Result, command: str) -> str:
+def _results(result: Result, command: str, told: Mapping[str, object]) -> str:
     kind = next(name for name, one in KINDS.items() if type(result) is one.result)
-    head = _Head(kind, command, version("stockpot"))
-    told = {_HEAD: asdict(head), **result.as_dict()}
-    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+    head = {"kind": kind, "command": command, "stockpot": version("stockpot"), **told}
+    return json.dumps({_HEAD: head, **result.as_dict()}, indent=1, allow_nan=False) + "\n"
 
 
-def _page(text: str, file: str) -> str:
-    """The page of what a results file says."""
+def read_results(file: Path) -> Head:
+    """The head of a results file.
+
+    Raises:
+        CheckpointError: it is no results file, or damaged.
+    """
+    return _parse(_text(file), str(file))[0]
+
+
+def _text(file: Path) -> str:
+    if file.name != RESULTS:
+        raise CheckpointError(f"{file} is no run: give its folder, or the {RESULTS} in it.")
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{file.parent} has no {RESULTS}: give the folder of a comparison, a search, a "
+            "federated run or a study that is finished."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}.") from None
+
+
+def _parse(text: str, file: str) -> tuple[Head, dict[str, Any]]:
+    """The head of a results file, and all of it."""
     try:
         told = cast(dict[str, Any], json.loads(text))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}.") from None
     try:
-        head = read_plain(_Head, told[_HEAD])
+        return read_plain(Head, told[_HEAD]), told
     except (KeyError, TypeError, StockpotError):
         raise CheckpointError(
             f"{file} does not say what kind of results it has: it is of an older stockpot, or of "
             "another program. Run the command that made it again."
         ) from None
+
+
+def _page(text: str, file: str) -> str:
+    """The page of what a results file says."""
+    head, told = _parse(text, file)
     name = head.kind
     if name not in KINDS:
         raise CheckpointError(

@@ -17,7 +17,7 @@ RUN = "run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trial:
+class TrainedPools:
     """An experiment and its pools, all trained.
 
     Attributes:
@@ -31,14 +31,14 @@ class Trial:
     pools: tuple[Pool, ...]
 
 
-def pools_of(
+def open_pools(
     source: str | Path,
     out: str | Path,
     *,
-    workers: int | None = 1,
+    jobs: int | None = 1,
     device: Device = "auto",
     progress: PoolProgress | None = None,
-) -> Trial:
+) -> TrainedPools:
     """The pools of a run that is there, or of an experiment, which is trained in OUT/run.
 
     Training goes on where it was broken off. Experiments on several tasks are refused: networks of
@@ -47,7 +47,8 @@ def pools_of(
     Args:
         source: a run's folder, or an experiment's YAML.
         out: folder of the study.
-        workers, device: of the training.
+        jobs: networks trained at once; as many as cores where it is None and pays.
+        device: of the training.
         progress: called while networks are trained.
 
     Raises:
@@ -62,8 +63,8 @@ def pools_of(
         experiment, run = read_experiment(source), Path(out) / RUN
     if experiment.tasks:
         raise FieldError(f"{source} has tasks; this study is of networks for the same data.")
-    pools = train_experiment(experiment, run, workers=workers, device=device, progress=progress)
-    return Trial(experiment=experiment, run=run, pools=tuple(pools))
+    pools = train_experiment(experiment, run, workers=jobs, device=device, progress=progress)
+    return TrainedPools(experiment=experiment, run=run, pools=tuple(pools))
 
 
 def _of_run(run: Path) -> Experiment:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..errors import StockpotError
-from ..values.fields import check_fields
 from ..ops.means import affine
+from ..values.fields import check_fields
 
 _TORCH = cast(Any, torch)
 

@@ -18,11 +18,11 @@ from torch.nn.modules.conv import (
 )
 
 from ..errors import StockpotError
-from ..values.fields import check_fields
 from ..networks.network import parts
 from ..ops.gram import cosines
 from ..ops.inner import inner
 from ..typed import eigh, to_floats
+from ..values.fields import check_fields
 from .layers import WEIGHTS, Layers
 from .phases import derived
 

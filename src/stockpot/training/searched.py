@@ -15,7 +15,6 @@ from ..errors import OutputError, StockpotError
 from ..evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
 from ..evaluation.facts import covers, non_finite, thread_fact
 from ..evaluation.task_scores import difference_phrase
-from ..values.fields import kebab_name
 from ..methods import Average
 from ..networks import has_batch_norm
 from ..recipes.experiment import Experiment
@@ -23,9 +22,10 @@ from ..recipes.model import Recipe
 from ..recipes.searching import Sampler, Searched, defaults_of, space_of
 from ..recipes.space import Candidate
 from ..recipes.yaml import dump_yaml
+from ..values.differences import first_differences
+from ..values.fields import kebab_name
 from .candidates import Table
 from .devices import Device
-from ..values.differences import first_differences
 from .experiment import PoolProgress
 from .factoring import factoring_of
 from .folder import hold

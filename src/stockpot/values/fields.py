@@ -1,19 +1,20 @@
-"""The fields of a method: one check of type and bounds for Python, YAML and flags alike.
+"""The fields of what a user chooses: one check of type and bounds for Python, YAML and flags.
 
-A field is annotated with what it may be: `Fraction`, `Annotated[float, Gt(0)]`, `bool`, a `Literal`
-of words, or `PerModel[...]` of one of them for one number or one per model. A field may also hold
-another method, alone or in place of a word, or a mapping of another method's fields to lists of
-values, which is kept as a `Grid`.
+A field is annotated with what it may be: `Fraction`, `Annotated[float, Gt(0)]`, `bool`, `str`, a
+`Literal` of words, a `Literal` or a number, `tuple[..., ...]` of one of them for several, `... |
+None` where it may be left out, or `PerModel[...]` for one number or one per model. A field may also
+hold another value such as a method, alone or in place of a word, or a mapping of another method's
+fields to lists of values, which is kept as a `Grid`.
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from numbers import Real
-from types import UnionType
+from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -104,9 +105,16 @@ class Grid(Mapping[str, tuple[object, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """What one field of a method may be: its kind, bounds, and whether one per model is allowed.
+    """What one field may be.
 
-    Where the kind is a class of values that are no numbers, `choices` are words in their place.
+    Attributes:
+        name: the field's.
+        kind: of one value: float, int, bool, str, or a class of values.
+        bounds: of a number.
+        choices: words; all that a str may be, or words in place of another kind.
+        per_model: one value, or one per model.
+        many: any number of values, as a tuple.
+        optional: None may stand in its place.
     """
 
     name: str
@@ -114,12 +122,20 @@ class FieldSpec:
     bounds: tuple[Gt | Ge | Lt | Le, ...]
     choices: tuple[str, ...]
     per_model: bool
+    many: bool = False
+    optional: bool = False
 
     def interval(self) -> str:
         """The legal values in words or interval notation, such as (0, 1]."""
+        one = self._interval()
+        if self.many:
+            one = f"a list, each {one.removeprefix('in ') if self.kind is str else one}"
+        return f"{one}, or nothing" if self.optional else one
+
+    def _interval(self) -> str:
         words = "one of " + ", ".join(self.choices)
         if self.kind is str:
-            return words
+            return words if self.choices else "text"
         if self.kind is bool:
             return "true or false"
         if self.kind is Grid:
@@ -138,12 +154,13 @@ class FieldSpec:
                     high = f"{lt})"
                 case Le(le):
                     high = f"{le}]" if le != math.inf else high
-        return f"in {low}, {high}" if self.kind is float else f"a whole number in {low}, {high}"
+        number = f"in {low}, {high}" if self.kind is float else f"a whole number in {low}, {high}"
+        return f"{words}, or {number}" if self.choices else number
 
     def admits(self, value: object) -> bool:
         """Whether one value, not a tuple of them, is legal."""
         if self.kind is str or (self.choices and isinstance(value, str)):
-            return isinstance(value, str) and value in self.choices
+            return isinstance(value, str) and (not self.choices or value in self.choices)
         if self.kind not in (float, int, bool):
             return isinstance(value, self.kind)
         if self.kind is bool or isinstance(value, bool):
@@ -180,11 +197,9 @@ def field_specs(cls: type) -> tuple[FieldSpec, ...]:
 
 def _spec(name: str, hint: Any) -> FieldSpec:
     if get_origin(hint) in (Union, UnionType):
-        first, second = get_args(hint)
-        inner = _spec(name, first)
-        if get_origin(second) is not tuple:  # words, or a value of a class
-            return FieldSpec(name, second, (), inner.choices, False)
-        return FieldSpec(name, inner.kind, inner.bounds, inner.choices, True)  # PerModel
+        return _spec_of_several(name, get_args(hint))
+    if get_origin(hint) is tuple:
+        return replace(_spec(name, get_args(hint)[0]), many=True)
     if get_origin(hint) is Annotated:
         kind, *bounds = get_args(hint)
         return FieldSpec(name, kind, tuple(bounds), (), False)
@@ -195,11 +210,22 @@ def _spec(name: str, hint: Any) -> FieldSpec:
     return FieldSpec(name, hint, (), (), False)
 
 
+def _spec_of_several(name: str, hints: tuple[Any, ...]) -> FieldSpec:
+    """Of a union: something or nothing; one value or one per model; words or another kind."""
+    if NoneType in hints:
+        rest = Union[tuple(one for one in hints if one is not NoneType)]  # noqa: UP007 - built here
+        return replace(_spec(name, rest), optional=True)
+    first, second = (_spec(name, one) for one in hints)
+    if second.many:
+        return replace(first, per_model=True)
+    return replace(second, choices=first.choices)
+
+
 def find_field(cls: type, name: str) -> FieldSpec:
-    """What the field of that name of a method may be.
+    """What the field of that name of a class of values may be.
 
     Raises:
-        FieldError: the method has no such field; the text names the nearest.
+        FieldError: the class has no such field; the text names the nearest.
     """
     specs = {spec.name: spec for spec in field_specs(cls)}
     if name not in specs:
@@ -220,27 +246,32 @@ def _as_grid(value: object) -> object:
     return Grid.of(cast(Mapping[str, Sequence[object]], listed)) if fits else cast(object, value)
 
 
-def check_fields(method: object) -> None:
+def check_fields(chosen: object) -> None:
     """Enforce type, bounds and finiteness of every field; the one place that does.
 
     Whole numbers in a float field become floats, lists of a PerModel field tuples and mappings of a
     Grid field grids, so that equal settings are equal values.
 
     Raises:
-        FieldError: naming the method, the field, what it may be and what it got.
+        FieldError: naming the class, the field, what it may be and what it got.
     """
-    for spec in field_specs(type(method)):
-        value: object = getattr(method, spec.name)
+    for spec in field_specs(type(chosen)):
+        value: object = getattr(chosen, spec.name)
+        if spec.optional and value is None:
+            continue
         if spec.kind is Grid:
             value = _as_grid(value)
-        many = spec.per_model and _is_sequence(value)
+        many = (spec.per_model or spec.many) and _is_sequence(value)
         values = tuple(cast(Sequence[object], value)) if many else (value,)
-        if not values or not all(spec.admits(one) for one in values):
+        enough = bool(values) or spec.many
+        unfit = [one for one in values if not spec.admits(one)]
+        if not enough or many < spec.many or unfit:
             either = ", one number or one per model" if spec.per_model else ""
+            value = unfit[0] if spec.many and many else value
             raise FieldError(
-                f"{kebab_name(type(method))}: {spec.name} must be {spec.interval()}{either}; "
+                f"{kebab_name(type(chosen))}: {spec.name} must be {spec.interval()}{either}; "
                 f"got {str(value)[:80]}."
             )
         if spec.kind is float:
             values = tuple(float(cast(float, one)) for one in values)
-        object.__setattr__(method, spec.name, values if many else values[0])
+        object.__setattr__(chosen, spec.name, values if many else values[0])

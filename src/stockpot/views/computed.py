@@ -6,6 +6,7 @@ at all; so its bits do not depend on how the tensor is cut.
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -80,15 +81,15 @@ def chunks(numel: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + CHUNK, numel)) for start in range(0, numel, CHUNK))
 
 
-class _Computed:
+class _Computed(ABC):
     """A source whose elements are computed chunk by chunk."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
 
+    @abstractmethod
     def elements(self, start: int, stop: int) -> Tensor:
         """Elements [start, stop), flat, in float64."""
-        raise NotImplementedError
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` from byte `offset` of the computed tensor."""

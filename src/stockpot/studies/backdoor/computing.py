@@ -4,120 +4,71 @@ Shapes: T tensors, K models.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Unpack
 
 import numpy as np
 
-from ...core import Method
 from ...errors import FieldError, MergeError
 from ...values.fields import kebab_name
-from ...methods import Average
-from ..conflicts.computing import ROLES
-from ..onepass.gathering import Model, statistics_of
-from ..scopes.computing import facts_of
-from ..onepass.statistics import Centre, Statistics, TensorStatistics
 from ..interference.result import ALL
+from ..onepass.gathering import Model, statistics_of
+from ..onepass.statistics import Centre, Statistics, TensorStatistics
+from ..scopes.computing import facts_of
+from ..study import How
+from . import AVERAGE, Backdoor
+from .left_out import left_out
+from .outliers import Deviation, Floats, deviations, places, stacked
 from .result import (
     EVIDENCE,
     FEWEST,
-    THRESHOLD,
     Contribution,
     Contributors,
     Suspicion,
 )
-from .left_out import left_out
-from .outliers import Deviation, Floats, deviations, places, stacked
-
-AVERAGE = Average()
 
 
-def contributors(
-    models: Sequence[Model],
-    *,
-    base: Model | None = None,
-    method: Method = AVERAGE,
-    roles: Sequence[str] = ROLES,
-    threshold: float = THRESHOLD,
-    names: Sequence[str] = (),
-    private: Sequence[str] = (),
-    memory: int | str = "2GiB",
-    workers: int | None = None,
-    seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
+def compute(
+    study: Backdoor, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
 ) -> Contributors:
-    """Who moves the merge most, tensor by tensor, and who is an outlier: from weights alone.
-
-    With δ_k = θ_k - base (or θ_k less the mean of the models), M the merge of all K models and M_i
-    that of all but model i:
-
-        influence_i = |M - M_i|        of the average: |θ_i - mean_{j≠i} θ_j| / K
-
-    The score of a model is the largest of four robust deviations (`Suspicion`); each compares the
-    model with what the others have among themselves without it: (m_i - median_j) / spread, the
-    spread 1.4826 times the median absolute deviation and at least 0.1 of a logarithm of lengths and
-    distances, 0.05 of a cosine or a share. A score above `threshold` is an alarm.
-
-    Args:
-        models: two checkpoints or state dicts or more; three or more for scores.
-        base: what they were fine-tuned from: without it neither lengths nor directions are told.
-        method: whose merge is looked at. Scores do not depend on it.
-        roles: of tensors that are looked at, as `stockpot inspect` calls them.
-        threshold: of the alarm.
-        names, private, memory, workers, progress: as of `statistics_of`.
-        seed: of methods that draw at random.
-
-    Raises:
-        FieldError: fewer than two models, or a threshold that is not above 0.
-        MergeError: no tensor of these roles is in all models (and the base); or the method refuses.
-        StockpotError: as `statistics_of`.
-
-    Cost: one pass. Of another method than the average K + 1 merges and 2 K + 1 passes over what
-        they give, with two merged models in memory.
-    Limits: an attack that is as short as the others' task vectors and in no unusual direction is
-        not seen; an honest model with other data is. Attackers who are alike hide each other.
-    """
+    """The study of contributors; see `Backdoor`."""
     if len(models) < 2:
         raise FieldError(f"contributors are two or more: give more models; got {len(models)}.")
-    found = statistics_of(
+    found = statistics_of(models, base, **how)
+    if study.method == AVERAGE:
+        return contributors_of(found, study)
+    taken = _taken(found, study.roles)
+    inside = frozenset(one.name for one in found.tensors if one.centre == taken[0].centre)
+    moved = left_out(
         models,
         base,
-        names=names,
-        private=private,
-        memory=memory,
-        workers=workers,
-        progress=progress,
+        study.method,
+        inside,
+        memory=how.get("memory", "2GiB"),
+        workers=how.get("workers"),
+        seed=study.seed,
     )
-    if method == AVERAGE:
-        return contributors_of(found, roles, threshold=threshold)
-    taken = _taken(found, roles)
-    inside = frozenset(one.name for one in found.tensors if one.centre == taken[0].centre)
-    moved = left_out(models, base, method, inside, memory=memory, workers=workers, seed=seed)
-    return contributors_of(found, roles, threshold=threshold, method=method, moved=moved)
+    return contributors_of(found, study, moved)
 
 
 def contributors_of(
     found: Statistics,
-    roles: Sequence[str] = ROLES,
-    *,
-    threshold: float = THRESHOLD,
-    method: Method = AVERAGE,
+    study: Backdoor | None = None,
     moved: Mapping[str, tuple[Sequence[float], float]] | None = None,
 ) -> Contributors:
     """The same from statistics that are there.
 
     Args:
         found: of two models or more.
-        roles, threshold: as of `contributors`.
-        method: what `moved` is of.
-        moved: by tensor, |M - M_i| of each model, and |M - base| (|M| without a base); of the
-            average, which needs no merge, where nothing is given.
+        study: what is looked at.
+        moved: by tensor, |M - M_i| of each model, and |M - base| (|M| without a base), of the
+            study's method; of the average, which needs no merge, where nothing is given.
 
     Raises:
-        FieldError: a threshold that is not above 0.
         MergeError: no tensor of these roles is in all models (and the base).
     """
-    if not (math.isfinite(threshold) and threshold > 0):
-        raise FieldError(f"threshold must be above 0; got {threshold:g}.")
+    study = study or Backdoor()
+    roles, threshold, method = study.roles, study.threshold, study.method
     taken = _taken(found, roles)
     deltas_TKK = stacked([one.deltas for one in taken])
     around_base = found.base is not None

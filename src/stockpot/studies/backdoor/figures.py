@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-from .result import EVIDENCE, Contributors
-from ..interference.result import ALL
 from ...pages.axes import (
     SMALL,
     dress,
@@ -20,6 +18,8 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import plain, short
+from ..interference.result import ALL
+from .result import EVIDENCE, Contributors
 
 _COLOURS = {
     "length": BLUE,

@@ -11,8 +11,8 @@ from ...core import Method
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...errors import FieldError
-from ...values.fields import kebab_name
 from ...recipes.model import parse_recipe
+from ...values.fields import kebab_name
 from ..onepass.gathering import Model, opened, statistics_of
 
 

@@ -2,14 +2,14 @@
 
 import math
 
-from .result import Contribution, Contributors, Suspicion
-from ..interference.result import ALL
-from .figures import plot_influence, plot_shares, plot_suspicions
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
-from ..scopes.page import MOST, number
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
+from ..interference.result import ALL
+from ..scopes.page import MOST, number
+from .figures import plot_influence, plot_shares, plot_suspicions
+from .result import Contribution, Contributors, Suspicion
 
 
 def _scores(result: Contributors) -> str:

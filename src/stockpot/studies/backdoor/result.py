@@ -1,17 +1,16 @@
 """What the study of contributors found: who moves the merge, where, and who is an outlier."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from ...values.plain import plain_values, rows_csv
-from ..onepass.statistics import Centre
 from ..interference.result import ALL
+from ..onepass.statistics import Centre
+from ..study import Result
 
 EVIDENCE = ("length", "distance", "direction", "layer")
 """Ways to be an outlier; see `Suspicion`."""
-THRESHOLD = 3.5
-"""Iglewicz and Hoaglin's, for spreads from the median (How to detect and handle outliers, 1993)."""
 FEWEST = 3
 """Models of which one can be told to be odd."""
 
@@ -70,7 +69,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contributors:
+class Contributors(Result):
     """What `contributors` found.
 
     Attributes:
@@ -84,6 +83,8 @@ class Contributors:
         damaged: tensors left out because a model's are not finite, with the reason.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "backdoor"
 
     title: str
     models: tuple[str, ...]
@@ -111,14 +112,9 @@ class Contributors:
         """What the numbers say."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """All contributions under a header of the column names."""
-        return rows_csv(Contribution, self.rows)
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "backdoor", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return Contribution, self.rows
 
 
 _WORDS = {

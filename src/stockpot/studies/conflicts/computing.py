@@ -2,16 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from itertools import combinations
-from statistics import median
 from typing import Unpack
 
 from ...errors import FieldError, MergeError
-from ...values.plain import plain_values, rows_csv
 from ..interference.result import ALL
-from ..onepass.gathering import How, Model, statistics_of
-from ..scopes.computing import facts_of
+from ..onepass.gathering import Model, statistics_of
 from ..onepass.statistics import (
     Centre,
     Statistics,
@@ -19,151 +15,28 @@ from ..onepass.statistics import (
     cosine,
     summed,
 )
-
-ROLES = ("conv", "matrix", "embedding", "expert-stack", "vector", "scalar")
-"""What is trained; not the statistics of batch norm."""
-GAP = 0.05
-"""Agreement of signs that is so far from what angles say is pointed at."""
-LARGE = 100
-"""Tensors with fewer entries are not named in sentences where there are others."""
+from ..scopes.computing import facts_of
+from ..study import How
+from . import Conflicts
+from .result import ConflictPair, ConflictsResult, Election, TaskNorm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictPair:
-    """Two task vectors of one tensor, or of all together.
-
-    Attributes:
-        tensor: its name; "all" for all of them as one vector.
-        centre: what task vectors are differences from.
-        one, other: the models.
-        cosine: of the angle between them; NaN where one is 0.
-        agree: of the elements at which neither is 0, the share at which their signs are equal.
-        expected: 1 - arccos(cosine) / π, the share of two jointly normal vectors at this angle.
-    """
-
-    tensor: str
-    centre: Centre
-    one: str
-    other: str
-    cosine: float
-    agree: float
-    expected: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskNorm:
-    """One task vector of one tensor, or of all together.
-
-    Attributes:
-        tensor, model: their names.
-        entries: how many the tensor has.
-        norm: |δ|.
-        relative: |δ| / |θ|, of the model itself.
-        nonzero: the share of elements at which δ is not 0.
-    """
-
-    tensor: str
-    model: str
-    entries: int
-    norm: float
-    relative: float
-    nonzero: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Election:
-    """How clear an election of signs would be in one tensor, or in all together.
-
-    Attributes:
-        tensor: its name.
-        majority: of all entries of task vectors that are not 0, the share with the sign that most
-            models have at that element; half of those with a tie.
-        unanimous: of the elements at which some task vector is not 0, the share at which no two
-            have opposite signs.
-    """
-
-    tensor: str
-    majority: float
-    unanimous: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflicts:
-    """What `conflicts` found.
-
-    Attributes:
-        title: the question.
-        models: what they are called.
-        centre: what task vectors are differences from: the base, or the mean of the models.
-        pairs, norms, elections: of each tensor, and of all.
-        facts: for a reader.
-    """
-
-    title: str
-    models: tuple[str, ...]
-    centre: Centre
-    pairs: tuple[ConflictPair, ...]
-    norms: tuple[TaskNorm, ...]
-    elections: tuple[Election, ...]
-    facts: tuple[tuple[str, str], ...]
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """Their names, in the order of the network, without all."""
-        return tuple(one.tensor for one in self.elections if one.tensor != ALL)
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """What the numbers say."""
-        return tuple(_sentences(self))
-
-    def to_csv(self) -> str:
-        """All pairs under a header of the column names."""
-        return rows_csv(ConflictPair, self.pairs)
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "conflicts", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
-
-
-def conflicts(
-    models: Sequence[Model],
-    *,
-    base: Model | None = None,
-    roles: Sequence[str] = ROLES,
-    **how: Unpack[How],
-) -> Conflicts:
-    """Whether task vectors pull in one direction: angles, signs and lengths, layer by layer.
-
-    δ_k = θ_k - base, or without a base θ_k less the mean of the models. Around the mean task
-    vectors sum to 0, so cosines are -1 / (K - 1) and a third of signs agree for K = 3 where models
-    are alike in all but noise; with two models they are opposite whatever they have learned.
-
-    Args:
-        models: two checkpoints or state dicts or more.
-        base: what they were fine-tuned from.
-        roles: of tensors that are looked at, as `stockpot inspect` calls them.
-        how: names, private, memory, workers, progress, as of `statistics_of`.
-
-    Raises:
-        FieldError: fewer than two models.
-        MergeError: no tensor of these roles is in all models.
-        StockpotError: as `statistics_of`.
-
-    Cost: one pass.
-    """
+def compute(
+    study: Conflicts, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
+) -> ConflictsResult:
+    """The study of conflicts; see `Conflicts`."""
     if len(models) < 2:
         raise FieldError(f"conflicts are between models: give two or more; got {len(models)}.")
-    return conflicts_of(statistics_of(models, base, **how), roles)
+    return conflicts_of(statistics_of(models, base, **how), study)
 
 
-def conflicts_of(found: Statistics, roles: Sequence[str] = ROLES) -> Conflicts:
+def conflicts_of(found: Statistics, study: Conflicts | None = None) -> ConflictsResult:
     """The same from statistics that are there. Where the base lacks a tensor, it is left out.
 
     Raises:
         MergeError: no tensor of these roles is in all models (and the base).
     """
+    roles = (study or Conflicts()).roles
     wanted: Centre = "base" if found.base else "mean"
     taken = [one for one in found.among(roles) if one.centre == wanted]
     lacking = [one.name for one in found.among(roles) if one.centre != wanted]
@@ -173,7 +46,7 @@ def conflicts_of(found: Statistics, roles: Sequence[str] = ROLES) -> Conflicts:
             f"{' and the base' if found.base else ''}: stockpot inspect shows what is where."
         )
     names = found.names
-    return Conflicts(
+    return ConflictsResult(
         title="Conflicts between task vectors",
         models=names,
         centre=wanted,
@@ -275,66 +148,3 @@ def _every(taken: Sequence[TensorStatistics]) -> Election:
 
 def _quotient(part: float, whole: float) -> float:
     return part / whole if whole > 0 else math.nan
-
-
-def _sentences(found: Conflicts) -> Iterator[str]:
-    overall = [pair for pair in found.pairs if pair.tensor == ALL]
-    known = [pair for pair in overall if math.isfinite(pair.cosine)]
-    if not known:
-        yield "The models are copies: no task vector is longer than 0."
-        return
-    yield (
-        f"Around the {found.centre}, task vectors have cosines of "
-        f"{_span([p.cosine for p in known])} and their signs agree at "
-        f"{_span([p.agree for p in known], percent=True)} of elements; jointly normal vectors at "
-        f"these angles would agree at {_span([p.expected for p in known], percent=True)}."
-    )
-    count = len(found.models)
-    if found.centre == "mean":
-        yield (
-            f"Task vectors around the mean sum to 0: {count} of equal length that are alike in "
-            f"nothing have cosines of {-1 / (count - 1):.3g}"
-            + (", whatever they have learned: give --base." if count == 2 else ".")
-        )
-    every = next(one for one in found.elections if one.tensor == ALL)
-    yield (
-        f"The sign that most models have at an element is that of {every.majority:.1%} of entries"
-        + (
-            f"; at {every.unanimous:.1%} of elements no two disagree."
-            if found.centre == "base"
-            else "."
-        )
-    )
-    gap = math.fsum(p.agree - p.expected for p in known) / len(known)
-    if abs(gap) > GAP:
-        yield (
-            "Signs agree oftener than the angles say: many small entries move alike, as where "
-            "weight decay alone moves weights, and few large ones do not."
-            if gap > 0
-            else "Signs agree more rarely than the angles say: a few large entries make the angle."
-        )
-    sizes = {one.tensor: one.entries for one in found.norms}
-    large = {name for name, size in sizes.items() if size >= LARGE} or set(sizes)
-    angles = [p for p in found.pairs if p.tensor in large - {ALL} and math.isfinite(p.cosine)]
-    if not angles:
-        return
-    low = min(angles, key=lambda pair: pair.cosine)
-    yield (
-        f"They differ most in '{low.tensor}', where {low.one} and {low.other} have a cosine of "
-        f"{low.cosine:.3f} (median over layers and pairs: {median(p.cosine for p in angles):.3f})."
-    )
-    norms = [one for one in found.norms if one.tensor == ALL]
-    long, brief = (pick(norms, key=lambda one: one.norm) for pick in (max, min))
-    yield (
-        f"The longest task vector, of {long.model}, has {long.relative:.2%} of its model's length; "
-        + (
-            f"it is {long.norm / brief.norm:.2f} times as long as that of {brief.model}."
-            if brief.norm
-            else f"that of {brief.model} is 0."
-        )
-    )
-
-
-def _span(values: Sequence[float], *, percent: bool = False) -> str:
-    low, high = (format(pick(values), ".1%" if percent else ".3f") for pick in (min, max))
-    return low if low == high else f"{low} to {high}"

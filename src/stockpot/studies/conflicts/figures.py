@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .computing import ConflictPair, Conflicts
-from ..interference.result import ALL
 from ...pages.axes import (
     SMALL,
     dress,
@@ -15,9 +13,11 @@ from ...pages.axes import (
 from ...pages.heat import MOST_COLUMNS, heat, shown_rows
 from ...pages.styles import BLUE, INK, VERMILION
 from ...pages.units import plain, short
+from ..interference.result import ALL
+from .result import ConflictPair, ConflictsResult
 
 
-def plot_task_cosines(result: Conflicts, ax: Any = None) -> Any:
+def plot_task_cosines(result: ConflictsResult, ax: Any = None) -> Any:
     """Cosines of task vectors by layer and pair of models, on the scale from -1 to 1.
 
     Args:
@@ -42,7 +42,7 @@ def plot_task_cosines(result: Conflicts, ax: Any = None) -> Any:
     )
 
 
-def plot_task_signs(result: Conflicts, ax: Any = None) -> Any:
+def plot_task_signs(result: ConflictsResult, ax: Any = None) -> Any:
     """How much oftener signs agree than they differ, by layer and pair; see `plot_task_cosines`."""
     return heat(
         ax,
@@ -56,7 +56,7 @@ def plot_task_signs(result: Conflicts, ax: Any = None) -> Any:
     )
 
 
-def plot_task_lengths(result: Conflicts, ax: Any = None) -> Any:
+def plot_task_lengths(result: ConflictsResult, ax: Any = None) -> Any:
     """Length of task vectors over the model's, by layer and model, on one scale."""
     cells = {
         (one.tensor, one.model): 100 * one.relative
@@ -74,7 +74,7 @@ def plot_task_lengths(result: Conflicts, ax: Any = None) -> Any:
     )
 
 
-def plot_elections(result: Conflicts, ax: Any = None) -> Any:
+def plot_elections(result: ConflictsResult, ax: Any = None) -> Any:
     """Entries whose sign is the majority's, by layer; with a base, unanimous elements too."""
     tensors = shown_rows(result.tensors)
     size = (max(5.0, 0.2 * len(tensors) + 2.0), 4.2)
@@ -111,12 +111,12 @@ def coin(count: int) -> float:
     )
 
 
-def _pairs(result: Conflicts) -> list[str]:
+def _pairs(result: ConflictsResult) -> list[str]:
     names = _short(result)
     return list(dict.fromkeys(_name(pair, names) for pair in result.pairs))[:MOST_COLUMNS]
 
 
-def _short(result: Conflicts) -> dict[str, str]:
+def _short(result: ConflictsResult) -> dict[str, str]:
     return dict(zip(result.models, short(list(result.models), 9), strict=True))
 
 
@@ -125,7 +125,7 @@ def _name(pair: ConflictPair, names: Mapping[str, str]) -> str:
 
 
 def _cells(
-    result: Conflicts, value: Callable[[ConflictPair], float]
+    result: ConflictsResult, value: Callable[[ConflictPair], float]
 ) -> dict[tuple[str, str], float]:
     names = _short(result)
     return {

@@ -2,8 +2,12 @@
 
 import math
 
-from .computing import ConflictPair, Conflicts
+from ...pages.drawn import Planned, draw_all
+from ...pages.filled import Page, Section
+from ...pages.tables import Entry, Table
+from ...pages.units import readable
 from ..interference.result import ALL
+from ..scopes.page import MOST, number
 from .figures import (
     coin,
     plot_elections,
@@ -11,14 +15,10 @@ from .figures import (
     plot_task_lengths,
     plot_task_signs,
 )
-from ...pages.drawn import Planned, draw_all
-from ...pages.filled import Page, Section
-from ..scopes.page import MOST, number
-from ...pages.tables import Entry, Table
-from ...pages.units import readable
+from .result import ConflictPair, ConflictsResult
 
 
-def _cosines(result: Conflicts) -> str:
+def _cosines(result: ConflictsResult) -> str:
     pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.cosine)]
     if not pairs:
         return "No two task vectors of all layers have an angle: one of each two is 0."
@@ -31,7 +31,7 @@ def _cosines(result: Conflicts) -> str:
     )
 
 
-def _signs(result: Conflicts) -> str:
+def _signs(result: ConflictsResult) -> str:
     pairs = [one for one in result.pairs if one.tensor == ALL and math.isfinite(one.agree)]
     if not pairs:
         return "No two task vectors have an element at which neither is 0."
@@ -45,7 +45,7 @@ def _signs(result: Conflicts) -> str:
     )
 
 
-def _lengths(result: Conflicts) -> str:
+def _lengths(result: ConflictsResult) -> str:
     norms = [one for one in result.norms if one.tensor == ALL and math.isfinite(one.relative)]
     if not norms:
         return "No model has a length to compare with."
@@ -56,7 +56,7 @@ def _lengths(result: Conflicts) -> str:
     )
 
 
-def _elections(result: Conflicts) -> str:
+def _elections(result: ConflictsResult) -> str:
     every = next(one for one in result.elections if one.tensor == ALL)
     return (
         f"Over all layers {100 * every.majority:.1f}% of entries have the sign of the majority; of "
@@ -99,7 +99,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def conflicts_page(result: Conflicts) -> Page:
+def conflicts_page(result: ConflictsResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
@@ -113,7 +113,7 @@ def conflicts_page(result: Conflicts) -> Page:
     )
 
 
-def _measured(result: Conflicts) -> list[str]:
+def _measured(result: ConflictsResult) -> list[str]:
     centre = "the base" if result.centre == "base" else "the mean of the models"
     return [
         f"A task vector is a model less {centre}. Cosines and lengths are of one tensor's entries, "
@@ -133,7 +133,7 @@ def _numbers(pair: ConflictPair) -> tuple[Entry, ...]:
     return (number(pair.cosine, 3), number(100 * pair.agree, 3), number(100 * pair.expected, 3))
 
 
-def _pairs(result: Conflicts) -> Table:
+def _pairs(result: ConflictsResult) -> Table:
     lines = tuple(
         (Entry(readable(pair.one)), Entry(readable(pair.other)), *_numbers(pair))
         for pair in result.pairs
@@ -143,7 +143,7 @@ def _pairs(result: Conflicts) -> Table:
     return Table("Pairs", "Of all layers as one vector.", headings, lines, names=2)
 
 
-def _models(result: Conflicts) -> Table:
+def _models(result: ConflictsResult) -> Table:
     lines = tuple(
         (
             Entry(readable(one.model)),
@@ -159,7 +159,7 @@ def _models(result: Conflicts) -> Table:
     return Table("Task vectors", caption, headings, lines)
 
 
-def _layers(result: Conflicts) -> Table:
+def _layers(result: ConflictsResult) -> Table:
     pairs = [pair for pair in result.pairs if pair.tensor != ALL]
     lines = tuple(
         (

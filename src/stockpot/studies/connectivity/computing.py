@@ -19,114 +19,61 @@ from ...evaluation.predictions import BATCH
 from ...networks import has_batch_norm, reestimate_batch_norm
 from ...recipes.cells import spec_name
 from ...training import Fit, Pool, fuse_scopes, rescale_to_scope, scope_of
+from ..pools import TrainedPools
+from ..study import Progress
+from . import Connectivity, CurveKind
+from .curves import along, fit_curve, straight
 from .result import (
-    Connectivity,
-    Path,
+    ConnectivityResult,
     Plane,
     Side,
     Statistics,
+    WeightPath,
 )
-from .curves import Kind, along, fit_curve, straight
 from .span import Span, State
-
-Rescale = Literal["none", "weights", "function"]
-Pairs = Literal["all", "first"] | int
-Progress = Callable[[str, float], None]
 
 EDGE = 0.15
 """How far a plane reaches beyond its corners, as a part of its side, to the nearest step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What is looked at, and how closely.
-
-    Attributes:
-        pairs: all pairs of a pool; the first network with each other; or so many of all.
-        points: of each path, an odd number.
-        plane: points along a side of a plane; 0 for none.
-        curves: which curves are fitted, between the first pair of each pool.
-        bends: control points of a curve between its ends.
-        how: how curves are fitted.
-        samples: at most so many of each split, drawn once; statistics are estimated on as many.
-        rescale: before a path or plane its ends are given one fused scope: not; by scaling weights
-            (the function changes); or where a batch norm keeps the function.
-
-    Raises:
-        FieldError: a number out of its bounds.
-    """
-
-    pairs: Pairs = "all"
-    points: int = 11
-    plane: int = 21
-    curves: tuple[Kind, ...] = ("bezier",)
-    bends: int = 1
-    how: Fit | None = None
-    samples: int = 2000
-    rescale: Rescale = "none"
-
-    def __post_init__(self) -> None:
-        if self.points < 3 or self.points % 2 == 0:
-            raise FieldError(f"points must be odd and at least 3; got {self.points}.")
-        if self.plane and self.plane < 5:
-            raise FieldError(f"plane must be at least 5, or 0 for none; got {self.plane}.")
-        if isinstance(self.pairs, int) and self.pairs < 1:
-            raise FieldError(f"pairs must be all, first or at least 1; got {self.pairs}.")
-        if self.samples < 2:
-            raise FieldError(f"samples must be at least 2; got {self.samples}.")
-
-
-def connectivity(
-    pools: Sequence[Pool], look: Look | None = None, *, progress: Progress | None = None
-) -> Connectivity:
-    """Loss and accuracy between networks: on lines, on fitted curves, on planes through three.
-
-        barrier = max over a in [0, 1] of L((1 - a) A + a B) - ((1 - a) L(A) + a L(B))
-
-    With batch norm everything is told twice: with statistics interpolated as weights are, and with
-    statistics that are estimated again on training data at each point, the ends among them. L is
-    the mean negative log-likelihood; an output that is not finite counts as wrong.
-
-    Args:
-        pools: of an experiment, as `pools_of` gives them; two networks or more in each.
-        look: what is looked at.
-        progress: called with what is in work and the fraction of the whole.
-
-    Raises:
-        FieldError: a pool of one network.
-        StockpotError: networks of one pool that do not fit each other; data without samples.
-
-    Cost: of a path, `points` evaluations of both splits, and with batch norm as many passes more
-        over the training samples; of a plane the square of its side; of a curve a training.
-    Deviations: ends count in the maximum, so a barrier is never below 0. REPAIR, which rescales
-        networks without batch norm too, is not computed.
-    """
-    look = look or Look()
+def compute(
+    study: Connectivity,
+    pools: TrainedPools | Sequence[Pool],
+    *,
+    progress: Progress | None = None,
+) -> ConnectivityResult:
+    """The study of connectivity; see `Connectivity`."""
+    pools = pools.pools if isinstance(pools, TrainedPools) else pools
     for pool in pools:
         if len(pool.kept) < 2:
             raise FieldError(
                 f"pool {pool.seed} has one network: ingredients.count must be at least 2."
             )
-    works = [work for pool in pools for work in _works(pool, look)]
+    works = [work for pool in pools for work in _works(pool, study)]
     total, done = sum(work.cost for work in works), 0.0
-    paths, planes = list[Path](), list[Plane]()
+    paths, planes = list[WeightPath](), list[Plane]()
     for work in works:
         if progress:
             progress(work.title, done / total)
         for found in work.run():
-            if isinstance(found, Path):
+            if isinstance(found, WeightPath):
                 paths.append(found)
             else:
                 planes.append(found)
         done += work.cost
     if progress:
         progress("done", 1.0)
-    return Connectivity(
+    return ConnectivityResult(
         title=f"What lies between networks: {_kinds(pools)}",
         paths=tuple(paths),
         planes=tuple(planes),
-        facts=tuple(_facts(pools, look, paths)),
+        facts=tuple(_facts(pools, study, paths)),
     )
+
+
+def how_of(study: Connectivity) -> Fit:
+    """How its curves are fitted."""
+    return Fit(epochs=study.epochs, lr=study.lr, optimiser="sgd", weight_decay=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +82,25 @@ class _Work:
 
     title: str
     cost: float
-    run: Callable[[], Iterator[Path] | Iterator[Plane]]
+    run: Callable[[], Iterator[WeightPath] | Iterator[Plane]]
 
 
-def _works(pool: Pool, look: Look) -> Iterator[_Work]:
-    site = _Site.of(pool, look)
+def _works(pool: Pool, study: Connectivity) -> Iterator[_Work]:
+    site = _Site.of(pool, study)
     names = [one.name for one in pool.kept]
-    for place, (i, j) in enumerate(_pairs(len(names), look.pairs)):
+    for place, (i, j) in enumerate(_pairs(len(names), study.pairs)):
         title = f"{site.title}{names[i]} to {names[j]}"
-        yield _Work(title, look.points, lambda i=i, j=j: _line(site, i, j))
-        for kind in look.curves if place == 0 else ():
-            cost = 10.0 * look.points
+        yield _Work(title, study.points, lambda i=i, j=j: _line(site, i, j))
+        for kind in study.curves if place == 0 else ():
+            cost = 10.0 * study.points
             yield _Work(
                 f"{title}, {kind}", cost, lambda i=i, j=j, kind=kind: _curve(site, i, j, kind)
             )
-    if look.plane and len(names) > 2:
-        yield _Work(f"{site.title}plane", look.plane**2, lambda: _plane(site))
+    if study.plane and len(names) > 2:
+        yield _Work(f"{site.title}plane", study.plane**2, lambda: _plane(site))
 
 
-def _pairs(count: int, wanted: Pairs) -> list[tuple[int, int]]:
+def _pairs(count: int, wanted: Literal["all", "first"] | int) -> list[tuple[int, int]]:
     if wanted == "first":
         return [(0, j) for j in range(1, count)]
     every = list(combinations(range(count), 2))
@@ -165,16 +112,16 @@ class _Site:
     """A pool with the samples that are looked at."""
 
     pool: Pool
-    look: Look
+    study: Connectivity
     splits: Mapping[Side, Dataset]
 
     @classmethod
-    def of(cls, pool: Pool, look: Look) -> "_Site":
+    def of(cls, pool: Pool, study: Connectivity) -> "_Site":
         splits: dict[Side, Dataset] = {
-            "train": some_of(pool.splits.train, look.samples),
-            "test": some_of(pool.splits.test, look.samples),
+            "train": some_of(pool.splits.train, study.samples),
+            "test": some_of(pool.splits.test, study.samples),
         }
-        return cls(pool, look, splits)
+        return cls(pool, study, splits)
 
     @property
     def title(self) -> str:
@@ -184,10 +131,10 @@ class _Site:
     def states(self, *indices: int) -> list[State]:
         """State dicts of members, rescaled where that is asked for."""
         networks = [self.pool.kept[index].network for index in indices]
-        if self.look.rescale == "none":
+        if self.study.rescale == "none":
             return [one.state_dict() for one in networks]
         target = fuse_scopes([scope_of(one) for one in networks])
-        keep = "nothing" if self.look.rescale == "weights" else "function"
+        keep = "nothing" if self.study.rescale == "weights" else "function"
         return [rescale_to_scope(one, target, keep=keep).state for one in networks]
 
     def scores(
@@ -227,18 +174,20 @@ def score(predictions: Predictions) -> tuple[float, float]:
     return nll(predictions), accuracy(predictions)
 
 
-def _line(site: _Site, i: int, j: int) -> Iterator[Path]:
+def _line(site: _Site, i: int, j: int) -> Iterator[WeightPath]:
     span = Span.of(site.pool.build(), site.states(i, j))
-    yield from _paths(site, i, j, "line", span, straight(site.look.points))
+    yield from _paths(site, i, j, "line", span, straight(site.study.points))
 
 
-def _curve(site: _Site, i: int, j: int, kind: Kind) -> Iterator[Path]:
+def _curve(site: _Site, i: int, j: int, kind: CurveKind) -> Iterator[WeightPath]:
     network = site.pool.build()
     states = site.states(i, j)
     train = site.pool.splits.train
-    bends, how = site.look.bends, site.look.how
-    fitted = fit_curve(network, states[0], states[1], train, kind=kind, bends=bends, how=how)
-    places = along(kind, len(fitted), site.look.points)
+    bends = site.study.bends
+    fitted = fit_curve(
+        *(network, states[0], states[1], train), kind=kind, bends=bends, how=how_of(site.study)
+    )
+    places = along(kind, len(fitted), site.study.points)
     yield from _paths(site, i, j, kind, Span.of(network, fitted), places)
 
 
@@ -249,9 +198,9 @@ def _paths(
     way: Any,
     span: Span,
     places: Sequence[tuple[float, tuple[float, ...]]],
-) -> Iterator[Path]:
+) -> Iterator[WeightPath]:
     for statistics, side, scores in site.scores(span, [weights for _, weights in places]):
-        yield Path(
+        yield WeightPath(
             cell=site.pool.cell,
             pool=site.pool.seed,
             one=site.pool.kept[i].name,
@@ -267,7 +216,7 @@ def _paths(
 
 def _plane(site: _Site) -> Iterator[Plane]:
     span = Span.of(site.pool.build(), site.states(0, 1, 2))
-    places = side_of(site.look.plane)
+    places = side_of(site.study.plane)
     points = [(1 - u - v, u, v) for v in places for u in places]
     for statistics, side, scores in site.scores(span, points):
         rows = [scores[k : k + len(places)] for k in range(0, len(scores), len(places))]
@@ -319,25 +268,27 @@ def _kinds(pools: Sequence[Pool]) -> str:
     return ", ".join(dict.fromkeys(spec_name(pool.network_spec) for pool in pools))
 
 
-def _facts(pools: Sequence[Pool], look: Look, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+def _facts(
+    pools: Sequence[Pool], study: Connectivity, paths: Sequence[WeightPath]
+) -> Iterator[tuple[str, str]]:
     first = pools[0]
     yield "networks", _kinds(pools)
     yield "data", ", ".join(dict.fromkeys(pool.splits.test.name for pool in pools))
     yield "pools", ", ".join(dict.fromkeys(str(pool.seed) for pool in pools))
     yield "networks of a pool", str(len(first.kept))
     yield "pairs", str(len({(one.one, one.other) for one in paths}))
-    sizes = [min(len(one), look.samples) for one in (first.splits.train, first.splits.test)]
+    sizes = [min(len(one), study.samples) for one in (first.splits.train, first.splits.test)]
     yield "samples", f"{sizes[0]:,} of the training split, {sizes[1]:,} of the test split"
     words = {
         "none": "as they are",
         "weights": "given the scope that fuses both, by scaling weights",
         "function": "given the scope that fuses both where batch norm keeps the function",
     }
-    yield "ends", words[look.rescale]
-    if look.curves:
-        how = look.how or Fit(epochs=10, lr=0.05, optimiser="sgd", weight_decay=0.0)
+    yield "ends", words[study.rescale]
+    if study.curves:
+        how = how_of(study)
         yield (
             "curves",
-            f"{', '.join(look.curves)}, {look.bends} bend(s), {how.epochs} epochs of "
+            f"{', '.join(study.curves)}, {study.bends} bend(s), {how.epochs} epochs of "
             f"{how.optimiser} at {how.lr:g}, between the first pair of each pool",
         )

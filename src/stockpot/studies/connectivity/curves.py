@@ -7,7 +7,6 @@ Shapes: K control points.
 import copy
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,11 @@ from torch.func import functional_call
 from ...data import Dataset
 from ...errors import FieldError
 from ...training import Augment, Fit, fit
+from . import CurveKind
 from .span import Span, State
 
-Kind = Literal["bezier", "polygon"]
 
-
-def weights_at(kind: Kind, count: int, t: float) -> tuple[float, ...]:
+def weights_at(kind: CurveKind, count: int, t: float) -> tuple[float, ...]:
     """Coefficients of `count` control points at t in [0, 1]; they sum to 1.
 
     Bezier: C(n, j) t^j (1 - t)^(n - j) with n = count - 1. Polygon: the point at t of the chain
@@ -54,12 +52,17 @@ class Curve(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, one: State, other: State, kind: Kind = "bezier", bends: int = 1
+        self,
+        network: nn.Module,
+        one: State,
+        other: State,
+        kind: CurveKind = "bezier",
+        bends: int = 1,
     ) -> None:
         super().__init__()
         if not 1 <= bends <= 16:
             raise FieldError(f"curve: bends must be in [1, 16]; got {bends}.")
-        self.kind: Kind = kind
+        self.kind: CurveKind = kind
         self.network = copy.deepcopy(network).requires_grad_(False)
         line = Span.of(network, [one, other])
         self.names = tuple(dict(self.network.named_parameters()))
@@ -104,7 +107,7 @@ def fit_curve(
     other: State,
     data: Dataset,
     *,
-    kind: Kind = "bezier",
+    kind: CurveKind = "bezier",
     bends: int = 1,
     how: Fit | None = None,
     augment: Augment | None = None,
@@ -138,7 +141,7 @@ def fit_curve(
     return curve.control_points()
 
 
-def along(kind: Kind, count: int, points: int) -> tuple[tuple[float, tuple[float, ...]], ...]:
+def along(kind: CurveKind, count: int, points: int) -> tuple[tuple[float, tuple[float, ...]], ...]:
     """Even steps of t from 0 to 1, with their coefficients."""
     ts = [k / (points - 1) for k in range(points)]
     return tuple((t, weights_at(kind, count, t)) for t in ts)

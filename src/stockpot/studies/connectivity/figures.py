@@ -9,15 +9,6 @@ import numpy as np
 from ...errors import StockpotError
 from ...evaluation.intervals import over_seeds
 from ...extras import optional
-from .result import (
-    ALL,
-    Barrier,
-    Connectivity,
-    Path,
-    Plane,
-    Statistics,
-    Way,
-)
 from ...pages.axes import (
     SMALL,
     dress,
@@ -32,6 +23,15 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import plain, short
+from .result import (
+    ALL,
+    Barrier,
+    ConnectivityResult,
+    Plane,
+    Statistics,
+    Way,
+    WeightPath,
+)
 
 COLOURS: Mapping[Way, str] = {"line": BLUE, "bezier": VERMILION, "polygon": GREEN}
 DASHES: Mapping[Statistics, Any] = {"interpolated": "solid", "re-estimated": (0, (4, 2))}
@@ -39,7 +39,7 @@ MOST_PAIRS = 30
 """Pairs that the figure of barriers shows."""
 
 
-def plot_paths(result: Connectivity, ax: Any = None) -> Any:
+def plot_paths(result: ConnectivityResult, ax: Any = None) -> Any:
     """Test loss along the ways between networks: each path thin, their mean thick.
 
     In a figure of its own a second panel has the accuracy.
@@ -67,7 +67,7 @@ def plot_paths(result: Connectivity, ax: Any = None) -> Any:
     return axes[0]
 
 
-def plot_barriers(result: Connectivity, ax: Any = None) -> Any:
+def plot_barriers(result: ConnectivityResult, ax: Any = None) -> Any:
     """The test barrier of every pair: a dot for each pool, the mean and its interval over pools.
 
     Args:
@@ -100,7 +100,7 @@ def plot_barriers(result: Connectivity, ax: Any = None) -> Any:
     return ax
 
 
-def plot_plane(result: Connectivity, ax: Any = None) -> Any:
+def plot_plane(result: ConnectivityResult, ax: Any = None) -> Any:
     """Test loss on the first plane through three networks, by the distances of their weights.
 
     In a figure of its own a panel has the accuracy, and with batch norm two more have both with
@@ -135,8 +135,8 @@ def plot_plane(result: Connectivity, ax: Any = None) -> Any:
     return axes[0]
 
 
-def _lines(ax: Any, paths: Sequence[Path], what: str, factor: float) -> None:
-    groups: dict[tuple[Way, Statistics], list[Path]] = {}
+def _lines(ax: Any, paths: Sequence[WeightPath], what: str, factor: float) -> None:
+    groups: dict[tuple[Way, Statistics], list[WeightPath]] = {}
     for one in paths:
         groups.setdefault((one.way, one.statistics), []).append(one)
     for (way, statistics), mine in groups.items():
@@ -186,14 +186,14 @@ def _surface(ax: Any, plane: Plane, what: str) -> None:
     ax.set_aspect("equal")
 
 
-def _ways(rows: Sequence[Path] | Sequence[Barrier]) -> list[tuple[Way, Statistics]]:
+def _ways(rows: Sequence[WeightPath] | Sequence[Barrier]) -> list[tuple[Way, Statistics]]:
     seen: dict[tuple[Way, Statistics], None] = {}
     for one in rows:
         seen[one.way, one.statistics] = None
     return list(seen)
 
 
-def _legend(ax: Any, paths: Sequence[Path]) -> None:
+def _legend(ax: Any, paths: Sequence[WeightPath]) -> None:
     line = optional("matplotlib.lines").Line2D
     groups = _ways(paths)
     both = len({statistics for _, statistics in groups}) > 1

@@ -4,30 +4,30 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from .result import (
-    ALL,
-    Barrier,
-    Connectivity,
-    Way,
-)
-from .figures import plot_barriers, plot_paths, plot_plane
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
+from .figures import plot_barriers, plot_paths, plot_plane
+from .result import (
+    ALL,
+    Barrier,
+    ConnectivityResult,
+    Way,
+)
 
 WAYS: tuple[Way, ...] = get_args(Way)
 _MOST = 6
 """Barriers that a caption names."""
 
 
-def _hills(result: Connectivity) -> str:
+def _hills(result: ConnectivityResult) -> str:
     rows = [row for way in WAYS for row in result.over_pools(way)]
     said = [f"{row.barrier:.3f} nats ({_words(row, rows)})" for row in rows[:_MOST]]
     return f"On the test split the mean barrier is {', '.join(said)}."
 
 
-def _pairs(result: Connectivity) -> str:
+def _pairs(result: ConnectivityResult) -> str:
     rows = [
         row for row in result.barriers if (row.split, row.way, row.pool) == ("test", "line", ALL)
     ]
@@ -51,7 +51,7 @@ def _words(row: Barrier, rows: Sequence[Barrier]) -> str:
     return ", ".join(filter(None, (row.cell, row.way, row.statistics if both else "")))
 
 
-def _lowest(result: Connectivity) -> str:
+def _lowest(result: ConnectivityResult) -> str:
     plane = next(one for one in result.planes if one.split == "test")
     u, v = plane.best
     return (
@@ -88,7 +88,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def connectivity_page(result: Connectivity) -> Page:
+def connectivity_page(result: ConnectivityResult) -> Page:
     """What the page says: what was found, tables, figures."""
     rows = result.barriers
     overall = [one for one in rows if one.pool == ALL]

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from ...evaluation.intervals import Interval, over_seeds
-from ...values.plain import plain_values, rows_csv
+from ..study import Overview, Result
 
 Way = Literal["line", "bezier", "polygon"]
 Statistics = Literal["interpolated", "re-estimated"]
@@ -16,7 +16,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class WeightPath:
     """Loss and accuracy on the way from one network to another, on one split.
 
     Attributes:
@@ -122,7 +122,7 @@ class Plane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connectivity:
+class ConnectivityResult(Result):
     """What `connectivity` found.
 
     Attributes:
@@ -132,8 +132,10 @@ class Connectivity:
         facts: for a reader.
     """
 
+    study: ClassVar[str] = "connectivity"
+
     title: str
-    paths: tuple[Path, ...]
+    paths: tuple[WeightPath, ...]
     planes: tuple[Plane, ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -162,25 +164,36 @@ class Connectivity:
         """What the numbers say."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """All barriers under a header of the column names."""
-        return rows_csv(Barrier, self.barriers)
+    def overview(self) -> tuple[Overview, ...]:
+        """Barriers over pools."""
+        rows = tuple(
+            (
+                *(one.cell or "-", one.pair, one.way, one.statistics, one.split),
+                *(one.barrier, one.barrier_low, one.barrier_high),
+                *(100 * one.drop, 100 * one.accuracy),
+            )
+            for one in self.barriers
+            if one.pool == ALL
+        )
+        columns = ("cell", "pair", "way", "statistics", "split", "barrier", "low", "high")
+        return (Overview("over pools", (*columns, "drop, points", "accuracy of ends, %"), rows),)
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        rows = [asdict(one) for one in self.barriers]
-        found = {"study": "connectivity", **asdict(self), "barriers": rows}
-        found["sentences"] = self.sentences
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return Barrier, self.barriers
+
+    def derived(self) -> dict[str, object]:
+        """The barriers, which follow from the paths."""
+        return {"barriers": list(map(asdict, self.barriers))}
 
 
-def _pair(path: Path) -> str:
+def _pair(path: WeightPath) -> str:
     return f"{path.one} + {path.other}"
 
 
-def _grouped(paths: Sequence[Path], *, pairs: bool) -> list[list[Path]]:
+def _grouped(paths: Sequence[WeightPath], *, pairs: bool) -> list[list[WeightPath]]:
     """Those that are averaged, in the order of the first of each."""
-    groups: dict[tuple[str, ...], list[Path]] = {}
+    groups: dict[tuple[str, ...], list[WeightPath]] = {}
     for one in paths:
         key = (one.cell, one.way, one.statistics, one.split, _pair(one) if pairs else "")
         groups.setdefault(key, []).append(one)
@@ -191,8 +204,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _row(mine: Sequence[Path], pair: str) -> Barrier:
-    pools: dict[int, list[Path]] = {}
+def _row(mine: Sequence[WeightPath], pair: str) -> Barrier:
+    pools: dict[int, list[WeightPath]] = {}
     for one in mine:
         pools.setdefault(one.pool, []).append(one)
     barrier = _interval([[one.barrier for one in paths] for paths in pools.values()])
@@ -208,13 +221,15 @@ def _interval(by_pool: Sequence[Sequence[float]]) -> Interval:
     return over_seeds(values)
 
 
-def _single(one: Path) -> Barrier:
+def _single(one: WeightPath) -> Barrier:
     nan = math.nan
     alone = Interval(one.barrier, nan, nan), Interval(one.drop, nan, nan)
     return _made([one], str(one.pool), _pair(one), *alone)
 
 
-def _made(mine: Sequence[Path], pool: str, pair: str, barrier: Interval, drop: Interval) -> Barrier:
+def _made(
+    mine: Sequence[WeightPath], pool: str, pair: str, barrier: Interval, drop: Interval
+) -> Barrier:
     first = mine[0]
     return Barrier(
         cell=first.cell,
@@ -242,7 +257,7 @@ _WORDS: dict[Way, str] = {
 }
 
 
-def _sentences(found: Connectivity) -> Iterator[str]:
+def _sentences(found: ConnectivityResult) -> Iterator[str]:
     pools = len({(one.cell, one.pool) for one in found.paths})
     for way, words in _WORDS.items():
         for row in found.over_pools(way):
@@ -270,7 +285,7 @@ _HOW: dict[Statistics, str] = {
 }
 
 
-def _has_both(found: Connectivity, way: Way) -> bool:
+def _has_both(found: ConnectivityResult, way: Way) -> bool:
     return len({one.statistics for one in found.paths if one.way == way}) > 1
 
 

@@ -12,9 +12,10 @@ from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import NetworkSpec
 from ...views.ties import reconciled
-from ..conflicts.computing import ROLES, expected_agreement
-from ..onepass.gathering import How, Model, names_of, opened, statistics_of
+from ..conflicts.computing import expected_agreement
+from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
+from ..study import PARAMETERS, How
 from .architecture import BASE, Architecture, compare_architectures
 from .compared import Compared, compared, percent
 from .evidence import Evidence
@@ -279,13 +280,13 @@ def _gradients(
 
 
 def _facts(found: Statistics, architecture: Architecture) -> tuple[tuple[str, str], ...]:
-    entries = sum(one.numel for one in found.among(ROLES))
+    entries = sum(one.numel for one in found.among(PARAMETERS))
     return (
         ("models", ", ".join(found.names)),
         ("base", found.base or "none"),
         (
             "tensors",
-            f"{architecture.tensors} shared, {len(found.among(ROLES))} of them trained, "
+            f"{architecture.tensors} shared, {len(found.among(PARAMETERS))} of them trained, "
             f"with {entries:,} entries",
         ),
         *((f"left out: {one.name}", one.reason) for one in found.left),

@@ -5,7 +5,6 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from .. import Diagnosis
 from ...pages.axes import (
     SMALL,
     dress,
@@ -15,6 +14,7 @@ from ...pages.axes import (
 from ...pages.heat import MOST_COLUMNS, heat
 from ...pages.styles import INK
 from ...pages.units import plain, short
+from .findings import Diagnosis
 
 _FITS, _FAILS = "#0072b2", "#9ca3af"
 

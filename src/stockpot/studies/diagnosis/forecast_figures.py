@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .validation import Learned, Validation
 from ...pages.axes import (
     SMALL,
     dress,
@@ -12,6 +11,7 @@ from ...pages.axes import (
     reference,
 )
 from ...pages.styles import INK
+from .validation import Learned, Validation
 
 _COLOURS = {"digits": "#0072b2", "fashion-mnist": "#d55e00", "emoji": "#009e73", "text": "#cc79a7"}
 _MARKERS = "osD^vPX*"

@@ -10,14 +10,14 @@ from statistics import median
 
 import numpy as np
 
-from ..conflicts.computing import ROLES
-from ..onepass.statistics import Statistics, TensorStatistics, summed
 from ..backdoor.outliers import (
     Floats,
     noise,
     places,
     stacked,
 )
+from ..onepass.statistics import Statistics, TensorStatistics, summed
+from ..study import PARAMETERS
 from .architecture import BASE
 from .kinship import LEAST, SAME, distance
 
@@ -88,7 +88,7 @@ class Standing:
 
 def trained(found: Statistics) -> list[TensorStatistics]:
     """Tensors that are trained, not counted."""
-    return list(found.among(ROLES))
+    return list(found.among(PARAMETERS))
 
 
 def standings(found: Statistics) -> tuple[Standing, ...]:

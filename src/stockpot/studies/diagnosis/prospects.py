@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 
 from ...core import Method
 from ...errors import ExtraError, MergeError
-from ...values.fields import kebab_name
 from ...methods import METHODS
 from ...methods.catalogue import method_fields
+from ...values.fields import kebab_name
 from ..onepass.statistics import Statistics
 from .findings import Prospect
 from .forecast import Expected, Forecast

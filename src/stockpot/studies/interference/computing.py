@@ -2,97 +2,53 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import combinations
-from pathlib import Path
 
 import torch
 
 from ...errors import FieldError, MergeError
 from ...methods import Cart
-from ...methods.matrices import Conv, Stored, Which
 from ...ops.spectral import room_for_top_k
 from ...recipes.sizes import format_size, parse_size
+from ..onepass.gathering import Model, names_of
+from ..study import Progress
+from . import Interference
+from .matrices import Matrix, choose
 from .result import (
     ALL,
     Centre,
-    Interference,
+    InterferenceResult,
     Pair,
     Point,
     Spectrum,
 )
-from .matrices import Matrix, choose
 from .rowspaces import RowSpaces, row_spaces
 
-RANKS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
-"""The grid: CART's 8% in its middle."""
 
-
-def interference(
-    models: Sequence[str | Path],
+def compute(
+    study: Interference,
+    models: Sequence[Model],
+    base: Model | None = None,
     *,
-    base: str | Path | None = None,
-    ranks: Sequence[float] = RANKS,
-    tensors: Which = "auto",
-    conv: Conv = "average",
-    qkv: Stored = "stored",
-    sample: int | None = None,
     names: Sequence[str] = (),
     private: Sequence[str] = (),
     memory: int | str = "2GiB",
     workers: int | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> Interference:
-    """How far task vectors get in each other's way, and what low rank leaves out of them.
-
-    τ_t = θ_t - centre = U_t S_t V_tᵀ, the centre the models' average, and with a base that too;
-    V~_t its first k right singular vectors, S~_t the first k singular values over |τ_t|:
-
-        I(k) = Σ_i Σ_{j≠i} |S~_i V~_i V~_jᵀ S~_j|        R(k) = Σ_i |τ_i - SVD_k(τ_i)|²
-
-    CART's claim is that I is lower around the average than around the base at every k, that R falls
-    steeply at low k and I rises slowly, so that a small k is best. Of two models the centred task
-    vectors are opposite, and share one row space.
-
-    Args:
-        models: two checkpoints or more with the same tensors, one for each task.
-        base: what they were fine-tuned from.
-        ranks: fractions of the full rank, in (0, 1]. The largest says how much is decomposed;
-            effective ranks need 1.
-        tensors, conv, qkv: which matrices, as `Cart` has them.
-        sample: look at so many matrices only, evenly over the network.
-        names: of the tasks; by default from the paths.
-        private: names of tensors that are each model's own, such as heads.
-        memory: budget for buffers.
-        workers: threads; by default one per core, at most eight, as far as memory allows.
-        progress: called with the matrix that is done and the fraction of the whole.
-
-    Raises:
-        FieldError: fewer than two models, a rank out of bounds, a sample below 1.
-        MergeError: the models do not fit together, or one matrix does not fit in memory.
-        NonFiniteError: a model holds NaN or infinity.
-
-    Cost: one decomposition for each matrix, task and centre; every model is read twice for the
-        average and once for the base. Memory: a few matrices, and the right singular vectors of all
-        tasks, for one matrix at a time and worker.
-    Deviations: the paper's text has |(S~_i V~_i)ᵀ (S~_j V~_j)| with directions as rows. Taken so,
-        the product pairs direction r of one task with direction r of the other and its norm does
-        not depend on the angles; the k x k product above is 0 exactly where row spaces are
-        orthogonal. How singular values are normalised is not said; here by the Frobenius norm of
-        the whole task vector, so that a pair's share lies in [0, 1] whatever the lengths.
-
-    Source: Choi et al., 2024, arXiv 2412.12153.
-    """
-    grid = tuple(sorted(set(map(float, ranks))))
-    _refuse(models, grid, sample)
-    tasks = _called(models, names)
+    progress: Progress | None = None,
+) -> InterferenceResult:
+    """The study of interference; see `Interference`."""
+    if len(models) < 2:
+        raise FieldError(f"interference is between models: give two or more; got {len(models)}.")
+    grid = tuple(sorted(set(study.ranks)))
+    tasks = names_of(models, names)
     chosen = choose(
         models,
         base,
-        Cart(tensors=tensors, conv=conv, qkv=qkv),
+        Cart(tensors=study.tensors, conv=study.conv, qkv=study.qkv),
         private=private,
-        sample=sample,
+        sample=study.sample,
     )
     centres: tuple[Centre, ...] = ("average", "base") if base is not None else ("average",)
     budget = parse_size(memory)
@@ -100,7 +56,7 @@ def interference(
     found = _all_spaces(chosen.matrices, centres, grid, threads, progress)
     spaces: Spaces = {(n, c): s for each in found for n, c, s in each}
     shapes = {one.name: one.shape for one in chosen.matrices}
-    return Interference(
+    return InterferenceResult(
         title="Interference of task vectors",
         tasks=tasks,
         centres=centres,
@@ -122,30 +78,6 @@ def interference(
             *(("note", text) for text in chosen.notes),
         ),
     )
-
-
-def _refuse(models: Sequence[str | Path], grid: Sequence[float], sample: int | None) -> None:
-    if len(models) < 2:
-        raise FieldError(f"interference is between models: give two or more; got {len(models)}.")
-    if not grid:
-        raise FieldError("ranks: give one or more fractions of the full rank.")
-    for rank in grid:
-        if not 0 < rank <= 1:
-            raise FieldError(f"ranks must be in (0, 1]; got {rank:g}.")
-    if sample is not None and sample < 1:
-        raise FieldError(f"sample must be at least 1; got {sample}.")
-
-
-def _called(models: Sequence[str | Path], names: Sequence[str]) -> tuple[str, ...]:
-    """The names that were given, else of the paths what tells them apart."""
-    if names and len(names) != len(models):
-        raise FieldError(f"names: there are {len(models)} models and {len(names)} names.")
-    own = names or [Path(model).stem or str(model) for model in models]
-    if len(set(own)) < len(own):
-        own = [str(model) for model in models]
-    if len(set(own)) < len(own):
-        own = [f"{name} ({k + 1})" for k, name in enumerate(own)]
-    return tuple(own)
 
 
 def _room(one: Matrix, most: float) -> int:
@@ -178,7 +110,7 @@ def _all_spaces(
     centres: Sequence[Centre],
     grid: Sequence[float],
     threads: int,
-    progress: Callable[[str, float], None] | None,
+    progress: Progress | None,
 ) -> list[list[Found]]:
     """Of every matrix, in their order."""
 

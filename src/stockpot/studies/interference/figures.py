@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from ...extras import optional
-from .result import (
-    ALL,
-    Centre,
-    Interference,
-    Point,
-)
-from .rowspaces import PLACES
 from ...pages.axes import SMALL, dress, panels
 from ...pages.styles import BLUE, PAPER, VERMILION
 from ...pages.units import plain, short
+from .result import (
+    ALL,
+    Centre,
+    InterferenceResult,
+    Point,
+)
+from .rowspaces import PLACES
 
 COLOURS: Mapping[Centre, str] = {"average": BLUE, "base": VERMILION}
 _MARKERS: Mapping[Centre, str] = {"average": "o", "base": "s"}
@@ -25,7 +25,7 @@ MOST_TASKS = 20
 """Tasks that a matrix of pairs shows."""
 
 
-def plot_interference(result: Interference, ax: Any = None) -> Any:
+def plot_interference(result: InterferenceResult, ax: Any = None) -> Any:
     """I(k) against the rank: the mean over matrices, and the middle 80% of them as a band.
 
     Args:
@@ -42,14 +42,14 @@ def plot_interference(result: Interference, ax: Any = None) -> Any:
     return _over_ranks(result, ax, lambda point: point.interference, question, "interference I(k)")
 
 
-def plot_residual(result: Interference, ax: Any = None) -> Any:
+def plot_residual(result: InterferenceResult, ax: Any = None) -> Any:
     """R(k) over the task vectors' squared norm, against the rank, as `plot_interference`."""
     question = "What does low rank leave out?"
     words = "left out, % of the squared norm"
     return _over_ranks(result, ax, lambda point: 100 * point.relative, question, words)
 
 
-def plot_overlap(result: Interference, ax: Any = None) -> Any:
+def plot_overlap(result: InterferenceResult, ax: Any = None) -> Any:
     """How much of their row spaces two tasks share, each pair, at the rank nearest 8%.
 
     Above the diagonal around the average; below it around the base, where there is one.
@@ -98,7 +98,7 @@ def plot_overlap(result: Interference, ax: Any = None) -> Any:
     return ax
 
 
-def plot_spectra(result: Interference, ax: Any = None) -> Any:
+def plot_spectra(result: InterferenceResult, ax: Any = None) -> Any:
     """Singular values over the largest, against their place: the mean over matrices and tasks.
 
     The band is the middle 80% of matrices and tasks.
@@ -126,7 +126,7 @@ def plot_spectra(result: Interference, ax: Any = None) -> Any:
 
 
 def _over_ranks(
-    result: Interference,
+    result: InterferenceResult,
     ax: Any,
     value: Callable[[Point], float],
     question: str,
@@ -166,7 +166,7 @@ def _band(
     ax.plot(places, middle, color=colour, linewidth=1.4, **(marks if few else {}))
 
 
-def _legend(ax: Any, result: Interference) -> None:
+def _legend(ax: Any, result: InterferenceResult) -> None:
     line = optional("matplotlib.lines").Line2D
     handles = [
         line([], [], color=COLOURS[c], marker=_MARKERS[c], markersize=4, markeredgecolor=PAPER)

@@ -7,13 +7,11 @@ import glob
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.read import read_checkpoint
 from ...engine.rows import OnDisk, Rows
 from ...errors import MergeError, NonFiniteError
 from ...methods import Cart
@@ -22,6 +20,7 @@ from ...ops.means import affine
 from ...recipes.assignment import Assignment
 from ...recipes.model import parse_recipe
 from ...recipes.resolve import resolve
+from ..onepass.gathering import Model, opened
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +86,8 @@ class Chosen:
 
 
 def choose(
-    models: Sequence[str | Path],
-    base: str | Path | None,
+    models: Sequence[Model],
+    base: Model | None,
     by: Cart,
     *,
     private: Sequence[str] = (),
@@ -107,25 +106,25 @@ def choose(
         StockpotError: a checkpoint cannot be read, or the models do not fit together.
         MergeError: nothing is chosen, or the base lacks what is.
     """
+    held = [opened(model, f"models[{k}]") for k, model in enumerate(models)]
     recipe = parse_recipe(
         {
             "method": by,
-            "models": [str(model) for model in models],
+            "models": [one.label for one in held],
             "rules": [{"match": glob.escape(name), "copy": 0} for name in private],
         }
     )
-    opened = [read_checkpoint(model) for model in models]
-    assignments = resolve(recipe, opened, None)
-    there = None if base is None else read_checkpoint(base)
+    assignments = resolve(recipe, held, None)
+    there = None if base is None else opened(base, "the base")
     taken = [a for a in assignments.tensors if a.view is not None and a.key == a.name]
-    found = [matrix for a in taken for matrix in _matrices(a, opened, there)]
+    found = [matrix for a in taken for matrix in _matrices(a, held, there)]
     words = (
         " ".join(map(str, assignments.selected)).partition(";")[0].removeprefix("cart works on ")
     )
     if sample is not None and sample < len(found):
         words += f"; {sample} of their {len(found)} matrices, evenly over the network"
         found = [found[len(found) * k // sample] for k in range(sample)]
-    notes = [note for one in (*opened, *([there] if there else [])) for note in one.notes]
+    notes = [note for one in (*held, *([there] if there else [])) for note in one.notes]
     return Chosen(matrices=tuple(found), words=words, notes=tuple(notes))
 
 

@@ -3,36 +3,36 @@
 import math
 from statistics import median
 
-from .result import (
-    ALL,
-    Centre,
-    Interference,
-    Point,
-)
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
 from .figures import (
     plot_interference,
     plot_overlap,
     plot_residual,
     plot_spectra,
 )
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from .result import (
+    ALL,
+    Centre,
+    InterferenceResult,
+    Point,
+)
 
 _BAND = "The line is the mean, the band the middle 80%, over matrices."
 
 
-def _interfering(result: Interference) -> str:
+def _interfering(result: InterferenceResult) -> str:
     return f"At rank {result.near(0.08):.3g} I(k) is {_by_centre(result, 'interference', '.3g')}."
 
 
-def _left_out(result: Interference) -> str:
+def _left_out(result: InterferenceResult) -> str:
     said = _by_centre(result, "relative", ".1%")
     return f"Rank {result.near(0.08):.3g} leaves out {said} of the squared norm."
 
 
-def _by_centre(result: Interference, field: str, form: str) -> str:
+def _by_centre(result: InterferenceResult, field: str, form: str) -> str:
     rank = result.near(0.08)
     values = {
         centre: getattr(point, field)
@@ -43,7 +43,7 @@ def _by_centre(result: Interference, field: str, form: str) -> str:
     return ", ".join(f"{value:{form}} around the {centre}" for centre, value in values.items())
 
 
-def _shared(result: Interference) -> str:
+def _shared(result: InterferenceResult) -> str:
     rank, centre = result.near(0.08), result.centres[0]
     pairs = [one for one in result.pairs if (one.rank, one.centre) == (rank, centre)]
     if not pairs:
@@ -55,7 +55,7 @@ def _shared(result: Interference) -> str:
     )
 
 
-def _falling(result: Interference) -> str:
+def _falling(result: InterferenceResult) -> str:
     said: list[str] = []
     for centre in result.centres:
         mine = [one for one in result.spectra if one.centre == centre and one.full_rank]
@@ -104,7 +104,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def interference_page(result: Interference) -> Page:
+def interference_page(result: InterferenceResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
@@ -118,7 +118,7 @@ def interference_page(result: Interference) -> Page:
     )
 
 
-def _measured(result: Interference) -> list[str]:
+def _measured(result: InterferenceResult) -> list[str]:
     count = len(result.tasks)
     said = [
         "τ is a model less the centre, S and V its singular values and right singular vectors. "
@@ -134,7 +134,7 @@ def _measured(result: Interference) -> list[str]:
     return said
 
 
-def _ranks(result: Interference) -> Table:
+def _ranks(result: InterferenceResult) -> Table:
     headings = [Entry("rank")]
     for centre in result.centres:
         headings += [
@@ -153,7 +153,7 @@ def _ranks(result: Interference) -> Table:
     return Table("Interference by rank", caption, tuple(headings), tuple(lines))
 
 
-def _tasks(result: Interference) -> Table:
+def _tasks(result: InterferenceResult) -> Table:
     """Per task: length, and effective rank as a share of the full one."""
     headings = [Entry("task")]
     for centre in result.centres:
@@ -172,7 +172,7 @@ def _tasks(result: Interference) -> Table:
     return Table("Task vectors", caption, tuple(headings), tuple(lines))
 
 
-def _matrices(result: Interference) -> Table:
+def _matrices(result: InterferenceResult) -> Table:
     rank = result.near(0.08)
     points = [p for p in result.points if p.rank == rank and p.tensor != ALL]
     headings = (
@@ -198,7 +198,7 @@ def _matrices(result: Interference) -> Table:
     return Table(title, f"{title}; results.csv has every rank.", headings, lines)
 
 
-def _at(result: Interference, centre: Centre, rank: float) -> Point:
+def _at(result: InterferenceResult, centre: Centre, rank: float) -> Point:
     return next(p for p in result.overall(centre) if p.rank == rank)
 
 

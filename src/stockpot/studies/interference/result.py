@@ -1,11 +1,11 @@
 """What the study of interference gives, after Choi et al. (CART, arXiv 2412.12153)."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from ...values.plain import plain_values, rows_csv
+from ..study import Overview, Result
 
 Centre = Literal["average", "base"]
 ALL = "all"
@@ -61,7 +61,7 @@ class Spectrum:
         effective_rank: exp of the entropy of its normalised singular values; NaN where the ranks
             stop short of 1.
         full_rank: min(M, N).
-        values: singular values over the largest, at `stockpot.studies.interference.rowspaces.PLACES`.
+        values: singular values over the largest, at `rowspaces.PLACES`.
     """
 
     tensor: str
@@ -74,7 +74,7 @@ class Spectrum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interference:
+class InterferenceResult(Result):
     """What `interference` found.
 
     Attributes:
@@ -87,6 +87,8 @@ class Interference:
         spectra: of every matrix and task.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "interference"
 
     title: str
     tasks: tuple[str, ...]
@@ -110,17 +112,27 @@ class Interference:
         """What the numbers say at the rank nearest CART's, and over the grid."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """All points under a header of the column names."""
-        return rows_csv(Point, self.points)
+    def overview(self) -> tuple[Overview, ...]:
+        """Over all matrices, rank by rank."""
+        columns = ("rank", "interference", "left out", "overlap")
+        return tuple(
+            Overview(
+                f"around the {centre}",
+                columns,
+                tuple(
+                    (f"{p.rank:.3g}", p.interference, f"{p.relative:.2%}", f"{p.overlap:.2%}")
+                    for p in self.overall(centre)
+                ),
+            )
+            for centre in self.centres
+        )
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "interference", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return Point, self.points
 
 
-def _sentences(found: Interference) -> Iterator[str]:
+def _sentences(found: InterferenceResult) -> Iterator[str]:
     rank = found.near(0.08)
     for centre in found.centres:
         at = next(p for p in found.overall(centre) if p.rank == rank)

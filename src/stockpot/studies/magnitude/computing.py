@@ -1,7 +1,7 @@
 """The study of magnitude: a factor on all weights as published, and fair tests beside it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, cast
 
@@ -12,74 +12,40 @@ from ...errors import FieldError, StockpotError
 from ...evaluation import Ingredients
 from ...evaluation.bootstrap import Estimate, Resampler, over_pools
 from ...evaluation.given import ingredients_of
-from ...values.fields import nearest
 from ...recipes.cells import slug
 from ...typed import to_numpy
-from ..pools import Trial
+from ..pools import TrainedPools
+from ..study import Progress
+from . import Magnitude
 from .bounds import Bound, bounds
 from .factors import LOOKED_AT, grid_of, overflows_of
 from .magnifying import Arithmetic, Bowl, Outcome, outcomes
+from .moments import Moment, moments
+from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation
 from .result import (
     ENSEMBLE,
     SOUP,
     BatchPoint,
     BoundRow,
-    Magnitude,
+    MagnitudeResult,
     MomentRow,
 )
-from .moments import Moment, moments
-from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation
 from .tallying import Key, note, point
 
 RESAMPLES = 1000
 BATCH = 64
 """Samples of a point in the figure of batches, as published."""
 
-Progress = Callable[[str, float], None]
 
-
-def magnitude(
-    trial: Trial,
-    *,
-    counts: Sequence[int] = (),
-    factors: Sequence[float] = (),
-    perturbations: Sequence[str] = (),
-    progress: Progress | None = None,
-) -> Magnitude:
-    """Are merges more robust to the magnitude of weights than ensembles?
-
-    Each ingredient is disturbed, then merged and ensembled: all tensors times M as published, in
-    float32, float64 and with carried exponents; and fairer ways (`perturbing.PERTURBATIONS`).
-    soup(Mθ_1 ... Mθ_N) = M · soup(θ_1 ... θ_N) exactly, so this asks when M^depth is beyond
-    float32.
-
-    Args:
-        trial: from `pools_of`; one cell.
-        counts: ingredients of each soup and ensemble, the first so many; the experiment's own, or
-            2 to all.
-        factors: M; by default twelve, from 1 to beyond where float32 is full.
-        perturbations: names; all of them by default.
-        progress: called with what is being done and the fraction that is behind.
-
-    Raises:
-        FieldError: a sweep of several networks; fewer than two ingredients; an unknown name; a
-            factor below 1.
-        StockpotError: whatever networks and merging find.
-
-    Deviations: members of greedy soups and ensembles are chosen once, on the selection split with
-        networks as they are (the published code starts from an unmagnified soup and adds magnified
-        networks). "one-ingredient" is the first, for every column alike, where the code's modes
-        disagree.
-
-    Source: arXiv 2411.09263, sections 5 and 6.3, appendix F.
-    """
-    wanted = _perturbations(perturbations)
-    own = counts_of(trial, counts)
-    if any(not (factor >= 1 and math.isfinite(factor)) for factor in factors):
-        raise FieldError("factors must be 1 or more.")
-    bowls = [_bowl(trial, number, own) for number in range(len(trial.pools))]
+def compute(
+    study: Magnitude, trained: TrainedPools, *, progress: Progress | None = None
+) -> MagnitudeResult:
+    """The study of magnitude; see `Magnitude`."""
+    wanted = tuple(one for one in PERTURBATIONS if not study.perturb or one.name in study.perturb)
+    own = counts_of(trained, study.counts)
+    bowls = [_bowl(trained, number, own) for number in range(len(trained.pools))]
     overflows = [one for bowl in bowls for one in overflows_of(bowl)]
-    grid = tuple(sorted({1.0, *factors})) if factors else grid_of(bowls[0])
+    grid = tuple(sorted({1.0, *study.factors})) if study.factors else grid_of(bowls[0])
     found: dict[Key, list[Estimate]] = {}
     lost: dict[Key, list[float]] = {}
     batches: list[BatchPoint] = []
@@ -95,7 +61,7 @@ def magnitude(
             if (how.name, arithmetic) == (EVERYTHING.name, "float32"):
                 batches += _batches(bowl, size, said)
     points = [point(key, found[key], lost[key]) for key in found]
-    return Magnitude(
+    return MagnitudeResult(
         title="A factor on all weights: merges against ensembles",
         pools=tuple(bowl.pool.seed for bowl in bowls),
         counts=own,
@@ -107,41 +73,37 @@ def magnitude(
         overflows=tuple(overflows),
         moments=tuple(_moments(bowls)),
         bounds=tuple(_bounds(bowls)),
-        facts=_facts(trial, bowls, own),
+        facts=_facts(trained, bowls, own),
     )
 
 
-def _perturbations(names: Sequence[str]) -> tuple[Perturbation, ...]:
-    known = {one.name: one for one in PERTURBATIONS}
-    for name in names:
-        if name not in known:
-            raise FieldError(f"there is no perturbation '{name[:80]}'{nearest(name, list(known))}")
-    return tuple(one for one in PERTURBATIONS if not names or one.name in names)
-
-
-def counts_of(trial: Trial, counts: Sequence[int]) -> tuple[int, ...]:
+def counts_of(trained: TrainedPools, counts: Sequence[int]) -> tuple[int, ...]:
     """Numbers of ingredients: those wanted, or the experiment's own, or 2 to all.
 
     Raises:
         FieldError: a sweep of several networks; fewer than two ingredients; a wrong number.
     """
-    cells = {pool.cell for pool in trial.pools}
+    cells = {pool.cell for pool in trained.pools}
     if len(cells) > 1:
         raise FieldError(
             f"this study is of one network and data set; the experiment's sweep has {len(cells)}."
         )
-    most = min(len(pool.kept) for pool in trial.pools)
+    most = min(len(pool.kept) for pool in trained.pools)
     if most < 2:
         raise FieldError("a merge needs two ingredients; the experiment has one.")
-    own = tuple(sorted({*(counts or trial.experiment.compare.counts or range(2, most + 1))} - {1}))
+    own = tuple(
+        sorted({*(counts or trained.experiment.compare.counts or range(2, most + 1))} - {1})
+    )
     if wrong := [n for n in own if not 2 <= n <= most]:
         raise FieldError(f"counts must be between 2 and {most}, the ingredients; got {wrong[0]}.")
     return own
 
 
-def ingredients_in_memory(trial: Trial, number: int, counts: tuple[int, ...]) -> Ingredients:
+def ingredients_in_memory(
+    trained: TrainedPools, number: int, counts: tuple[int, ...]
+) -> Ingredients:
     """The first ingredients of one pool, as many as the largest count."""
-    pool, most = trial.pools[number], counts[-1]
+    pool, most = trained.pools[number], counts[-1]
     of_files = ingredients_of(
         pool.seed,
         [one.name for one in pool.kept[:most]],
@@ -153,8 +115,8 @@ def ingredients_in_memory(trial: Trial, number: int, counts: tuple[int, ...]) ->
     return of_files.held(range(most))
 
 
-def _bowl(trial: Trial, number: int, counts: tuple[int, ...]) -> Bowl:
-    pool = ingredients_in_memory(trial, number, counts)
+def _bowl(trained: TrainedPools, number: int, counts: tuple[int, ...]) -> Bowl:
+    pool = ingredients_in_memory(trained, number, counts)
     return Bowl(pool=pool, counts=counts, seed=pool.seed)
 
 
@@ -238,7 +200,7 @@ def _bounds(bowls: Sequence[Bowl]) -> Iterator[BoundRow]:
 
 
 def _facts(
-    trial: Trial, bowls: Sequence[Bowl], counts: tuple[int, ...]
+    trained: TrainedPools, bowls: Sequence[Bowl], counts: tuple[int, ...]
 ) -> tuple[tuple[str, str], ...]:
     first = bowls[0]
     splits = first.pool.splits
@@ -247,9 +209,9 @@ def _facts(
         f"{n}: {', '.join(f'{len(bowl.greedy[n])}' for bowl in bowls)}" for n in counts
     )
     return (
-        ("run", str(trial.run)),
-        ("network", slug(trial.pools[0].network_spec)),
-        ("data", slug(trial.pools[0].data or "none")),
+        ("run", str(trained.run)),
+        ("network", slug(trained.pools[0].network_spec)),
+        ("data", slug(trained.pools[0].data or "none")),
         ("samples", f"{len(splits.selection):,} of selection, {len(splits.test):,} of test"),
         ("pools", f"{len(bowls)}, of {counts[-1]} ingredients"),
         ("members of greedy soups", chosen),

@@ -9,9 +9,9 @@ from torch import Tensor
 from ...networks import Headed
 from .carried import run_carried
 from .magnifying import Bowl
-from .result import Overflow
 from .overflow import observed_overflow, predicted_overflow
 from .perturbing import magnified
+from .result import Overflow
 from .walking import Plan
 
 FACTORS = 12

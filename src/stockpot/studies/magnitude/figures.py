@@ -6,13 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 from ...extras import optional
-from .result import (
-    ENSEMBLE,
-    SOUP,
-    Magnitude,
-    Point,
-    Scoring,
-)
 from ...pages.axes import dress, name_below, panels
 from ...pages.styles import (
     BLUE,
@@ -27,6 +20,13 @@ from ...pages.styles import (
     WINE,
 )
 from ...pages.units import plain
+from .result import (
+    ENSEMBLE,
+    SOUP,
+    MagnitudeResult,
+    Point,
+    Scoring,
+)
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 LINES: Mapping[str, tuple[str, Any]] = {
@@ -51,7 +51,7 @@ _WORDS = {
 }
 
 
-def plot_curves(result: Magnitude, ax: Any = None) -> Any:
+def plot_curves(result: MagnitudeResult, ax: Any = None) -> Any:
     """Accuracy of every column against M: as published, with what is lost as wrong, and exact.
 
     Args:
@@ -83,7 +83,7 @@ def plot_curves(result: Magnitude, ax: Any = None) -> Any:
     return axes[0]
 
 
-def plot_lost(result: Magnitude, ax: Any = None) -> Any:
+def plot_lost(result: MagnitudeResult, ax: Any = None) -> Any:
     """Share of the outputs that float32 cannot hold, against M, beside what the norms predict.
 
     Args:
@@ -110,7 +110,7 @@ def plot_lost(result: Magnitude, ax: Any = None) -> Any:
     return one
 
 
-def plot_soup_gap(result: Magnitude, ax: Any = None) -> Any:
+def plot_soup_gap(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup less logits ensemble against M, one line for each N: as published, and exact.
 
     Args:
@@ -158,7 +158,7 @@ def plot_soup_gap(result: Magnitude, ax: Any = None) -> Any:
     return axes[0]
 
 
-def plot_batches(result: Magnitude, ax: Any = None) -> Any:
+def plot_batches(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup against ensemble, a point for each batch of the test split, a panel for each factor.
 
     Args:
@@ -197,7 +197,7 @@ def plot_batches(result: Magnitude, ax: Any = None) -> Any:
     return axes[0]
 
 
-def plot_disturbed(result: Magnitude, ax: Any = None) -> Any:
+def plot_disturbed(result: MagnitudeResult, ax: Any = None) -> Any:
     """The other disturbances: accuracy against their size, a panel for each.
 
     Args:
@@ -224,21 +224,21 @@ def plot_disturbed(result: Magnitude, ax: Any = None) -> Any:
     return axes[0]
 
 
-def widest(result: Magnitude) -> Point:
+def widest(result: MagnitudeResult) -> Point:
     """Where the soup is furthest above the ensemble in float32 as published."""
     gap, n = f"{SOUP} - {ENSEMBLE}", result.counts[-1]
     line = result.line("everything", "float32", n, gap, "published")
     return max(line, key=lambda p: p.accuracy)
 
 
-def disturbances(result: Magnitude) -> list[str]:
+def disturbances(result: MagnitudeResult) -> list[str]:
     """All but the published one."""
     return [name for name, _ in result.perturbations if name != "everything"]
 
 
 def _columns(
     ax: Any,
-    result: Magnitude,
+    result: MagnitudeResult,
     perturbation: str,
     arithmetic: str,
     scoring: Scoring,
@@ -267,7 +267,7 @@ def _draw(ax: Any, places: list[int], values: list[float], method: str) -> None:
     )
 
 
-def _sizes(result: Magnitude, perturbation: str) -> tuple[float, ...]:
+def _sizes(result: MagnitudeResult, perturbation: str) -> tuple[float, ...]:
     return tuple(dict.fromkeys(p.size for p in result.points if p.perturbation == perturbation))
 
 
@@ -276,7 +276,7 @@ def _ticks(ax: Any, sizes: Sequence[float]) -> None:
     ax.set_xlim(-0.4, len(sizes) - 0.6)
 
 
-def _predicted(ax: Any, result: Magnitude, sizes: Sequence[float]) -> None:
+def _predicted(ax: Any, result: MagnitudeResult, sizes: Sequence[float]) -> None:
     """A line where the norms of a single network say that float32 is full."""
     predicted = result.full("single", "predicted")
     if not math.isfinite(predicted) or not sizes[0] <= predicted <= sizes[-1]:

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from .result import ALL, Magnitude
 from ...pages.axes import (
     SMALL,
     dress,
@@ -18,11 +17,12 @@ from ...pages.styles import (
     SKY,
     VERMILION,
 )
+from .result import ALL, MagnitudeResult
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 
 
-def plot_variance(result: Magnitude, ax: Any = None) -> Any:
+def plot_variance(result: MagnitudeResult, ax: Any = None) -> Any:
     """What averaging leaves of the variance of each tensor's weights.
 
     Args:
@@ -76,7 +76,7 @@ def plot_variance(result: Magnitude, ax: Any = None) -> Any:
     return one
 
 
-def plot_bounds(result: Magnitude, ax: Any = None) -> Any:
+def plot_bounds(result: MagnitudeResult, ax: Any = None) -> Any:
     """Equations 15 and 16 beside what is measured, layer by layer, on logarithmic axes.
 
     Args:

@@ -4,16 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .result import (
-    ALL,
-    ENSEMBLE,
-    SOUP,
-    Magnitude,
-    Point,
-    Scoring,
-)
 from ...pages.drawn import draw
 from ...pages.filled import Page, Section
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
 from .figures import (
     disturbances,
     plot_batches,
@@ -24,8 +18,14 @@ from .figures import (
     widest,
 )
 from .moment_figures import plot_bounds, plot_variance
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from .result import (
+    ALL,
+    ENSEMBLE,
+    SOUP,
+    MagnitudeResult,
+    Point,
+    Scoring,
+)
 
 PAPER = (
     ("single-mean", "xM Perf"),
@@ -51,7 +51,7 @@ _QUANTITIES = {
 }
 
 
-def magnitude_page(result: Magnitude) -> Page:
+def magnitude_page(result: MagnitudeResult) -> Page:
     """What the page says: what was found, tables, figures."""
     gaps, terms = tuple(_gaps(result)), tuple(_terms(result))
     shown = 2 if "everything" in dict(result.perturbations) else 1
@@ -73,10 +73,10 @@ def magnitude_page(result: Magnitude) -> Page:
 
 
 Shown = tuple[str, str, Scoring, str]
-Figure = tuple[str, str, Callable[[Magnitude], Any], str]
+Figure = tuple[str, str, Callable[[MagnitudeResult], Any], str]
 
 
-def _figures(result: Magnitude) -> Iterator[Figure]:
+def _figures(result: MagnitudeResult) -> Iterator[Figure]:
     if "everything" in dict(result.perturbations):
         yield from _published(result)
     if disturbances(result):
@@ -108,7 +108,7 @@ def _figures(result: Magnitude) -> Iterator[Figure]:
         )
 
 
-def _published(result: Magnitude) -> Iterator[Figure]:
+def _published(result: MagnitudeResult) -> Iterator[Figure]:
     best, n = widest(result), result.counts[-1]
     exact = result.line("everything", result.exact, n, f"{SOUP} - {ENSEMBLE}")
     same = next(p for p in exact if p.size == best.size)
@@ -148,7 +148,7 @@ def _published(result: Magnitude) -> Iterator[Figure]:
     yield "batches", "Soup against ensemble, batch by batch", plot_batches, _by_batch(result)
 
 
-def _moves(result: Magnitude) -> float:
+def _moves(result: MagnitudeResult) -> float:
     """The most that any column changes in exact arithmetic from one factor above 1 to another."""
     lines = [
         result.line("everything", result.exact, result.counts[-1], name)[1:] for name, _ in PAPER
@@ -157,7 +157,7 @@ def _moves(result: Magnitude) -> float:
     return max((max(one) - min(one) for one in values), default=0.0)
 
 
-def _by_batch(result: Magnitude) -> str:
+def _by_batch(result: MagnitudeResult) -> str:
     """How many batches lie on the soup's side, with and without lost outputs."""
     line = result.line("everything", "float32", result.counts[-1], ENSEMBLE)
     said: list[str] = []
@@ -173,7 +173,7 @@ def _by_batch(result: Magnitude) -> str:
     )
 
 
-def _worst(result: Magnitude) -> str:
+def _worst(result: MagnitudeResult) -> str:
     """Where the soup gains and loses most against the ensemble, in words."""
     gap = f"{SOUP} - {ENSEMBLE}"
     fair = [name for name in disturbances(result) if name in ("rescaling", "noise", "temperature")]
@@ -187,7 +187,7 @@ def _worst(result: Magnitude) -> str:
     return f"Soup less ensemble, at most: {', '.join(said)}."
 
 
-def _measured(result: Magnitude) -> list[str]:
+def _measured(result: MagnitudeResult) -> list[str]:
     return [
         "Every ingredient is disturbed, then merged and ensembled. Weights, biases and buffers "
         "times M give logits of about M^depth; soup(M θ) = M soup(θ).",
@@ -202,7 +202,7 @@ def _measured(result: Magnitude) -> list[str]:
     ]
 
 
-def _results(result: Magnitude) -> Iterator[Table]:
+def _results(result: MagnitudeResult) -> Iterator[Table]:
     if "everything" not in dict(result.perturbations):
         return
     size = widest(result).size
@@ -211,7 +211,7 @@ def _results(result: Magnitude) -> Iterator[Table]:
     yield _by_size(result, "everything", "float32", "published", "float32 as published")
 
 
-def _disturbed(result: Magnitude) -> Iterator[Table]:
+def _disturbed(result: MagnitudeResult) -> Iterator[Table]:
     names = dict(result.perturbations)
     if "everything" in names:
         yield _by_size(result, "everything", "float32", "wrong", "float32, not finite is wrong")
@@ -221,7 +221,7 @@ def _disturbed(result: Magnitude) -> Iterator[Table]:
 
 
 def _by_count(
-    result: Magnitude, size: float, arithmetic: str, scoring: Scoring, words: str
+    result: MagnitudeResult, size: float, arithmetic: str, scoring: Scoring, words: str
 ) -> Table:
     """The paper's Table 10."""
     start = result.line("everything", arithmetic, result.counts[0], "single-mean", scoring)[0].size
@@ -240,7 +240,7 @@ def _by_count(
 
 
 def _by_size(
-    result: Magnitude, perturbation: str, arithmetic: str, scoring: Scoring, words: str
+    result: MagnitudeResult, perturbation: str, arithmetic: str, scoring: Scoring, words: str
 ) -> Table:
     n = result.counts[-1]
     lines = {name: result.line(perturbation, arithmetic, n, name, scoring) for name, _ in PAPER}
@@ -259,7 +259,7 @@ def _headings() -> tuple[Entry, ...]:
     return tuple(Entry(name, words) for name, words in PAPER)
 
 
-def _gaps(result: Magnitude) -> Iterator[Table]:
+def _gaps(result: MagnitudeResult) -> Iterator[Table]:
     gap = f"{SOUP} - {ENSEMBLE}"
     shown: list[Shown] = []
     if "everything" in dict(result.perturbations):
@@ -282,7 +282,7 @@ def _gaps(result: Magnitude) -> Iterator[Table]:
         yield Table(f"Uniform soup less logits ensemble, {words}", caption, headings, tuple(rows))
 
 
-def _terms(result: Magnitude) -> Iterator[Table]:
+def _terms(result: MagnitudeResult) -> Iterator[Table]:
     rows = [
         (
             Entry(str(one.pool), key=one.pool),
@@ -322,7 +322,7 @@ def _terms(result: Magnitude) -> Iterator[Table]:
 
 
 def _at(
-    result: Magnitude, arithmetic: str, n: int, method: str, size: float, scoring: Scoring
+    result: MagnitudeResult, arithmetic: str, n: int, method: str, size: float, scoring: Scoring
 ) -> Point:
     line = result.line("everything", arithmetic, n, method, scoring)
     return next(p for p in line if p.size == size)

@@ -1,12 +1,12 @@
 """What the study of magnitude gives, after arXiv 2411.09263, sections 5 and 6.3."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from ...evaluation.intervals import Interval
-from ...values.plain import plain_values, rows_csv
+from ..study import Result
 from .moments import ALL
 
 Scoring = Literal["wrong", "published"]
@@ -99,7 +99,7 @@ class BoundRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Magnitude:
+class MagnitudeResult(Result):
     """What `magnitude` found.
 
     Attributes:
@@ -114,6 +114,8 @@ class Magnitude:
         bounds: of each layer; none where the network is not fully connected.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "magnitude"
 
     title: str
     pools: tuple[int, ...]
@@ -167,17 +169,12 @@ class Magnitude:
         """What the numbers say."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """Columns, then differences, under a header of the column names."""
-        return rows_csv(Point, (*self.points, *self.gaps))
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "magnitude", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return Point, (*self.points, *self.gaps)
 
 
-def _sentences(found: Magnitude) -> Iterator[str]:
+def _sentences(found: MagnitudeResult) -> Iterator[str]:
     if "everything" in dict(found.perturbations):
         yield from _published(found)
     yield from _overflowing(found)
@@ -188,7 +185,7 @@ def _sentences(found: Magnitude) -> Iterator[str]:
     yield from _bounded(found)
 
 
-def _published(found: Magnitude) -> Iterator[str]:
+def _published(found: MagnitudeResult) -> Iterator[str]:
     n, gap = found.counts[-1], f"{SOUP} - {ENSEMBLE}"
     line = found.line("everything", "float32", n, gap, "published")
     best = max(line, key=lambda p: p.accuracy)
@@ -216,7 +213,7 @@ def _published(found: Magnitude) -> Iterator[str]:
     )
 
 
-def _overflowing(found: Magnitude) -> Iterator[str]:
+def _overflowing(found: MagnitudeResult) -> Iterator[str]:
     single, soup = (found.full(one, "observed") for one in ("single", "soup"))
     if math.isnan(single):
         return
@@ -229,7 +226,7 @@ def _overflowing(found: Magnitude) -> Iterator[str]:
     )
 
 
-def _honest(found: Magnitude, name: str) -> str:
+def _honest(found: MagnitudeResult, name: str) -> str:
     n, words = found.counts[-1], dict(found.axes)[name]
     line = found.line(name, "float32", n, f"{SOUP} - {ENSEMBLE}")
     last = line[-1]
@@ -249,7 +246,7 @@ def _honest(found: Magnitude, name: str) -> str:
     return f"{name.capitalize()}: {told}; at the largest ({words} {last.size:.4g}) {_points(last)}."
 
 
-def _variance(found: Magnitude) -> Iterator[str]:
+def _variance(found: MagnitudeResult) -> Iterator[str]:
     if not found.moments:
         return
     half, all_, n = found.moment("of_average"), found.moment("of_all"), found.counts[-1]
@@ -267,7 +264,7 @@ def _variance(found: Magnitude) -> Iterator[str]:
         )
 
 
-def _bounded(found: Magnitude) -> Iterator[str]:
+def _bounded(found: MagnitudeResult) -> Iterator[str]:
     last = [one for one in found.bounds if one.of == "single"][-1:]
     for one in last:
         first = next(o for o in found.bounds if o.of == "single")

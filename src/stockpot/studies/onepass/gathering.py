@@ -4,9 +4,8 @@ Shapes: K models, R rows of one Gram matrix.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -21,21 +20,9 @@ from ...errors import FieldError
 from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
+from ..study import Model, Progress
 from .measuring import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
-
-Model = str | Path | Mapping[str, Tensor] | Checkpoint
-"""A checkpoint on disk, one that is open already, or a state dict."""
-
-
-class How(TypedDict, total=False):
-    """How `statistics_of` goes about it; its arguments of the same names."""
-
-    names: Sequence[str]
-    private: Sequence[str]
-    memory: int | str
-    workers: int | None
-    progress: Callable[[str, float], None] | None
 
 
 def statistics_of(
@@ -46,7 +33,7 @@ def statistics_of(
     private: Sequence[str] = (),
     memory: int | str = "2GiB",
     workers: int | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Statistics:
     """Gram matrices, moments, quantiles, normality and signs of every tensor, in one pass.
 

@@ -31,8 +31,10 @@ from ...evaluation.bootstrap import Estimate, Resampler, over_pools
 from ...networks import Headed
 from ...networks.reproducible import one_thread, seeded
 from ...recipes.cells import slug
-from ..pools import Trial
 from ..magnitude.computing import RESAMPLES, counts_of, ingredients_in_memory
+from ..pools import TrainedPools
+from ..study import Progress
+from . import Protocol
 from .result import (
     COPIES,
     GAP,
@@ -40,7 +42,7 @@ from .result import (
     PUBLISHED,
     Choice,
     ProtocolPoint,
-    ProtocolStudy,
+    ProtocolResult,
 )
 
 BATCH = 64
@@ -49,11 +51,9 @@ LEAK = 0.9
 """Part of the published selection split that ingredients were trained on."""
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
-Progress = Callable[[str, float], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
+class Testing:
     """One way to test.
 
     Attributes:
@@ -81,17 +81,15 @@ def halving(count: int) -> list[float]:
 
 _BATCHES: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
-PROTOCOLS: tuple[Protocol, ...] = (
-    Protocol(name=OURS, words="evaluation mode, selection data of its own, running mean"),
-    Protocol(name="dropout", words="Dropout at test time", live=_DROPOUT),
-    Protocol(
-        name="batch-statistics", words=f"Statistics of test batches of {BATCH}", live=_BATCHES
-    ),
-    Protocol(
+PROTOCOLS: tuple[Testing, ...] = (
+    Testing(name=OURS, words="evaluation mode, selection data of its own, running mean"),
+    Testing(name="dropout", words="Dropout at test time", live=_DROPOUT),
+    Testing(name="batch-statistics", words=f"Statistics of test batches of {BATCH}", live=_BATCHES),
+    Testing(
         name="leaked-split", words=f"{LEAK:.0%} of the selection split from training", leaks=LEAK
     ),
-    Protocol(name="halving-mean", words="Greedy soups as (soup + new)/2", weights=halving),
-    Protocol(
+    Testing(name="halving-mean", words="Greedy soups as (soup + new)/2", weights=halving),
+    Testing(
         name=PUBLISHED,
         words="The published protocol, all of these",
         live=(*_DROPOUT, *_BATCHES),
@@ -101,35 +99,20 @@ PROTOCOLS: tuple[Protocol, ...] = (
 )
 
 
-def protocol(
-    trial: Trial, *, counts: Sequence[int] = (), progress: Progress | None = None
-) -> ProtocolStudy:
-    """What each deviation of the published protocol adds to or takes from each column.
-
-    Args:
-        trial: from `pools_of`; one cell.
-        counts: ingredients, the first so many; the experiment's own, or 2 to all.
-        progress: called with what is being done and the fraction that is behind.
-
-    Raises:
-        FieldError: a sweep of several networks, fewer than two ingredients.
-        StockpotError: whatever networks and merging find.
-
-    Deviations: the published selection split is re-drawn from all that is not test, so that about
-        90% were training data of each ingredient; here 90% exactly, at the size of ours.
-
-    Source: arXiv 2411.09263 and the code that its authors published.
-    """
-    own = counts_of(trial, counts)
+def compute(
+    study: Protocol, trained: TrainedPools, *, progress: Progress | None = None
+) -> ProtocolResult:
+    """The study of the protocol; see `Protocol`."""
+    own = counts_of(trained, study.counts)
     found: dict[tuple[str, int, str], list[Estimate]] = {}
     choices: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
-    wanted = _fitting(ingredients_in_memory(trial, 0, own))
-    for number in range(len(trial.pools)):
-        pool = ingredients_in_memory(trial, number, own)
+    wanted = _fitting(ingredients_in_memory(trained, 0, own))
+    for number in range(len(trained.pools)):
+        pool = ingredients_in_memory(trained, number, own)
         resampler = Resampler(pool.splits.test.originals, resamples=RESAMPLES)
         for at, one in enumerate(wanted):
             if progress:
-                part = (number + at / len(wanted)) / len(trial.pools)
+                part = (number + at / len(wanted)) / len(trained.pools)
                 progress(f"{one.name}, pool {pool.seed}", part)
             tested = _Tested(pool, one)
             for n in own:
@@ -144,9 +127,9 @@ def protocol(
             first = tested.right([tested.runs[0]])
             estimate = Estimate(float(first.mean()), resampler.means(first), resampler.originals)
             found.setdefault((one.name, 1, "first-single"), []).append(estimate)
-    return ProtocolStudy(
+    return ProtocolResult(
         title="The published protocol of testing, and ours",
-        pools=tuple(pool.seed for pool in trial.pools),
+        pools=tuple(pool.seed for pool in trained.pools),
         counts=own,
         protocols=tuple((one.name, one.words) for one in wanted),
         points=tuple(_point(key, found) for key in found),
@@ -155,7 +138,7 @@ def protocol(
             for (name, n), each in choices.items()
             for m, s, t in [list(zip(*each, strict=True))]
         ),
-        facts=_facts(trial, own, wanted),
+        facts=_facts(trained, own, wanted),
     )
 
 
@@ -165,11 +148,11 @@ def _gap(found: Mapping[tuple[str, int, str], list[Estimate]], name: str, n: int
     return one.minus(other)
 
 
-def _fitting(pool: Ingredients) -> tuple[Protocol, ...]:
+def _fitting(pool: Ingredients) -> tuple[Testing, ...]:
     """Protocols that can make a difference to this network."""
     modules = list(pool.build().modules())
 
-    def differs(one: Protocol) -> bool:
+    def differs(one: Testing) -> bool:
         if one.live and not one.leaks:
             return any(isinstance(module, one.live) for module in modules)
         return True
@@ -180,7 +163,7 @@ def _fitting(pool: Ingredients) -> tuple[Protocol, ...]:
 class _Tested:
     """A pool's ingredients under one protocol, each run once over each split."""
 
-    def __init__(self, pool: Ingredients, how: Protocol) -> None:
+    def __init__(self, pool: Ingredients, how: Testing) -> None:
         self.pool, self.how, splits = pool, how, pool.splits
         self.subjects = [pool.headed(pool.network(i)) for i in range(len(pool))]
         self.runs = [
@@ -345,16 +328,16 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _facts(
-    trial: Trial, counts: tuple[int, ...], wanted: Sequence[Protocol]
+    trained: TrainedPools, counts: tuple[int, ...], wanted: Sequence[Testing]
 ) -> tuple[tuple[str, str], ...]:
-    splits = trial.pools[0].splits
+    splits = trained.pools[0].splits
     left = [one.name for one in PROTOCOLS if one not in wanted]
     return (
-        ("run", str(trial.run)),
-        ("network", slug(trial.pools[0].network_spec)),
-        ("data", slug(trial.pools[0].data or "none")),
+        ("run", str(trained.run)),
+        ("network", slug(trained.pools[0].network_spec)),
+        ("data", slug(trained.pools[0].data or "none")),
         ("samples", f"{len(splits.selection):,} of selection, {len(splits.test):,} of test"),
-        ("pools", f"{len(trial.pools)}, of {counts[-1]} ingredients"),
+        ("pools", f"{len(trained.pools)}, of {counts[-1]} ingredients"),
         *([("left out, nothing in this network differs", ", ".join(left))] if left else []),
         ("resamples", f"{RESAMPLES:,}"),
     )

@@ -4,13 +4,6 @@ import math
 from typing import Any
 
 from ...evaluation.intervals import Interval
-from .result import (
-    COPIES,
-    GAP,
-    OURS,
-    PUBLISHED,
-    ProtocolStudy,
-)
 from ...pages.axes import (
     dodges,
     dress,
@@ -31,6 +24,13 @@ from ...pages.styles import (
 )
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import plain, unit_of
+from .result import (
+    COPIES,
+    GAP,
+    OURS,
+    PUBLISHED,
+    ProtocolResult,
+)
 
 _STYLES = {
     "dropout": Style(VERMILION, "o", "solid", hollow=False),
@@ -41,7 +41,7 @@ _STYLES = {
 }
 
 
-def plot_protocol(result: ProtocolStudy, ax: Any = None) -> Any:
+def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
     """What each deviation adds to or takes from each column, at the most ingredients.
 
     Args:
@@ -78,7 +78,7 @@ def plot_protocol(result: ProtocolStudy, ax: Any = None) -> Any:
     return one
 
 
-def protocol_page(result: ProtocolStudy) -> Page:
+def protocol_page(result: ProtocolResult) -> Page:
     """What the page says: what was found, tables, the figure."""
     n = result.counts[-1]
     ours, theirs = (result.at(name, n, GAP) for name in (OURS, PUBLISHED))
@@ -110,12 +110,12 @@ def protocol_page(result: ProtocolStudy) -> Page:
     )
 
 
-def _methods(result: ProtocolStudy, n: int) -> list[str]:
+def _methods(result: ProtocolResult, n: int) -> list[str]:
     found = [p.method for p in result.points if (p.protocol, p.n) == (OURS, n)]
     return [name for name in found if name != COPIES]
 
 
-def _table(result: ProtocolStudy, n: int) -> Table:
+def _table(result: ProtocolResult, n: int) -> Table:
     names = [name for name, _ in result.protocols]
     methods = list(dict.fromkeys(p.method for p in result.points if p.n == n))
     rows: list[tuple[Entry, ...]] = []
@@ -140,11 +140,11 @@ def _table(result: ProtocolStudy, n: int) -> Table:
     return Table(f"Columns of {n} under each protocol", caption, headings, tuple(rows))
 
 
-def _others(result: ProtocolStudy) -> tuple[Table, ...]:
+def _others(result: ProtocolResult) -> tuple[Table, ...]:
     return tuple(_table(result, n) for n in result.counts[:-1])
 
 
-def _choices(result: ProtocolStudy) -> Table:
+def _choices(result: ProtocolResult) -> Table:
     rows = tuple(
         (
             Entry(str(one.n), key=one.n),

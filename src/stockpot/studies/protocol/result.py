@@ -1,10 +1,11 @@
 """What the study of the protocol gives, after arXiv 2411.09263 and its published code."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from ...values.plain import plain_values, rows_csv
+from ..study import Result
 
 OURS = "ours"
 PUBLISHED = "published"
@@ -56,7 +57,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProtocolStudy:
+class ProtocolResult(Result):
     """What `protocol` found.
 
     Attributes:
@@ -67,6 +68,8 @@ class ProtocolStudy:
         choices: of greedy selection.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "protocol"
 
     title: str
     pools: tuple[int, ...]
@@ -86,17 +89,12 @@ class ProtocolStudy:
         """What the numbers say at the most ingredients."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """Every column under every protocol, under a header of the column names."""
-        return rows_csv(ProtocolPoint, self.points)
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "protocol", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return ProtocolPoint, self.points
 
 
-def _sentences(found: ProtocolStudy) -> Iterator[str]:
+def _sentences(found: ProtocolResult) -> Iterator[str]:
     n = found.counts[-1]
     for protocol, words in found.protocols[1:]:
         moved = [

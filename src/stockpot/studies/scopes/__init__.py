@@ -1,1 +1,60 @@
-"""ROOM."""
+"""Scopes: mean and spread of the weights of each layer, and how models differ in them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ...values.fields import check_fields
+from ..study import WEIGHTS, How, Model, Result, RoleName, StudyOfModels
+
+if TYPE_CHECKING:
+    from ...pages.filled import Page
+    from .result import ScopesResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scopes(StudyOfModels):
+    """Mean and spread of each layer's weights, whether they are normal, how models differ (WSA).
+
+    A scope is the mean μ and the standard deviation σ of a weight tensor's entries. The target of
+    fusing is μ* = (1/K) Σ_k μ_k, σ*² = (1/K) Σ_k σ_k².
+
+    Args:
+        roles: of tensors that are looked at, as stockpot inspect has them.
+
+    Raises:
+        MergeError: no tensor of these roles is in all models.
+        StockpotError: as `statistics_of`.
+
+    Cost: one pass.
+    Deviations: none known; how the target's variance is fused is not said in what is at hand of the
+        paper, so all three rules are told.
+    Source: Xu et al., Weight Scope Alignment, arXiv 2408.12237.
+    """
+
+    roles: tuple[RoleName, ...] = WEIGHTS
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def __call__(
+        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
+    ) -> "ScopesResult":
+        """The scopes of these models, tensor by tensor."""
+        from .computing import compute
+
+        return compute(self, models, base, **how)
+
+    @classmethod
+    def result(cls) -> type[Result]:
+        """The type of what it gives."""
+        from .result import ScopesResult
+
+        return ScopesResult
+
+    @classmethod
+    def page(cls) -> "Callable[[Any], Page]":
+        """What makes a page of what it gives."""
+        from .page import scopes_page
+
+        return scopes_page

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .computing import ScopeRow, Scopes
 from ...pages.axes import SMALL, dress, panels
 from ...pages.heat import heat, shown_rows
 from ...pages.styles import (
@@ -17,13 +16,14 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import plain, short
+from .result import ScopeRow, ScopesResult
 
 _SOUP, _ALONE = GREEN, ORANGE
 _COLOURS = (BLUE, VERMILION, PINK, SKY, GREY)
 _APART = 6
 
 
-def plot_scopes(result: Scopes, ax: Any = None) -> Any:
+def plot_scopes(result: ScopesResult, ax: Any = None) -> Any:
     """Standard deviations by layer: each model, the fused target, the models' plain average.
 
     Args:
@@ -66,7 +66,7 @@ def plot_scopes(result: Scopes, ax: Any = None) -> Any:
     return ax
 
 
-def plot_scope_factors(result: Scopes, ax: Any = None) -> Any:
+def plot_scope_factors(result: ScopesResult, ax: Any = None) -> Any:
     """Standard deviations over the fused target's, by layer and model; see `plot_scopes`."""
     cells = {
         (row.tensor, row.model): 100 * (1 / row.factor - 1)
@@ -84,7 +84,7 @@ def plot_scope_factors(result: Scopes, ax: Any = None) -> Any:
     )
 
 
-def plot_scope_normality(result: Scopes, ax: Any = None) -> Any:
+def plot_scope_normality(result: ScopesResult, ax: Any = None) -> Any:
     """Distance from a normal distribution, by layer and model; see `plot_scopes`."""
     return heat(
         ax,
@@ -97,7 +97,7 @@ def plot_scope_normality(result: Scopes, ax: Any = None) -> Any:
     )
 
 
-def plot_scope_divergence(result: Scopes, ax: Any = None) -> Any:
+def plot_scope_divergence(result: ScopesResult, ax: Any = None) -> Any:
     """KL from each model's scope to the fused one, by layer and model; see `plot_scopes`."""
     return heat(
         ax,
@@ -110,16 +110,18 @@ def plot_scope_divergence(result: Scopes, ax: Any = None) -> Any:
     )
 
 
-def _label(result: Scopes, place: int) -> str | None:
+def _label(result: ScopesResult, place: int) -> str | None:
     """A legend names few models, and calls many by one name."""
     if len(result.models) <= _APART:
         return plain(short(list(result.models), 20)[place])
     return f"{len(result.models)} models" if place == 0 else None
 
 
-def _columns(result: Scopes) -> tuple[str, ...]:
+def _columns(result: ScopesResult) -> tuple[str, ...]:
     return (*result.models, *([result.base] if result.base else []))
 
 
-def _cells(result: Scopes, value: Callable[[ScopeRow], float]) -> dict[tuple[str, str], float]:
+def _cells(
+    result: ScopesResult, value: Callable[[ScopeRow], float]
+) -> dict[tuple[str, str], float]:
     return {(row.tensor, row.model): value(row) for row in result.rows if math.isfinite(value(row))}

@@ -3,20 +3,20 @@
 import math
 from statistics import median
 
-from .computing import NORMAL, Scopes
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
+from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
 from .figures import (
     plot_scope_divergence,
     plot_scope_factors,
     plot_scope_normality,
     plot_scopes,
 )
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from .result import NORMAL, ScopesResult
 
 
-def _spread(result: Scopes) -> str:
+def _spread(result: ScopesResult) -> str:
     kept = [(one.soup / one.mean, one.tensor) for one in result.fused if one.mean]
     if not kept:
         return "All entries of every layer are one number."
@@ -27,7 +27,7 @@ def _spread(result: Scopes) -> str:
     )
 
 
-def _factors(result: Scopes) -> str:
+def _factors(result: ScopesResult) -> str:
     apart = [(abs(1 / row.factor - 1), row) for row in result.rows if row.factor]
     apart = [(share, row) for share, row in apart if math.isfinite(share)]
     if not apart:
@@ -40,7 +40,7 @@ def _factors(result: Scopes) -> str:
     )
 
 
-def _divergence(result: Scopes) -> str:
+def _divergence(result: ScopesResult) -> str:
     rows = [row for row in result.rows if math.isfinite(row.kl)]
     if not rows:
         return "No scope has a finite KL."
@@ -51,7 +51,7 @@ def _divergence(result: Scopes) -> str:
     )
 
 
-def _normality(result: Scopes) -> str:
+def _normality(result: ScopesResult) -> str:
     rows = [row for row in result.rows if math.isfinite(row.distance)]
     if not rows:
         return "No scope has a distance to a normal distribution."
@@ -108,7 +108,7 @@ _MEASURED = (
 )
 
 
-def scopes_page(result: Scopes) -> Page:
+def scopes_page(result: ScopesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
@@ -122,7 +122,7 @@ def scopes_page(result: Scopes) -> Page:
     )
 
 
-def _models(result: Scopes) -> Table:
+def _models(result: ScopesResult) -> Table:
     headings = tuple(
         map(Entry, ("model", "σ / fused σ", "KL", "largest KL", "distance to normal", "change, %"))
     )
@@ -148,7 +148,7 @@ def _models(result: Scopes) -> Table:
     return Table("Models", caption, headings, tuple(lines))
 
 
-def _layers(result: Scopes) -> Table:
+def _layers(result: ScopesResult) -> Table:
     most: dict[str, float] = {}
     for pair in result.pairs:
         most[pair.tensor] = max(pair.kl, most.get(pair.tensor, 0.0))
@@ -177,7 +177,7 @@ def _layers(result: Scopes) -> Table:
     return Table("Fused scopes by layer", caption, headings, lines)
 
 
-def _every(result: Scopes) -> Table:
+def _every(result: ScopesResult) -> Table:
     headings = tuple(
         map(
             Entry,

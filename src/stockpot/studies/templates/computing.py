@@ -5,7 +5,7 @@ Shapes: N samples, L classes, R templates, C channels, H x W pixels.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, cast
@@ -25,8 +25,10 @@ from ...recipes.cells import spec_name
 from ...training import Pool, Trained
 from ...training.jobs import METADATA
 from ...typed import to_numpy
+from ..pools import TrainedPools
+from ..study import Progress
 from ..weights_features.passes import Step, observe
-from ..pools import Trial
+from . import Templates
 from .resemblance import contrasts, correlation, fading, matched, mean, similarity
 from .result import (
     MEASURES,
@@ -34,7 +36,7 @@ from .result import (
     Pictures,
     Subject,
     TemplateRow,
-    Templates,
+    TemplatesResult,
 )
 
 TITLE = "Weights as templates"
@@ -44,43 +46,17 @@ SHOWN_NETWORKS = 3
 _STEP = 1024
 
 
-def templates(trial: Trial, *, progress: Callable[[str, float], None] | None = None) -> Templates:
-    """First layers as pictures: are they class means, and what does averaging do to them?
-
-    Of a linear classifier, one layer on the pixels, each row of the weights is a class's template;
-    it is set against the mean training image of its class, and against that mean less the mean over
-    classes. At a stationary point of cross-entropy with weight decay w
-
-        w W_c = mean_i (1[y_i = c] - p_ic) x_i
-
-    so that a strong decay, under which all p_ic are alike, makes the template the centred class
-    mean, whatever it is worth as a classifier. Of any other network the templates are the rows or
-    kernels of its first layer, and only what averaging does to them is told.
-
-    Ingredients of one pool with the same weight decay are averaged (`vary: {weight_decay: [...]}`
-    gives several).
-
-    Args:
-        trial: as `pools_of` gives it; every pool is a repetition.
-        progress: called with the pool in work and the fraction of the whole.
-
-    Raises:
-        FieldError: the first layer does not work on pixels, as in a network for text.
-        ExtraError: without torchmetrics.
-
-    Cost: every network is read twice and run once on the test split. Memory: a pool's first layers.
-    Deviations: the paper scales every picture by itself to [0, 1], so that fading cannot be seen;
-        here a network and its average share one scale. Its average of two classes' templates is
-        `pair`; averaging models, which averages templates of the same class, is `merged`.
-    Source: arXiv 2411.09263, sections 3 and 6.1.
-    """
+def compute(
+    _study: Templates, trained: TrainedPools, *, progress: Progress | None = None
+) -> TemplatesResult:
+    """The study of templates; see `Templates`."""
     rows: list[TemplateRow] = []
     pictures: list[Pictures] = []
     drawn: dict[str, None] = {}
-    for number, pool in enumerate(trial.pools):
+    for number, pool in enumerate(trained.pools):
         cell = pool.cell or spec_name(pool.network_spec)
         if progress:
-            progress(f"{cell}, pool {pool.seed}", number / len(trial.pools))
+            progress(f"{cell}, pool {pool.seed}", number / len(trained.pools))
         with one_thread():
             studied = _Pool(pool, cell)
             for decay, members in studied.groups():
@@ -88,12 +64,12 @@ def templates(trial: Trial, *, progress: Callable[[str, float], None] | None = N
             if cell not in drawn:
                 pictures += studied.pictures()
         drawn[cell] = None
-    return Templates(
+    return TemplatesResult(
         title=TITLE,
         cells=tuple(drawn),
         rows=tuple(rows),
         pictures=tuple(pictures),
-        facts=_facts(trial),
+        facts=_facts(trained),
     )
 
 
@@ -276,14 +252,14 @@ def _mean_row(rows: Sequence[TemplateRow]) -> TemplateRow:
     return replace(rows[0], **values)
 
 
-def _facts(trial: Trial) -> tuple[tuple[str, str], ...]:
-    seeds = dict.fromkeys(str(pool.seed) for pool in trial.pools)
-    names = dict.fromkeys(spec_name(pool.data or "") for pool in trial.pools)
-    made = trial.experiment.ingredients
+def _facts(trained: TrainedPools) -> tuple[tuple[str, str], ...]:
+    seeds = dict.fromkeys(str(pool.seed) for pool in trained.pools)
+    names = dict.fromkeys(spec_name(pool.data or "") for pool in trained.pools)
+    made = trained.experiment.ingredients
     return (
-        ("run", str(trial.run)),
+        ("run", str(trained.run)),
         ("data", ", ".join(names)),
         ("ingredients", f"{made.count} of a pool, share: {made.share}"),
         ("pools", f"seeds {', '.join(seeds)}; intervals are 95% over them"),
-        ("class means", f"{len(trial.pools[0].splits.train)} training images"),
+        ("class means", f"{len(trained.pools[0].splits.train)} training images"),
     )

@@ -7,12 +7,6 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.intervals import Interval
-from .result import (
-    Measure,
-    Pictures,
-    Subject,
-    Templates,
-)
 from ...pages.axes import (
     SMALL,
     dress,
@@ -28,6 +22,12 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import unit_of
+from .result import (
+    Measure,
+    Pictures,
+    Subject,
+    TemplatesResult,
+)
 
 PAPER_DECAY = 0.1
 """The weight decay in the published code of arXiv 2411.09263; its text does not name one."""
@@ -44,7 +44,7 @@ _COLOURS: Mapping[str, str] = {
 }
 
 
-def plot_templates(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_templates(result: TemplatesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """Class means, and for each weight decay one network's templates and the average's.
 
     A network and its average share one colour scale, the largest weight of the two; class means
@@ -73,7 +73,7 @@ def plot_templates(result: Templates, ax: Any = None, *, cell: str | None = None
     return plot_mosaic(ax, strips, names, columns=10, question=question, inches=0.72)
 
 
-def plot_pairs(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_pairs(result: TemplatesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """Templates of classes c and c + L/2 and their average, on one scale, as `plot_templates`.
 
     Of one network with the weight decay nearest 0.1, the one in the paper's code.
@@ -96,7 +96,7 @@ def plot_pairs(result: Templates, ax: Any = None, *, cell: str | None = None) ->
     return plot_mosaic(ax, strips, names, columns=10, question=question, inches=0.85)
 
 
-def plot_kernels(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_kernels(result: TemplatesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """The first layer's kernels or units, of some networks and of their average, on one scale.
 
     Of the smallest weight decay, as `plot_templates`; at most 64.
@@ -116,7 +116,7 @@ def plot_kernels(result: Templates, ax: Any = None, *, cell: str | None = None) 
     )
 
 
-def plot_resemblance(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_resemblance(result: TemplatesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """How like templates of single networks are to class means, against weight decay.
 
     Means over pools with 95% intervals; as `plot_templates`.
@@ -135,7 +135,9 @@ def plot_resemblance(result: Templates, ax: Any = None, *, cell: str | None = No
     return ax
 
 
-def plot_template_accuracy(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_template_accuracy(
+    result: TemplatesResult, ax: Any = None, *, cell: str | None = None
+) -> Any:
     """Accuracy of single networks and of averages against weight decay, as `plot_resemblance`."""
     cell = cell or result.cells[0]
     unit = unit_of("accuracy")
@@ -147,7 +149,7 @@ def plot_template_accuracy(result: Templates, ax: Any = None, *, cell: str | Non
     return ax
 
 
-def plot_contrast(result: Templates, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_contrast(result: TemplatesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """Contrast after averaging over contrast before, against weight decay, as `plot_resemblance`.
 
     The dotted line is where averages of independent templates would be.
@@ -166,7 +168,7 @@ def plot_contrast(result: Templates, ax: Any = None, *, cell: str | None = None)
 
 def _line(
     ax: Any,
-    result: Templates,
+    result: TemplatesResult,
     cell: str,
     subject: Subject,
     measure: Measure,
@@ -190,7 +192,7 @@ def _line(
             ax.plot([place, place], ends, color=colour, linewidth=1.3, solid_capstyle="butt")
 
 
-def _dress(ax: Any, result: Templates, cell: str, words: str) -> None:
+def _dress(ax: Any, result: TemplatesResult, cell: str, words: str) -> None:
     decays = result.decays(cell)
     dress(ax, x="weight decay", y=words)
     ax.set_xticks(range(len(decays)), [f"{decay:g}" for decay in decays])

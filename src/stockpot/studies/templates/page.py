@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...evaluation.intervals import Interval
-from .result import Measure, Subject, Templates
 from ...pages.drawn import Drawing, draw
 from ...pages.filled import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
+from ...pages.units import readable
 from .figures import (
     plot_contrast,
     plot_kernels,
@@ -17,7 +17,7 @@ from .figures import (
     plot_template_accuracy,
     plot_templates,
 )
-from ...pages.units import readable
+from .result import Measure, Subject, TemplatesResult
 
 _BARS = "Bars are 95% intervals over pools."
 _SCALE = "White is 0 (grey in colour images), red positive, blue negative."
@@ -68,7 +68,7 @@ _KERNELS: _Figure = (
 )
 
 
-def templates_page(result: Templates) -> Page:
+def templates_page(result: TemplatesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
@@ -80,7 +80,7 @@ def templates_page(result: Templates) -> Page:
     )
 
 
-def _drawings(result: Templates) -> Iterator[Drawing]:
+def _drawings(result: TemplatesResult) -> Iterator[Drawing]:
     for number, cell in enumerate(result.cells):
         planned = _CLASSES if result.kind(cell) == "classes" else (_KERNELS,)
         if len(result.decays(cell)) > 1:
@@ -124,7 +124,7 @@ _COLUMNS: tuple[tuple[Measure, str, float, int], ...] = (
 _SUBJECTS: tuple[Subject, ...] = ("single", "merged", "pair")
 
 
-def _tables(result: Templates) -> Iterator[Table]:
+def _tables(result: TemplatesResult) -> Iterator[Table]:
     for cell in result.cells:
         lines: list[tuple[float, Subject]] = [
             (decay, subject)

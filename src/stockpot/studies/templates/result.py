@@ -3,14 +3,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.intervals import Interval, over_seeds
-from ...values.plain import plain_values, rows_csv
+from ..study import Overview, Result
 
 Kind = Literal["classes", "units", "kernels"]
 Subject = Literal["single", "merged", "pair"]
@@ -27,6 +27,11 @@ Measure = Literal[
     "accuracy",
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+SHOWN: tuple[Measure, ...] = (
+    *("correlation", "correlation_raw", "ssim", "contrast", "ratio", "alike", "accuracy"),
+)
+"""What the terminal shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Templates:
+class TemplatesResult(Result):
     """What `templates` found.
 
     Attributes:
@@ -104,6 +109,8 @@ class Templates:
         pictures: what is drawn.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "templates"
 
     title: str
     cells: tuple[str, ...]
@@ -142,17 +149,28 @@ class Templates:
         """What the numbers say, from the smallest weight decay to the largest."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """Every row under a header of the column names."""
-        return rows_csv(TemplateRow, self.rows)
+    def overview(self) -> tuple[Overview, ...]:
+        """Of each cell, means by weight decay."""
+        return tuple(
+            Overview(
+                cell,
+                ("weight decay", "of", *SHOWN),
+                tuple(
+                    (f"{decay:g}", who, *(self.at(cell, decay, who, m).value for m in SHOWN))
+                    for decay in self.decays(cell)
+                    for who in SUBJECTS
+                    if self.parents(cell, who)
+                ),
+            )
+            for cell in self.cells
+        )
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it; pictures as `plain_values` has arrays."""
-        found = {"study": "templates", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return TemplateRow, self.rows
 
 
-def _sentences(found: Templates) -> Iterator[str]:
+def _sentences(found: TemplatesResult) -> Iterator[str]:
     for cell in found.cells:
         decays = found.decays(cell)
         ends = decays if len(decays) == 1 else (decays[0], decays[-1])
@@ -169,7 +187,7 @@ def _sentences(found: Templates) -> Iterator[str]:
         yield from _fading(found, cell, ends)
 
 
-def _fading(found: Templates, cell: str, ends: Sequence[float]) -> Iterator[str]:
+def _fading(found: TemplatesResult, cell: str, ends: Sequence[float]) -> Iterator[str]:
     count = found.parents(cell, "merged")
     for decay in ends if count > 1 else ():
         ratio = found.at(cell, decay, "merged", "ratio")

@@ -1,6 +1,6 @@
 """Averaging weights against averaging features, layer by layer, on an experiment's networks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import torch
@@ -16,7 +16,9 @@ from ...networks import reestimate_batch_norm
 from ...networks.reproducible import one_thread
 from ...recipes.cells import spec_name
 from ...training import Pool
-from ..pools import Trial
+from ..pools import TrainedPools
+from ..study import Progress
+from . import WeightsFeatures
 from .agreement import Agreement, compare_layers
 from .result import (
     ENSEMBLE,
@@ -25,62 +27,27 @@ from .result import (
     SINGLE,
     LayerRow,
     ScoreRow,
-    WeightsFeatures,
+    WeightsFeaturesResult,
 )
-
-SAMPLES = 1024
-"""Test samples that features are compared on, where no other number is given."""
 
 TITLE = "Averaging weights against averaging features"
 
 
-def weights_features(
-    trial: Trial,
-    *,
-    count: int | None = None,
-    samples: int = SAMPLES,
-    progress: Callable[[str, float], None] | None = None,
-) -> WeightsFeatures:
-    """How far the features of the merged network are from the average of the members' features.
-
-    With h_k what a layer gives in member k, and h what it gives in the network of averaged weights,
-    cross-task linearity holds where h = mean_k h_k. Where the gap opens is told layer by layer:
-    each layer f of the merged network is given the average of its inputs,
-
-        own = |f(mean_k x_k) - mean_k f_k(x_k)| / |mean_k f_k(x_k)|
-
-    For an activation that is what equations 6 to 8 of the paper compare, and it comes with the
-    share of units whose inputs disagree in sign. For a layer of weights it is the covariance of
-    weights and inputs over members, mean_k (W_k - W)(x_k - x): nothing in the first layer, whose
-    inputs are the same, and nothing to do with nonlinearity in later ones.
-
-    Args:
-        trial: as `pools_of` gives it; every pool is a repetition.
-        count: merge the first so many ingredients; all without it.
-        samples: of the test split, drawn at random; all where there are fewer.
-        progress: called with the pool in work and the fraction of the whole.
-
-    Raises:
-        FieldError: fewer than two ingredients, or samples.
-        StockpotError: networks cannot be merged or run.
-
-    Cost: one pass of each member and of each merged network over the samples, and every layer of
-        the merged ones once more. Memory: about four times one network's features on a batch.
-    Source: arXiv 2411.09263, section 4; cross-task linearity: arXiv 2402.03660; collapse of
-        variances: K. Jordan et al., REPAIR, arXiv 2211.08403.
-    """
-    if samples < 2:
-        raise FieldError(f"samples must be at least 2; got {samples}.")
+def compute(
+    study: WeightsFeatures, trained: TrainedPools, *, progress: Progress | None = None
+) -> WeightsFeaturesResult:
+    """The study of averaged weights against averaged features; see `WeightsFeatures`."""
+    count, samples = study.count, study.samples
     rows: list[LayerRow] = []
     scores: list[ScoreRow] = []
     cells: dict[str, None] = {}
-    for number, pool in enumerate(trial.pools):
+    for number, pool in enumerate(trained.pools):
         name = pool.cell or spec_name(pool.network_spec)
         cells[name] = None
         if progress:
-            progress(f"{name}, pool {pool.seed}", number / len(trial.pools))
-        data = _some(pool.splits.test, samples, trial.experiment.seed)
-        variants, found = _compared(pool, count, data, trial.experiment.seed)
+            progress(f"{name}, pool {pool.seed}", number / len(trained.pools))
+        data = _some(pool.splits.test, samples, trained.experiment.seed)
+        variants, found = _compared(pool, count, data, trained.experiment.seed)
         for variant, layers in zip(variants, found.layers, strict=True):
             rows += [
                 LayerRow(cell=name, seed=pool.seed, variant=variant, **asdict(one))
@@ -95,12 +62,12 @@ def weights_features(
             ScoreRow(cell=name, seed=pool.seed, variant=variant, accuracy=score)
             for variant, score in told.items()
         ]
-    return WeightsFeatures(
+    return WeightsFeaturesResult(
         title=TITLE,
         cells=tuple(cells),
         rows=tuple(rows),
         scores=tuple(scores),
-        facts=_facts(trial, count, samples),
+        facts=_facts(trained, count, samples),
     )
 
 
@@ -149,16 +116,16 @@ def _accuracy(logits_NL: Tensor, data: Dataset) -> float:
     return float(said.correct().mean())
 
 
-def _facts(trial: Trial, count: int | None, samples: int) -> tuple[tuple[str, str], ...]:
-    first = trial.pools[0]
-    seeds = sorted({pool.seed for pool in trial.pools})
+def _facts(trained: TrainedPools, count: int | None, samples: int) -> tuple[tuple[str, str], ...]:
+    first = trained.pools[0]
+    seeds = sorted({pool.seed for pool in trained.pools})
     return (
-        ("run", str(trial.run)),
-        ("data", _listed([spec_name(pool.data or "") for pool in trial.pools])),
+        ("run", str(trained.run)),
+        ("data", _listed([spec_name(pool.data or "") for pool in trained.pools])),
         ("ingredients", f"{len(first.kept[:count])} of a pool, averaged"),
         ("pools", f"seeds {_listed(list(map(str, seeds)))}; intervals are 95% over them"),
         ("samples", f"{min(samples, len(first.splits.test))} of the test split"),
-        ("share", trial.experiment.ingredients.share),
+        ("share", trained.experiment.ingredients.share),
     )
 
 

@@ -4,13 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .result import (
-    MENDED,
-    MERGED,
-    Measure,
-    WeightsFeatures,
-)
-from .passes import Kind
 from ...pages.axes import (
     SMALL,
     dress,
@@ -24,6 +17,13 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import plain
+from .passes import Kind
+from .result import (
+    MENDED,
+    MERGED,
+    Measure,
+    WeightsFeaturesResult,
+)
 
 COLOURS: Mapping[str, str] = {
     MERGED: BLUE,
@@ -38,7 +38,7 @@ KINDS: Mapping[Kind, tuple[str, str, str]] = {
 }
 
 
-def plot_distance(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_distance(result: WeightsFeaturesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """How far the merged network's features are from the average of the features, by layer.
 
     A panel for each cell. The dashed line is how far a single member is, root mean square.
@@ -66,7 +66,7 @@ def plot_distance(result: WeightsFeatures, ax: Any = None, *, cell: str | None =
     return ax
 
 
-def plot_own(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_own(result: WeightsFeaturesResult, ax: Any = None, *, cell: str | None = None) -> Any:
     """What each layer alone adds, given the average of its inputs, as `plot_distance`.
 
     Layers with weights add the covariance of weights and inputs, activations what the nonlinearity
@@ -90,7 +90,9 @@ def plot_own(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None
     return ax
 
 
-def plot_activations(result: WeightsFeatures, ax: Any = None, *, cell: str | None = None) -> Any:
+def plot_activations(
+    result: WeightsFeaturesResult, ax: Any = None, *, cell: str | None = None
+) -> Any:
     """Of each activation, how often signs disagree and what its output's length loses.
 
     As `plot_distance`. Lost is 1 - |f(mean x)| / |mean f(x)|.
@@ -109,7 +111,7 @@ def plot_activations(result: WeightsFeatures, ax: Any = None, *, cell: str | Non
 
 
 def plot_feature_variance(
-    result: WeightsFeatures, ax: Any = None, *, cell: str | None = None
+    result: WeightsFeaturesResult, ax: Any = None, *, cell: str | None = None
 ) -> Any:
     """Variance of features over samples, the merged network's over the members', by layer.
 
@@ -126,7 +128,7 @@ def plot_feature_variance(
 
 
 def _panels(
-    result: WeightsFeatures, ax: Any, cell: str | None, question: str
+    result: WeightsFeaturesResult, ax: Any, cell: str | None, question: str
 ) -> Sequence[tuple[Any, str]]:
     cells = result.cells if ax is None else (cell or result.cells[0],)
     axes = panels(ax, len(cells), columns=2, size=(4.6, 2.9), question=question)
@@ -135,7 +137,7 @@ def _panels(
 
 def _line(
     ax: Any,
-    result: WeightsFeatures,
+    result: WeightsFeaturesResult,
     cell: str,
     variant: str,
     measure: Measure,

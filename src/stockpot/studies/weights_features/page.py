@@ -4,14 +4,6 @@ import math
 from collections.abc import Callable
 
 from ...evaluation.intervals import Interval
-from .result import (
-    ENSEMBLE,
-    MEASURES,
-    MERGED,
-    SINGLE,
-    Measure,
-    WeightsFeatures,
-)
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
@@ -22,6 +14,14 @@ from .figures import (
     plot_feature_variance,
     plot_own,
 )
+from .result import (
+    ENSEMBLE,
+    MEASURES,
+    MERGED,
+    SINGLE,
+    Measure,
+    WeightsFeaturesResult,
+)
 
 _LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
 _BANDS = "Bands are 95% intervals over pools."
@@ -30,11 +30,11 @@ _MOST = 3
 """Cells that a caption names."""
 
 
-def _far(result: WeightsFeatures) -> str:
+def _far(result: WeightsFeaturesResult) -> str:
     return _each(result, lambda cell: _last(result, cell, "distance", "of their length away"))
 
 
-def _alone(result: WeightsFeatures) -> str:
+def _alone(result: WeightsFeaturesResult) -> str:
     def most(cell: str) -> str:
         place = result.widest(cell)
         own = result.at(cell, MERGED, place.place, "own")
@@ -43,7 +43,7 @@ def _alone(result: WeightsFeatures) -> str:
     return _each(result, most)
 
 
-def _disagreeing(result: WeightsFeatures) -> str:
+def _disagreeing(result: WeightsFeaturesResult) -> str:
     def mean(cell: str) -> str:
         spans = [result.at(cell, MERGED, one.place, "disagree") for one in result.places(cell)]
         values = [span.value for span in spans if math.isfinite(span.value)]
@@ -54,11 +54,11 @@ def _disagreeing(result: WeightsFeatures) -> str:
     return _each(result, mean)
 
 
-def _varying(result: WeightsFeatures) -> str:
+def _varying(result: WeightsFeaturesResult) -> str:
     return _each(result, lambda cell: _last(result, cell, "variance", "of the members' variance"))
 
 
-def _last(result: WeightsFeatures, cell: str, measure: Measure, words: str) -> str:
+def _last(result: WeightsFeaturesResult, cell: str, measure: Measure, words: str) -> str:
     """A measure at the last features, of every variant."""
     place = result.features(cell).place
     values = {v: result.at(cell, v, place, measure).value for v in result.variants(cell)}
@@ -66,7 +66,7 @@ def _last(result: WeightsFeatures, cell: str, measure: Measure, words: str) -> s
     return f"at the last features {said} {words}"
 
 
-def _each(result: WeightsFeatures, say: Callable[[str], str]) -> str:
+def _each(result: WeightsFeaturesResult, say: Callable[[str], str]) -> str:
     """One finding for each cell, of the first three."""
     said = "; ".join(f"{cell}: {say(cell)}" for cell in result.cells[:_MOST])
     return f"{said}{' ...' if len(result.cells) > _MOST else ''}."
@@ -109,7 +109,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def weights_features_page(result: WeightsFeatures) -> Page:
+def weights_features_page(result: WeightsFeaturesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
@@ -140,7 +140,7 @@ def weights_features_page(result: WeightsFeatures) -> Page:
     )
 
 
-def _ends(result: WeightsFeatures) -> Table:
+def _ends(result: WeightsFeaturesResult) -> Table:
     """The last features of every cell."""
     lines: list[tuple[Entry, ...]] = []
     for cell in result.cells:
@@ -157,7 +157,7 @@ def _ends(result: WeightsFeatures) -> Table:
     return Table("The last features", caption, headings, tuple(lines))
 
 
-def _scores(result: WeightsFeatures) -> Table:
+def _scores(result: WeightsFeaturesResult) -> Table:
     lines = tuple(
         (
             Entry(readable(cell)),
@@ -177,7 +177,7 @@ def _scores(result: WeightsFeatures) -> Table:
     return Table("Accuracy", caption, tuple(map(Entry, words)), lines)
 
 
-def _layers(result: WeightsFeatures, cell: str, variant: str) -> Table:
+def _layers(result: WeightsFeaturesResult, cell: str, variant: str) -> Table:
     lines = tuple(
         (
             Entry(str(one.place), key=one.place),

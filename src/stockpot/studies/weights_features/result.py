@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 from ...evaluation.intervals import Interval, over_seeds
-from ...values.plain import plain_values, rows_csv
+from ..study import Overview, Result
 from .agreement import LayerAgreement
 from .passes import Kind
 
 Measure = Literal["cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+SHOWN: tuple[Measure, ...] = ("cosine", "distance", "spread", "own", "disagree", "variance")
+"""What the terminal shows."""
 MERGED = "merged"
 MENDED = "merged:bn"
 """The merged network with statistics of batch normalisation estimated again."""
@@ -56,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsFeatures:
+class WeightsFeaturesResult(Result):
     """What `weights_features` found.
 
     Attributes:
@@ -66,6 +68,8 @@ class WeightsFeatures:
         scores: accuracies.
         facts: for a reader.
     """
+
+    study: ClassVar[str] = "weights-features"
 
     title: str
     cells: tuple[str, ...]
@@ -132,17 +136,26 @@ class WeightsFeatures:
         """What the numbers say of each architecture."""
         return tuple(_sentences(self))
 
-    def to_csv(self) -> str:
-        """Every layer under a header of the column names."""
-        return rows_csv(LayerRow, self.rows)
+    def overview(self) -> tuple[Overview, ...]:
+        """Of each cell, the merged network layer by layer."""
+        return tuple(
+            Overview(
+                cell,
+                ("layer", "kind", *SHOWN),
+                tuple(
+                    (p.layer, p.kind, *(self.at(cell, "merged", p.place, m).value for m in SHOWN))
+                    for p in self.places(cell)
+                ),
+            )
+            for cell in self.cells
+        )
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        found = {"study": "weights-features", **asdict(self), "sentences": self.sentences}
-        return {key: plain_values(value) for key, value in found.items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        return LayerRow, self.rows
 
 
-def _sentences(found: WeightsFeatures) -> Iterator[str]:
+def _sentences(found: WeightsFeaturesResult) -> Iterator[str]:
     for cell in found.cells:
         last = found.features(cell)
         end = found.at(cell, MERGED, last.place, "distance")
@@ -171,7 +184,7 @@ def _sentences(found: WeightsFeatures) -> Iterator[str]:
         )
 
 
-def _by_kind(found: WeightsFeatures, cell: str) -> str:
+def _by_kind(found: WeightsFeaturesResult, cell: str) -> str:
     said: list[str] = []
     names: tuple[tuple[Kind, str], ...] = (
         ("weights", "layers with weights"),

@@ -1,0 +1,127 @@
+"""The fields of a value as flags: what a method has in `merge`, a study in `study`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, cast
+
+from cyclopts import Group, Parameter
+from docstring_parser import parse
+
+from ..recipes.yaml import load_yaml
+from ..values.fields import FieldSpec, field_specs
+
+_PLAIN = (float, int, bool, str)
+
+
+def field_flags(cls: type, group: Group) -> list[inspect.Parameter]:
+    """A flag for each field, with its default, its bounds, and the words of the docstring."""
+    parsed = parse(inspect.cleandoc(cls.__doc__ or "")).params
+    described = {p.arg_name: p.description or "" for p in parsed}
+    defaults = cls()
+    return [
+        _flag(spec, getattr(defaults, spec.name), described.get(spec.name, ""), group)
+        for spec in field_specs(cls)
+    ]
+
+
+def given_fields(cls: type, arguments: dict[str, Any]) -> dict[str, object]:
+    """Take the fields that were given out of a command's arguments.
+
+    One that holds a value of a class, or a grid, was written in YAML.
+    """
+    found: dict[str, object] = {}
+    for spec in field_specs(cls):
+        value = arguments.pop(spec.name, None)
+        if value is not None:
+            written = spec.kind not in _PLAIN
+            found[spec.name] = load_yaml(str(value), f"--{spec.name}") if written else value
+    return found
+
+
+def optional_flag(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    """A flag of a function that is made up."""
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def made_command(
+    name: str, doc: str | None, body: Callable[..., int], parameters: list[inspect.Parameter]
+) -> Callable[..., int]:
+    """A function with a signature that was put together, for cyclopts to turn into flags."""
+
+    def command(*positional: Any, **given: Any) -> int:
+        return body(*positional, **given)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = (doc or "").split("\n")[0]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__name__ = name
+    return command
+
+
+def _flag(spec: FieldSpec, default: object, description: str, group: Group) -> inspect.Parameter:
+    words = f"{description[:1].upper()}{' '.join(description[1:].split())}".rstrip(".")
+    text = f"{words}. Must be {spec.interval()}.".lstrip(". ")
+    if spec.kind not in _PLAIN:
+        parameter = Parameter(help=f"{text} [default: {default}]", group=group, negative="")
+        return optional_flag(spec.name, Annotated[str | None, parameter], None)
+    if spec.many or spec.per_model or (spec.choices and spec.kind is not str):
+        shown = _words(default)
+        parameter = Parameter(
+            help=text if default in (None, ()) else f"{text} [default: {shown}]",
+            group=group,
+            converter=_reader(spec),
+            n_tokens=1,
+            negative="",
+            allow_leading_hyphen=spec.kind in (int, float),
+            show_default=False,
+        )
+        return optional_flag(spec.name, Annotated[Any, parameter], None)
+    kind: Any = Literal[spec.choices] if spec.choices else spec.kind
+    parameter = Parameter(
+        help=text, group=group, allow_leading_hyphen=spec.kind in (int, float), n_tokens=None
+    )
+    kind = kind | None if spec.optional else kind
+    return optional_flag(spec.name, Annotated[kind, parameter], default)
+
+
+def _words(default: object) -> str:
+    many = cast(tuple[object, ...], default) if isinstance(default, tuple) else (default,)
+    return ",".join(map(str, many))
+
+
+def _reader(spec: FieldSpec) -> Callable[[object, Any], object]:
+    """Values between commas; a single one by itself where one may stand."""
+
+    def read(_: object, tokens: Any) -> object:
+        text = cast(str, tokens[0].value)
+        if text in spec.choices and not spec.many:
+            return text
+        parts = [] if spec.many and text in ("", "none") else text.split(",")
+        found: tuple[object, ...] = tuple(_one(part, spec) for part in parts)
+        return found if spec.many or len(found) != 1 else found[0]
+
+    return read
+
+
+def _one(text: str, spec: FieldSpec) -> object:
+    if spec.kind is str:
+        return text.strip()
+    try:
+        return int(text) if spec.kind is int else float(text)
+    except ValueError:
+        what = "whole number" if spec.kind is int else "number"
+        raise ValueError(f"'{text[:80]}' is no {what}; must be {spec.interval()}") from None
+
+
+def read_numbers(text: str) -> tuple[float, ...]:
+    """Numbers between commas.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"'{text[:80]}' is not a number, or numbers separated by commas") from None

@@ -1,1 +1,0 @@
-"""Templates: weights as images, beside the means of the classes."""

@@ -1,1 +1,0 @@
-"""Averaged weights against averaged features, layer by layer."""

@@ -1,1 +1,0 @@
-"""Connectivity: lines, curves and planes between networks, and what lies there."""

@@ -1,1 +1,0 @@
-"""Magnitude: a factor on all weights, other disturbances, and what the bounds say."""

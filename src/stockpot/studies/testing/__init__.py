@@ -1,1 +1,0 @@
-"""Protocol: what each part of a published way of testing does to the columns."""
