@@ -114,7 +114,7 @@ def run(experiment: dict[str, Any], here: Path) -> Path:
             "paper.yml",
             "--out",
             "run",
-            "--workers",
+            "--jobs",
             "1",
         ],
         cwd=here,

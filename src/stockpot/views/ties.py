@@ -69,12 +69,15 @@ def reconciled(checkpoints: Sequence[Checkpoint]) -> Tied:
     for checkpoint in checkpoints:
         for name, entry in checkpoint.entries.items():
             names.setdefault(name, entry)
+    pairs = tuple(_pairs(names, checkpoints))
+    if not pairs:  # of a hundred thousand names nothing is copied
+        return Tied(tuple(checkpoints), {}, (), ())
     entries = [dict(checkpoint.entries) for checkpoint in checkpoints]
     configured = [says_tied(checkpoint) for checkpoint in checkpoints]
     left_out: dict[str, str] = {}
     untied: list[str] = []
     notes: list[str] = []
-    for second, first, by_library in _pairs(names, checkpoints):
+    for second, first, by_library in pairs:
         states = [
             _state(e, second, first, c, by_library)
             for e, c in zip(entries, configured, strict=True)
