@@ -5,7 +5,7 @@ import math
 from ..checkpoints.entry import Checkpoint
 from ..recipes.assignment import Assignments
 
-_BOOKS, _NAME, _ENTRY, _DIGEST, _SETTLED = 380, 3, 180, 60, 300
+_BOOKS, _NAME, _ENTRY, _DIGEST, _SETTLED = 560, 3, 200, 60, 300
 """Bytes for each output tensor, for each byte of its name, for each tensor of an input, for each
 one that is read, and for what is settled for one."""
 
