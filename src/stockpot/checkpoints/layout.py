@@ -45,7 +45,6 @@ MAX_HEADER = 100_000_000
 """Bytes; the limit that the format's own library sets."""
 MAX_RANK = 64
 _OWN = "__metadata__"
-_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _RANK = {dtype: rank for rank, dtype in enumerate(DTYPE_NAMES)}
 
 
