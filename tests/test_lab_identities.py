@@ -18,7 +18,7 @@ from stockpot.evaluation import (
     run_singles,
     soup,
 )
-from stockpot.evaluation.trial import Entrant, Setting, Trial
+from stockpot.evaluation.contests.trial import Entrant, Setting, Trial
 
 from .evaluation.making import (
     Linear,

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from stockpot.evaluation.cross_task import ALL_TASKS
-from stockpot.evaluation.intervals import Interval, over_seeds
+from stockpot.evaluation.contests.cross_task import ALL_TASKS
+from stockpot.evaluation.results.intervals import Interval, over_seeds
 
 VIEWS = "views"
 Place = tuple[str, str, str, int]

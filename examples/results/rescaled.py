@@ -18,7 +18,7 @@ from stockpot.networks import has_batch_norm, open_network
 from stockpot.recipes.yaml import load_yaml
 from stockpot.studies import diagnose
 from stockpot.training import rescale_to_scope, scope_of
-from stockpot.training.scopes import Scope
+from stockpot.training.additions.scopes import Scope
 
 FACTORS = (1, 2, 4, 8, 10)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .engine.merge import merge as merge
     from .engine.merge import merge_to as merge_to
     from .engine.merge import run_recipe as run_recipe
-    from .evaluation.given import compare as compare
+    from .evaluation.contests.models import compare as compare
 
 logging.getLogger("stockpot").addHandler(logging.NullHandler())
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stockpot.networks import build, save_weights
-from stockpot.training import searched
+from stockpot.training.jobs import search as searched
 
 EXPERIMENT = """
 network: {name: mlp, width: 8}

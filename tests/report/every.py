@@ -8,8 +8,8 @@ from itertools import combinations
 import torch
 
 from stockpot.evaluation import Attempt
-from stockpot.evaluation.cross_task import ALL_TASKS
-from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.evaluation.contests.cross_task import ALL_TASKS
+from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.federated import Outcome, Round, Trace
 from stockpot.federated.messages import Dropped, Score
 from stockpot.studies import Backdoor, Conflicts, Scopes, diagnose

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from stockpot.evaluation import Comparison, Row
-from stockpot.evaluation.comparison import Confusion, Cost, Decision, Verdict
-from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.evaluation.results.comparison import Confusion, Cost, Decision, Verdict
+from stockpot.evaluation.results.intervals import Difference, Interval
 
 METHODS = {
     "single-mean": "single",

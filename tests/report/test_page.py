@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from stockpot.errors import ExtraError, OutputError, StockpotError
-from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.pages.styles import TABLE_1
 from stockpot.report import render_page, write_report
 from stockpot.report.page import how_it_was_measured

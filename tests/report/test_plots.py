@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from stockpot.errors import ExtraError, StockpotError
-from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.pages.axes import spread
 from stockpot.pages.styles import styles
 from stockpot.report import (

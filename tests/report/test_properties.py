@@ -7,8 +7,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stockpot.evaluation import Comparison, Row
-from stockpot.evaluation.comparison import Confusion, Cost, Decision, Kind, Verdict
-from stockpot.evaluation.intervals import Difference, Interval
+from stockpot.evaluation.results.comparison import Confusion, Cost, Decision, Kind, Verdict
+from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.report import render_page
 from stockpot.report.view import view
 

@@ -8,7 +8,7 @@ import torch
 from stockpot.cli.app import execute
 from stockpot.data import load, split
 from stockpot.evaluation import predict, soup
-from stockpot.evaluation.given import ingredients_of
+from stockpot.evaluation.contests.models import ingredients_of
 from stockpot.networks import headed
 from stockpot.report.studies import render_study
 from stockpot.studies import Protocol, open_pools

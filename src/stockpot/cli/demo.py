@@ -20,7 +20,7 @@ from ..recipes.experiment import Experiment, parse_experiment
 from ..recipes.yaml import load_yaml
 from ..report import write_report
 from ..training import compare_experiment
-from ..training.experiment import PoolProgress
+from ..training.jobs.pools import PoolProgress
 
 EXPERIMENT = """\
 # Ten fine-tunes of one small network on scikit-learn's digits. Each sees all training images of two

@@ -11,7 +11,7 @@ from .flags import Flag
 from .spoken import spoken
 
 if TYPE_CHECKING:
-    from ..evaluation.intervals import Interval
+    from ..evaluation.results.intervals import Interval
     from ..federated import Outcome
 
 File = Annotated[Path, Parameter(help="The experiment: YAML, see docs/federated.md.")]

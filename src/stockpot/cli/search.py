@@ -14,7 +14,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..training.searched import Found
+    from ..training.jobs.search import Found
 
 Recipe = Annotated[Path, Parameter(help="What is merged, and under search: what may change.")]
 Data = Annotated[Path, Parameter(help="An experiment: network, data or tasks, split, metric.")]
@@ -66,7 +66,7 @@ def search(
         options = Options(memory=memory, workers=workers)
     from ..recipes.experiment import read_experiment
     from ..report import write_report
-    from ..training.searched import search_experiment
+    from ..training.jobs.search import search_experiment
 
     wanted, data = read_recipe(recipe, RunFlags()), read_experiment(experiment)
     try:

@@ -38,7 +38,7 @@ def fisher(
     from ..networks import load_weights, save_state
     from ..recipes.experiment import read_experiment
     from ..training import fisher as information  # torch's training parts load only here
-    from ..training.cell import open_cell
+    from ..training.jobs.cell import open_cell
 
     if out_.suffix != ".safetensors":
         raise UsageError(f"--out {out_}: name a .safetensors file.")

@@ -20,8 +20,8 @@ from ..training import (
     fisher,
     fit,
 )
-from ..training.phases import derived
-from ..training.scopes import scope_of
+from ..training.additions.scopes import scope_of
+from ..training.jobs.phases import derived
 from .lora import adapt, factors_of
 from .messages import Order, Reply, Score, State
 from .partition import Holding

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..evaluation.intervals import LEVEL
+from ..evaluation.results.intervals import LEVEL
 from ..recipes.cells import spec_name
 from ..recipes.federated import Federation
-from ..training.folder import hold
+from ..training.jobs.folder import hold
 from .driver import drive
 from .result import LAST, Outcome, Trace
 from .server import Server, resume, rounds_in, save

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..evaluation.intervals import Interval, over_seeds
+from ..evaluation.results.intervals import Interval, over_seeds
 from ..texts import csv_text
 from ..values.plain import plain_values
 from .rounds import Round

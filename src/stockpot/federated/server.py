@@ -16,8 +16,8 @@ from ..networks import save_state
 from ..recipes.federated import FederatedRun
 from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
-from ..training.phases import derived
-from ..training.scopes import scope_of
+from ..training.additions.scopes import scope_of
+from ..training.jobs.phases import derived
 from ..values.differences import first_differences
 from .aggregation import aggregate, expected_shapes
 from .client import private

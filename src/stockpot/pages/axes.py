@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.comparison import Row
-from ..evaluation.intervals import Interval
+from ..evaluation.results.comparison import Row
+from ..evaluation.results.intervals import Interval
 from ..extras import optional
 from .styles import GRID, INK, Style
 from .units import Unit, plain, short

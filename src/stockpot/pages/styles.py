@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, MEMBER, Comparison, Row
+from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, MEMBER, Comparison, Row
 
 BLUE, SKY, GREEN, ORANGE = "#0072b2", "#56b4e9", "#009e73", "#e69f00"
 VERMILION, PINK, GREY, WINE = "#d55e00", "#cc79a7", "#6b7280", "#882255"

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from ..evaluation.comparison import Row
-from ..evaluation.intervals import Interval
+from ..evaluation.results.comparison import Row
+from ..evaluation.results.intervals import Interval
 from .units import Unit
 
 

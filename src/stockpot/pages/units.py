@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
-from ..evaluation.cross_task import NORMALISED
+from ..evaluation.contests.cross_task import NORMALISED
 
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
 

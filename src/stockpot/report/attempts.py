@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Attempt, Comparison
+from ..evaluation.results.comparison import Attempt, Comparison
 from ..extras import optional
 from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import BLUE, GREY, INK

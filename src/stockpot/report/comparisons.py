@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..evaluation.comparison import Comparison
+from ..evaluation.results.comparison import Comparison
 from ..federated.result import Outcome
 from .attempts import attempts_csv, attempts_json
 from .written import render, write

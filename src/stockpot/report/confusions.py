@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Confusion
+from ..evaluation.results.comparison import Comparison, Confusion
 from ..extras import optional
 from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import FAMILIES

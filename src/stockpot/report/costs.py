@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Cost, Row
+from ..evaluation.results.comparison import Comparison, Cost, Row
 from ..pages.axes import (
     dress,
     interval_bar,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import ADAPTED, Comparison, Row
+from ..evaluation.results.comparison import ADAPTED, Comparison, Row
 from ..pages.axes import (
     dodges,
     dress,

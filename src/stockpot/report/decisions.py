@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Decision
+from ..evaluation.results.comparison import Comparison, Decision
 from ..pages.axes import (
     SMALL,
     dress,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.comparison import Comparison
+from ..evaluation.results.comparison import Comparison
 from ..pages.drawn import Drawing, draw
 from . import findings
 from .attempts import plot_attempts, plot_fields

@@ -3,7 +3,7 @@
 import math
 from typing import Any, get_args
 
-from ..evaluation.comparison import Comparison, Kind, Row
+from ..evaluation.results.comparison import Comparison, Kind, Row
 from ..extras import optional
 from ..pages.axes import SMALL, dress, interval_bar
 from ..pages.styles import (

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from ..evaluation.comparison import Attempt, Comparison, Row
+from ..evaluation.results.comparison import Attempt, Comparison, Row
 from ..pages.units import Unit, plain
 from .confusions import mistakes
 from .curves import ENSEMBLE, gaps

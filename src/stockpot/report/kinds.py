@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.comparison import Comparison
+from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
 from ..pages.filled import Page

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..evaluation.comparison import ADAPTED, ADAPTED_WORDS, Comparison
+from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, Comparison
 from ..pages.filled import Page, Section
 from ..pages.units import readable
 from . import tables as sheets

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.results.comparison import Comparison, Row
 from ..pages.axes import (
     Band,
     bands,

@@ -6,7 +6,7 @@ from ..errors import CheckpointError, OutputError, StockpotError
 from ..methods import catalogue
 from ..studies import STUDIES
 from ..studies.study import Study, Subject
-from ..training.folder import LISTING
+from ..training.jobs.folder import LISTING
 from ..values.family import Family, plain_value
 from ..values.reading import read_plain
 from .written import RESULTS, Result, read_results, render, write

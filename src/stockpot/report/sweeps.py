@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..errors import StockpotError
-from ..evaluation.comparison import Comparison, Row
-from ..evaluation.cross_task import INDIVIDUAL
+from ..evaluation.contests.cross_task import INDIVIDUAL
+from ..evaluation.results.comparison import Comparison, Row
 from ..pages.axes import (
     Band,
     bands,

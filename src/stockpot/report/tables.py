@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..evaluation.comparison import Comparison, Cost, Row
-from ..evaluation.cross_task import NORMALISED
-from ..evaluation.intervals import Difference
+from ..evaluation.contests.cross_task import NORMALISED
+from ..evaluation.results.comparison import Comparison, Cost, Row
+from ..evaluation.results.intervals import Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import EMPTY, Entry, Table, capital, interval_words, sort_key, value_entry
 from ..pages.units import Unit, readable, show_bytes, show_count, show_probability, show_seconds

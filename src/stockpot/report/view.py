@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StockpotError
-from ..evaluation.comparison import MEMBER, Comparison, Cost, Decision, Row
+from ..evaluation.results.comparison import MEMBER, Comparison, Cost, Decision, Row
 from ..pages.units import (
     Unit,
     readable,

@@ -8,9 +8,9 @@ from typing import Any, cast
 from ..errors import CheckpointError, FieldError
 from ..recipes.experiment import Experiment, parse_experiment, read_experiment
 from ..training import Pool, train_experiment
-from ..training.devices import Device
-from ..training.experiment import PoolProgress
-from ..training.folder import LISTING
+from ..training.fitting.devices import Device
+from ..training.jobs.folder import LISTING
+from ..training.jobs.pools import PoolProgress
 
 RUN = "run"
 """Where in a study's folder an experiment is trained."""

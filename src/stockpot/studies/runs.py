@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
-from ..training.folder import LISTING
+from ..training.jobs.folder import LISTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

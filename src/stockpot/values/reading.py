@@ -43,7 +43,7 @@ def read_plain(kind: type[T], value: object) -> T:
         StockpotError: where something is missing or of another type, with its place.
 
     Example:
-        >>> from stockpot.evaluation.intervals import Interval
+        >>> from stockpot.evaluation.results.intervals import Interval
         >>> read_plain(Interval, {"value": 1, "low": None, "high": 2.5})
         Interval(value=1.0, low=nan, high=2.5)
     """

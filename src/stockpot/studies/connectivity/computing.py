@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...data import Dataset
 from ...errors import FieldError
 from ...evaluation import Predictions, accuracy, nll, predict
-from ...evaluation.predictions import BATCH
+from ...evaluation.predictions.predict import BATCH
 from ...networks import has_batch_norm, reestimate_batch_norm
 from ...recipes.cells import spec_name
 from ...training import Fit, Pool, fuse_scopes, rescale_to_scope, scope_of

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-from ...evaluation.intervals import Interval, over_seeds
+from ...evaluation.results.intervals import Interval, over_seeds
 from ..study import Overview, Result
 
 Way = Literal["line", "bezier", "polygon"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from .leaving import BASELINES, Guess
 from .ranks import Array, spearman
 

@@ -21,8 +21,8 @@ from ...data import Spec as DataSpec
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...errors import MergeError
-from ...evaluation.given import opened, reestimation
-from ...evaluation.soups import mend
+from ...evaluation.choices.soups import mend
+from ...evaluation.contests.models import opened, reestimation
 from ...networks import NetworkSpec, put_weights
 from ...recipes.model import parse_recipe
 from ...recipes.sizes import format_size, parse_size

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...data import Dataset
-from ...evaluation.predictions import BATCH, Predictions
+from ...evaluation.predictions.predict import BATCH, Predictions
 from ...networks import Headed
 from .walking import Affine, BatchNorm, Plan
 

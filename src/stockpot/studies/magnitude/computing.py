@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...errors import FieldError, StockpotError
 from ...evaluation import Ingredients
-from ...evaluation.bootstrap import Estimate, Resampler, over_pools
-from ...evaluation.given import ingredients_of
+from ...evaluation.contests.models import ingredients_of
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...recipes.cells import slug
 from ...typed import to_numpy
 from ..pools import TrainedPools

@@ -26,8 +26,8 @@ from ...evaluation import (
     soup,
     temperature_ensemble,
 )
-from ...evaluation.metrics import METRICS
-from ...evaluation.singles import Singles
+from ...evaluation.scores.metrics import METRICS
+from ...evaluation.scores.singles import Singles
 from ...networks import Headed
 from .carried import Carried, CarriedRun, carried_head, comparable, run_carried
 from .overflow import subject_in_float64

@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ...data import Dataset
-from ...evaluation.predictions import predict
+from ...evaluation.predictions.predict import predict
 from ...networks import Headed
 from .walking import Affine, BatchNorm, Plan
 

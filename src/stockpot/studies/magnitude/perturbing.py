@@ -14,9 +14,9 @@ from torch import Tensor, fx, nn
 from ...errors import StockpotError
 from ...networks import Headed
 from ...networks.network import parts
-from ...training.layers import WEIGHTS
-from ...training.rescaling import rescale_to_scope
-from ...training.scopes import Scope, scope_of
+from ...training.additions.layers import WEIGHTS
+from ...training.additions.rescaling import rescale_to_scope
+from ...training.additions.scopes import Scope, scope_of
 from .walking import Affine, BatchNorm
 
 Applied = Callable[[Headed, float, int, int], nn.Module]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from ..study import Result
 from .moments import ALL
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ...evaluation.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...typed import to_numpy
 from .magnifying import Arithmetic, Outcome
 from .result import (

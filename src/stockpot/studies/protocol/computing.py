@@ -27,7 +27,7 @@ from ...evaluation import (
     logits_ensemble,
     soup,
 )
-from ...evaluation.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...networks import Headed
 from ...networks.reproducible import one_thread, seeded
 from ...recipes.cells import slug

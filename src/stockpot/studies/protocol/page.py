@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from ...pages.axes import (
     dodges,
     dress,

@@ -17,13 +17,13 @@ from ...checkpoints.read import read_checkpoint
 from ...data import Dataset
 from ...engine.merge import merge
 from ...errors import FieldError
-from ...evaluation.predictions import predict
+from ...evaluation.predictions.predict import predict
 from ...methods import Average
 from ...networks.network import parts
 from ...networks.reproducible import one_thread
 from ...recipes.cells import spec_name
 from ...training import Pool, Trained
-from ...training.jobs import METADATA
+from ...training.jobs.make import METADATA
 from ...typed import to_numpy
 from ..pools import TrainedPools
 from ..study import Progress

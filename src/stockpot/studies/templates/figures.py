@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from ...pages.axes import (
     SMALL,
     dress,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from ...pages.drawn import Drawing, draw
 from ...pages.filled import Page, Section
 from ...pages.tables import EMPTY, Entry, Table

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.intervals import Interval, over_seeds
+from ...evaluation.results.intervals import Interval, over_seeds
 from ..study import Overview, Result
 
 Kind = Literal["classes", "units", "kernels"]

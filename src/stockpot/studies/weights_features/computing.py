@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ...data import Dataset
 from ...engine.merge import merge
 from ...errors import FieldError
-from ...evaluation.predictions import BATCH, Predictions
-from ...evaluation.soups import mend
+from ...evaluation.choices.soups import mend
+from ...evaluation.predictions.predict import BATCH, Predictions
 from ...methods import Average
 from ...networks import reestimate_batch_norm
 from ...networks.reproducible import one_thread

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ...evaluation.intervals import Interval
+from ...evaluation.results.intervals import Interval
 from ...pages.drawn import Planned, draw_all
 from ...pages.filled import Page, Section
 from ...pages.tables import EMPTY, Entry, Table

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ...evaluation.intervals import Interval, over_seeds
+from ...evaluation.results.intervals import Interval, over_seeds
 from ..study import Overview, Result
 from .agreement import LayerAgreement
 from .passes import Kind

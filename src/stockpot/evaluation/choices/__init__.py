@@ -1,0 +1,1 @@
+"""What is chosen on the selection split: members, weights, fields, and what to do."""

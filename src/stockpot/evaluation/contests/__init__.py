@@ -1,0 +1,1 @@
+"""What is compared with what: networks of one task, bodies of several, candidates."""

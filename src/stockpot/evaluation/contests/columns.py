@@ -1,0 +1,224 @@
+"""The columns of the table: what can be made of N ingredients, each in a few lines.
+
+A column takes a trial and yields its entrants: one, or a second one with batch-norm statistics
+re-estimated. COLUMNS is in the order of the table.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from torch import nn
+
+from ...core import Method
+from ...errors import FieldError, StockpotError
+from ...methods import METHODS
+from ...methods.catalogue import make_method, told_apart
+from ...values.fields import kebab_name, nearest
+from ..choices.greedy import select_with_replacement
+from ..choices.learned_soup import learn_weights
+from ..choices.soups import soup
+from ..choices.tuning import tuned_name
+from ..predictions.ensembles import (
+    average_head,
+    features_ensemble,
+    logits_ensemble,
+    probabilities_ensemble,
+    temperature_ensemble,
+    weighted_logits,
+)
+from .trial import Entrant, Trial
+
+Column = Callable[[Trial], Iterator[Entrant]]
+
+
+def single_mean(trial: Trial) -> Iterator[Entrant]:
+    """What a member drawn at random gets right."""
+    yield Entrant(method="single-mean", kind="single", forwards=1, singles=trial.members)
+
+
+def single_best(trial: Trial) -> Iterator[Entrant]:
+    """The member that is best on the selection split.
+
+    With batch normalisation there is a second one, re-estimated as the soups are: or a soup would
+    be praised for what new statistics do to any network.
+    """
+    yield Entrant(method="single-best", kind="single", forwards=1, singles=(trial.best,))
+    if trial.mends:
+        network = trial.mended(trial.singles.pool.network(trial.best))
+        yield trial.of_network("single-best:bn", "single", network)
+
+
+def uniform_soup(trial: Trial) -> Iterator[Entrant]:
+    """The average of all members."""
+    yield from _soups(trial, "uniform-soup", trial.soup(trial.members))
+
+
+def greedy_soup(trial: Trial) -> Iterator[Entrant]:
+    """The average of the members that the greedy recipe accepts.
+
+    With batch normalisation there is a second one, whose candidates are all re-estimated before
+    they are scored.
+    """
+    yield trial.of_network("greedy-soup", "merge", trial.soup(trial.greedy.members))
+    if trial.mends:
+        network = trial.mended(trial.soup(trial.greedy_mended.members))
+        yield trial.of_network("greedy-soup:bn", "merge", network)
+
+
+def learned_soup(trial: Trial) -> Iterator[Entrant]:
+    """The average with weights learned on the selection split."""
+    pool = trial.singles.pool
+    states = [pool.network(i).state_dict() for i in trial.members]
+    weights = learn_weights(pool.build(), states, pool.splits.selection, trial.setting.learning)
+    yield from _soups(trial, "learned-soup", soup(pool, trial.members, weights=weights))
+
+
+def logits(trial: Trial) -> Iterator[Entrant]:
+    """Mean of logits."""
+    yield trial.of_members("logits-ensemble", logits_ensemble)
+
+
+def probabilities(trial: Trial) -> Iterator[Entrant]:
+    """Mean of probabilities."""
+    yield trial.of_members("probabilities-ensemble", probabilities_ensemble)
+
+
+def temperature(trial: Trial) -> Iterator[Entrant]:
+    """Mean of logits that were brought to one scale on the selection split."""
+    scales = [trial.singles.temperatures[i] for i in trial.members]
+    yield trial.of_members("temperature-ensemble", lambda seen: temperature_ensemble(seen, scales))
+
+
+def features(trial: Trial) -> Iterator[Entrant]:
+    """Mean of features, through the average of the heads."""
+    head = average_head([trial.singles.heads[i] for i in trial.members])
+    yield trial.of_members("features-ensemble", lambda seen: features_ensemble(seen, head))
+
+
+def features_first_head(trial: Trial) -> Iterator[Entrant]:
+    """Mean of features, through the first member's head."""
+    head = trial.singles.heads[trial.members[0]]
+    name = "features-ensemble-first-head"
+    yield trial.of_members(name, lambda seen: features_ensemble(seen, head))
+
+
+def greedy_logits(trial: Trial) -> Iterator[Entrant]:
+    """Mean of logits over the members of the greedy soup."""
+    yield trial.of_members("greedy-logits-ensemble", logits_ensemble, trial.greedy.members)
+
+
+def greedy_features(trial: Trial) -> Iterator[Entrant]:
+    """Mean of features over the members of the greedy soup, through the average of their heads."""
+    chosen, name = trial.greedy.members, "greedy-features-ensemble"
+    head = average_head([trial.singles.heads[i] for i in chosen])
+    yield trial.of_members(name, lambda seen: features_ensemble(seen, head), chosen)
+
+
+def caruana_logits(trial: Trial) -> Iterator[Entrant]:
+    """Mean of logits over what ensemble selection takes, with replacement."""
+    selection, members = trial.singles.runs["selection"], trial.members
+    counts = select_with_replacement(
+        members, lambda some: trial.score(weighted_logits(selection, some))
+    )
+    shares = dict(enumerate(counts.values()))
+    name = "caruana-logits-ensemble"
+    yield trial.of_members(name, lambda seen: weighted_logits(seen, shares), tuple(counts))
+
+
+def distilled(trial: Trial) -> Iterator[Entrant]:
+    """One network trained on the ensemble's probabilities, from the best member's weights on."""
+    pool, distil, seed = trial.singles.pool, trial.setting.distil, trial.setting.seed
+    if distil is None:
+        raise StockpotError("distilled: give `distil=`, a function that trains the student.")
+    start, targets_NL = pool.network(trial.best), trial.soft_targets("train")
+    student = distil(copy.deepcopy(start), pool.splits.train, targets_NL, seed)
+    yield trial.of_network("distilled", "control", student)
+
+
+def merged(name: str, method: Method) -> Column:
+    """Any merge method as a column; tuned first, where the setting has a budget for that.
+
+    With batch normalisation it is tuned by networks whose statistics are re-estimated, which is
+    how such merges are used.
+    """
+
+    def column(trial: Trial) -> Iterator[Entrant]:
+        pool, setting = trial.singles.pool, trial.setting
+        if setting.tuning is None:
+            yield from _soups(trial, name, soup(pool, trial.members, method, seed=setting.seed))
+            return
+        held = pool.held(trial.members)
+
+        def made(one: Method) -> nn.Module:
+            return soup(held, range(len(held)), one, seed=setting.seed)
+
+        def score(one: Method) -> float:
+            network = made(one)
+            return trial.score_network(trial.mended(network) if trial.mends else network, name)
+
+        place = {"subset": trial.subset, "seed": pool.seed}
+        best = setting.tuning.tune(
+            name, method, score, count=len(held), sign=setting.metric.sign, place=place
+        )
+        yield from _soups(trial, tuned_name(name, method, setting.tuning.budget), made(best))
+
+    return column
+
+
+def _soups(trial: Trial, name: str, network: nn.Module) -> Iterator[Entrant]:
+    yield trial.of_network(name, "merge", network)
+    if trial.mends:
+        yield trial.of_network(f"{name}:bn", "merge", trial.mended(network))
+
+
+COLUMNS: Mapping[str, Column] = {
+    "single-mean": single_mean,
+    "single-best": single_best,
+    "uniform-soup": uniform_soup,
+    "greedy-soup": greedy_soup,
+    "learned-soup": learned_soup,
+    "logits-ensemble": logits,
+    "probabilities-ensemble": probabilities,
+    "temperature-ensemble": temperature,
+    "features-ensemble": features,
+    "features-ensemble-first-head": features_first_head,
+    "greedy-logits-ensemble": greedy_logits,
+    "greedy-features-ensemble": greedy_features,
+    "caruana-logits-ensemble": caruana_logits,
+    "distilled": distilled,
+}
+
+WITHOUT_TRAINING = tuple(name for name in COLUMNS if name not in ("learned-soup", "distilled"))
+"""What a comparison holds unless it is told otherwise."""
+
+
+def find_columns(methods: Sequence[str | Method]) -> dict[str, tuple[Column, Method | None]]:
+    """Columns by their names in the table, and the merge method where it is one.
+
+    Two values of one method are told apart by the fields in which they differ.
+
+    Raises:
+        FieldError: for an unknown name, or the same column twice.
+    """
+    found: dict[str, tuple[Column, Method | None]] = {}
+    values = [
+        one if one in COLUMNS else _method(one) if isinstance(one, str) else one for one in methods
+    ]
+    names = iter(told_apart([one for one in values if not isinstance(one, str)]))
+    for one in values:
+        if isinstance(one, str):
+            name, entry = one, (COLUMNS[one], None)
+        else:
+            name = next(names)
+            entry = (merged(name, one), one)
+        if name in found:
+            raise FieldError(f"methods: '{name}' stands twice.")
+        found[name] = entry
+    return found
+
+
+def _method(name: str) -> Method:
+    names = (*COLUMNS, *(kebab_name(method) for method in METHODS))
+    if name not in names:
+        raise FieldError(f"there is no method '{name[:80]}'{nearest(name, names, most=40)}")
+    return make_method(name, {})

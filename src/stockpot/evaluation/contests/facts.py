@@ -1,0 +1,89 @@
+"""What a reader must know of a comparison to believe it, in words."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from ...data import Dataset, Splits
+from ..predictions.predict import Tally
+from ..predictions.views import Views, split_and_part
+from ..results.comparison import Row
+from ..scores.bootstrap import RESAMPLES
+from ..scores.custom import OWN_RESAMPLES
+from ..scores.metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
+from ..scores.singles import JUDGED, split_of
+from .plan import Plan
+
+COVERS_POOLS = "Intervals cover pools and test samples."
+COVERS_SAMPLES = "Intervals cover test samples only: there is one pool."
+
+
+def covers(pools: int) -> str:
+    """What the intervals cover, in a sentence."""
+    return COVERS_POOLS if pools > 1 else COVERS_SAMPLES
+
+
+def facts_of(
+    plan: Plan, tally: Tally, rows: Sequence[Row], names: Mapping[str, str], views: Views
+) -> tuple[tuple[str, str], ...]:
+    """Names and texts, in the order to be read."""
+    splits, pools = plan.pools[0].splits, plan.pools
+    return (
+        *names.items(),
+        ("pools", f"{len(pools)}, seeds {', '.join(str(pool.seed) for pool in pools)}"),
+        ("networks in a pool", ", ".join(dict.fromkeys(str(len(pool)) for pool in pools))),
+        ("subsets of each N", f"{plan.subsets} at most, drawn with seed {plan.seed}"),
+        ("samples", _sizes(splits)),
+        *([("views of the test split", _shown(views))] if views else []),
+        ("intervals", f"95%. {covers(len(pools))}"),
+        (
+            "resamples",
+            f"{RESAMPLES}; ece {BIN_RESAMPLES}, auroc {CURVE_RESAMPLES}, a metric of your own "
+            f"{OWN_RESAMPLES}",
+        ),
+        ("samples run through networks", f"{sum(tally.samples.values()):,}"),
+        *_left_out(splits, views),
+        *non_finite(rows),
+        thread_fact(),
+    )
+
+
+def thread_fact() -> tuple[str, str]:
+    """What computed."""
+    return "torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"
+
+
+def _sizes(splits: Splits) -> str:
+    parts = (splits.train, splits.selection, splits.test)
+    return ", ".join(
+        f"{len(part):,} {name}"
+        for part, name in zip(parts, ("train", "selection", "test"), strict=True)
+    )
+
+
+def _shown(views: Views) -> str:
+    return "; ".join(f"{split_and_part(key)[1]}: {view.words}" for key, view in views.items())
+
+
+def _left_out(splits: Splits, views: Views) -> list[tuple[str, str]]:
+    """Classes that have no area under a curve; said where it is reported."""
+    if not splits.test.is_multilabel:
+        return []
+    judged = {split: split_of(splits, split) for split in JUDGED}
+    judged |= {key: view.data for key, view in views.items()}
+    found = {key: _one_sided(data) for key, data in judged.items()}
+    return [(f"left out of auroc on {split}", names) for split, names in found.items() if names]
+
+
+def _one_sided(data: Dataset) -> str:
+    names = data.classes or tuple(f"class {one}" for one in range(data.num_classes))
+    return ", ".join(names[one] for one in one_sided(data.labels, data.num_classes))
+
+
+def non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Methods whose outputs are not all finite, by the worst of their rows."""
+    worst: dict[str, float] = {}
+    for row in rows:
+        worst[row.method] = max(worst.get(row.method, 0.0), row.non_finite)
+    broken = [f"{method} up to {100 * share:.1f}%" for method, share in worst.items() if share]
+    return [("outputs that are not finite, counted as wrong", "; ".join(broken))] if broken else []

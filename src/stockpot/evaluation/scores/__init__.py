@@ -1,0 +1,1 @@
+"""How right it is: metrics, and how far they vary over samples and pools."""

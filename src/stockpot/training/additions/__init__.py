@@ -1,0 +1,1 @@
+"""What a fit may add: penalties, in-model merging, averages along the way."""

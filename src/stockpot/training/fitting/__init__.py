@@ -1,0 +1,1 @@
+"""One network fitted to data, resumable after each epoch."""

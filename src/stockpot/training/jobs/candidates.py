@@ -1,0 +1,146 @@
+"""A recipe's models and an experiment's data, opened once for many candidates."""
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ...checkpoints.entry import Checkpoint, from_state_dict
+from ...engine.merge import merge_opened
+from ...engine.options import Options
+from ...engine.prepare import prepare
+from ...errors import FieldError
+from ...evaluation import Bench, Subject, common_metric
+from ...networks import put_weights
+from ...recipes.cells import slug
+from ...recipes.experiment import Experiment
+from ...recipes.model import Ingredient, Recipe, Rule
+from ...recipes.space import Candidate
+from ..fitting.devices import Device, pick_device
+from .cell import Cell, open_cell
+from .factoring import Factoring
+from .tasks import open_tasks
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Table:
+    """A recipe's models and an experiment's data, opened once."""
+
+    recipe: Recipe
+    models: Sequence[Checkpoint]
+    base: Checkpoint | None
+    bench: Bench
+    options: Options
+    digests: Mapping[str, str]
+    inputs: Sequence[Checkpoint]
+    factoring: Factoring | None = None
+
+    @classmethod
+    def open(
+        cls, recipe: Recipe, experiment: Experiment, device: Device, options: Options
+    ) -> "Table":
+        """Open and check everything; no network is run."""
+        cells, own = _cells(experiment)
+        if experiment.tasks:
+            recipe = _of_tasks(recipe, list(cells), own)
+        prepared = prepare(recipe, options, None)
+        total = sum(one.nbytes for one in prepared.inputs)
+        kept = {
+            id(one): _held(one) if total <= options.memory_bytes else one for one in prepared.inputs
+        }
+        base = prepared.assignments.base
+        opened = prepared.assignments.models[-len(recipe.models) :]
+        models = [kept[id(one)] for one in opened]
+        place = pick_device(device)
+        subjects = [
+            Subject(name, cell.network(0).to(place), cell.splits) for name, cell in cells.items()
+        ]
+        for number, model in enumerate(models):
+            at = number if experiment.tasks else 0
+            put_weights(subjects[at].network, model.entries, Path(model.label))
+            if own:
+                kept_own = {name: model.entries[name].load() for name in own}
+                subjects[at] = replace(subjects[at], own=kept_own)
+        metric = common_metric(
+            experiment.compare.metric, {one.name: one.splits for one in subjects}
+        )
+        return cls(
+            recipe=recipe,
+            models=models,
+            base=None if base is None else kept[id(base)],
+            bench=Bench(subjects=subjects, metric=metric, label=slug(experiment.network)),
+            options=options,
+            digests={name: cell.digest for name, cell in cells.items()},
+            inputs=prepared.inputs,
+        )
+
+    def recipe_of(self, candidate: Candidate) -> Recipe:
+        """The recipe with a candidate's method and weights; layers are of its own method alone."""
+        weights = candidate.weights or (None,) * len(self.recipe.models)
+        models = [
+            Ingredient(path=one.path, weight=weight, key=one.key)
+            for one, weight in zip(self.recipe.models, weights, strict=True)
+        ]
+        same = type(candidate.method) is type(self.recipe.method)
+        return self.recipe.model_copy(
+            update={
+                "method": candidate.method,
+                "models": tuple(models),
+                "layers": self.recipe.layers if same else {},
+                "stack": self.recipe.stack if same else None,
+                "search": {},
+            }
+        )
+
+    def merge(self, candidate: Candidate) -> dict[str, Tensor]:
+        """A candidate's tensors."""
+        return merge_opened(self.recipe_of(candidate), self.models, self.base, self.options)
+
+    def score(self, candidate: Candidate) -> float:
+        """On the selection split; from factors that are there, where they are of this candidate."""
+        state = None if self.factoring is None else self.factoring.merge(candidate)
+        return self.bench.score(self.merge(candidate) if state is None else state)
+
+
+def _cells(experiment: Experiment) -> tuple[dict[str, Cell], frozenset[str]]:
+    """What is judged, by name, and the tensors that stay each task's own."""
+    cells = list(experiment.cells())
+    if len(cells) > 1:
+        raise FieldError(
+            f"a search is on one network and data set; the experiment's sweep has {len(cells)}."
+        )
+    ((_, cell),) = cells
+    if cell.tasks:
+        tasks = open_tasks(cell)
+        return dict(tasks.cells), tasks.own
+    opened = open_cell(cell)
+    return {opened.splits.test.name: opened}, frozenset()
+
+
+def _of_tasks(recipe: Recipe, tasks: Sequence[str], own: frozenset[str]) -> Recipe:
+    """Models in the order of the tasks; what is each task's own is not merged.
+
+    The merged file has the first task's in its place, so that `stockpot run` gives a whole network.
+    """
+    by_name = {Path(one.path).stem: one for one in recipe.models}
+    models = recipe.models
+    if set(by_name) == set(tasks) and len(by_name) == len(models):
+        models = tuple(by_name[name] for name in tasks)
+    elif len(models) != len(tasks):
+        raise FieldError(
+            f"the recipe has {len(models)} models for {len(tasks)} tasks: give one for each, in "
+            f"the order {', '.join(tasks)}."
+        )
+    rules = [Rule.model_validate({"match": glob.escape(name), "copy": 0}) for name in sorted(own)]
+    return recipe.model_copy(update={"models": models, "rules": (*rules, *recipe.rules)})
+
+
+def _held(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint in memory; what was tied stays tied."""
+    state: dict[str, Tensor] = {}
+    for name, entry in checkpoint.entries.items():
+        tied = entry.alias_of
+        state[name] = state[tied] if tied is not None and tied in state else entry.load()
+    return from_state_dict(state, checkpoint.label)

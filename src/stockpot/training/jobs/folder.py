@@ -1,0 +1,108 @@
+"""The folder of a run: one writer at a time, one experiment, and a list of what is in it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from ...errors import FieldError, OutputError
+from ...recipes.experiment import Experiment, parse_experiment
+from ...values.differences import first_differences
+
+LISTING = "experiment.json"
+WORK = "work"
+_MAY_CHANGE = ("compare",)  # says nothing of how a network is made
+
+
+@contextmanager
+def run_folder(out: Path, experiment: Experiment) -> Generator[None]:
+    """Hold the folder for one experiment; what is unfinished stays in it for the next time.
+
+    Raises:
+        OutputError: the folder cannot be made, is in use, or holds another experiment.
+    """
+    held = hold(out)
+    try:
+        (out / WORK).mkdir(exist_ok=True)
+        _begin(out, experiment)
+        yield
+    finally:
+        with suppress(OSError):  # epochs of what is unfinished are in it
+            (out / WORK).rmdir()
+        os.close(held)
+
+
+def hold(out: Path) -> int:
+    """Make the folder and lock it, itself, so that no file of a lock is left behind.
+
+    Returns:
+        A descriptor; closing it lets the folder go.
+
+    Raises:
+        OutputError: the folder cannot be made, or is in use.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        held = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OutputError(f"cannot write into {out}: {error.strerror}.") from None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise OutputError(f"{out} is in use by another stockpot: wait for it.") from None
+    return held
+
+
+def list_pools(
+    out: Path, experiment: Experiment, pools: Sequence[Mapping[str, Any]], *, complete: bool
+) -> None:
+    """Write experiment.json: the experiment with its defaults, and every network that there is."""
+    content = {"experiment": experiment.resolved(), "complete": complete, "pools": list(pools)}
+    partial = out / f"{LISTING}.partial"
+    with partial.open("w", encoding="utf8") as file:
+        file.write(json.dumps(content, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(out / LISTING)
+
+
+def _begin(out: Path, experiment: Experiment) -> None:
+    """Refuse another experiment's folder; a list that is there stays until there is a new one."""
+    path = out / LISTING
+    if path.exists():
+        try:
+            kept = cast(dict[str, Any], json.loads(path.read_text(encoding="utf8")))["experiment"]
+        except (ValueError, KeyError, TypeError):
+            raise OutputError(f"{path} is no list of an experiment: name another --out.") from None
+        there, wanted = _essence(_as_read_now(kept)), _essence(experiment.resolved())
+        if there == wanted:
+            return
+        if _made(out):
+            raise OutputError(
+                f"{out} holds another experiment: {first_differences(there, wanted)}. Use another "
+                "--out, or change the file back."
+            )
+    list_pools(out, experiment, (), complete=False)
+
+
+def _as_read_now(kept: dict[str, Any]) -> dict[str, Any]:
+    """An experiment of a file, with the defaults of keys that came after it."""
+    try:
+        return parse_experiment(kept).resolved()
+    except FieldError:
+        return kept
+
+
+def _made(out: Path) -> bool:
+    """Whether any network or epoch is there, and not only a run that failed before its first."""
+    pools = ("pool-*/*.safetensors", "pool-*/stage-*/*.safetensors")
+    patterns = (*pools, *(f"*/{one}" for one in pools), f"{WORK}/*.pt")
+    return any(found for pattern in patterns for found in out.glob(pattern))
+
+
+def _essence(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in resolved.items() if key not in _MAY_CHANGE}

@@ -1,0 +1,290 @@
+"""Weights and fields of a recipe, searched on an experiment's data and judged once."""
+
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...engine.merge import run_recipe
+from ...engine.options import Options
+from ...errors import OutputError, StockpotError
+from ...evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
+from ...evaluation.contests.facts import covers, non_finite, thread_fact
+from ...evaluation.contests.task_scores import difference_phrase
+from ...methods import Average
+from ...networks import has_batch_norm
+from ...recipes.experiment import Experiment
+from ...recipes.model import Recipe
+from ...recipes.searching import Sampler, Searched, defaults_of, space_of
+from ...recipes.space import Candidate
+from ...recipes.yaml import dump_yaml
+from ...values.differences import first_differences
+from ...values.fields import kebab_name
+from ..fitting.devices import Device
+from .candidates import Table
+from .factoring import factoring_of
+from .folder import hold
+from .pools import PoolProgress
+
+JOURNAL = "journal.log"
+LISTING = "search.json"
+BEST = "best.yml"
+FACTORS = "factors"
+
+FOUND, SOUP, DEFAULTS, GIVEN = "searched", "uniform-soup", "defaults", "given"
+"""What is judged on the test split."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        recipe: the winner's, as `best` has it in YAML.
+        best, merged: where it and its merge are.
+        score: of the winner on the selection split, by the metric as it is.
+        comparison: the winner, the uniform soup, the defaults and the recipe as it was given, on
+            both splits; and every attempt.
+    """
+
+    recipe: Recipe
+    best: Path
+    merged: Path
+    score: float
+    comparison: Comparison
+
+
+def search_experiment(
+    recipe: Recipe,
+    experiment: Experiment,
+    out: Path,
+    *,
+    trials: int = 50,
+    sampler: Sampler = "tpe",
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: Device = "auto",
+    factors: Path | None = None,
+    options: Options | None = None,
+    progress: PoolProgress | None = None,
+) -> Found:
+    """Search a recipe's weights and fields by the experiment's metric on its selection split.
+
+    The uniform soup, the method's defaults and the recipe as given are tried first. The test split
+    is looked at once, at the end. Writes best.yml, merged.safetensors (or merged/, where a model is
+    a directory), journal.log and search.json into `out`.
+
+    Args:
+        recipe: what is merged; its `search` has the axes. With tasks it has one model for each, in
+            the order of the tasks or of their names; each keeps its own head.
+        experiment: network, data or tasks, split, and `compare.metric`; nothing is trained.
+        out: folder.
+        trials: candidates that are scored, those that are tried first among them.
+        sampler: grid, random, tpe or cma-es.
+        seed: of the sampler. The same seed gives the same trials.
+        resume: go on where an earlier search ended, perhaps with more trials.
+        overwrite: forget an earlier search.
+        device: where networks are run.
+        factors: a folder that keeps CART's factors for other searches of these models; they are
+            deleted at the end without one. Where rank and scale alone are searched, the models are
+            decomposed once, at the largest rank, for all trials.
+        options: memory, workers and what else merging takes. Models that fit `memory` together are
+            read once and held; others are streamed from disk for each trial.
+        progress: called with what is being done and the fraction of the whole that is behind.
+
+    Raises:
+        StockpotError: what cannot be merged, judged, searched or written, and why.
+
+    Cost: for each trial a merge in memory and one pass over the selection split.
+    """
+    options = options or Options()
+    tell = progress or _silent
+    tell("reading models and data", 0.0)
+    table = Table.open(recipe, experiment, device, options)
+    search = _search_of(table, trials, sampler, seed)
+    merged = out / ("merged" if _has_directory(table) else "merged.safetensors")
+    with _folder(out, _identity(table, search), resume=resume, overwrite=overwrite):
+        tell("looking for what all trials share", 0.0)
+        store = factors or out / FACTORS
+        shared = factoring_of(table.recipe, search.space, search.starts, store, options)
+        decomposed = shared if isinstance(shared, str) else shared.fact
+        if not isinstance(shared, str):
+            table = replace(table, factoring=shared)
+
+        def told(done: int, best: float) -> None:
+            shown = table.bench.metric.sign * best
+            tell(f"trial {done} of {trials}, best {shown:.4g}", 0.95 * done / trials)
+
+        tried = search.run(table.score, journal=out / JOURNAL, told=told)
+        winner = best_of(tried)
+        if winner.score == WORST:
+            raise StockpotError(
+                f"no candidate has a score: {winner.problem or 'none is a number'}."
+            )
+        score = table.bench.metric.sign * winner.score
+        best = table.recipe_of(winner.candidate).model_copy(
+            update={"searched": _record(table, search, len(tried), score)}
+        )
+        tell("judging on the test split", 0.96)
+        comparison = _judge(table, search, tried, winner, decomposed)
+        _write(out / BEST, dump_yaml(best.resolved()))
+        run_recipe(best, merged, replace(options, overwrite=True, resume=False))
+        if factors is None:
+            shutil.rmtree(store, ignore_errors=True)
+    tell("done", 1.0)
+    return Found(recipe=best, best=out / BEST, merged=merged, score=score, comparison=comparison)
+
+
+def _silent(_what: str, _done: float) -> None:
+    pass
+
+
+def _has_directory(table: Table) -> bool:
+    return any(one.directory is not None for one in table.inputs)
+
+
+def _search_of(table: Table, trials: int, sampler: Sampler, seed: int) -> Search:
+    recipe = table.recipe
+    space = space_of(recipe.method, len(recipe.models), recipe.search, recipe.weights)
+    given = Candidate(recipe.method, recipe.weights)
+    return Search(
+        space=space,
+        starts={
+            SOUP: Candidate(Average()),
+            DEFAULTS: Candidate(defaults_of(recipe.method)),
+            GIVEN: given,
+        },
+        trials=trials,
+        sampler=sampler,
+        seed=seed,
+    )
+
+
+def _identity(table: Table, search: Search) -> dict[str, Any]:
+    """What makes a search another one; the number of trials does not."""
+    files = [source for one in table.inputs for source in one.files]
+    return {
+        "recipe": table.recipe.model_copy(update={"searched": None}).resolved(),
+        "axes": {name: repr(axis) for name, axis in search.space.axes.items()},
+        "network": table.bench.label,
+        "data": dict(table.digests),
+        "metric": table.bench.metric.name,
+        "sampler": search.sampler,
+        "seed": search.seed,
+        "files": {str(one.path): [one.identity.size, one.identity.mtime_ns] for one in files},
+    }
+
+
+@contextmanager
+def _folder(
+    out: Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> Generator[None]:
+    """Hold the folder for one search, whose trials may be there already."""
+    held = hold(out)
+    try:
+        listing, journal = out / LISTING, out / JOURNAL
+        if overwrite:
+            journal.unlink(missing_ok=True)
+        elif journal.exists():
+            if not resume:
+                raise OutputError(
+                    f"{out} holds a search already: --resume goes on with it, --overwrite forgets "
+                    "it."
+                )
+            _refuse_other(out, listing, identity)
+        _write(listing, json.dumps(identity, indent=1) + "\n")
+        yield
+    finally:
+        os.close(held)
+
+
+def _refuse_other(out: Path, listing: Path, identity: Mapping[str, Any]) -> None:
+    try:
+        there = json.loads(listing.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        raise OutputError(f"{listing} cannot be read: use --overwrite, or another --out.") from None
+    wanted = json.loads(json.dumps(identity))
+    if there != wanted:
+        raise OutputError(
+            f"{out} holds another search: {first_differences(there, wanted)}. Use another --out, "
+            "or --overwrite."
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}.") from None
+
+
+def _record(table: Table, search: Search, count: int, score: float) -> Searched:
+    return Searched(
+        fields=tuple(search.space.axes),
+        trials=count,
+        sampler=search.sampler,
+        seed=search.seed,
+        metric=table.bench.metric.name,
+        score=score,
+        data=", ".join(one.name for one in table.bench.subjects),
+    )
+
+
+def _judge(
+    table: Table, search: Search, tried: Sequence[Tried], winner: Tried, decomposed: str
+) -> Comparison:
+    """The winner beside the starts, each on both splits."""
+    names = {FOUND: winner.candidate}
+    for name, candidate in search.starts.items():
+        if candidate not in [names[one] for one in names if one != FOUND]:
+            names[name] = candidate
+    states = {name: table.merge(candidate) for name, candidate in names.items()}
+    bench, count = table.bench, len(table.recipe.models)
+    rows, differences = bench.judge(states, count)
+    kind, metric = kebab_name(type(table.recipe.method)), bench.metric
+    said = ", and ".join(difference_phrase(one, metric) for one in differences)
+    data = ", ".join(one.name for one in bench.subjects)
+    return Comparison(
+        title=f"What searching {kind} found",
+        rows=tuple(rows),
+        differences=tuple(differences),
+        conclusion=(
+            f"Of {len(tried)} candidates the selection split prefers trial {winner.number} "
+            f"({winner.origin}): {winner.candidate.method!r}{_weights(winner.candidate)}. On the "
+            f"test split it is {said}."
+        ),
+        facts=(
+            ("network", bench.label),
+            ("data", data),
+            ("searched", ", ".join(search.space.axes)),
+            ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
+            ("objective", f"{metric.name} on the selection split"),
+            ("models", ", ".join(one.path for one in table.recipe.models)),
+            *([("decomposed", decomposed)] if decomposed else []),
+            *_batch_norm(bench),
+            ("intervals", f"95%. {covers(1)}"),
+            ("samples run through networks", f"{sum(bench.tally.samples.values()):,}"),
+            *non_finite(rows),
+            thread_fact(),
+        ),
+        attempts=attempts_of(kind, search, tried, metric.sign),
+    )
+
+
+def _weights(candidate: Candidate) -> str:
+    if candidate.weights is None:
+        return ""
+    return f" with weights {', '.join(f'{one:.4g}' for one in candidate.weights)}"
+
+
+def _batch_norm(bench: Bench) -> list[tuple[str, str]]:
+    if not any(has_batch_norm(one.network) for one in bench.subjects):
+        return []
+    return [("batch normalisation", "statistics are averaged, not estimated again")]
