@@ -59,3 +59,26 @@ def test_the_version_is_told_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == [version("stockpot"), "0 False"]
+
+
+@pytest.mark.parametrize("command", [["methods"], ["merge", "average", "x"], ["verify", "x"]])
+def test_a_command_imports_nothing_of_the_lab(command: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from stockpot.cli import main\n"
+        f"try: main({command!r})\n"
+        "except SystemExit: pass\n"
+        "rooms = ('evaluation', 'networks', 'data', 'training', 'studies', 'federated', 'report')\n"
+        "lab = tuple(f'stockpot.{room}' for room in rooms)\n"
+        "print([name for name in sys.modules if name.startswith(lab)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_of_the_program_tells_of_every_command() -> None:
+    from stockpot.cli.app import COMMANDS, app, execute
+
+    assert execute(["--help"]) == 0
+    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+    assert all(app[name].help for name in COMMANDS)

@@ -17,26 +17,32 @@ from cyclopts import App, CycloptsError
 
 from ..errors import StockpotError
 from ..methods.catalogue import find_method
-from .compare import compare
 from .console import Screen, complain
-from .diagnose import diagnose
-from .factor import factor, restore
-from .federate import federate
-from .inspect import inspect
-from .lab import demo
-from .merge import merge_app
-from .methods import methods
-from .recipe import explain, run
-from .report import report
-from .search import search
 from .spoken import remember
-from .statistics import statistics_app
-from .study import study_app
-from .train import train
 from .usage import UsageError, told_by_the_command_line
-from .verify import verify
 
 _LONG = re.compile(r"\S{120,}")
+
+COMMANDS = {
+    "merge": "merge:merge_app",
+    "study": "study:study_app",
+    "statistics": "statistics:statistics_app",
+    "run": "recipe:run",
+    "methods": "methods:methods",
+    "inspect": "inspect:inspect",
+    "diagnose": "diagnose:diagnose",
+    "explain": "recipe:explain",
+    "verify": "verify:verify",
+    "factor": "factor:factor",
+    "restore": "factor:restore",
+    "train": "train:train",
+    "compare": "compare:compare",
+    "search": "search:search",
+    "federate": "federate:federate",
+    "report": "report:report",
+    "demo": "lab:demo",
+}
+"""Where each command is. One that runs is imported alone, so that a merge loads no lab."""
 
 app = App(
     name="stockpot",
@@ -46,26 +52,8 @@ app = App(
     suppress_keyboard_interrupt=False,
     console=Screen(),
 )
-app.command(merge_app)
-app.command(study_app)
-app.command(statistics_app)
-for _function in (
-    run,
-    methods,
-    inspect,
-    diagnose,
-    explain,
-    verify,
-    factor,
-    restore,
-    train,
-    compare,
-    search,
-    federate,
-    report,
-    demo,
-):
-    app.command(_function)
+for _name, _where in COMMANDS.items():
+    app.command(f"stockpot.cli.{_where}", name=_name)
 cast(Any, app).register_install_completion_command(name="--install-completion")
 
 
@@ -83,6 +71,9 @@ def execute(tokens: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     as_json = "--json" in tokens
     remember(tokens)
+    if not tokens or tokens[0] not in COMMANDS:
+        for name in COMMANDS:
+            _ = app[name]  # which imports it: help and completion tell of all
     try:
         if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
             with told_by_the_command_line():
