@@ -20,7 +20,7 @@ _WHERE = {
     "merge": "engine.merge",
     "merge_to": "engine.merge",
     "run_recipe": "engine.merge",
-    "compare": "evaluation.given",
+    "compare": "evaluation.contests.models",
 }
 """Names that are imported when they are first asked for: merging starts without the lab, and the
 command line is there to answer Ctrl-C before torch is."""
