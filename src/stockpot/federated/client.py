@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..errors import StockpotError
 from ..evaluation import predict
 from ..networks.network import parts
-from ..networks.reproducible import one_thread
+from ..networks.reproducible import derived, one_thread
 from ..recipes.federated import FederatedRun, LocalTraining
 from ..training import (
     WEIGHTS,
@@ -21,7 +21,6 @@ from ..training import (
     fit,
 )
 from ..training.additions.scopes import scope_of
-from ..training.jobs.phases import derived
 from .lora import adapt, factors_of
 from .messages import Order, Reply, Score, State
 from .partition import Holding

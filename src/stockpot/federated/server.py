@@ -13,11 +13,11 @@ from ..checkpoints.entry import Checkpoint
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..networks import save_state
+from ..networks.reproducible import derived
 from ..recipes.federated import FederatedRun
 from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
 from ..training.additions.scopes import scope_of
-from ..training.jobs.phases import derived
 from ..values.differences import first_differences
 from .aggregation import aggregate, expected_shapes
 from .client import private

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from ..networks.reproducible import derived
 from ..recipes.federated import FederatedRun, Federation, parse_federation
 from ..training.jobs.cell import Cell, open_cell
-from ..training.jobs.phases import derived
 from .client import Client
 from .partition import Holding, by_domain, by_label
 from .server import Server, begin

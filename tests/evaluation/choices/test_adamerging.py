@@ -16,7 +16,7 @@ from stockpot.errors import FieldError, MergeError, StockpotError
 from stockpot.evaluation import Learner, Stored, Task, TaskPool, adapt, adapt_bodies
 from stockpot.evaluation.choices.coefficients import learnable_names
 from stockpot.evaluation.choices.task_vectors import vectors_of
-from stockpot.evaluation.contests import cross_task
+from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.evaluation.scores.losses import entropy_of
 from stockpot.methods import Cart, TaskArithmetic, Ties
 from stockpot.networks import build

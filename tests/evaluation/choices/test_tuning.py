@@ -4,8 +4,8 @@ import pytest
 
 from stockpot.data import Invert, Splits
 from stockpot.evaluation import Task, TaskPool, compare_pools
-from stockpot.evaluation.contests import cross_task
 from stockpot.evaluation.contests import trial as trial_module
+from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.methods import TaskArithmetic, Ties
 from stockpot.recipes.searching import Budget
 

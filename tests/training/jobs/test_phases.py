@@ -3,7 +3,8 @@
 import torch
 
 from stockpot.data import Skew
-from stockpot.training.jobs.phases import derived, phases, start_seed
+from stockpot.networks.reproducible import derived
+from stockpot.training.jobs.phases import phases, start_seed
 
 
 def trained(experiment, index, pool=0):

@@ -19,11 +19,11 @@ from torch.nn.modules.conv import (
 
 from ...errors import StockpotError
 from ...networks.network import parts
+from ...networks.reproducible import derived
 from ...ops.gram import cosines
 from ...ops.inner import inner
 from ...typed import eigh, to_floats
 from ...values.fields import check_fields
-from ..jobs.phases import derived
 from .layers import WEIGHTS, Layers
 
 KERNELS = Layers(roles=("conv",))

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...networks import MultiTask, has_batch_norm
+from ...networks.reproducible import derived
 from ..additions.adding import NOTHING, Additions
-from ..jobs.phases import derived
 from .augment import Augment
 from .fit import Fit
 from .loop import (

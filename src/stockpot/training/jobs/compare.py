@@ -17,8 +17,8 @@ from ...evaluation import (
     join,
     metric_called,
 )
-from ...evaluation.contests import cross_task
 from ...evaluation.contests.bodymakers import SEQUENTIAL
+from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
 from ...networks import load_shared, load_task

@@ -4,13 +4,13 @@ Every seed is a hash of the pool's seed and of what it is for, so that adding a 
 changes no other draw.
 """
 
-import hashlib
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from ...data import Skew, Transform
+from ...networks.reproducible import derived
 from ...recipes.additions import Additions
 from ...recipes.experiment import Experiment
 from ...recipes.schooling import DataPart, Schooling
@@ -105,17 +105,6 @@ def start_seed(experiment: Experiment, pool: int, index: Which) -> int:
     if experiment.ingredients.share == "none":
         return derived(pool, "start", str(index))
     return derived(pool, "start")
-
-
-def derived(seed: int, *what: str | int) -> int:
-    """A seed of 32 bits for one purpose.
-
-    Example:
-        >>> derived(0, "start") == derived(0, "start"), derived(0, "start") == derived(1, "start")
-        (True, False)
-    """
-    text = "/".join(map(str, (seed, *what))).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
 
 
 def _picked(experiment: Experiment, pool: int, name: str, index: int) -> object:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...data import Splits
 from ...evaluation import find_metric, predict
 from ...networks import headed, load_body, load_weights
+from ...networks.reproducible import derived
 from ...recipes.additions import ScopeSpec
 from ..additions.adding import Additions, Find, additions_of, layers_of
 from ..additions.scope_penalty import Target
@@ -19,7 +20,7 @@ from ..fitting.loop import Progress, fit
 from ..fitting.saves import Save
 from .cell import Cell, open_cell, state_digest
 from .job import Job
-from .phases import Phase, derived, start_seed
+from .phases import Phase, start_seed
 from .tasks import HEAD_BATCH
 
 Learn = Callable[[nn.Module, Phase, Save, Progress], nn.Module]

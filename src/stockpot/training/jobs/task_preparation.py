@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 from torch import Tensor, nn
 
 from ...networks import MultiTask, load_others, load_over, load_task, load_weights
+from ...networks.reproducible import derived
 from ...recipes.additions import ScopeSpec
 from ...recipes.cells import own_weights
 from ..fitting.jointly import fit_jointly
@@ -14,7 +15,7 @@ from ..fitting.loop import Progress
 from ..fitting.saves import Save
 from .cell import Cell, state_digest
 from .job import Job
-from .phases import JOINT, Phase, derived, passes, start_seed
+from .phases import JOINT, Phase, passes, start_seed
 from .preparation import (
     Learn,
     Work,
