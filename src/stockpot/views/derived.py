@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import MergeError
 from ..ops.spectral import LIMIT, Ranks, room_for_top_k, top_k
-from .computed import SliceNorms, chunks
+from .sources.computed import SliceNorms, chunks
 
 
 @dataclass(frozen=True, slots=True)

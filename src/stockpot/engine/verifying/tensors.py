@@ -11,7 +11,7 @@ import torch
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.roles import Role
 from ...checkpoints.untrusted import shown
-from ...views.computed import real_parts
+from ...views.sources.computed import real_parts
 from ..local import Progress
 from ..rows import is_finite
 

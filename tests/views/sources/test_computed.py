@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockpot.checkpoints.entry import TensorEntry, from_state_dict
-from stockpot.views.computed import CHUNK, SliceNorms, chunks, masked, weight_norm
+from stockpot.views.sources.computed import CHUNK, SliceNorms, chunks, masked, weight_norm
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import TensorEntry
-from ..typed import to_numpy
+from ...checkpoints.entry import TensorEntry
+from ...typed import to_numpy
 
 CHUNK = 2**15
 """Elements computed at a time; sums of squares are joined in this order, whoever asks."""
