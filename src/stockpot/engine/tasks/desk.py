@@ -8,16 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import MemorySource, TensorEntry
-from ..checkpoints.roles import Role
-from ..core import Facts, Method, Reach, Settled, Stack
-from ..errors import NonFiniteError
-from ..ops.rounding import copy_rounded
-from ..recipes.assignment import Assignment, Beside
-from ..values.fields import kebab_name
-from .counts import Counts
-from .plan import Piece
-from .rows import (
+from ...checkpoints.entry import MemorySource, TensorEntry
+from ...checkpoints.roles import Role
+from ...core import Facts, Method, Reach, Settled, Stack
+from ...errors import NonFiniteError
+from ...ops.rounding import copy_rounded
+from ...recipes.assignment import Assignment, Beside
+from ...values.fields import kebab_name
+from ..plan import Piece
+from ..rows import (
     Arena,
     ElementBytes,
     Joined,
@@ -28,6 +27,7 @@ from .rows import (
     raw_bytes,
     stored_dtype,
 )
+from .counts import Counts
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
