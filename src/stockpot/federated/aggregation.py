@@ -16,7 +16,7 @@ from ..errors import MergeError
 from ..experiments.aggregating import Rule
 from ..experiments.krum import MultiKrum
 from ..methods import Average
-from ..ops.gram import gram
+from ..ops.spectra.gram import gram
 from .lora import UP, applied, products, refactored, stacked
 from .messages import Reply, State
 

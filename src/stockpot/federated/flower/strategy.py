@@ -25,8 +25,9 @@ class MethodStrategy(_strategies.Strategy):
     method cannot merge so few, there is no new model, and Flower goes on with the old one.
 
     Args:
-        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.experiments.krum. Where it needs
-            statistics of clients' data, a reply has them as a second ArrayRecord, "statistics".
+        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.experiments.krum. Where it
+            needs statistics of clients' data, a reply has them as a second ArrayRecord,
+            "statistics".
         seed: of methods that draw at random; rounds draw apart.
         of_fedavg: what Flower's FedAvg takes, such as `fraction_train` or `weighted_by_key`.
 
