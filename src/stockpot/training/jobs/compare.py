@@ -23,10 +23,10 @@ from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
 from ...experiments.cells import slug
 from ...experiments.experiment import ACROSS_TASKS, Experiment
+from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
 from ..fitting.devices import Device
 from ..fitting.distil import distil
-from ..fitting.fit import Fit
 from .cell import open_cell
 from .phases import phases
 from .pools import Pool, PoolProgress, train_experiment
