@@ -18,10 +18,10 @@ from ..studies.connectivity.figures import plot_plane as plot_plane
 from ..studies.diagnosis.figures import plot_kinship as plot_kinship
 from ..studies.diagnosis.figures import plot_prospects as plot_prospects
 from ..studies.diagnosis.figures import plot_spreads as plot_spreads
-from ..studies.diagnosis.forecast_figures import plot_calibration as plot_calibration
-from ..studies.diagnosis.forecast_figures import plot_forecast as plot_forecast
-from ..studies.diagnosis.forecast_figures import plot_learning as plot_learning
-from ..studies.diagnosis.forecast_figures import plot_predictors as plot_predictors
+from ..studies.diagnosis.forecast.figures import plot_calibration as plot_calibration
+from ..studies.diagnosis.forecast.figures import plot_forecast as plot_forecast
+from ..studies.diagnosis.forecast.figures import plot_learning as plot_learning
+from ..studies.diagnosis.forecast.figures import plot_predictors as plot_predictors
 from ..studies.interference.figures import plot_interference as plot_interference
 from ..studies.interference.figures import plot_overlap as plot_overlap
 from ..studies.interference.figures import plot_residual as plot_residual

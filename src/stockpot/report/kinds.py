@@ -14,8 +14,8 @@ from ..federated.page import federation_page
 from ..federated.result import Outcome
 from ..pages.filled import Page
 from ..studies import STUDIES
-from ..studies.diagnosis.findings import Diagnosis
 from ..studies.diagnosis.page import diagnosis_page
+from ..studies.diagnosis.result import Diagnosis
 from .page import comparison_page
 
 

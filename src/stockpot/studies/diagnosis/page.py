@@ -10,7 +10,7 @@ from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from ..scopes.page import MOST, number
 from .figures import plot_kinship, plot_prospects, plot_spreads
-from .findings import Diagnosis
+from .result import Diagnosis
 
 
 def diagnosis_page(result: Diagnosis) -> Page:

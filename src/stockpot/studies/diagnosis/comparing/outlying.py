@@ -10,14 +10,9 @@ from statistics import median
 
 import numpy as np
 
-from ..backdoor.outliers import (
-    Floats,
-    noise,
-    places,
-    stacked,
-)
-from ..onepass.statistics import Statistics, TensorStatistics, summed
-from ..study import PARAMETERS
+from ...backdoor.outliers import Floats, noise, places, stacked
+from ...onepass.statistics import Statistics, TensorStatistics, summed
+from ...study import PARAMETERS
 from .architecture import BASE
 from .kinship import LEAST, SAME, distance
 

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .architecture import BASE, Architecture, some
-from .compared import Compared
-from .findings import ModelFinding, Origin, Step
-from .outlying import MISMATCH, Copy, LayerScope
+from ..comparing.architecture import BASE, Architecture, some
+from ..comparing.extent import Compared
+from ..comparing.outlying import MISMATCH, Copy, LayerScope
+from ..result import ModelFinding, Origin, Step
 
 _LISTED = 4
 """Tensors that a command names one by one."""

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from ...core import Method
-from ...errors import ExtraError, MergeError
-from ...methods import METHODS
-from ...methods.catalogue import method_fields
-from ...values.fields import kebab_name
-from ..onepass.statistics import Statistics
-from .findings import Prospect
-from .forecast import Expected, Forecast
-from .methods import CANDIDATES
-from .traits import Traits, traits_of
+from ....core import Method
+from ....errors import ExtraError, MergeError
+from ....methods import METHODS
+from ....methods.catalogue import method_fields
+from ....values.fields import kebab_name
+from ...onepass.statistics import Statistics
+from ..forecast.candidates import CANDIDATES
+from ..forecast.fitted import Expected, Forecast
+from ..forecast.traits import Traits, traits_of
+from ..result import Prospect
 
 NO_BASE = "needs --base"
 """Why a method that needs a base cannot be run where there is none that it can use."""

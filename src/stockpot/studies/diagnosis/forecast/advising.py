@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .correlations import MODEL, RESAMPLES, same_origin
-from .leaving import Guess
+from .held_out import Guess
+from .scoring import MODEL, RESAMPLES, same_origin
 
 POINT = 0.01
 """Of balanced accuracy."""

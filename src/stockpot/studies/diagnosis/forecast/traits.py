@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from statistics import median
 
-from ...errors import FieldError, MergeError
-from ..onepass.statistics import Matrix, Statistics, TensorStatistics, cosine, summed
+from ....errors import FieldError, MergeError
+from ...onepass.statistics import Matrix, Statistics, TensorStatistics, cosine, summed
 
 LAYERS = ("conv", "matrix", "expert-stack", "embedding")
 """Roles of what is called a layer here: not biases, scales and statistics."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...extras import optional
-from .methods import CANDIDATES
+from ....extras import optional
+from .candidates import CANDIDATES
 from .ranks import Array
 from .table import MergeRow
 from .traits import Traits

@@ -16,15 +16,15 @@ from ..conflicts.computing import expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
-from .architecture import BASE, Architecture, compare_architectures
-from .compared import Compared, compared, percent
-from .evidence import Evidence
-from .findings import Diagnosis, ModelFinding, TaskVectors
-from .gradients import Gradients, gradients_of
-from .kinship import grouped, kinships, kinships_to_base, layers_of
-from .outlying import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
-from .prospects import prospects_of
-from .verdict import judged
+from .comparing.architecture import BASE, Architecture, compare_architectures
+from .comparing.extent import Compared, compared, percent
+from .comparing.gradients import Gradients, gradients_of
+from .comparing.kinship import grouped, kinships, kinships_to_base, layers_of
+from .comparing.outlying import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
+from .judging.evidence import Evidence
+from .judging.prospects import prospects_of
+from .judging.verdict import judged
+from .result import Diagnosis, ModelFinding, TaskVectors
 
 KIN_BY_TENSORS = 0.5
 """Models that share such a part of their entries differ in heads, not in what they are."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from statistics import median
 
-from ...checkpoints.beside.networks import UNKNOWN, Sameness
-from ...checkpoints.lineage import Lineage
-from .architecture import Architecture
-from .compared import Compared
-from .findings import ModelFinding, Origin, Prospect, TaskVectors
-from .gradients import Gradients
-from .kinship import Kinship, LayerKinship
-from .outlying import Copy, LayerScope
+from ....checkpoints.beside.networks import UNKNOWN, Sameness
+from ....checkpoints.lineage import Lineage
+from ..comparing.architecture import Architecture
+from ..comparing.extent import Compared
+from ..comparing.gradients import Gradients
+from ..comparing.kinship import Kinship, LayerKinship
+from ..comparing.outlying import Copy, LayerScope
+from ..result import ModelFinding, Origin, Prospect, TaskVectors
 
 TORN = 4.0
 """Standard deviations of one layer that differ by this factor are to be mended before a merge."""

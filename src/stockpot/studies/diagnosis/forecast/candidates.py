@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...core import Method
-from ...methods import (
+from ....core import Method
+from ....methods import (
     Average,
     Cart,
     Dare,

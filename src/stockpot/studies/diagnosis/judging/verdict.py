@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from .advice import Case, steps_of
+from ..comparing.outlying import DROWNED
+from ..result import Diagnosis, Prospect
 from .evidence import Evidence
-from .findings import Diagnosis, Prospect
-from .outlying import DROWNED
 from .prospects import NO_BASE, advised, merge_words, value_of
 from .reasons import against, noted, unknown
+from .steps import Case, steps_of
 
 WORTH = 0.7
 """Quality of the best forecast below which a merge is not worth making."""

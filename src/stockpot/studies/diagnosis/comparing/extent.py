@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...checkpoints.entry import Checkpoint, TensorEntry
-from ..onepass.statistics import Statistics
+from ....checkpoints.entry import Checkpoint, TensorEntry
+from ...onepass.statistics import Statistics
 from .kinship import LayerKinship
 
 ENOUGH = 0.5

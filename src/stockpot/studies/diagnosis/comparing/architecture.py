@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.inspection import dtype_text
-from ...checkpoints.names.renaming import find_renaming
-from ...checkpoints.roles import Role, classify
+from ....checkpoints.entry import Checkpoint, TensorEntry
+from ....checkpoints.inspection import dtype_text
+from ....checkpoints.names.renaming import find_renaming
+from ....checkpoints.roles import Role, classify
 
 BASE = "the base"
 """What the base is called beside the names of models."""

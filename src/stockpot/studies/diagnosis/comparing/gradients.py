@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...checkpoints.entry import Checkpoint, from_state_dict
-from ...data import Dataset, load, split
-from ...data import Spec as DataSpec
-from ...engine.merge import merge_opened
-from ...engine.options import Options
-from ...errors import MergeError
-from ...evaluation.choices.soups import mend
-from ...evaluation.contests.models import opened, reestimation
-from ...networks import NetworkSpec, put_weights
-from ...recipes.model import parse_recipe
-from ...recipes.sizes import format_size, parse_size
+from ....checkpoints.entry import Checkpoint, from_state_dict
+from ....data import Dataset, load, split
+from ....data import Spec as DataSpec
+from ....engine.merge import merge_opened
+from ....engine.options import Options
+from ....errors import MergeError
+from ....evaluation.choices.soups import mend
+from ....evaluation.contests.models import opened, reestimation
+from ....networks import NetworkSpec, put_weights
+from ....recipes.model import parse_recipe
+from ....recipes.sizes import format_size, parse_size
 
 BATCHES, SAMPLES = 4, 64
 """Batches of the selection split, and samples of each."""

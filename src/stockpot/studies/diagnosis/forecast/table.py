@@ -73,7 +73,7 @@ class MergeRow:
 @cache
 def shipped() -> tuple[MergeRow, ...]:
     """All merges of the table that comes with stockpot."""
-    here = files("stockpot.studies.diagnosis")
+    here = files("stockpot.studies.diagnosis.forecast")
     return parse(
         here.joinpath(POOLS).read_text(encoding="utf8"),
         here.joinpath(MERGES).read_text(encoding="utf8"),

@@ -4,13 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
-from ...pages.styles import INK
+from ....pages.axes import SMALL, dress, panels, reference
+from ....pages.styles import INK
 from .validation import Learned, Validation
 
 _COLOURS = {"digits": "#0072b2", "fashion-mnist": "#d55e00", "emoji": "#009e73", "text": "#cc79a7"}

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...values.plain import plain_values, rows_csv
+from ....values.plain import plain_values, rows_csv
 from .advising import Advice, advise
-from .correlations import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
-from .forecast import COVERAGE
-from .leaving import Guess, aided, by_data, by_network, guesses, left_out, width_of
+from .fitted import COVERAGE
+from .held_out import Guess, aided, by_data, by_network, guesses, left_out, width_of
 from .ranks import spearman
+from .scoring import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
 from .table import MergeRow, pools_of
 from .trees import fit_model
 

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from ...checkpoints.lineage import LEAST
-from .architecture import BASE, some
-from .compared import percent
+from ....checkpoints.lineage import LEAST
+from ..comparing.architecture import BASE, some
+from ..comparing.extent import percent
+from ..comparing.gradients import Gradients
+from ..comparing.outlying import DROWNED, MISMATCH
+from ..result import OPPOSED
 from .evidence import Evidence
-from .findings import OPPOSED
-from .gradients import Gradients
-from .outlying import DROWNED, MISMATCH
 
 GAP = 0.05
 """Agreement of signs so far below what angles say is pointed at."""

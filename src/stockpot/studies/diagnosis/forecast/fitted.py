@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from ...extras import optional
-from .leaving import aided, by_data, left_out, width_of
-from .methods import CANDIDATES, candidates
+from ....extras import optional
+from .candidates import CANDIDATES, candidates
+from .held_out import aided, by_data, left_out, width_of
 from .ranks import spearman
 from .table import MergeRow, pools_of, shipped
 from .traits import Traits

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...evaluation.results.intervals import Interval
-from .leaving import BASELINES, Guess
+from ....evaluation.results.intervals import Interval
+from .held_out import BASELINES, Guess
 from .ranks import Array, spearman
 
 Places = npt.NDArray[np.intp]

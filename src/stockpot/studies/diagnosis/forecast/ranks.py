@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ...extras import optional
+from ....extras import optional
 
 Array = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
 
-from ...checkpoints.lineage import LAYERS, LEAST, bar
-from ..onepass.statistics import Matrix, Statistics, TensorStatistics
+from ....checkpoints.lineage import LAYERS, LEAST, bar
+from ...onepass.statistics import Matrix, Statistics, TensorStatistics
 
 SAME = 1e-6
 """Two tensors whose distance is a smaller part of their distance from the centre are copies."""
