@@ -61,11 +61,11 @@ from .curves import plot_quality as plot_quality
 from .decisions import plot_decisions as plot_decisions
 from .dispersion import plot_scales as plot_scales
 from .figures import plot_comparison as plot_comparison
-from .parts import plot_part_gaps as plot_part_gaps
-from .parts import plot_parts as plot_parts
+from .files import rebuild as rebuild
+from .metric_rows import only as only
+from .shifts import plot_part_gaps as plot_part_gaps
+from .shifts import plot_parts as plot_parts
 from .studies import render_study as render_study
 from .studies import write_study as write_study
 from .sweeps import plot_data_sets as plot_data_sets
 from .sweeps import plot_networks as plot_networks
-from .view import only as only
-from .written import rebuild as rebuild

@@ -12,7 +12,7 @@ from typing import Any
 from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
-from ..pages.filled import Page
+from ..pages.page import Page
 from ..studies import STUDIES
 from ..studies.diagnosis.page import diagnosis_page
 from ..studies.diagnosis.result import Diagnosis

@@ -20,7 +20,7 @@ from .comparing.architecture import BASE, Architecture, compare_architectures
 from .comparing.extent import Compared, compared, percent
 from .comparing.gradients import Gradients, gradients_of
 from .comparing.kinship import grouped, kinships, kinships_to_base, layers_of
-from .comparing.outlying import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
+from .comparing.likeness import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
 from .judging.evidence import Evidence
 from .judging.prospects import prospects_of
 from .judging.verdict import judged

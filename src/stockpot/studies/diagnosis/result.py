@@ -11,7 +11,7 @@ from .comparing.architecture import Architecture, some
 from .comparing.extent import Compared
 from .comparing.gradients import Gradients
 from .comparing.kinship import Kinship, LayerKinship
-from .comparing.outlying import SCALED, Copy, LayerScope
+from .comparing.likeness import SCALED, Copy, LayerScope
 
 OPPOSED = -0.9
 """Cosine of two task vectors from which they are opposite: a merge of both takes them back."""

@@ -12,7 +12,7 @@ from ..comparing.architecture import Architecture
 from ..comparing.extent import Compared
 from ..comparing.gradients import Gradients
 from ..comparing.kinship import Kinship, LayerKinship
-from ..comparing.outlying import Copy, LayerScope
+from ..comparing.likeness import Copy, LayerScope
 from ..result import ModelFinding, Origin, Prospect, TaskVectors
 
 TORN = 4.0

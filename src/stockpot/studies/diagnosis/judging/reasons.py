@@ -7,7 +7,7 @@ from ....checkpoints.lineage import LEAST
 from ..comparing.architecture import BASE, some
 from ..comparing.extent import percent
 from ..comparing.gradients import Gradients
-from ..comparing.outlying import DROWNED, MISMATCH
+from ..comparing.likeness import DROWNED, MISMATCH
 from ..result import OPPOSED
 from .evidence import Evidence
 

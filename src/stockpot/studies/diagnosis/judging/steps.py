@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..comparing.architecture import BASE, Architecture, some
 from ..comparing.extent import Compared
-from ..comparing.outlying import MISMATCH, Copy, LayerScope
+from ..comparing.likeness import MISMATCH, Copy, LayerScope
 from ..result import ModelFinding, Origin, Step
 
 _LISTED = 4

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..comparing.outlying import DROWNED
+from ..comparing.likeness import DROWNED
 from ..result import Diagnosis, Prospect
 from .evidence import Evidence
 from .prospects import NO_BASE, advised, merge_words, value_of

@@ -15,7 +15,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import in_order, styles
 from .curves import ENSEMBLE
-from .view import cell_of, drawable, single_cell, titles, view
+from .metric_rows import cell_of, drawable, single_cell, titles, view
 
 WHOLE = "whole test split"
 """What the part that is all of it is called."""

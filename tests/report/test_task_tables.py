@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from stockpot.report import render_page
-from stockpot.report.across import across_tasks, normalised_results
 from stockpot.report.page import how_it_was_measured
+from stockpot.report.task_tables import across_tasks, normalised_results
 
 from .making import row, whole
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..errors import CheckpointError, StockpotError
-from ..pages.filled import fill, write_files
+from ..pages.page import fill, write_files
 from ..values.reading import read_plain
 from .kinds import KINDS
 

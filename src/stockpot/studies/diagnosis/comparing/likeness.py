@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from ...backdoor.outliers import Floats, noise, places, stacked
+from ...onepass.deviations import Floats, noise, places, stacked
 from ...onepass.statistics import Statistics, TensorStatistics, summed
 from ...study import PARAMETERS
 from .architecture import BASE

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..extras import optional
-from .drawn import Drawing
+from .drawing import Drawing
 from .tables import Table
 from .units import readable, shown
 

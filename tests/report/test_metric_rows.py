@@ -1,7 +1,7 @@
 import pytest
 
 from stockpot.errors import StockpotError
-from stockpot.report.view import Cell, most_averaged, only, view
+from stockpot.report.metric_rows import Cell, most_averaged, only, view
 
 from .making import comparison, grid, row, sweep
 

@@ -5,8 +5,8 @@ from ..evaluation.results.comparison import Comparison
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import Entry, Table, capital, value_entry
 from ..pages.units import readable
+from .metric_rows import View, view
 from .tables import results
-from .view import View, view
 
 
 def across_tasks(result: Comparison) -> Table | None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, StockpotError
 from stockpot.report import rebuild
+from stockpot.report.files import render, write
 from stockpot.report.kinds import KINDS
-from stockpot.report.written import render, write
 from stockpot.values.plain import plain_array, plain_values
 from stockpot.values.reading import read_plain
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..onepass.statistics import Matrix
+from .statistics import Matrix
 
 Floats = NDArray[np.float64]
 
