@@ -6,7 +6,8 @@ import torch
 from stockpot.data import Invert, Splits
 from stockpot.errors import FieldError, MergeError, StockpotError
 from stockpot.evaluation import Task, TaskPool, merge_bodies
-from stockpot.evaluation.contests.cross_task import ALL_TASKS, cross_task
+from stockpot.evaluation.contests.cross_task import cross_task
+from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.methods import Average, TaskArithmetic
 from stockpot.networks import build
 

@@ -15,15 +15,16 @@ from ...data import Splits
 from ...errors import FieldError
 from ...networks import put_weights
 from ..predictions.predict import BATCH, Tally, predict
-from ..results.comparison import Row
+from ..predictions.views import JUDGED, split_of
+from ..results.comparison import ALL_TASKS, Row
 from ..results.intervals import Difference
 from ..scores.bootstrap import Resampler
 from ..scores.custom import metric_called
 from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, network_scores, split_of
+from ..scores.singles import network_scores
 from .bodies import Task
 from .scoring import Ledger, Place, Scored, score_predictions
-from .task_scores import ALL_TASKS, mean_of, resamplers_of
+from .task_scores import mean_of, resamplers_of
 from .trial import Entrant
 
 State = Mapping[str, Tensor]

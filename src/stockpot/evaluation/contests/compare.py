@@ -16,12 +16,12 @@ from ..choices.tuning import Tuning
 from ..choices.verdict import judge, require_margin
 from ..predictions.ingredients import Ingredients
 from ..predictions.predict import BATCH
-from ..predictions.views import TEST, Views, views_of
+from ..predictions.views import JUDGED, TEST, Views, views_of
 from ..results.comparison import Comparison, Cost, Decision
 from ..scores.bootstrap import Resampler
 from ..scores.custom import metric_called
 from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, Singles, run_singles
+from ..scores.singles import Singles, run_singles
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .costs import cost_of_method, cost_of_one, threads_for
 from .facts import covers, facts_of

@@ -14,10 +14,19 @@ from ...recipes.searching import Budget
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name
 from ..predictions.predict import BATCH
-from ..results.comparison import ADAPTED, ADAPTED_WORDS, Comparison, Cost, Kind
+from ..predictions.views import JUDGED
+from ..results.comparison import (
+    ADAPTED,
+    ADAPTED_WORDS,
+    ALL_TASKS,
+    INDIVIDUAL,
+    NORMALISED,
+    Comparison,
+    Cost,
+    Kind,
+)
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
-from ..scores.singles import JUDGED
 from .bench import common_metric
 from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
 from .bodymakers import (
@@ -34,12 +43,8 @@ from .facts import covers, non_finite, thread_fact
 from .judging import Judging
 from .lent import Judged, Lent
 from .scoring import Ledger, Place, Scored
-from .task_scores import ALL_TASKS, difference_phrase, mean_of, quotient, resamplers_of
+from .task_scores import difference_phrase, mean_of, quotient, resamplers_of
 from .trial import Entrant
-
-INDIVIDUAL = "individual"
-NORMALISED = "normalised"
-"""Begins the name of a metric divided by the individual network's."""
 
 Progress = Callable[[str, float], None]
 

@@ -6,12 +6,11 @@ import torch
 
 from ...data import Dataset, Splits
 from ..predictions.predict import Tally
-from ..predictions.views import Views, split_and_part
+from ..predictions.views import JUDGED, Views, split_and_part, split_of
 from ..results.comparison import Row
 from ..scores.bootstrap import RESAMPLES
 from ..scores.custom import OWN_RESAMPLES
 from ..scores.metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
-from ..scores.singles import JUDGED, split_of
 from .plan import Plan
 
 COVERS_POOLS = "Intervals cover pools and test samples."

@@ -8,10 +8,10 @@ from torch import nn
 
 from ..choices.soups import Reestimate, mend
 from ..predictions.predict import Tally, predict
+from ..predictions.views import JUDGED, split_of
 from ..results.comparison import Kind
 from ..scores.bootstrap import Resampler
 from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, split_of
 from .bodies import Task
 from .lent import Judged, Seen
 from .scoring import score_predictions

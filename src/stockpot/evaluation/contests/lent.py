@@ -7,8 +7,8 @@ from torch import nn
 
 from ..predictions.ensembles import logits_ensemble
 from ..predictions.predict import Predictions
+from ..predictions.views import JUDGED
 from ..results.comparison import Kind
-from ..scores.singles import JUDGED
 from .bodies import Task, lend_body
 from .scoring import Scored
 

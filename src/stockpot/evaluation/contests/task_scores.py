@@ -9,15 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ...typed import to_numpy
+from ..predictions.views import JUDGED, split_of
 from ..results.intervals import Difference
 from ..scores.bootstrap import Estimate, Resampler
 from ..scores.metrics import Metric
-from ..scores.singles import JUDGED, split_of
 from .bodies import Task
 from .scoring import Scored
-
-ALL_TASKS = "all-tasks"
-"""What a row's `data` is for the mean over tasks."""
 
 
 def resamplers_of(tasks: Sequence[Task]) -> Iterator[tuple[str, Mapping[str, Resampler]]]:

@@ -14,10 +14,10 @@ from ..choices.learned_soup import Learning
 from ..choices.soups import Reestimate, mend, soup
 from ..choices.tuning import Tuning
 from ..predictions.predict import BATCH, Predictions, Tally, predict
-from ..predictions.views import seen_on
+from ..predictions.views import JUDGED, seen_on
 from ..results.comparison import Kind
 from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, Singles, network_scores
+from ..scores.singles import Singles, network_scores
 
 Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
 """Trains a student: (start, training data, soft targets [N, L], seed) to a network in evaluation
