@@ -248,7 +248,7 @@ def _table(title: str, metric: str, rows: "list[Row]") -> Table:
 
 def _parts(metric: str, rows: "list[Row]") -> Table:
     """The parts and views down, the methods that are compared in pairs across."""
-    from ..evaluation.contests.summing import COMPARED
+    from ..evaluation.contests.outcomes import COMPARED
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)

@@ -18,9 +18,6 @@ from .choices.soups import soup as soup
 from .choices.verdict import Option as Option
 from .choices.verdict import holm as holm
 from .choices.verdict import judge as judge
-from .contests.bench import Bench as Bench
-from .contests.bench import Subject as Subject
-from .contests.bench import common_metric as common_metric
 from .contests.bodies import Task as Task
 from .contests.bodies import TaskPool as TaskPool
 from .contests.bodies import adapt_bodies as adapt_bodies

@@ -119,7 +119,7 @@ def test_an_ensemble_is_the_mean_of_what_bodies_give_through_the_tasks_head(task
 def test_the_first_n_are_merged_and_nothing_is_run_twice(tasks, start, monkeypatch):
     three = [*tasks, Task("again", tasks[1].network, tasks[1].splits)]
     runs = []
-    module = import_module("stockpot.evaluation.contests.judging")
+    module = import_module("stockpot.evaluation.contests.contest")
     kept = module.predict
     monkeypatch.setattr(
         module, "predict", lambda *a, **k: runs.append(k["called"]) or kept(*a, **k)
