@@ -14,7 +14,7 @@ import torch
 
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import (
+from ..checkpoints.formats.layout import (
     DTYPE_NAMES,
     OutputTensor,
     Shard,

@@ -18,9 +18,9 @@ from ...evaluation.contests.contest import Contest, Exam, Resamplers, choose_met
 from ...evaluation.contests.ledger import Ledger, Place
 from ...evaluation.results.comparison import Row
 from ...evaluation.results.intervals import Difference
+from ...experiments.cells import slug
+from ...experiments.experiment import Experiment
 from ...networks import put_weights
-from ...recipes.cells import slug
-from ...recipes.experiment import Experiment
 from ...recipes.model import Ingredient, Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device

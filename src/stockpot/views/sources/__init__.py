@@ -1,1 +1,1 @@
-"""Where the bytes of a computed tensor come from: each computes what is asked for, within a tile."""
+"""Where the bytes of a computed tensor come from: each computes what is asked for, in a tile."""
