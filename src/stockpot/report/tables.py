@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..evaluation.contests.cross_task import NORMALISED
-from ..evaluation.results.comparison import Comparison, Cost, Row
+from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Row
 from ..evaluation.results.intervals import Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import EMPTY, Entry, Table, capital, interval_words, sort_key, value_entry

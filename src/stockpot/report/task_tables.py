@@ -1,7 +1,6 @@
 """Tables of a comparison across tasks: methods down, tasks across."""
 
-from ..evaluation.contests.cross_task import ALL_TASKS, NORMALISED
-from ..evaluation.results.comparison import Comparison
+from ..evaluation.results.comparison import ALL_TASKS, NORMALISED, Comparison
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import Entry, Table, capital, value_entry
 from ..pages.units import readable
