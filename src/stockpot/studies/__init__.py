@@ -39,7 +39,7 @@ STUDIES: tuple[type[Study], ...] = (
 """Every study, in the order in which the command line lists them."""
 
 _LATER = {
-    "diagnose": "diagnosis.diagnose",
+    "diagnose": "diagnosis.computing",
     "fit_curve": "connectivity.curves",
     "open_pools": "pools",
     "statistics_of": "onepass.gathering",
