@@ -114,7 +114,7 @@ def compare(
                 progress=progress,
             )
         else:
-            from ..recipes.experiment import read_experiment
+            from ..experiments.experiment import read_experiment
             from ..training.jobs.compare import compare_experiment
 
             experiment = read_experiment(given[0])

@@ -12,8 +12,8 @@ from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError
 from stockpot.evaluation import ALL_TASKS
 from stockpot.evaluation.contests import bench
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import TaskArithmetic
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml

@@ -9,7 +9,7 @@ from torch import nn
 
 from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
-from ...recipes.adaptation import Adamerging
+from ...experiments.adaptation import Adamerging
 from ...recipes.searching import Budget
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name

@@ -13,9 +13,9 @@ from ...engine.options import Options
 from ...engine.prepare import prepare
 from ...errors import FieldError
 from ...evaluation import Bench, Subject, common_metric
+from ...experiments.cells import slug
+from ...experiments.experiment import Experiment
 from ...networks import put_weights
-from ...recipes.cells import slug
-from ...recipes.experiment import Experiment
 from ...recipes.model import Ingredient, Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device

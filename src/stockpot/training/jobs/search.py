@@ -15,9 +15,9 @@ from ...errors import OutputError, StockpotError
 from ...evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
 from ...evaluation.contests.facts import covers, non_finite, thread_fact
 from ...evaluation.contests.task_scores import difference_phrase
+from ...experiments.experiment import Experiment
 from ...methods import Average
 from ...networks import has_batch_norm
-from ...recipes.experiment import Experiment
 from ...recipes.model import Recipe
 from ...recipes.searching import Sampler, Searched, defaults_of, space_of
 from ...recipes.space import Candidate

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from .additions import Additions
-from .section import (
+from ..recipes.section import (
     Below1,
     Count,
     Degrees,
@@ -21,6 +20,7 @@ from .section import (
     Switch,
     Text,
 )
+from .additions import Additions
 
 
 class Augment(Section):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from stockpot.evaluation import COLUMNS
-from stockpot.recipes import experiment
-from stockpot.recipes.experiment import read_experiment
-from stockpot.recipes.federated import parse_federation, read_federation
+from stockpot.experiments import experiment
+from stockpot.experiments.experiment import read_experiment
+from stockpot.experiments.federated import parse_federation, read_federation
 
 ALL = sorted((Path(__file__).parents[2] / "examples").rglob("*.yml"))
 FEDERATED = [file for file in ALL if file.name.startswith("federated")]

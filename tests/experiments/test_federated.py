@@ -3,9 +3,9 @@
 import pytest
 
 from stockpot.errors import FieldError
+from stockpot.experiments.federated import FederatedRun, parse_federation
+from stockpot.experiments.krum import MultiKrum
 from stockpot.methods import Average, Ties
-from stockpot.recipes.federated import FederatedRun, parse_federation
-from stockpot.recipes.krum import MultiKrum
 
 
 def parsed(**federated):

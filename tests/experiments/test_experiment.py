@@ -9,10 +9,10 @@ import pytest
 
 from stockpot.data import CORRUPTIONS, named_views
 from stockpot.errors import FieldError
+from stockpot.experiments.cells import slug
+from stockpot.experiments.experiment import parse_experiment, read_experiment
+from stockpot.experiments.schooling import Pretraining
 from stockpot.methods import Ties
-from stockpot.recipes.cells import slug
-from stockpot.recipes.experiment import parse_experiment, read_experiment
-from stockpot.recipes.schooling import Pretraining
 
 PRODUCT = """
 network: cnn                      # built-in | timm:NAME | hf:PATH | package.module:function

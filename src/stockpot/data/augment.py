@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
-from ...values.fields import check_fields
+from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

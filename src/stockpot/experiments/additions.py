@@ -8,7 +8,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from annotated_types import Ge, Le
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from .section import Below1, Count, NotNegative, Part, Positive, Section, Share, Text, within
+from ..recipes.section import (
+    Below1,
+    Count,
+    NotNegative,
+    Part,
+    Positive,
+    Section,
+    Share,
+    Text,
+    within,
+)
 
 Cosine = Annotated[float, within(float, Ge(-1), Le(1))]
 Whole = Annotated[int, within(int, Ge(0), Le(100_000))]

@@ -9,11 +9,11 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.names.unwrap import bare_names
-from ...checkpoints.roles import Role, classify
-from ...errors import FieldError, StockpotError
-from ...values.fields import nearest
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.names.unwrap import bare_names
+from ..checkpoints.roles import Role, classify
+from ..errors import FieldError, StockpotError
+from ..values.fields import nearest
 
 T = TypeVar("T")
 

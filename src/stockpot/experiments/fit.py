@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from ...errors import FieldError
-from ...values.fields import PerModel, check_fields
+from ..errors import FieldError
+from ..values.fields import PerModel, check_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

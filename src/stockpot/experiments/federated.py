@@ -11,14 +11,14 @@ from pydantic import PlainValidator, model_validator
 
 from ..core import Method
 from ..methods import Average
+from ..recipes.section import Below1, Count, NotNegative, Portion, Positive, Section, Seed, Text
+from ..recipes.yaml import read_yaml
 from .additions import Additions
 from .aggregating import Aggregation, AggregationValue, plain_aggregation
 from .cells import SpecValue
 from .experiment import Experiment, SplitSpec
 from .flower import FlowerStrategy
 from .schooling import Schooling
-from .section import Below1, Count, NotNegative, Portion, Positive, Section, Seed, Text
-from .yaml import read_yaml
 
 Client = Literal["fedavg", "fedprox", "fedbn", "wsa", "wsa-fedprox"]
 

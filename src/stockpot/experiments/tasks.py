@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from annotated_types import Ge, Le
 from pydantic import model_validator
 
+from ..recipes.section import Count, Index, Section, Switch, Text, within
 from .cells import SpecValue
-from .section import Count, Index, Section, Switch, Text, within
 
 RESERVED = ("base", "joint", "all-tasks")
 """Names that files and rows have for what belongs to no one task."""

@@ -15,15 +15,15 @@ from ..core import Method
 from ..errors import FieldError
 from ..methods import METHODS
 from ..methods.catalogue import plain_method, read_method
+from ..recipes.searching import Budget
+from ..recipes.section import Count, NotNegative, Part, Portion, Section, Seed, Text
+from ..recipes.yaml import read_yaml
 from ..values.fields import kebab_name, nearest
 from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging
 from .cells import SpecValue, cell_names, own_weights
 from .schooling import Pretraining, Schooling, Vary, Weights
-from .searching import Budget
-from .section import Count, NotNegative, Part, Portion, Section, Seed, Text
 from .tasks import TaskSpec, refuse_tasks
 from .views import ViewSpec
-from .yaml import read_yaml
 
 COLUMNS = (
     "single-mean",

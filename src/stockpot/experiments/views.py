@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self, cast
 from annotated_types import Ge, Le
 from pydantic import PlainValidator, model_validator
 
+from ..recipes.section import Section, Text
 from ..values.fields import FieldSpec
-from .section import Section, Text
 
 _SEVERITY = FieldSpec("", int, (Ge(1), Le(5)), (), False)
 
