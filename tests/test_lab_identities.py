@@ -20,7 +20,7 @@ from stockpot.evaluation import (
 )
 from stockpot.evaluation.contests.contest import Contest, Resamplers
 from stockpot.evaluation.contests.ledger import Entrant, Ledger
-from stockpot.evaluation.contests.trial import Setting, Trial, scored_singles
+from stockpot.evaluation.contests.subset import Setting, Trial, scored_singles
 from stockpot.evaluation.scores.metrics import METRICS
 
 from .evaluation.making import (

@@ -27,7 +27,7 @@ from ..predictions.ensembles import (
     weighted_logits,
 )
 from .ledger import Entrant
-from .trial import Trial
+from .subset import Trial
 
 Column = Callable[[Trial], Iterator[Entrant]]
 

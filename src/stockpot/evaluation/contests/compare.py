@@ -21,11 +21,11 @@ from ..scores.singles import run_singles
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .contest import Contest, Resamplers, choose_metric
 from .costs import Prices, TaskPrice, price_of, threads_for
-from .facts import covers, pool_facts
 from .ledger import Ledger, Place
 from .outcomes import Confusions, differences_at, options_at
 from .plan import Plan, refuse_impossible
-from .trial import Distil, Setting, Trial, scored_singles
+from .provenance import covers, pool_facts
+from .subset import Distil, Setting, Trial, scored_singles
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""

@@ -20,7 +20,7 @@ from ..results.comparison import Kind
 from ..scores.bootstrap import Resampler
 from ..scores.custom import metric_called
 from ..scores.metrics import METRICS, Metric
-from ..scores.scored import score_predictions
+from ..scores.scores import score_predictions
 from ..scores.singles import network_scores
 from .ledger import Entrant, Ledger
 

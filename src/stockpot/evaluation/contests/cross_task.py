@@ -29,22 +29,14 @@ from ..results.comparison import (
 )
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
-from ..scores.scored import quotient
+from ..scores.scores import quotient
 from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
-from .bodymakers import (
-    MERGED,
-    SEQUENTIAL,
-    Contestant,
-    is_adapted,
-    learning_of,
-    named,
-    needs_base,
-)
+from .body_methods import MERGED, SEQUENTIAL, Contestant, is_adapted, learning_of, named, needs_base
 from .contest import Contest, Exam, Resamplers, choose_metric
 from .costs import Prices, price_of
-from .facts import contest_facts, seeds_fact
 from .ledger import Entrant, Ledger, Place
 from .plan import refuse_counts
+from .provenance import contest_facts, seeds_fact
 
 Progress = Callable[[str, float], None]
 

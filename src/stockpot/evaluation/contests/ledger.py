@@ -13,7 +13,7 @@ from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row
 from ..results.intervals import LEVEL, Difference, Interval
 from ..scores.bootstrap import Estimate, over_pools
-from ..scores.scored import Scored, mean_over_tasks
+from ..scores.scores import Scored, mean_over_tasks
 
 
 @dataclass(frozen=True, slots=True)

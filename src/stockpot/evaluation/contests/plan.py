@@ -14,7 +14,7 @@ from ...errors import FieldError, MergeError, StockpotError
 from ..predictions.ingredients import Ingredients
 from ..scores.metrics import Metric
 from .columns import Column
-from .trial import Distil
+from .subset import Distil
 
 
 @dataclass(frozen=True, slots=True, eq=False)

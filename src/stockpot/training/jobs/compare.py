@@ -17,7 +17,7 @@ from ...evaluation import (
     join,
     metric_called,
 )
-from ...evaluation.contests.bodymakers import SEQUENTIAL
+from ...evaluation.contests.body_methods import SEQUENTIAL
 from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of

@@ -13,7 +13,7 @@ from ...engine.merge import run_recipe
 from ...engine.options import Options
 from ...errors import OutputError, StockpotError
 from ...evaluation.choices.search import WORST, Search, Tried, attempts_of, best_of
-from ...evaluation.contests.facts import contest_facts
+from ...evaluation.contests.provenance import contest_facts
 from ...evaluation.results.comparison import Comparison
 from ...experiments.experiment import Experiment
 from ...methods import Average

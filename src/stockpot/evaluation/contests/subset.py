@@ -15,7 +15,7 @@ from ..choices.tuning import Tuning
 from ..predictions.predict import Predictions
 from ..predictions.views import JUDGED, seen_on
 from ..results.comparison import Kind
-from ..scores.scored import Scored, mean_over_networks, score_predictions
+from ..scores.scores import Scored, mean_over_networks, score_predictions
 from ..scores.singles import Singles
 from .contest import Contest, Exam
 from .ledger import Entrant
