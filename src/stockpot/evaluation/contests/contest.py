@@ -140,7 +140,7 @@ class Contest:
             kind=kind,
             forwards=predictions["test"].forwards,
             predictions=predictions,
-            scored=score_predictions(predictions, metrics, exam.resamplers, own),
+            scores=score_predictions(predictions, metrics, exam.resamplers, own),
         )
 
     def mended(self, exam: Exam, network: nn.Module) -> nn.Module | None:
