@@ -69,7 +69,7 @@ class Ledger:
             self._books[self.whole].enter(place, entrants[0], mean)
 
     def rows(self) -> tuple[Row, ...]:
-        """Of every subset, and over all subsets and pools, task by task; the mean over tasks first."""
+        """Of every subset, then over all subsets and pools; the mean over tasks comes first."""
         return tuple(
             row for book in self._books.values() for row in (*book.rows, *book.summaries())
         )
