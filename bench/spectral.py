@@ -23,7 +23,7 @@ from torch import Tensor
 import stockpot as sp
 from bench.measure import Summary, clean_slate, execute, interleave
 from stockpot.engine.allocator import keep_freed_blocks
-from stockpot.engine.factored import factor_to
+from stockpot.factors.factored import factor_to
 from stockpot.methods import Cart
 from stockpot.networks.weights import save_state
 from stockpot.ops.spectral import Ranks, top_k

@@ -13,6 +13,7 @@ from ...engine.options import Options
 from ...engine.prepare import prepare
 from ...errors import FieldError
 from ...evaluation import Bench, Subject, common_metric
+from ...factors.sharing import Factoring
 from ...networks import put_weights
 from ...recipes.cells import slug
 from ...recipes.experiment import Experiment
@@ -20,7 +21,6 @@ from ...recipes.model import Ingredient, Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
-from .factoring import Factoring
 from .tasks import open_tasks
 
 

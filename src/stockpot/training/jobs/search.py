@@ -15,6 +15,7 @@ from ...errors import OutputError, StockpotError
 from ...evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
 from ...evaluation.contests.facts import covers, non_finite, thread_fact
 from ...evaluation.contests.task_scores import difference_phrase
+from ...factors.sharing import factoring_of
 from ...methods import Average
 from ...networks import has_batch_norm
 from ...recipes.experiment import Experiment
@@ -26,7 +27,6 @@ from ...values.differences import first_differences
 from ...values.fields import kebab_name
 from ..fitting.devices import Device
 from .candidates import Table
-from .factoring import factoring_of
 from .folder import hold
 from .pools import PoolProgress
 

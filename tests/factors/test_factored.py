@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.engine.factor_store import stored_factors
-from stockpot.engine.factored import Factored, factor_to, read_factored
 from stockpot.errors import CheckpointError, FieldError, MergeError, OutputError
+from stockpot.factors.factored import Factored, factor_to, read_factored
+from stockpot.factors.store import stored_factors
 from stockpot.methods import Average, Cart
 
 from ..cases import State, smooth
@@ -89,7 +89,7 @@ def test_what_is_there_is_not_computed_again(
     paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factor_to(tmp_path / "f", paths, Cart(rank=0.1))
-    monkeypatch.setattr("stockpot.engine.factored._factor", None)
+    monkeypatch.setattr("stockpot.factors.factored._factor", None)
     assert isinstance(factor_to(tmp_path / "f", paths, Cart(rank=0.1)), Factored)
     with pytest.raises(sp.StockpotError, match="exists"):
         factor_to(tmp_path / "f", paths, Cart(rank=0.2))
@@ -122,7 +122,7 @@ def test_factors_are_found_by_content_whatever_the_files_are_called(
     for path, copy in zip(paths, copies, strict=True):
         save_file(load_file(path), copy, {"note": "other bytes in the header"})
     with monkeypatch.context() as patched:
-        patched.setattr("stockpot.engine.factored._factor", None)
+        patched.setattr("stockpot.factors.factored._factor", None)
         again = stored_factors(store, copies, Cart(rank=0.1, scale=3.0))
     assert again.path == kept.path
     close(again.merged(rank=0.1, scale=2.0), merged(paths, Cart(rank=0.1, scale=2.0)))

@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 import torch
 
-from stockpot.engine import factored
 from stockpot.engine.options import Options
+from stockpot.factors import factored
+from stockpot.factors.sharing import factoring_of
 from stockpot.methods import Average, Cart, cart
 from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
@@ -16,7 +17,6 @@ from stockpot.recipes.space import Candidate
 from stockpot.training import train_experiment
 from stockpot.training.jobs import search as searched
 from stockpot.training.jobs.candidates import Table
-from stockpot.training.jobs.factoring import factoring_of
 from stockpot.training.jobs.search import search_experiment
 
 TASKS = {

@@ -25,6 +25,11 @@ from ..checkpoints.safetensors import read_safetensors
 from ..checkpoints.writer import Output
 from ..checkpoints.writing.journal import Record
 from ..core import Reach
+from ..engine.local import Run
+from ..engine.options import Options
+from ..engine.plan import Plan
+from ..engine.prepare import Prepared, check_output_path, prepare
+from ..engine.rows import OnDisk, Rows, raw_bytes
 from ..errors import CheckpointError, FieldError, MergeError, OutputError
 from ..methods import Cart
 from ..methods.catalogue import make_method, method_fields
@@ -35,11 +40,6 @@ from ..ops.spectral import Ranks, top_k
 from ..recipes.assignment import Assignment
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.sizes import format_size, parse_size
-from .local import Run
-from .options import Options
-from .plan import Plan
-from .prepare import Prepared, check_output_path, prepare
-from .rows import OnDisk, Rows, raw_bytes
 
 _TOLD = "factored.json"
 

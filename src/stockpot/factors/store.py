@@ -10,6 +10,8 @@ from pathlib import Path
 import blake3
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..engine.options import Options
+from ..engine.rows import OnDisk
 from ..methods import Average, Cart
 from ..methods.catalogue import method_fields
 from ..recipes.model import Recipe
@@ -24,8 +26,6 @@ from .factored import (
     recipe_of_factors,
     size_of_factors,
 )
-from .options import Options
-from .rows import OnDisk
 
 
 def stored_factors(
