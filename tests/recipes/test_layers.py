@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stockpot.checkpoints.names.series import Series, find_series
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Dare, Slerp, Ties
 from stockpot.recipes.layers import (
-    Series,
     at,
     check_layers,
-    find_series,
     other_stacks,
     spread,
 )

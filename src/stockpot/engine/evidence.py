@@ -10,11 +10,11 @@ import blake3
 import torch
 
 from ..checkpoints.beside.config import CONFIG
-from ..checkpoints.card import model_card
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import index_json
-from ..checkpoints.manifest import Members
-from ..checkpoints.untrusted import parse_config
+from ..checkpoints.formats.layout import index_json
+from ..checkpoints.formats.untrusted import parse_config
+from ..checkpoints.writing.card import model_card
+from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
 from ..recipes.published import canonical, reworded

@@ -14,7 +14,7 @@ import torch
 
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import (
+from ..checkpoints.formats.layout import (
     DTYPE_NAMES,
     OutputTensor,
     Shard,
@@ -31,7 +31,7 @@ from ..recipes.model import Recipe
 from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
-from .allocator import return_large_blocks
+from ..running.allocator import return_large_blocks
 from .options import Options
 from .plan import Plan, make_plan
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.entry import TensorEntry
-from ..checkpoints.layout import OutputTensor, single_file
+from ..checkpoints.formats.layout import OutputTensor, single_file
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError
 from ..typed import to_numpy

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from .computed import masked, real_parts, weight_norm
 from .parametrised import Parametrised, Pruned, WeightNorm, parametrised_in
+from .sources.computed import masked, real_parts, weight_norm
 from .spelling import respelled
 from .ties import reconciled
 

@@ -1,0 +1,1 @@
+"""Where the bytes of a computed tensor come from: each computes what is asked for, in a tile."""

@@ -1,0 +1,149 @@
+"""Tensors that are computed from stored ones whenever bytes of them are asked for.
+
+Every element is computed in float64 and rounded once, to float32 or, where a part is float64, not
+at all; so its bits do not depend on how the tensor is cut.
+"""
+
+import math
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...checkpoints.entry import TensorEntry
+from ...typed import to_numpy
+
+CHUNK = 2**15
+"""Elements computed at a time; sums of squares are joined in this order, whoever asks."""
+
+
+def weight_norm(size: TensorEntry, direction: TensorEntry) -> TensorEntry:
+    """`g v / |v|` under the name of v."""
+    return _computed(_WeightNorm(size, direction), direction, size)
+
+
+def masked(weight: TensorEntry, mask: TensorEntry) -> TensorEntry:
+    """`W m` under the name of W; 0 where the mask is 0, whatever lies there."""
+    return _computed(_Masked(weight, mask), weight, mask)
+
+
+def real_parts(entry: TensorEntry) -> TensorEntry:
+    """A complex tensor as real numbers: its last dimension holds real and imaginary part."""
+    real = {torch.complex32: torch.float16, torch.complex64: torch.float32}
+    dtype = real.get(entry.dtype, torch.float64)
+    return replace(entry, dtype=dtype, shape=(*entry.shape, 2), stored=entry.dtype)
+
+
+def read_elements(entry: TensorEntry, start: int, stop: int) -> Tensor:
+    """Elements [start, stop) of a tensor, flat, in memory of their own."""
+    raw = bytearray((stop - start) * entry.dtype.itemsize)
+    if not raw:
+        return torch.empty(0, dtype=entry.dtype)
+    entry.source.read_into(memoryview(raw), entry.offset + start * entry.dtype.itemsize)
+    return torch.frombuffer(raw, dtype=entry.dtype)
+
+
+class SliceNorms:
+    """Euclidean norms of the slices of a tensor, float64: over the dimensions where g has 1.
+
+    Args:
+        shape: of the tensor.
+        kept: of the norms, 1 or the tensor's size in each dimension, or () for one number.
+    """
+
+    def __init__(self, shape: tuple[int, ...], kept: tuple[int, ...]) -> None:
+        self._shape, self._kept = shape, kept or (1,) * len(shape)
+        self.squares = torch.zeros(math.prod(self._kept), dtype=torch.float64)
+
+    def slices(self, start: int, stop: int) -> Tensor:
+        """For elements [start, stop) of the tensor, flat, to which of the slices each belongs."""
+        place, index = torch.arange(start, stop), torch.zeros(stop - start, dtype=torch.int64)
+        step = 1
+        for size, kept in zip(reversed(self._shape), reversed(self._kept), strict=True):
+            if kept > 1:
+                index += place % size * step
+                step *= kept
+            place = place // size
+        return index
+
+    def add(self, start: int, values: Tensor) -> None:
+        """Count in some elements; always the same ones in the same order, for the same bits."""
+        index = self.slices(start, start + len(values))
+        squares = values.double().square()
+        self.squares += torch.bincount(index, squares, minlength=len(self.squares))
+
+
+def chunks(numel: int) -> Iterator[tuple[int, int]]:
+    """Bounds of the chunks of so many elements."""
+    return ((start, min(start + CHUNK, numel)) for start in range(0, numel, CHUNK))
+
+
+class _Computed(ABC):
+    """A source whose elements are computed chunk by chunk."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+    @abstractmethod
+    def elements(self, start: int, stop: int) -> Tensor:
+        """Elements [start, stop), flat, in float64."""
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill `buffer` from byte `offset` of the computed tensor."""
+        item = self.dtype.itemsize
+        first, skipped = divmod(offset, item)
+        stop, done = -(-(offset + len(buffer)) // item), 0
+        for start in range(first, stop, CHUNK):
+            values = self.elements(start, min(start + CHUNK, stop)).to(self.dtype)
+            data = to_numpy(values.view(torch.uint8)).data[skipped:]
+            data = data[: len(buffer) - done]
+            buffer[done : done + len(data)] = data
+            done, skipped = done + len(data), 0
+
+
+class _WeightNorm(_Computed):
+    def __init__(self, size: TensorEntry, direction: TensorEntry) -> None:
+        super().__init__(_rounded(size, direction))
+        self._size, self._direction = size, direction
+        self._norms = SliceNorms(direction.shape, size.shape)
+        self._factors: Tensor | None = None
+        self._lock = threading.Lock()
+
+    def elements(self, start: int, stop: int) -> Tensor:
+        factors = self._per_slice()
+        values = read_elements(self._direction, start, stop).double()
+        return values * factors[self._norms.slices(start, stop)]
+
+    def _per_slice(self) -> Tensor:
+        """`g / |v|` of each slice, computed once."""
+        with self._lock:
+            if self._factors is None:
+                for start, stop in chunks(self._direction.numel):
+                    self._norms.add(start, read_elements(self._direction, start, stop))
+                sizes = read_elements(self._size, 0, self._size.numel).double()
+                self._factors = sizes / self._norms.squares.sqrt()
+            return self._factors
+
+
+class _Masked(_Computed):
+    def __init__(self, weight: TensorEntry, mask: TensorEntry) -> None:
+        super().__init__(_rounded(weight, weight))
+        self._weight, self._mask = weight, mask
+
+    def elements(self, start: int, stop: int) -> Tensor:
+        values = read_elements(self._weight, start, stop).double()
+        mask = read_elements(self._mask, start, stop).double()
+        return (values * mask).masked_fill_(mask == 0, 0.0)
+
+
+def _rounded(*parts: TensorEntry) -> torch.dtype:
+    return torch.float64 if any(p.dtype == torch.float64 for p in parts) else torch.float32
+
+
+def _computed(source: _Computed, own: TensorEntry, other: TensorEntry) -> TensorEntry:
+    return TensorEntry(
+        own.name, source.dtype, own.shape, source, 0, stored=own.dtype, made_of=(own, other)
+    )
