@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from ..errors import StockpotError
 from ..evaluation import predict
 from ..networks.network import parts
-from ..networks.reproducible import derived, one_thread
+from ..networks.reproducible import derived
 from ..recipes.federated import FederatedRun, LocalTraining
+from ..running.executor import one_thread
 from ..training import (
     WEIGHTS,
     Additions,

@@ -20,8 +20,8 @@ from ...errors import FieldError
 from ...evaluation.predictions.predict import predict
 from ...methods import Average
 from ...networks.network import parts
-from ...networks.reproducible import one_thread
 from ...recipes.cells import spec_name
+from ...running.executor import one_thread
 from ...training import Pool, Trained
 from ...training.jobs.make import METADATA
 from ...typed import to_numpy

@@ -13,8 +13,8 @@ from ...evaluation.choices.soups import mend
 from ...evaluation.predictions.predict import BATCH, Predictions
 from ...methods import Average
 from ...networks import reestimate_batch_norm
-from ...networks.reproducible import one_thread
 from ...recipes.cells import spec_name
+from ...running.executor import one_thread
 from ...training import Pool
 from ..pools import TrainedPools
 from ..study import Progress
