@@ -16,7 +16,7 @@ from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
-from stockpot.factors.factored import factor_to
+from stockpot.factors import factor_to
 from stockpot.methods import Cart, IsoC, IsoCts, TsvM
 from stockpot.recipes.model import parse_recipe
 

@@ -24,7 +24,7 @@ from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
-from stockpot.factors.factored import factor_to
+from stockpot.factors import factor_to
 from stockpot.methods import Average, Cart, Slerp, TaskArithmetic, Ties
 from stockpot.recipes.assignment import Assignment
 from stockpot.recipes.model import parse_recipe

@@ -1,47 +1,29 @@
 """CART's average and low-rank factors on disk: computed once, then used at any rank and scale.
 
-A directory with `average.safetensors`, and a file for each task, `task-0.safetensors` ...: for
-every decomposed tensor `tasks.0.NAME.left`, U diag(s), and `tasks.0.NAME.right`, Vᵀ, in float32.
-`factored.json` says what they were made of.
+An output of the method `cart-factors`: the average, which any library loads, and in its folder of
+extras a file for each model, with `NAME.left.0`, U diag(s), and `NAME.right.0`, Vᵀ, in float32.
 
-Shapes: B matrices of M rows and N columns in a tensor, K kept directions.
+Shapes: B matrices of M rows and N columns in a tensor, R kept directions.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checkpoints.entry import Checkpoint, FileSource
-from ..checkpoints.formats.layout import OutputTensor, Shard, single_file
-from ..checkpoints.formats.safetensors import read_safetensors
-from ..checkpoints.writing.journal import Record
-from ..checkpoints.writing.writer import Output
-from ..core import Reach
-from ..engine.local import Run
-from ..engine.options import Options
-from ..engine.plan import Plan
-from ..engine.prepare import Prepared, check_output_path, prepare
-from ..engine.rows import OnDisk, Rows, raw_bytes
-from ..errors import CheckpointError, FieldError, MergeError, OutputError
-from ..methods import Cart
-from ..methods.catalogue import make_method, method_fields
-from ..methods.matrices import each_matrix, matrix_shape
-from ..ops.means import affine
-from ..ops.rounding import rounded
-from ..ops.spectra.low_rank import Ranks, top_k
-from ..recipes.assignment import Assignment
-from ..recipes.model import Recipe, parse_recipe
-from ..recipes.sizes import format_size, parse_size
-from ..running.executor import in_order
-
-_TOLD = "factored.json"
+from ..checkpoints.entry import Checkpoint
+from ..checkpoints.read import read_checkpoint
+from ..checkpoints.writing.extras import read_extras
+from ..checkpoints.writing.manifest import read_manifest
+from ..errors import CheckpointError, FieldError, StockpotError
+from ..methods import CartFactors
+from ..methods.catalogue import read_method
+from ..methods.matrices import matrix_shape
+from ..ops.spectra.factors import Factors
+from ..ops.spectra.low_rank import Ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +32,29 @@ class Factored:
 
     Attributes:
         path: the directory.
-        method: the Cart whose rank is the largest that there is.
-        tasks: paths of the models, as they were given.
+        method: its rank is the largest that there is.
+        tasks: names of the models.
         shares: what each task counts in the sum, K w_k / Σ w.
         views: by decomposed tensor, the shape that was decomposed.
         average: the average's tensors.
-        factors: those of each task.
+        factors: those of all tasks.
         inputs: bytes of the models.
     """
 
     path: Path
-    method: Cart
+    method: CartFactors
     tasks: tuple[str, ...]
     shares: tuple[float, ...]
     views: Mapping[str, tuple[int, ...]]
     average: Checkpoint
-    factors: tuple[Checkpoint, ...]
+    factors: Checkpoint
     inputs: int
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Bytes of the models, of the average, and of all factors."""
-        factors = sum(task.nbytes for task in self.factors)
-        return {"models": self.inputs, "average": self.average.nbytes, "factors": factors}
+        average, factors = self.average.nbytes, self.factors.nbytes
+        return {"models": self.inputs, "average": average, "factors": factors}
 
     def task(
         self, index: int, *, rank: float | None = None, scale: float = 1.0
@@ -126,14 +108,18 @@ class Factored:
     ) -> None:
         """Directions from the rank `low` on up to `high` of one task."""
         full = min(total_BMN.shape[1:])
-        first = 0 if low is None else _count(Ranks(fraction=low), full)
-        last = _count(Ranks(fraction=self._checked(high)), full)
+        first = 0 if low is None else Ranks(fraction=low).known(full)
+        last = Ranks(fraction=self._checked(high)).known(full)
         if first == last:
             return
-        entries, key = self.factors[task].entries, f"tasks.{task}.{name}"
-        left_BMK = entries[f"{key}.left"].load()[..., first:last]
-        right_BKN = entries[f"{key}.right"].load()[:, first:last]
-        total_BMN.baddbmm_(left_BMK, right_BKN, alpha=share)
+        part = self.factors_of(name, task).between(first, last)
+        total_BMN.baddbmm_(part.left, part.right, alpha=share)
+
+    def factors_of(self, name: str, task: int) -> Factors:
+        """Those of one task's tensor, [B, M, R] and [B, R, N]."""
+        entries = self.factors.entries
+        left, right = (entries[f"{name}.{side}.{task}"].load() for side in ("left", "right"))
+        return Factors(left, right)
 
     def _checked(self, rank: float) -> float:
         if not 0 < rank <= 1:
@@ -156,10 +142,6 @@ def _at(average: Tensor, total_BMN: Tensor | None, scale: float) -> Tensor:
     return (total_BMN.reshape(average.shape) * scale).add_(average).to(average.dtype)
 
 
-def _count(ranks: Ranks, full: int) -> int:
-    return ranks.of(torch.ones(full), float(full)) if full else 0
-
-
 def read_factored(path: str | Path) -> Factored:
     """What `factor_to` wrote at a path; no factor is read before it is asked for.
 
@@ -168,206 +150,30 @@ def read_factored(path: str | Path) -> Factored:
     """
     where = Path(path)
     try:
-        told: dict[str, Any] = json.loads((where / _TOLD).read_text(encoding="utf8"))
-        method = make_method("cart", told["fields"])
-        tasks, shares, views = told["tasks"], told["shares"], told["views"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{where} holds no factors of CART: no {_TOLD} there.") from None
-    assert isinstance(method, Cart)
+        manifest = read_manifest(where)
+        method, factors = read_method(manifest["recipe"]["method"]), read_extras(where, manifest)
+        if not isinstance(method, CartFactors) or factors is None:
+            raise CheckpointError
+        of = {
+            extra["of"]: manifest["tensors"][extra["of"]] for extra in manifest["extras"].values()
+        }
+        weights = next(iter(of.values()))["weights"]
+        average = read_checkpoint(where)
+        tasks = tuple(str(one["name"]) for one in manifest["inputs"])
+        inputs = sum(int(one["bytes"]) for one in manifest["inputs"])
+    except (StockpotError, KeyError, TypeError, StopIteration):
+        raise CheckpointError(
+            f"{where} holds no factors of CART: stockpot factor MODEL... --out DIR makes some."
+        ) from None
     return Factored(
         path=where,
         method=method,
-        tasks=tuple(tasks),
-        shares=tuple(shares),
-        views={name: tuple(view) for name, view in views.items()},
-        average=read_safetensors(FileSource(where / "average.safetensors")),
-        factors=tuple(
-            read_safetensors(FileSource(where / _file(task))) for task in range(len(tasks))
-        ),
-        inputs=told["inputs"],
+        tasks=tasks,
+        shares=tuple(len(weights) * weight for weight in weights),
+        views={
+            name: tuple(told.get("view", average.entries[name].shape)) for name, told in of.items()
+        },
+        average=average,
+        factors=factors,
+        inputs=inputs,
     )
-
-
-def factor_to(
-    out: str | Path,
-    models: Sequence[str | Path],
-    method: Cart,
-    *,
-    weights: Sequence[float] | None = None,
-    limit: int | str | None = None,
-    memory: int | str = "2GiB",
-    workers: int | None = None,
-) -> Factored:
-    """Decompose the centred task vectors of checkpoints once, and keep the factors in `out`.
-
-    Where `out` holds those of the same models and method already, nothing is computed.
-
-    Args:
-        out: a directory to be made.
-        models: paths of the tasks' models.
-        method: its rank is the largest that can be asked for later; scale is not used.
-        weights: K raw numbers, default 1 each.
-        limit: bytes that average and factors may take.
-        memory: budget for buffers; two sweeps over the models whatever it is.
-        workers: threads.
-
-    Raises:
-        MergeError: the method is around the base, or has no rank as a fraction.
-        OutputError: the factors would be larger than the limit; nothing is computed.
-        StockpotError: as `merge_to`.
-    """
-    options = Options(memory=memory, workers=workers, device="cpu")
-    prepared = opened_for(recipe_of_factors(models, method, weights), options)
-    return factor_prepared(Path(out), prepared, limit)
-
-
-def factor_prepared(where: Path, prepared: Prepared, limit: int | str | None = None) -> Factored:
-    """The same of a recipe that was opened by `opened_for`; what its rules say goes to the average.
-
-    Raises:
-        OutputError, StockpotError: as `factor_to`.
-    """
-    check_output_path(where)
-    if where.suffix == ".safetensors":
-        raise OutputError(f"{where}: factors are a directory, not a .safetensors file.")
-    method, tasks = _cart(prepared.recipe), prepared.assignments.models
-    fingerprint = prepared.fingerprint()
-    if (where / _TOLD).is_file():
-        told = json.loads((where / _TOLD).read_text(encoding="utf8"))
-        if told.get("fingerprint") == fingerprint:
-            return read_factored(where)
-    need = size_of_factors(prepared)
-    if limit is not None and need > parse_size(limit):
-        raise OutputError(
-            f"average and factors take {format_size(need)}, more than the limit of "
-            f"{format_size(parse_size(limit))}: lower the rank or raise the limit."
-        )
-    decomposed = decomposed_in(prepared)
-    with Output(where, _layout(prepared), fingerprint) as output:
-        Run(_without(prepared.plan, decomposed), output, digests=False).execute()
-        factor = partial(_factor, output=output, ranks=method.ranks)
-        in_order(factor, decomposed, workers=prepared.plan.workers)
-        told = {
-            "fingerprint": fingerprint,
-            "fields": method_fields(method),
-            "tasks": [task.label for task in tasks],
-            "shares": [len(tasks) * weight for weight in decomposed[0].weights],
-            "views": {a.name: a.view for a in decomposed},
-            "inputs": sum(checkpoint.nbytes for checkpoint in prepared.inputs),
-        }
-        output.commit({_TOLD: (json.dumps(told, indent=1) + "\n").encode()})
-    return read_factored(where)
-
-
-def recipe_of_factors(
-    models: Sequence[str | Path], method: Cart, weights: Sequence[float] | None = None
-) -> Recipe:
-    """The recipe of CART of some paths."""
-    given = [None] * len(models) if weights is None else [float(w) for w in weights]
-    ingredients = [{"path": str(m), "weight": w} for m, w in zip(models, given, strict=True)]
-    return parse_recipe({"method": method, "models": ingredients})
-
-
-def opened_for(recipe: Recipe, options: Options) -> Prepared:
-    """A recipe whose factors can be kept, opened and checked; no weight is read.
-
-    Tensors that its rules copy, or merge by another method, are part of the average.
-
-    Raises:
-        MergeError: its method is not CART around the average with a rank as a fraction, or changes
-            from layer to layer or by rules; or a tensor is not in every model.
-    """
-    method = _cart(recipe)
-    if method.around != "average" or method.energy or method.rank_count:
-        raise MergeError("factors are kept around the average, up to a rank as a fraction.")
-    if method.qkv == "fused":
-        raise MergeError("factors are kept of tensors one by one: set qkv to 'stored' or 'split'.")
-    if recipe.layers or any(isinstance(rule.method, Cart) for rule in recipe.rules):
-        raise MergeError("factors are kept of one CART for all layers.")
-    prepared = prepare(recipe, options, None)
-    if prepared.plan.derived:
-        name = prepared.plan.derived[0].name
-        raise MergeError(
-            f"factors are not kept where tensors follow from others, as '{name}' does."
-        )
-    for a in decomposed_in(prepared):
-        if len(a.sources) < len(recipe.models):
-            raise MergeError(f"'{a.name}' is not in every model: factors need it in all.")
-    return prepared
-
-
-def decomposed_in(prepared: Prepared) -> list[Assignment]:
-    """Tensors of which factors are kept."""
-    return [a for a in prepared.assignments.tensors if isinstance(a.method, Cart)]
-
-
-def size_of_factors(prepared: Prepared) -> int:
-    """Bytes of the average and of all factors on disk."""
-    return sum(shard.size for shard in _layout(prepared))
-
-
-def at_any_rank(method: Cart) -> Cart:
-    """What a decomposition depends on: the method without what can be chosen afterwards."""
-    return replace(method, rank=1.0, scale=1.0)
-
-
-def _cart(recipe: Recipe) -> Cart:
-    if not isinstance(recipe.method, Cart):
-        raise MergeError("factors are kept of cart alone.")
-    return recipe.method
-
-
-def _file(task: int) -> str:
-    return f"task-{task}.safetensors"
-
-
-def _layout(prepared: Prepared) -> tuple[Shard, ...]:
-    tensors, ranks = prepared.assignments.tensors, _cart(prepared.recipe).ranks
-    decomposed = decomposed_in(prepared)
-    average = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in tensors]
-    shards = [*single_file(average, "average.safetensors", {"format": "pt"})]
-    for task in range(len(prepared.assignments.models)):
-        factors: list[OutputTensor] = []
-        for a in decomposed:
-            assert a.view is not None
-            rows, columns = matrix_shape(a.view)
-            count = _count(ranks, min(rows, columns))
-            batch, key = math.prod(a.view[:-2]), f"tasks.{task}.{a.name}"
-            factors.append(OutputTensor(f"{key}.left", torch.float32, (batch, rows, count)))
-            factors.append(OutputTensor(f"{key}.right", torch.float32, (batch, count, columns)))
-        shards += single_file(factors, _file(task), {"format": "pt"})
-    return tuple(shards)
-
-
-def _without(plan: Plan, decomposed: Sequence[Assignment]) -> Plan:
-    """The plan of everything else; those tensors have no survey and are never packed."""
-    names = {a.name for a in decomposed}
-    tasks = [replace(t, pieces=tuple(p for p in t.pieces if p.assignment.name not in names))
-             for t in plan.tasks]  # fmt: skip
-    assert all(s.method.needs.reach is Reach.MODEL for s in plan.surveys)
-    return replace(plan, tasks=tuple(task for task in tasks if task.pieces))
-
-
-def _factor(a: Assignment, *, output: Output, ranks: Ranks) -> None:
-    """Write one tensor's average and the factors of every task; a few matrices at a time."""
-    assert a.view is not None
-    wide = any(row.dtype == torch.float64 for row in a.entries)
-    dtype = torch.float64 if wide else torch.float32
-    raw = [OnDisk(entry, digests=False) for entry in a.sources]
-    rows = Rows(raw, dtype, torch.device("cpu"), a.view, None)
-    centre = affine(rows, a.weights)
-    if not torch.isfinite(centre).all():
-        raise MergeError(f"'{a.name}' holds NaN or infinity in one of the models.")
-    output.write(a.name, 0, raw_bytes(rounded(centre, a.dtype).reshape(-1)))
-    count = _count(ranks, min(matrix_shape(a.view)))
-    for task in range(len(rows)):
-        parts = [top_k(matrix, ranks) for matrix in each_matrix(rows[task].sub_(centre))]
-        left_BMK = centre.new_zeros((len(parts), centre.shape[-2], count), dtype=torch.float32)
-        right_BKN = centre.new_zeros((len(parts), count, centre.shape[-1]), dtype=torch.float32)
-        for b, part in enumerate(parts):
-            left_BMK[b, :, : part.rank] = part.scaled()
-            right_BKN[b, : part.rank] = part.right
-        key = f"tasks.{task}.{a.name}"
-        output.write(f"{key}.left", 0, raw_bytes(left_BMK.reshape(-1)))
-        output.write(f"{key}.right", 0, raw_bytes(right_BKN.reshape(-1)))
-    output.finish([Record(a.name, None)])

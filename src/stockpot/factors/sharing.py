@@ -11,7 +11,8 @@ from ..errors import MergeError, OutputError
 from ..methods import Cart
 from ..recipes.model import Recipe
 from ..recipes.space import Candidate, Choices, Range, Space
-from .factored import Factored, at_any_rank
+from .factored import Factored
+from .making import at_any_rank
 from .store import stored_factors_of
 
 SHARED = frozenset(("rank", "scale"))
