@@ -3,19 +3,16 @@
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError, StockpotError
-from ..methods import catalogue
-from ..studies import STUDIES
+from ..studies import FAMILY
 from ..studies.study import Study, Subject
 from ..training.jobs.folder import LISTING
-from ..values.family import Family, plain_value
+from ..values.family import plain_value
 from ..values.reading import read_plain
-from .written import RESULTS, Result, read_results, render, write
-
-FAMILY: Family[Study] = Family("study", STUDIES, of=Study, inner=(catalogue.FAMILY,))
+from .files import RESULTS, Result, read_results, render, write
 
 
 def render_study(study: Result, command: str = "") -> str:
-    """The page of a study, as text; see `stockpot.report.written.render`.
+    """The page of a study, as text; see `stockpot.report.files.render`.
 
     Raises:
         OutputError: the page would be larger than 3 MB.

@@ -28,9 +28,9 @@ from ...evaluation import (
     soup,
 )
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from ...experiments.cells import slug
 from ...networks import Headed
 from ...networks.reproducible import seeded
-from ...recipes.cells import slug
 from ...running.executor import one_thread
 from ..magnitude.computing import RESAMPLES, counts_of, ingredients_in_memory
 from ..pools import TrainedPools

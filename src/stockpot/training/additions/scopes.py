@@ -16,7 +16,7 @@ from ...checkpoints.read import read_checkpoint
 from ...core import SEGMENT
 from ...engine.rows import raw_bytes
 from ...errors import NonFiniteError, StockpotError
-from .layers import WEIGHTS, Layers, require_same, values_of
+from ...networks.layers import WEIGHTS, Layers, require_same, values_of
 
 Model = nn.Module | Mapping[str, Tensor] | str | Path
 """A network, a state dict, or anything on disk that stockpot reads."""

@@ -11,22 +11,22 @@ from ...evaluation import (
     WITHOUT_TRAINING,
     Comparison,
     Metric,
-    Task,
+    TaskNetwork,
     TaskPool,
     compare_pools,
     join,
     metric_called,
 )
-from ...evaluation.contests.bodymakers import SEQUENTIAL
+from ...evaluation.contests.body_methods import SEQUENTIAL
 from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
+from ...experiments.cells import slug
+from ...experiments.experiment import ACROSS_TASKS, Experiment
+from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
-from ...recipes.cells import slug
-from ...recipes.experiment import ACROSS_TASKS, Experiment
 from ..fitting.devices import Device
 from ..fitting.distil import distil
-from ..fitting.fit import Fit
 from .cell import open_cell
 from .phases import phases
 from .pools import Pool, PoolProgress, train_experiment
@@ -161,7 +161,7 @@ def _task_pool(cell: Experiment, pool: Pool) -> TaskPool:
     shares = cell.ingredients.share != "none"
     return TaskPool(
         seed=pool.seed,
-        tasks=[Task(one.name, one.network, one.splits) for one in pool.kept],
+        tasks=[TaskNetwork(one.name, one.network, one.splits) for one in pool.kept],
         base=load_shared(pool.base) if shares else None,
         controls={**joint, **start},
     )

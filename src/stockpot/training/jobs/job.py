@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...recipes.experiment import Experiment
+from ...experiments.experiment import Experiment
 from .phases import JOINT, Phase, Which, phases
 
 BASE = "base"
@@ -126,7 +126,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FinishedJob:
     """A finished network: its file, and what the file says of it."""
 
     job: Job
