@@ -9,7 +9,8 @@ from ..errors import StockpotError
 from ..evaluation import predict
 from ..experiments.federated import FederatedRun, LocalTraining
 from ..networks.network import parts
-from ..networks.reproducible import derived, one_thread
+from ..networks.reproducible import derived
+from ..running.executor import one_thread
 from ..training import (
     WEIGHTS,
     Additions,

@@ -14,7 +14,7 @@ from ..pages.axes import (
     panels,
 )
 from ..pages.styles import TABLE_1, in_order, styles
-from .view import View, cell_of, view
+from .metric_rows import View, cell_of, view
 
 Axis = Literal["network", "data"]
 

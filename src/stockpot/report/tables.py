@@ -9,7 +9,7 @@ from ..pages.tables import EMPTY, Entry, Table, capital, interval_words, sort_ke
 from ..pages.units import Unit, readable, show_bytes, show_count, show_probability, show_seconds
 from .confusions import mistakes
 from .decisions import greedy_runs
-from .view import Cell, View, cell_of, most_averaged, view
+from .metric_rows import Cell, View, cell_of, most_averaged, view
 
 
 def results(shown: View) -> Table:

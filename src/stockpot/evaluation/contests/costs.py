@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...networks import NetworkCost, cost_of
-from ...networks.reproducible import one_thread
+from ...running.executor import one_thread
 from ..predictions.predict import device_of
 from ..results.comparison import Cost
 

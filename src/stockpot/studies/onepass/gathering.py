@@ -21,7 +21,7 @@ from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
 from ..study import Model, Progress
-from .measuring import Found, measured, room_for
+from .pieces import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 

@@ -21,7 +21,7 @@ from ...evaluation.predictions.predict import predict
 from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks.network import parts
-from ...networks.reproducible import one_thread
+from ...running.executor import one_thread
 from ...training import Pool, Trained
 from ...training.jobs.make import METADATA
 from ...typed import to_numpy
