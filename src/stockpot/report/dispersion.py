@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.contests.dispersion import Dispersion, dispersions
 from ..evaluation.results.comparison import Comparison
+from ..evaluation.scores.dispersion import Dispersion, dispersions
 from ..pages.axes import dress, legend, panels
 from ..pages.styles import FAMILIES, INK, Style
 from ..pages.tables import Column, Table, keyed, table, words

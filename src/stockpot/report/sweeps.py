@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..errors import StockpotError
-from ..evaluation.contests.cross_task import INDIVIDUAL
-from ..evaluation.results.comparison import Comparison, Row
+from ..evaluation.results.comparison import INDIVIDUAL, Comparison, Row
 from ..pages.axes import (
     Band,
     bands,

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..evaluation.contests.cross_task import NORMALISED
-from ..evaluation.results.comparison import Comparison, Cost, Decision, Row
+from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Decision, Row
 from ..evaluation.results.intervals import Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import (

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from ..evaluation.contests.cross_task import ALL_TASKS, NORMALISED
-from ..evaluation.results.comparison import Comparison, Row
+from ..evaluation.results.comparison import ALL_TASKS, NORMALISED, Comparison, Row
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import Column, Table, capital, count, measured, table, words
 from .metric_rows import MetricRows, metric_rows

@@ -112,6 +112,9 @@ class _WeightNorm(_Computed):
         self._factors: Tensor | None = None
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> "tuple[type[_WeightNorm], tuple[TensorEntry, TensorEntry]]":
+        return _WeightNorm, (self._size, self._direction)
+
     def elements(self, start: int, stop: int) -> Tensor:
         factors = self._per_slice()
         values = read_elements(self._direction, start, stop).double()

@@ -9,9 +9,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..results.comparison import Comparison, Row
-from ..scores.metrics import METRICS
-from .task_scores import ALL_TASKS
+from ..results.comparison import ALL_TASKS, Comparison, Row
+from .metrics import METRICS
 
 LEAST = 3
 """Values of the field that make a grid."""

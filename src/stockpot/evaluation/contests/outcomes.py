@@ -11,14 +11,10 @@ import numpy as np
 from ...data import Dataset
 from ...extras import optional
 from ..choices.verdict import OPTIONS, Option
-from ..predictions.predict import Predictions
-from ..predictions.views import split_and_part
 from ..results.comparison import Confusion
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
-from ..scores.singles import Singles
-from .scoring import Ledger
-from .trial import Entrant
+from .ledger import Entrant, Ledger
 
 COMPARED = ("logits-ensemble", "greedy-soup", "uniform-soup", "distilled", "single-best")
 """Every two of these are compared, the first less the second."""
@@ -28,15 +24,8 @@ def differences_at(
     ledger: Ledger, n: int, metric: Metric, judged: str = "test"
 ) -> list[Difference]:
     """Paired differences on the test split or a view of it, of what there is for N ingredients."""
-    key = judged, metric.name
-    there = [method for method in COMPARED if ledger.has(n, method, key)]
-    _, part = split_and_part(judged)
-
-    def difference(a: str, b: str) -> Difference:
-        apart = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
-        return Difference(a, b, apart.interval(), n, part)
-
-    return [difference(a, b) for a, b in combinations(there, 2)]
+    there = [method for method in COMPARED if ledger.has(n, method, (judged, metric.name))]
+    return [ledger.difference(n, a, b, metric.name, judged) for a, b in combinations(there, 2)]
 
 
 def options_at(ledger: Ledger, n: int, metric: Metric) -> list[Option]:
@@ -47,7 +36,7 @@ def options_at(ledger: Ledger, n: int, metric: Metric) -> list[Option]:
             Option(
                 choice=choice,
                 method=name,
-                forwards=ledger.networks(n, name),
+                forwards=ledger.forwards(n, name),
                 selection=ledger.estimate(n, name, ("selection", metric.name)).value,
                 test=ledger.estimate(n, name, ("test", metric.name)),
             )
@@ -67,9 +56,9 @@ class Confusions:
         default_factory=dict[str, "np.ndarray[tuple[int, int], np.dtype[np.int64]]"]
     )
 
-    def add(self, entrant: Entrant, singles: Singles) -> None:
+    def add(self, entrant: Entrant) -> None:
         """Count one entrant's classes, if it is an option and a sample has one class."""
-        seen = _seen(entrant, singles)
+        seen = entrant.predictions["test"]
         option = entrant.method.removesuffix(":bn") in OPTIONS.values()
         if not option or seen.is_multilabel:
             return
@@ -85,9 +74,3 @@ class Confusions:
         names = data.classes or tuple(str(one) for one in range(data.num_classes))
         rows: list[list[int]] = self.counts[method].tolist()
         return Confusion(method=method, classes=names, counts=tuple(map(tuple, rows)))
-
-
-def _seen(entrant: Entrant, singles: Singles) -> Predictions:
-    if entrant.singles:
-        return singles.runs["test"][entrant.singles[0]]
-    return entrant.predictions["test"]
