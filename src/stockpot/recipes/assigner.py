@@ -269,7 +269,7 @@ class Assigner:
                 )
             if not is_mergeable(known.dtype):
                 return self.differences.add(f"the statistics of '{name}' are {known.dtype}.")
-            if entry.made_of:
+            if entry.stands_for is not None:
                 return self.differences.add(
                     f"'{name}' is merged together with '{entry.made_of[1].name}', of which "
                     "statistics say nothing: give it a rule with average."

@@ -1,4 +1,4 @@
-"""Numbered series of blocks in the names of a network's tensors, such as `model.layers.0.` to 31."""
+"""Numbered series of blocks in the names of tensors, such as `model.layers.0.` to 31."""
 
 import re
 from collections.abc import Iterable
