@@ -23,19 +23,23 @@ class Matched:
     Attributes:
         checkpoints: in the order in which they were given.
         renamings: for each the renaming that was carried out; None where there was none.
-        notes: a sentence for each that had other names.
+        said: for each a sentence on that; nothing where there was none.
     """
 
     checkpoints: tuple[Checkpoint, ...]
     renamings: tuple[Renaming | None, ...]
-    notes: tuple[str, ...]
+    said: tuple[tuple[str, ...], ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences, each once."""
+        return tuple(dict.fromkeys(text for some in self.said for text in some))
 
 
 def matched(checkpoints: Sequence[Checkpoint]) -> Matched:
     """The checkpoints as they are, but for those that hold the first one's network otherwise."""
     first, *_ = checkpoints
     known: dict[int, tuple[Checkpoint, Renaming | None]] = {id(first): (first, None)}
-    notes: list[str] = []
     for checkpoint in checkpoints:
         if id(checkpoint) in known:
             continue
@@ -44,9 +48,12 @@ def matched(checkpoints: Sequence[Checkpoint]) -> Matched:
             known[id(checkpoint)] = (checkpoint, None)
             continue
         known[id(checkpoint)] = (under_first(checkpoint, first, renaming), renaming)
-        notes.append(f"{renaming.sentence(first.label, checkpoint.label)} They are matched.")
     seen = [known[id(checkpoint)] for checkpoint in checkpoints]
-    return Matched(tuple(c for c, _ in seen), tuple(r for _, r in seen), tuple(notes))
+    said = tuple(
+        () if r is None else (f"{r.sentence(first.label, c.label)} They are matched.",)
+        for c, r in seen
+    )
+    return Matched(tuple(c for c, _ in seen), tuple(r for _, r in seen), said)
 
 
 def one_to_one(first: Checkpoint, other: Checkpoint) -> Renaming | None:

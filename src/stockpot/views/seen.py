@@ -26,6 +26,7 @@ class Seen:
         left_out: tied names that the output does not have, each with the one that it has.
         untied: names that some of their configurations tie and the output does not.
         notes: what a user should know.
+        matched: those of them that tell of models seen under the names of the first.
     """
 
     models: tuple[Checkpoint, ...]
@@ -35,6 +36,7 @@ class Seen:
     left_out: Mapping[str, str]
     untied: tuple[str, ...]
     notes: tuple[str, ...]
+    matched: tuple[str, ...] = ()
 
 
 def as_merged(
@@ -59,7 +61,15 @@ def as_merged(
         left_out=tied.left_out,
         untied=tied.untied,
         notes=alike.notes + tied.notes,
+        matched=alike.notes,
     )
+
+
+def alike(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """The checkpoints under the names and ties that they have in a merge, with notes of it."""
+    renamed = matched(checkpoints)
+    seen = zip(reconciled(renamed.checkpoints).checkpoints, renamed.said, strict=True)
+    return tuple(replace(one, notes=(*one.notes, *said)) if said else one for one, said in seen)
 
 
 def _as_real(checkpoint: Checkpoint) -> dict[str, TensorEntry]:

@@ -11,7 +11,7 @@ from ...checkpoints.lineage import lineage_of
 from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import NetworkSpec
-from ...views.ties import reconciled
+from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
@@ -79,7 +79,7 @@ def diagnose(
     called = names_of(models, names)
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     start = None if base is None else opened(base, BASE)
-    every, start = _with_ties(every, start)
+    every, start = _alike(every, start)
     architecture = compare_architectures(every, called, start, private)
     how: How = {
         "names": called,
@@ -136,11 +136,11 @@ def diagnose(
     return judged(evidence, facts=_facts(found, architecture))
 
 
-def _with_ties(
+def _alike(
     models: Sequence[Checkpoint], base: Checkpoint | None
 ) -> tuple[list[Checkpoint], Checkpoint | None]:
-    """As a merge sees them: the head of one that ties it is its embedding."""
-    every = reconciled([*models, *([] if base is None else [base])]).checkpoints
+    """As a merge sees them: under the first one's names, the head of one that ties it too."""
+    every = alike([*models, *([] if base is None else [base])])
     return list(every[: len(models)]), None if base is None else every[-1]
 
 
