@@ -22,11 +22,11 @@ from torch import Tensor
 
 import stockpot as sp
 from bench.measure import Summary, clean_slate, execute, interleave
-from stockpot.engine.allocator import keep_freed_blocks
 from stockpot.engine.factored import factor_to
 from stockpot.methods import Cart
 from stockpot.networks.weights import save_state
-from stockpot.ops.spectral import Ranks, top_k
+from stockpot.ops.spectra.low_rank import Ranks, top_k
+from stockpot.running.allocator import keep_freed_blocks
 
 COUNT, WIDTH, RANK, SCALE = 8, 768, 0.12, 2.0
 TARGET, MEMORY = 3.0, "2GiB"

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stockpot.checkpoints import writer
-from stockpot.checkpoints.writing import journal
+from stockpot.checkpoints.writing import journal, writer
 
 from .campaign import Tried
 from .merging import CASES, Count, inputs, tree

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stockpot.checkpoints import writer
+from stockpot.checkpoints.writing import writer
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
-from stockpot.engine import desk, local, plan
+from stockpot.engine import local, plan
+from stockpot.engine.tasks import desk
 from stockpot.methods import Average, Slerp, Ties
 
 from ..cases import (

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from stockpot.checkpoints.entry import COMPARED, Checkpoint, TensorEntry, from_state_dict
 from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from stockpot.engine import desk, local, plan
+from stockpot.engine import local, plan
 from stockpot.engine.local import Run
 from stockpot.engine.sinks import MemorySink
+from stockpot.engine.tasks import desk
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.resolve import resolve

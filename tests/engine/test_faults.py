@@ -21,7 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stockpot.checkpoints import entry, writer
+from stockpot.checkpoints import entry
+from stockpot.checkpoints.writing import writer
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import CheckpointError, MergeError, NonFiniteError, OutputError

@@ -10,10 +10,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from stockpot.core import SEGMENT, Method, Reach
-from stockpot.engine.desk import RUN
 from stockpot.engine.local import _BATCH
 from stockpot.engine.plan import ARENA, BLOCK, SMALL, Piece, Plan, Task, element_bytes, make_plan
 from stockpot.engine.rows import ALIGN
+from stockpot.engine.tasks.desk import RUN
 from stockpot.errors import MergeError
 from stockpot.methods import (
     METHODS,

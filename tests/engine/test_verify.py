@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import stockpot as sp
-from stockpot.checkpoints.manifest import manifest_text
+from stockpot.checkpoints.writing.manifest import manifest_text
 from stockpot.engine.verify import verify
 from stockpot.errors import OutputError
 from stockpot.methods import Average, Ties

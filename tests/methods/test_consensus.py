@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 import stockpot as sp
 from stockpot.core import SEGMENT
 from stockpot.engine import plan
-from stockpot.engine.counts import Counts
+from stockpot.engine.tasks.counts import Counts
 from stockpot.methods import Consensus, TaskArithmetic, Weave
 
 from ..cases import State, bits, smooth

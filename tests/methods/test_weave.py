@@ -13,7 +13,8 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method, Needs, Reach, Settled, Stack
-from stockpot.engine import desk, local, plan
+from stockpot.engine import local, plan
+from stockpot.engine.tasks import desk
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import (

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.ops.gram import gram
+from stockpot.ops.spectra.gram import gram
 from stockpot.ops.sphere import slerp_coefficients
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stockpot import core
 from stockpot.core import SEGMENT, Sums
-from stockpot.ops.gram import cosines, gram
 from stockpot.ops.l1 import l1_norms
+from stockpot.ops.spectra.gram import cosines, gram
 
 NUMEL = 5 * SEGMENT + 131
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
-from stockpot.engine import desk, local, plan
+from stockpot.engine import local, plan
+from stockpot.engine.tasks import desk
 from stockpot.methods import (
     METHODS,
     Cart,

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files import open_descriptor
 from ..typed import to_numpy
-from .given import take_state
+from .formats.in_memory import take_state
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CheckpointError
-from .directory import join, locate
-from .distributed import METADATA, SUFFIX, is_distributed, read_distributed
 from .entry import Checkpoint, FileSource, from_state_dict
-from .given import check_expansion
+from .formats.directory import join, locate
+from .formats.distributed import METADATA, SUFFIX, is_distributed, read_distributed
+from .formats.in_memory import check_expansion
+from .formats.quantised import refuse_quantised
+from .formats.safetensors import MAX_HEADER, read_safetensors
+from .formats.torch_files import read_torch
+from .formats.untrusted import shown
 from .kinds.adapters import refuse_adapter
 from .kinds.files import refuse_file, tensorflow_checkpoint
 from .kinds.parts import check_gathered, refuse_part
 from .names.unwrap import unwrap
-from .quantised import refuse_quantised
-from .safetensors import MAX_HEADER, read_safetensors
-from .torchfile import read_torch
-from .untrusted import shown
 
 
 def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from ..checkpoints.untrusted import listed
+from ..checkpoints.formats.untrusted import listed
 from ..errors import StockpotError
 
 

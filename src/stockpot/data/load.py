@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ..checkpoints.untrusted import shown
+from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
 from .bundled import digits
 from .collection import Collection

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from annotated_types import Ge, Le
 
-from ..checkpoints.untrusted import shown
+from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
 from .sources import SOURCES
 

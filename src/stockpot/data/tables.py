@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
-from ..checkpoints.untrusted import listed, shown
+from ..checkpoints.formats.untrusted import listed, shown
 from .sources import damaged, read_file
 
 LARGEST = 1 << 30

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint, FileSource
-from ..checkpoints.layout import OutputTensor, Shard, single_file
-from ..checkpoints.safetensors import read_safetensors
-from ..checkpoints.writer import Output
+from ..checkpoints.formats.layout import OutputTensor, Shard, single_file
+from ..checkpoints.formats.safetensors import read_safetensors
 from ..checkpoints.writing.journal import Record
+from ..checkpoints.writing.writer import Output
 from ..core import Reach
 from ..errors import CheckpointError, FieldError, MergeError, OutputError
 from ..methods import Cart
@@ -31,7 +31,7 @@ from ..methods.catalogue import make_method, method_fields
 from ..methods.matrices import each_matrix, matrix_shape
 from ..ops.means import affine
 from ..ops.rounding import rounded
-from ..ops.spectral import Ranks, top_k
+from ..ops.spectra.low_rank import Ranks, top_k
 from ..recipes.assignment import Assignment
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.sizes import format_size, parse_size

@@ -19,12 +19,12 @@ import torch
 from ..checkpoints.writing.journal import Record, Records
 from ..core import SEGMENT, Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
-from .allocator import keep_freed_blocks
-from .desk import RUN, UNSAMPLED, Desk, fits_tensor
-from .digests import TensorDigests
+from ..running.allocator import keep_freed_blocks
 from .plan import Piece, Plan, Survey, Task, deriving_bytes
 from .rows import ElementBytes, OnDisk, raw_bytes
 from .sinks import Sink
+from .tasks.desk import RUN, UNSAMPLED, Desk, fits_tensor
+from .tasks.digests import TensorDigests
 
 RUNS = 2**12
 """A sample is about this many runs, however large the model: a few MiB and 2% of bracket."""

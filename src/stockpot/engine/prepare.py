@@ -14,7 +14,7 @@ import torch
 
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.layout import (
+from ..checkpoints.formats.layout import (
     DTYPE_NAMES,
     OutputTensor,
     Shard,
@@ -30,9 +30,13 @@ from ..recipes.model import Recipe
 from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
+<<<<<<< HEAD
 from ..views.models import open_model
 from ..views.view import View
 from .allocator import return_large_blocks
+=======
+from ..running.allocator import return_large_blocks
+>>>>>>> main
 from .options import Options
 from .plan import Plan, make_plan
 

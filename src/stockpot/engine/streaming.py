@@ -19,7 +19,7 @@ from ..checkpoints.entry import TensorEntry
 from ..core import SEGMENT
 from ..errors import FieldError, MergeError
 from ..recipes.sizes import format_size, parse_size
-from .allocator import keep_freed_blocks
+from ..running.allocator import keep_freed_blocks
 from .rows import Arena, raw_bytes
 
 P = TypeVar("P")

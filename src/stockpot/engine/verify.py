@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.entry import Checkpoint, FileSource
-from ..checkpoints.manifest import manifest_path, read_manifest
-from ..checkpoints.safetensors import read_safetensors
-from ..checkpoints.writer import was_interrupted
+from ..checkpoints.formats.safetensors import read_safetensors
+from ..checkpoints.writing.manifest import manifest_path, read_manifest
+from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
 from .local import Progress
 from .verifying.files import added, manifest_problems, small_problems, weight_problems

@@ -14,7 +14,7 @@ import stockpot.engine.merge as engine
 from ..core import SEGMENT, Sums
 from ..errors import MergeError
 from ..methods import Average
-from ..ops.gram import gram
+from ..ops.spectra.gram import gram
 from ..recipes.aggregating import Rule
 from ..recipes.krum import MultiKrum
 from .lora import UP, applied, products, refactored, stacked

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from ..networks.network import parts
 from ..networks.reproducible import seeded
-from ..ops.spectral import Ranks, top_k
+from ..ops.spectra.low_rank import Ranks, top_k
 from ..training import WEIGHTS
 from .messages import State
 

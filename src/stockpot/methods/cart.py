@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..ops.means import affine
-from ..ops.spectral import LowRank, Ranks, room_for_top_k, top_k
+from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
 from ..values.fields import Finite, Fraction, check_fields
 from .average import Average
 from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, told

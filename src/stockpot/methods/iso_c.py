@@ -9,7 +9,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..ops.polar import polar, room_for_polar
+from ..ops.spectra.polar import polar, room_for_polar
 from ..values.fields import Finite, check_fields
 from .matrices import (
     Conv,

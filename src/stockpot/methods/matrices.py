@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ..core import Described, Method, Selection, Stack
-from ..ops.noise import Noise
-from ..ops.polar import room_for_polar
 from ..ops.rounding import mean_square_step
-from ..ops.spectral import LowRank, room_for_top_k
+from ..ops.spectra.low_rank import LowRank, room_for_top_k
+from ..ops.spectra.noise import Noise
+from ..ops.spectra.polar import room_for_polar
 from .task_arithmetic import TaskArithmetic
 
 Which = Literal["auto", "matrices", "blocks", "attention-mlp"]

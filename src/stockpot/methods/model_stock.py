@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..ops.gram import cosines, gram_of_each
 from ..ops.means import affine
+from ..ops.spectra.gram import cosines, gram_of_each
 from ..values.fields import check_fields
 
 _SINGULAR = 1e-12

@@ -7,8 +7,8 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from ..ops.gram import gram
 from ..ops.means import affine, weighted_sum
+from ..ops.spectra.gram import gram
 from ..ops.sphere import slerp_coefficients
 from ..values.fields import Finite, check_fields
 

@@ -9,9 +9,9 @@ from annotated_types import Ge, Lt
 from torch import Tensor
 
 from ..core import Described, Method, Needs, Selection, Settled, Stack
-from ..ops.noise import Noise
-from ..ops.polar import turned_apart
-from ..ops.spectral import LowRank, directions
+from ..ops.spectra.low_rank import LowRank, directions
+from ..ops.spectra.noise import Noise
+from ..ops.spectra.polar import turned_apart
 from ..values.fields import Finite, check_fields
 from .matrices import (
     Conv,

@@ -129,7 +129,7 @@ class Weave(Method):
             case "mean":
                 return affine(points, [1 / len(points)] * len(points))
             case "random":
-                one = replace(stack, models=stack.models[:1], name=self._drawing(stack))
+                one = replace(stack, models=stack.models[:1], name=stack.name + self._key)
                 return choose(points, next(one.uniform()))
             case "largest":
                 return farthest(points, _origin(stack))
@@ -157,17 +157,15 @@ class Weave(Method):
             models=points,
             weights=(weight,) * len(points),
             base=stack.base if pool.needs.base else None,
-            name=self._drawing(stack),
+            name=stack.name + self._key,
             fresh=points.fresh,
             stored=(),
         )
 
-    def _drawing(self, stack: Stack) -> str:
-        """The key of the pool's randomness, which is no point's; nor that of a weave within."""
-        depth, within = 1, self.method
-        while isinstance(within, Weave):
-            depth, within = depth + 1, within.method
-        return stack.name + "\0pool" * depth
+    @property
+    def _key(self) -> str:
+        """What sets the pool's randomness apart from that of its points, weaves among them."""
+        return "\0pool" + (self.method._key if isinstance(self.method, Weave) else "")
 
     def select(self, tensors: Sequence[Described], models: int) -> Selection | None:
         """The tensors that all points take; the points' rests woven alike for the others."""

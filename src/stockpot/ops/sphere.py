@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from .gram import cosines
+from .spectra.gram import cosines
 
 _PARALLEL = 1e-6
 """A cosine in float64 hardly tells a smaller angle from none; there the arc is the line."""

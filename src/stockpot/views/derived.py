@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MergeError
-from ..ops.spectral import LIMIT, Ranks, room_for_top_k, top_k
+from ..ops.spectra.low_rank import LIMIT, Ranks, room_for_top_k, top_k
 from .sources.computed import SliceNorms, chunks
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from ..untrusted import as_mapping
+from ..formats.untrusted import as_mapping
 from .config import read_object
 from .files import SmallFiles
 

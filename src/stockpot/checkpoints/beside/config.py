@@ -12,7 +12,7 @@ from typing import cast
 
 from ...errors import CheckpointError
 from ..entry import Checkpoint
-from ..untrusted import parse_config, shown
+from ..formats.untrusted import parse_config, shown
 from .files import SmallFiles, small_files
 from .keys import ACTIVATIONS, MEANING, SILENT
 from .spelling import flat

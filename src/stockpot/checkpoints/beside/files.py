@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ..entry import Checkpoint
-from ..untrusted import listed
+from ..formats.untrusted import listed
 from .names import is_tokenizer
 
 _SUFFIXES = ".json .txt .model .v3 .v7 .jinja .tiktoken .spm .bpe .codes .vocab .py .yaml .yml"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..untrusted import shown
+from ..formats.untrusted import shown
 from .tokens import Vocabulary
 
 PLACEHOLDER = re.compile(

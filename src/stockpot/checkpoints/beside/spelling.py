@@ -7,7 +7,7 @@ derived size of a head, labels by their index.
 
 from collections.abc import Iterator, Mapping
 
-from ..untrusted import as_mapping
+from ..formats.untrusted import as_mapping
 from .keys import ACTIVATIONS
 from .ties import KEY, ties_embeddings
 

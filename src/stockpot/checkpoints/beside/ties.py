@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..untrusted import as_mapping
+from ..formats.untrusted import as_mapping
 
 KEY = "tie_word_embeddings"
 

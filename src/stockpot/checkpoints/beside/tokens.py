@@ -10,7 +10,7 @@ from typing import cast
 
 import blake3
 
-from ..untrusted import as_mapping, parse_config, shown
+from ..formats.untrusted import as_mapping, parse_config, shown
 from .config import read_object
 from .files import SmallFiles
 from .names import is_tokenizer

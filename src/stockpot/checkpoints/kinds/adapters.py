@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from ...errors import CheckpointError
-from ..untrusted import shown
+from ..formats.untrusted import shown
 
 _UNLOAD = "merge it into its base model with peft's merge_and_unload(), and save and name that"
 _FUSE = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...errors import CheckpointError
-from ..untrusted import listed, shown
+from ..formats.untrusted import listed, shown
 from .files import tensorflow_checkpoint
 from .parts import (
     MEGATRON,

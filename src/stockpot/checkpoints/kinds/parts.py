@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ..entry import Checkpoint, TensorEntry
-from ..untrusted import shown
+from ..formats.untrusted import shown
 
 VERL = re.compile(r"(model|optim)_world_size_(?P<size>\d+)_rank_(?P<rank>\d+)\.pt")
 ACCELERATE = re.compile(r".*fsdp.*_rank_?(?P<rank>\d+)\.(bin|pt)")

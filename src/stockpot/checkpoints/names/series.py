@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Numbered series of blocks in the names of tensors, such as `model.layers.0.` to 31."""
+=======
+"""Numbered series of blocks in names of tensors, such as `model.layers.0.` to 31."""
+>>>>>>> main
 
 import re
 from collections.abc import Iterable

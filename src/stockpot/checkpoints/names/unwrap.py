@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..entry import Checkpoint, TensorEntry
-from ..untrusted import listed, shown
+from ..formats.untrusted import listed, shown
 from .spelling import WRAPPERS
 
 MODULE = "module."

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ...errors import CheckpointError
+from ..formats.untrusted import listed, shown
 from ..kinds.training import conversion
-from ..untrusted import listed, shown
 from .budget import NamedError, PickleError, ProtocolError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...errors import OutputError
-from ..directory import is_inside
+from ..formats.directory import is_inside
 
 _PART = 2**20
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from ...errors import OutputError
-from ..untrusted import listed
+from ..formats.untrusted import listed
 from .disk import sync
 from .journal import read_journal
 

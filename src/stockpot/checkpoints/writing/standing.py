@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from ...errors import OutputError
-from ..manifest import manifest_path, read_manifest
-from ..untrusted import listed
+from ..formats.untrusted import listed
+from .manifest import manifest_path, read_manifest
 
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 _DEVICES = (stat.S_IFCHR, stat.S_IFBLK)

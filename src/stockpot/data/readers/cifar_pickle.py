@@ -14,11 +14,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.pickles import rules
 from ...checkpoints.pickles.budget import Budget, PickleError
 from ...checkpoints.pickles.dialect import Dialect, Rule
 from ...checkpoints.pickles.machine import scan
-from ...checkpoints.untrusted import shown
 from ..sources import damaged, read_file
 
 LARGEST = 1 << 28

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ..collection import Collection
 from ..dataset import Dataset
 from ..labels import classes_of, flags, numbered

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...checkpoints.untrusted import listed, shown
+from ...checkpoints.formats.untrusted import listed, shown
 from ...errors import FieldError, StockpotError
 from ...extras import optional
 from ..collection import Collection

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ...errors import StockpotError
 from ...files import open_file
 from ...typed import from_numpy

@@ -8,8 +8,8 @@ from typing import Any
 import blake3
 
 from ...checkpoints.beside.files import SUFFIXES
-from ...checkpoints.manifest import is_sealed, manifest_path
-from ...checkpoints.untrusted import listed, shown
+from ...checkpoints.formats.untrusted import listed, shown
+from ...checkpoints.writing.manifest import is_sealed, manifest_path
 from ...checkpoints.writing.standing import strangers
 
 _WEIGHTS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...checkpoints.entry import Checkpoint
-from ...checkpoints.manifest import Members, manifest_path
-from ...checkpoints.untrusted import listed, shown
+from ...checkpoints.formats.untrusted import listed, shown
+from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
 from ...recipes.model import parse_recipe
 from ...recipes.published import renamed

@@ -9,8 +9,8 @@ import blake3
 import torch
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
+from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.roles import Role
-from ...checkpoints.untrusted import shown
 from ...views.sources.computed import real_parts
 from ..local import Progress
 from ..rows import is_finite

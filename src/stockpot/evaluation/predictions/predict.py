@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Dataset
-from ...engine.allocator import keep_freed_blocks
 from ...errors import StockpotError
 from ...networks import Headed
 from ...networks.reproducible import one_thread
+from ...running.allocator import keep_freed_blocks
 
 BATCH = 128
 """Samples of one forward pass: with more, the activations of larger networks leave the cache."""

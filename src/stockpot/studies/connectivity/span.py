@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ...data import Dataset
-from ...engine.allocator import keep_freed_blocks
 from ...errors import StockpotError
 from ...evaluation import Predictions, predict
 from ...networks.network import parts
 from ...networks.reproducible import one_thread
 from ...ops.means import affine
+from ...running.allocator import keep_freed_blocks
 
 State = Mapping[str, Tensor]
 

@@ -10,7 +10,7 @@ import torch
 
 from ...errors import FieldError, MergeError
 from ...methods import Cart
-from ...ops.spectral import room_for_top_k
+from ...ops.spectra.low_rank import room_for_top_k
 from ...recipes.sizes import format_size, parse_size
 from ..onepass.gathering import Model, names_of
 from ..study import Progress

@@ -11,7 +11,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ...ops.spectral import LowRank, Ranks, top_k
+from ...ops.spectra.low_rank import LowRank, Ranks, top_k
 from ...typed import to_floats
 
 PLACES = tuple((step / 32) ** 2 for step in range(33))

@@ -13,7 +13,7 @@ from ...core import SEGMENT, Sums
 from ...engine.streaming import MOST
 from ...ops.agreement import Planes, SignCounts, count_signs, mean_of
 from ...ops.distribution import RUN, Sketch, sketch
-from ...ops.gram import gram_of
+from ...ops.spectra.gram import gram_of
 
 BLOCK = 2**17
 """Elements whose task vectors are held at once, a multiple of SEGMENT: so few that caches hold

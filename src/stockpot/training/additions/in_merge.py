@@ -20,8 +20,8 @@ from torch.nn.modules.conv import (
 from ...errors import StockpotError
 from ...networks.network import parts
 from ...networks.reproducible import derived
-from ...ops.gram import cosines
 from ...ops.inner import inner
+from ...ops.spectra.gram import cosines
 from ...typed import eigh, to_floats
 from ...values.fields import check_fields
 from .layers import WEIGHTS, Layers

@@ -1,0 +1,1 @@
+"""Formats of files: each is read where it lies, within bounds, and never run."""

@@ -1,0 +1,391 @@
+"""An output that is either complete at its path or not there at all.
+
+Work goes to `PATH.partial` under a lock: every tensor is written at its final offset, in any order
+and from many threads, and a journal records what is finished. The commit is one rename, or an
+atomic exchange where PATH is being overwritten; what appears at PATH meanwhile is left as it is.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import blake3
+
+from ...errors import OutputError
+from ..formats.layout import Shard
+from .disk import make_parents, sync, write_all, write_new
+from .flusher import Flusher
+from .journal import Journal, Past, Record, Records, read_journal
+from .manifest import manifest_path, read_manifest
+from .partial import FILES, JOURNAL, REPLACED, ForeignError, Partial, partial_of, set_aside_before
+from .renaming import exchange, rename_new
+from .standing import replaceable, strangers
+
+_log = logging.getLogger("stockpot")
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would exceed the allowed file size",
+    errno.EACCES: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+
+
+class Output:
+    """The one writer of PATH; a context manager that leaves PATH.partial behind unless committed.
+
+    Args:
+        path: where the result will stand: a .safetensors file, or a directory.
+        shards: the layout; for a file, one shard named as the file.
+        fingerprint: identity of what is being made; a resume must match it.
+        resume: continue what PATH.partial holds, if anything.
+        overwrite: replace an output of stockpot at PATH, and discard PATH.partial unless resuming.
+
+    Attributes:
+        done: records of tensors that need not be made again.
+
+    Raises:
+        OutputError: something is in the way that may not be replaced, another merge is at work, or
+            the system refuses.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shards: Sequence[Shard],
+        fingerprint: str,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = path
+        self.is_file = path.suffix == ".safetensors"
+        self._fingerprint, self._resume, self._overwrite = fingerprint, resume, overwrite
+        self._partial = partial_of(path)
+        self._files = self._partial / FILES
+        self._shards = {shard.filename: shard for shard in shards}
+        self._fds: dict[str, int] = {}
+        self._journal: Journal | None = None
+        self._flusher: Flusher | None = None
+        self._look()
+        with _explained(self._partial):
+            make_parents(self._partial)
+            _clear_set_aside(path)
+            self._held = Partial.take(self._partial)
+        try:
+            with _explained(self._partial):
+                self._put_back()
+            self._look()  # another merge may have come to its end since
+            past = self._past(fingerprint, resume, overwrite)
+            with _explained(self._partial):
+                self._open(fingerprint, past)
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self) -> frozenset[str]:
+        own = self._fingerprint if self._resume else None
+        return replaceable(self.path, overwrite=self._overwrite, fingerprint=own)
+
+    def _put_back(self) -> None:
+        """What an exchange in two renames took from PATH when it was killed between them."""
+        if (self._partial / REPLACED).is_dir() and not self.path.exists():
+            (self._partial / REPLACED).rename(self.path)
+
+    def _past(self, fingerprint: str, resume: bool, overwrite: bool) -> Past | None:
+        past = read_journal(self._partial / JOURNAL)
+        if resume and past is not None and past.fingerprint != fingerprint:
+            raise OutputError(
+                f"{self._partial} was begun with another recipe, other inputs or other options: "
+                "it cannot be resumed. Pass --overwrite without --resume to start afresh."
+            )
+        if not resume and not overwrite and self._held.begun:
+            raise OutputError(
+                f"{self._partial} holds an unfinished merge: --resume continues it, "
+                "--overwrite starts afresh."
+            )
+        return past if resume else None
+
+    def _open(self, fingerprint: str, past: Past | None) -> None:
+        if past is not None and _inode(self._files) != past.place:
+            past = None  # killed after the exchange: what lies here is what was replaced
+        if past is None:
+            (self._partial / JOURNAL).unlink(missing_ok=True)
+            for folder in (self._files, self._partial / REPLACED):
+                if folder.exists():
+                    shutil.rmtree(folder)
+            self._files.mkdir()
+        for file in self._files.iterdir():
+            if file.is_dir() and not file.is_symlink():  # small files of a commit that was cut
+                shutil.rmtree(file)
+            elif file.name not in self._shards or not file.is_file() or file.is_symlink():
+                file.unlink()
+        for shard in self._shards.values():
+            file = self._files / shard.filename
+            fresh = not file.exists() or file.stat().st_size != shard.size
+            fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fds[shard.filename] = fd
+            os.ftruncate(fd, shard.size)
+            write_all(fd, memoryview(shard.header), 0)
+            if fresh and past is not None:
+                lost = {n: r for n, r in past.records.items() if n not in shard.spans}
+                past = replace(past, records=lost)
+        trusted = [] if past is None else [r for r in past.records.values() if self._holds(r, past)]
+        self.done: Mapping[str, Record] = Records(trusted)
+        self._place = _inode(self._files)
+        self._journal = Journal(self._partial / JOURNAL, fingerprint, self._place, trusted)
+        self._flusher = Flusher(list(self._fds.values()))
+
+    def _holds(self, record: Record, past: Past) -> bool:
+        shard = self._shard_of(record.name)
+        if shard is None or record.digest is None:
+            return shard is not None and past.same_boot
+        filename, (start, end) = shard.filename, shard.spans[record.name]
+        hasher = blake3.blake3()
+        for at in range(start, end, 2**22):
+            hasher.update(os.pread(self._fds[filename], min(2**22, end - at), at))
+        return hasher.hexdigest() == record.digest
+
+    def _shard_of(self, name: str) -> Shard | None:
+        return next((shard for shard in self._shards.values() if name in shard.spans), None)
+
+    def _place_of(self, name: str) -> tuple[str, int]:
+        """The file of a tensor, and where it begins there."""
+        shard = self._shard_of(name)
+        if shard is None:
+            raise KeyError(name)
+        return shard.filename, shard.spans[name][0]
+
+    def write(self, name: str, offset: int, data: memoryview) -> None:
+        """Write bytes of a tensor at `offset` within it."""
+        filename, start = self._place_of(name)
+        with _explained(self._files / filename, resumable=True):
+            write_all(self._fds[filename], data, start + offset)
+
+    def read(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Bytes of a tensor that was written, from `offset` within it."""
+        filename, start = self._place_of(name)
+        done = 0
+        with _explained(self._files / filename, resumable=True):
+            while done < len(buffer):
+                place = start + offset + done
+                done += os.preadv(self._fds[filename], [buffer[done:]], place)
+
+    def finish(self, records: Iterable[Record]) -> None:
+        """Record tensors as finished; a resume will not make them again."""
+        assert self._journal is not None
+        with _explained(self._partial / JOURNAL, resumable=True):
+            self._journal.append(records)
+
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of each whole file, as hubs show it; reads what was written."""
+        with _explained(self._files, resumable=True):
+            found = dict[str, str]()
+            for name in self._shards:
+                with (self._files / name).open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            return found
+
+    def commit(self, small: Mapping[str, bytes | Iterable[bytes]]) -> None:
+        """Add the small files, force everything to the disk, and put it at PATH in one step.
+
+        Of a file, the sidecar comes first and the weights last; a kill between leaves a state that
+        `verify` tells and a resume mends.
+
+        Args:
+            small: path within the output, parts joined by "/" -> content, whole or in parts. For
+                a file, exactly its sidecar.
+
+        Raises:
+            OutputError: something has appeared at PATH, which is left as it is, or the system
+                refuses; what was made is kept in PATH.partial.
+        """
+        assert self._flusher is not None
+        with _explained(self._files, resumable=True):
+            self._flusher.finish()
+            self._refuse_moved()
+            for name, content in small.items():
+                write_new(self._files, name, content)
+            for file in (self._partial / JOURNAL, *self._files.rglob("*")):
+                sync(file)
+            sync(self._files)
+            sync(self._partial)
+            self._put(small)
+        self._clear()
+
+    def _refuse_moved(self) -> None:
+        """Refuse to commit a directory that is no longer the one that was written to."""
+        whole = all(self._is_as_written(name, fd) for name, fd in self._fds.items())
+        if not (whole and self._held.is_ours() and _inode(self._files) == self._place):
+            raise OutputError(
+                f"{self._partial} was moved, deleted or changed while the merge worked in it: "
+                "nothing was put in place. Run it again."
+            )
+
+    def _is_as_written(self, name: str, fd: int) -> bool:
+        try:
+            there = (self._files / name).lstat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(fd)) and there.st_size == self._shards[name].size
+
+    def _put(self, small: Mapping[str, bytes | Iterable[bytes]]) -> None:
+        try:
+            standing = self._look()
+            if self.is_file:
+                self._put_file(next(iter(small)), standing)
+            elif standing:
+                exchange(self._files, self.path, self._partial / REPLACED)
+                sync(self.path.parent)
+                self._spare(standing)
+            else:
+                self._files.replace(self.path)  # the system replaces no directory but an empty one
+                sync(self.path.parent)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            raise self._kept(f"{self.path} is there now.") from None
+        except OutputError as error:
+            raise self._kept(str(error)) from None
+
+    def _kept(self, what: str) -> OutputError:
+        return OutputError(
+            f"{what} It appeared or changed while the merge ran, and is left as it is; the merge "
+            f"is kept in {self._partial}, and --resume goes on from there."
+        )
+
+    def _put_file(self, sidecar: str, standing: frozenset[str]) -> None:
+        for name in (sidecar, self.path.name):
+            source, target = self._files / name, self.path.parent / name
+            try:
+                source.replace(target) if name in standing else rename_new(source, target)
+            except FileExistsError:
+                if name != sidecar:
+                    (self.path.parent / sidecar).replace(self._files / sidecar)
+                raise
+            sync(self.path.parent)
+
+    def _spare(self, known: frozenset[str]) -> None:
+        """Keep what came into the old directory between the last look and the exchange."""
+        for old in (self._files, self._partial / REPLACED):
+            if old.is_dir() and (others := strangers(old, known)):
+                kept = self.path.with_name(f"{self.path.name}.kept-{self._place}")
+                old.rename(kept)
+                _log.warning(f"{others[0]} came into {self.path} just now: it is in {kept}.")
+
+    def discard(self) -> None:
+        """Delete what was written, where the inputs are at fault and no resume would mend it."""
+        self._release()
+        self._clear()
+        self.close()
+
+    def _clear(self) -> None:
+        """Delete PATH.partial, under the lock; what others put into it stays."""
+        if not self._held.is_ours():
+            return
+        if self._held.strangers():
+            shutil.rmtree(self._files, ignore_errors=True)
+            (self._partial / JOURNAL).unlink(missing_ok=True)
+            return
+        shutil.rmtree(self._held.set_aside(), ignore_errors=True)
+
+    def _release(self) -> None:
+        if self._flusher is not None:
+            self._flusher.stop()
+            self._flusher = None
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds = {}
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def close(self) -> None:
+        """Close every descriptor and let go of the lock."""
+        self._release()
+        self._held.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the commit of a file was killed after its sidecar and before its weights."""
+    partial = partial_of(path)
+    waiting = partial / FILES / path.name
+    if path.suffix != ".safetensors" or not waiting.is_file():
+        return False
+    if path.is_file() and waiting.samefile(path):  # killed between a hard link and its unlink
+        return False
+    past = read_journal(partial / JOURNAL)
+    try:
+        return past is None or read_manifest(path)["fingerprint"] == past.fingerprint
+    except OutputError:
+        return False
+
+
+def is_committed(path: Path) -> bool:
+    """Whether the weights at `path` are those of the manifest there.
+
+    A directory comes with its manifest; a file comes after its sidecar, and until then it lies in
+    PATH.partial.
+    """
+    return path.exists() and manifest_path(path).exists() and not was_interrupted(path)
+
+
+def clear_leftovers(path: Path, fingerprint: str) -> None:
+    """Delete what a kill between the commit of this very output and its clean-up left behind.
+
+    Raises:
+        OutputError: another merge is at work there.
+    """
+    partial = partial_of(path)
+    with _explained(partial):
+        _clear_set_aside(path)
+        if not partial.exists():
+            return
+        try:
+            held = Partial.take(partial)
+        except ForeignError:
+            return  # nothing of this merge
+        past = read_journal(partial / JOURNAL)
+        if past is None or past.fingerprint == fingerprint:
+            shutil.rmtree(held.set_aside(), ignore_errors=True)
+        held.leave()
+
+
+def _clear_set_aside(path: Path) -> None:
+    for aside in set_aside_before(path):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0
+
+
+@contextmanager
+def _explained(path: Path, *, resumable: bool = False) -> Generator[None]:
+    """Turn an OSError about the output into an OutputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        then = " What is finished is kept: mend it and run again with --resume."
+        raise OutputError(f"writing {path} failed: {reason}.{then if resumable else ''}") from None

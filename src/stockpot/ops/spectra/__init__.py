@@ -1,0 +1,1 @@
+"""What matrices are made of: Gram matrices, leading directions, polar factors, noise."""
