@@ -10,8 +10,8 @@ import blake3
 
 from ..errors import CheckpointError
 from .entry import Checkpoint, FileSource
+from .formats.untrusted import parse_config
 from .read import read_file
-from .untrusted import parse_config
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

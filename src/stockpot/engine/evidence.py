@@ -10,19 +10,11 @@ import blake3
 import torch
 
 from ..checkpoints.beside.config import CONFIG
-<<<<<<< HEAD
-from ..checkpoints.card import model_card
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.layout import index_json
-from ..checkpoints.manifest import Members
-from ..checkpoints.untrusted import parse_config
-=======
-from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.layout import index_json
 from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
->>>>>>> main
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
 from ..recipes.published import canonical, reworded

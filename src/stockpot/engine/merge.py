@@ -10,17 +10,10 @@ from typing import Literal, cast
 from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint
-<<<<<<< HEAD
-from ..checkpoints.given import kind_of
-from ..checkpoints.manifest import manifest_parts, manifest_path, read_manifest
-from ..checkpoints.read import read_given
-from ..checkpoints.writer import Output, clear_leftovers, is_committed
-=======
 from ..checkpoints.formats.in_memory import kind_of
-from ..checkpoints.read import read_checkpoint, read_given
+from ..checkpoints.read import read_given
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
->>>>>>> main
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.assignment import Assignments

@@ -30,13 +30,9 @@ from ..recipes.model import Recipe
 from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
-<<<<<<< HEAD
+from ..running.allocator import return_large_blocks
 from ..views.models import open_model
 from ..views.view import View
-from .allocator import return_large_blocks
-=======
-from ..running.allocator import return_large_blocks
->>>>>>> main
 from .options import Options
 from .plan import Plan, make_plan
 

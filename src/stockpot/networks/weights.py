@@ -9,12 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.entry import TensorEntry
-<<<<<<< HEAD
-from ..checkpoints.layout import OutputTensor, single_file
-=======
 from ..checkpoints.formats.layout import OutputTensor, single_file
-from ..checkpoints.read import read_checkpoint
->>>>>>> main
 from ..errors import CheckpointError
 from ..typed import to_numpy
 from ..views.models import open_model

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..checkpoints.adapter import is_adapter, read_adapter
 from ..checkpoints.entry import Checkpoint
+from ..checkpoints.formats.untrusted import shown
 from ..checkpoints.read import read_checkpoint
-from ..checkpoints.untrusted import shown
 from ..errors import CheckpointError
 from ..values.fields import kebab_name
 from .kinds.adapted import Adapted

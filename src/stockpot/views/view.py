@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.untrusted import shown
+from ..checkpoints.formats.untrusted import shown
 from ..errors import CheckpointError
 from ..values.fields import kebab_name, nearest
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from stockpot.checkpoints.entry import TensorEntry, from_state_dict
+from stockpot.checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from stockpot.checkpoints.names.prefixes import Prefix
 from stockpot.checkpoints.names.renaming import Renaming, Stack, find_renaming
+from stockpot.views import Renamed
 
 Shapes = dict[str, tuple[int, ...]]
 BODY: Shapes = {

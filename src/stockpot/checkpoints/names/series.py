@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Numbered series of blocks in the names of tensors, such as `model.layers.0.` to 31."""
-=======
 """Numbered series of blocks in names of tensors, such as `model.layers.0.` to 31."""
->>>>>>> main
 
 import re
 from collections.abc import Iterable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...checkpoints.adapter import CONFIG
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.untrusted import listed, parse_config, shown
+from ...checkpoints.formats.untrusted import listed, parse_config, shown
 from ...errors import CheckpointError
 from ...values.fields import check_fields, nearest
 from ..sources.product import Matrix, product

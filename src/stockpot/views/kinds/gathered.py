@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ...errors import FieldError
 from ...values.fields import check_fields
 from ..sources.rows import MADE, Filling, Layout, Rows

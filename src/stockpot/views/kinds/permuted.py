@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ...values.fields import check_fields, nearest
 from ..sources.rows import Layout, Rows
 from ..view import View, with_entries

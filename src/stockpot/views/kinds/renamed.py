@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ...values.fields import check_fields, nearest
 from ..view import View, made_of
 

@@ -7,7 +7,7 @@ import torch
 from annotated_types import Ge
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...checkpoints.untrusted import shown
+from ...checkpoints.formats.untrusted import shown
 from ...values.fields import check_fields
 from ..sources.rows import MADE, Layout, Rows
 from ..view import View, with_entries

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
+from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.names.series import Series, all_series, find_series
 from ...checkpoints.roles import Role, role_of
-from ...checkpoints.untrusted import shown
 from ...errors import FieldError
 from ...values.fields import check_fields
 from ..view import View, made_of
