@@ -63,7 +63,7 @@ def test_what_names_do_not_explain_is_told_too(checkpoint: Make, run: Run) -> No
         "are matched."
     )
     assert lines[2] == "'extra.weight' is missing from b.pt; a.pt has it."
-    assert len(lines) == 3
+    assert len(lines) == 4
 
 
 def test_a_base_under_other_names(checkpoint: Make, run: Run) -> None:

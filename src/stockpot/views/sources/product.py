@@ -19,7 +19,7 @@ from .base import CHUNK, ComputedSource, read_flat
 TILE = 2**16
 """Elements of a tile, about."""
 TILE_COLUMNS = 1024
-STRIP = 2**19
+STRIP = 2**18
 """Elements of a factor that are held for one tile, at most; but for one of that many rows."""
 
 
