@@ -1,6 +1,7 @@
 """What the columns of the lab must be equal to in special cases, or nothing it says counts."""
 
 import copy
+from itertools import repeat
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from stockpot.data import Dataset, Splits
 from stockpot.errors import StockpotError
 from stockpot.evaluation import (
     COLUMNS,
-    Predictions,
     Tally,
     compare_pools,
     logits_ensemble,
@@ -18,7 +18,10 @@ from stockpot.evaluation import (
     run_singles,
     soup,
 )
-from stockpot.evaluation.contests.trial import Entrant, Setting, Trial
+from stockpot.evaluation.contests.contest import Contest, Resamplers
+from stockpot.evaluation.contests.ledger import Entrant, Ledger
+from stockpot.evaluation.contests.trial import Setting, Trial, scored_singles
+from stockpot.evaluation.scores.metrics import METRICS
 
 from .evaluation.making import (
     Linear,
@@ -66,16 +69,19 @@ def entrants(trial: Trial) -> dict[str, Entrant]:
     return {one.method: one for column in COLUMNS.values() for one in column(trial)}
 
 
-def trial_of(pool, members=None, **setting) -> Trial:
+def trial_of(pool, members=None) -> Trial:
     singles = run_singles(pool, splits=("selection", "test", "train"))
     chosen = tuple(range(len(pool))) if members is None else members
-    return Trial(singles=singles, members=chosen, setting=Setting(distil=as_it_is, **setting))
-
-
-def said_by(trial: Trial, entrant: Entrant, split: str) -> Predictions:
-    if entrant.singles:
-        return trial.singles.runs[split][entrant.singles[0]]
-    return entrant.predictions[split]
+    contest = Contest(metric=METRICS["accuracy"], ledger=Ledger("", ["data"]))
+    exam = Resamplers(repeat(0)).exam(pool.splits)
+    return Trial(
+        contest=contest,
+        exam=exam,
+        singles=singles,
+        scored=scored_singles(contest, exam, singles),
+        members=chosen,
+        setting=Setting(distil=as_it_is),
+    )
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3, 5, 7])
@@ -85,7 +91,7 @@ def test_one_model_and_copies_of_it_are_the_model_in_every_column(splits, networ
     for split, data in (("selection", splits.selection), ("test", splits.test)):
         expected = predict(network, data).logits
         for name, entrant in entrants(trial).items():
-            found = said_by(trial, entrant, split).logits
+            found = entrant.predictions[split].logits
             if name == "temperature-ensemble":
                 found = found * trial.singles.temperatures[0]
             if name == "probabilities-ensemble":
@@ -152,7 +158,7 @@ def test_greedy_that_likes_nothing_is_the_best_single(splits) -> None:
     networks = [fitted(mlp(seed), splits.train, seed) for seed in (1, 2, 3)]
     trial = trial_of(pool_of(networks, splits))
     assert trial.greedy.members == (trial.best,)
-    best = said_by(trial, entrants(trial)["single-best"], "test").logits
+    best = entrants(trial)["single-best"].predictions["test"].logits
     for name in ("greedy-soup", "greedy-logits-ensemble", "greedy-features-ensemble"):
         assert torch.equal(entrants(trial)[name].predictions["test"].logits, best), name
 

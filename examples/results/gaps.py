@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from stockpot.evaluation.contests.cross_task import ALL_TASKS
+from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.evaluation.results.intervals import Interval, over_seeds
 
 VIEWS = "views"

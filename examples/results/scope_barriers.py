@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from stockpot.evaluation.results.intervals import over_seeds
-from stockpot.recipes.experiment import parse_experiment
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.studies import Connectivity
 from stockpot.training import scope_of, train_experiment
 

@@ -12,7 +12,7 @@ from stockpot.cli import demo
 from stockpot.cli.app import execute
 from stockpot.cli.demo import MERGES, run_demo
 from stockpot.errors import ExtraError, OutputError
-from stockpot.recipes.experiment import parse_experiment
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.recipes.yaml import load_yaml
 
 SMALL = """\

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stockpot.studies.diagnosis import forecast
+from stockpot.studies.diagnosis.forecast import fitted
 
 MODELS = ("a.safetensors", "b.safetensors")
 
@@ -49,7 +49,7 @@ def test_the_screen_says_whether_why_and_what_to_do(cli, here):
 
 def test_without_scikit_learn_all_but_the_forecast_is_told_and_why(cli, here, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    forecast._forecast.cache_clear()
+    fitted._forecast.cache_clear()
     done = cli("diagnose", *MODELS, "--base", "base.safetensors", "--out", "page")
     assert done.code == 0
     assert done.out.startswith("These models can be merged: begin with average.")

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from stockpot.checkpoints.entry import COMPARED, Checkpoint, TensorEntry, from_state_dict
 from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from stockpot.engine import local, plan
+from stockpot.engine import cutting, local, plan
 from stockpot.engine.local import Run
 from stockpot.engine.sinks import MemorySink
-from stockpot.engine.tasks import desk
+from stockpot.engine.tasks import desk, surveying
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.resolve import resolve
@@ -61,7 +61,11 @@ def engine(**constants: int) -> Iterator[None]:
     """The engine with other constants; each is set wherever it is used."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
-            places = [module for module in (plan, desk, local) if hasattr(module, name)]
+            places = [
+                module
+                for module in (plan, cutting, desk, surveying, local)
+                if hasattr(module, name)
+            ]
             assert places, name
             for module in places:
                 patch.setattr(module, name, value)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from stockpot.core import SEGMENT, Method, Needs, Settled, Stack
-from stockpot.engine import local
-from stockpot.engine.local import Run
 from stockpot.engine.plan import make_plan
+from stockpot.engine.tasks import desk, surveying
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.methods import (
     Average,
@@ -67,41 +66,56 @@ def tensors(count: int, numel: int = 64) -> State:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_an_error_in_a_worker_surfaces_and_stops_the_others(workers: int) -> None:
-    """The first task fails; whoever is at work then ends its task and takes no other."""
+@pytest.mark.parametrize("digests", [True, False])
+def test_an_error_in_a_worker_surfaces_and_stops_the_others(workers: int, digests: bool) -> None:
+    """The first task fails; whoever is at work then ends its piece and takes no other."""
     calls: list[str] = []
-    started: list[Run] = []
-    stopped = threading.Event()
+    failed = threading.Event()
 
     def fail_first(stack: Stack) -> None:
         calls.append(stack.name)
         if stack.name == "0.weight":
-            time.sleep(0.05)
+            failed.set()
             raise Trouble("the first tensor")
-        while not started[0]._stop.is_set():
-            assert not stopped.wait(0.01)
+        assert failed.wait(10)
+        time.sleep(0.2)
 
     HOOKS[0] = fail_first
     before = torch.get_num_threads()
-    with engine(SMALL=-1, BLOCK=SEGMENT), pytest.raises(Trouble, match="the first tensor"):
-        run(Hooked(), [tensors(50, SEGMENT)], workers=workers, watch=started.append)
+    constants = {"SMALL": -1, "BLOCK": SEGMENT, "CHUNK": SEGMENT}
+    with engine(**constants), pytest.raises(Trouble, match="the first tensor"):
+        run(Hooked(), [tensors(50, 2 * SEGMENT)], workers=workers, digests=digests)
     assert len(calls) <= workers
     assert torch.get_num_threads() == before
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
 
 
 @pytest.mark.parametrize("start", [0, SEGMENT, 7 * SEGMENT])
-def test_an_error_in_a_slice_wakes_those_that_wait_for_their_turn(start: int) -> None:
-    """Later slices of the tensor wait to be hashed after the one that never comes."""
-
+@pytest.mark.parametrize("digests", [True, False])
+def test_an_error_in_a_slice_ends_the_run(start: int, digests: bool) -> None:
     def fail_at(stack: Stack) -> None:
         if stack.start == start:
-            time.sleep(0.05)
             raise Trouble(f"at {stack.start}")
 
     HOOKS[0] = fail_at
     with engine(**TINY), pytest.raises(Trouble, match=f"at {start}"):
-        run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=4, digests=True)
+        run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=4, digests=digests)
+
+
+def test_without_digests_the_slices_of_a_tensor_are_shared_among_workers() -> None:
+    """With digests one worker has them all, which hashes them in their order."""
+    for digests, expected in ((True, 1), (False, 3)):
+        at_work, together = set[int](), threading.Barrier(expected)
+
+        def meet(stack: Stack, at_work: set[int] = at_work, barrier: object = together) -> None:
+            if threading.get_ident() not in at_work:
+                at_work.add(threading.get_ident())
+                barrier.wait(10)
+
+        HOOKS[0] = meet
+        with engine(**TINY):
+            run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=3, digests=digests)
+        assert len(at_work) == expected
 
 
 def test_an_error_in_a_survey_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +163,7 @@ def test_digests_are_of_the_bytes(method: Method, workers: int) -> None:
     with engine(**TINY):
         ran = run(method, models, base if takes_base else None, workers=workers, digests=True)
     if not isinstance(method, RowSoftmax):
-        assert len(ran.plan.tasks) > 6
+        assert sum(len(task.pieces) for task in ran.plan.tasks) > 6
     records = ran.run.records
     assert records.keys() == ran.state.keys() == models[0].keys()
 
@@ -404,7 +418,7 @@ def test_a_sample_larger_than_an_arena_is_taken_in_parts(surveys: Surveys) -> No
     """An eighth of twenty segments, where an arena holds one."""
     base, models = smooth([(20 * SEGMENT,), (9,)], 2, 1)
     expected = run(Ties(), models, base).state
-    with engine(**TINY, SPACING=8 * local.RUN):
+    with engine(**TINY, SPACING=8 * desk.RUN):
         ran = run(Ties(), models, base, memory=8 * MIB)
     assert ran.plan.arena < 20 * SEGMENT // 8 * 3 * 4
     assert surveys.sampled > 2 * SEGMENT
@@ -418,12 +432,12 @@ def test_a_sample_is_bounded_and_evenly_spread() -> None:
         specs["c"] = ((size // 3,), torch.float32)
         models = [names_only(label, specs) for label in ("base", "a")]
         made = make_plan(resolved(Ties(), models[1:], models[0]), memory=2**28, workers=2)
-        batches = local._sample_of(made.surveys[0])
+        batches = surveying.sample_of(made.surveys[0])
         first, last = (
             [
                 start
                 for batch in batches
-                for a, starts in batch
+                for a, starts in batch.runs
                 if a.name == name
                 for start in starts
             ]
@@ -432,11 +446,13 @@ def test_a_sample_is_bounded_and_evenly_spread() -> None:
         gaps = {after - before for before, after in pairwise(first)}
         assert len(gaps) == 1
         assert gaps == {after - before for before, after in pairwise(last)}
-        assert min(gaps) >= local.SPACING
+        assert min(gaps) >= surveying.SPACING
         assert (size + 64 + last[0] - first[-1]) % min(gaps) == 0
-        assert len(first) + len(last) <= 2 * local.RUNS
-        assert all(sum(len(starts) for _, starts in batch) <= 2 * local._BATCH for batch in batches)
-        assert max(last) + local.RUN <= size // 3
+        assert len(first) + len(last) <= 2 * surveying.RUNS
+        assert all(
+            sum(len(starts) for _, starts in batch.runs) <= 2 * surveying.BATCH for batch in batches
+        )
+        assert max(last) + desk.RUN <= size // 3
 
 
 def test_rules_with_other_values_have_thresholds_of_their_own() -> None:

@@ -10,10 +10,12 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from stockpot.core import SEGMENT, Method, Reach
-from stockpot.engine.local import _BATCH
-from stockpot.engine.plan import ARENA, BLOCK, SMALL, Piece, Plan, Task, element_bytes, make_plan
+from stockpot.engine.cutting import BLOCK, SMALL
+from stockpot.engine.pieces import Piece, Task, element_bytes
+from stockpot.engine.plan import ARENA, Plan, make_plan
 from stockpot.engine.rows import ALIGN
 from stockpot.engine.tasks.desk import RUN
+from stockpot.engine.tasks.surveying import BATCH
 from stockpot.errors import MergeError
 from stockpot.methods import (
     METHODS,
@@ -142,13 +144,19 @@ def test_what_must_be_known_is_known_before_it_is_used(made: Made) -> None:
 @given(plans())
 @settings(max_examples=60)
 def test_tasks_are_in_file_order(made: Made) -> None:
-    """So that reads are, and that slices of a tensor come in order: hashes wait for their turn."""
+    """So that reads are; and of a tensor all slices are in one task, in order, to be hashed."""
     position = {a.name: i for i, a in enumerate(made.assignments.tensors)}
     firsts = [position[task.pieces[0].assignment.name] for task in made.plan.tasks]
     assert firsts == sorted(firsts)
     for task in made.plan.tasks:
         places = [position[piece.assignment.name] for piece in task.pieces]
         assert places == sorted(places)
+        assert task.pieces[0].start == 0
+        assert task.pieces[-1].is_last
+        for piece, after in pairwise(task.pieces):
+            follows = not piece.is_last
+            assert follows == (after.assignment is piece.assignment)
+            assert after.start == (piece.stop if follows else 0)
 
 
 @given(plans())
@@ -168,7 +176,7 @@ def test_only_what_can_be_computed_together_is_packed(made: Made) -> None:
                 assert method.needs.reach is not Reach.TENSOR
                 assert not method.needs.random
                 assert not method.needs.whole
-        assert len(task.pieces) <= 1024
+        assert len({piece.assignment.name for piece in task.pieces}) <= 1024
 
 
 def taken(pieces: list[Piece], numel: int | None = None) -> int:
@@ -191,7 +199,7 @@ def test_every_task_fits_the_arena(made: Made) -> None:
     for survey in made.plan.surveys:
         for piece in pieces_of(survey.tasks):
             assert taken([piece]) <= arena
-            sampled = min(_BATCH * RUN, math.prod(piece.assignment.shape))
+            sampled = min(BATCH * RUN, math.prod(piece.assignment.shape))
             assert taken([piece], sampled) <= arena
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import stockpot as sp
 from stockpot.checkpoints.entry import MemorySource
 from stockpot.core import Method
-from stockpot.engine import plan
+from stockpot.engine import cutting, plan
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.methods import Cart, IsoC, IsoCts, TsvM, Weave
 
@@ -27,7 +27,7 @@ SHAPES = [(60, 70), (33,), (40, 20)]
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No whole tensor is loaded at once."""
-    monkeypatch.setattr(plan, "_is_loaded", lambda *_: False)
+    monkeypatch.setattr(cutting, "is_loaded", lambda *_: False)
 
 
 @pytest.mark.usefixtures("streamed")
@@ -63,7 +63,7 @@ def test_digests_and_bits_are_those_of_rows_loaded_at_once(
     base, models = smooth([(60, 70), (150, 140)], 3, 0)
     given = base if method.needs.base else None
     loaded = run(method, models, given, digests=True)
-    monkeypatch.setattr(plan, "_is_loaded", lambda *_: False)
+    monkeypatch.setattr(cutting, "is_loaded", lambda *_: False)
     streamed = run(method, models, given, digests=True)
     assert bits(loaded.state) == bits(streamed.state)
     assert loaded.run.records == streamed.run.records

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stockpot.recipes.federated import Federation, parse_federation
+from stockpot.experiments.federated import Federation, parse_federation
 
 Small = Callable[..., Federation]
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 import stockpot as sp
 from stockpot.core import Method
 from stockpot.errors import MergeError
+from stockpot.experiments.aggregating import read_aggregation
+from stockpot.experiments.krum import MultiKrum
 from stockpot.federated import Dropped, Reply, aggregate, krum_members
 from stockpot.federated.lora import adapt, applied, factor_shapes, factors_of, stacked
 from stockpot.federated.replies import sorted_out
 from stockpot.methods import METHODS, Average, Interpolate, Median, ModelStock, Slerp, Ties, Weave
 from stockpot.networks import build
-from stockpot.recipes.aggregating import read_aggregation
-from stockpot.recipes.krum import MultiKrum
 from stockpot.training import Scope
 
 

@@ -10,6 +10,7 @@ import torch
 import stockpot as sp
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.errors import OutputError, StockpotError
+from stockpot.experiments.federated import Federation
 from stockpot.federated import driver as driving
 from stockpot.federated import federate, local
 from stockpot.federated.client import Client, private
@@ -18,7 +19,6 @@ from stockpot.federated.messages import Order, Reply, bytes_of
 from stockpot.federated.setting import Setting, setting_from
 from stockpot.methods import Fisher
 from stockpot.networks import build, load_weights
-from stockpot.recipes.federated import Federation
 
 Small = Callable[..., Federation]
 

@@ -13,9 +13,9 @@ import torch
 
 import stockpot as sp
 from stockpot.checkpoints.read import read_checkpoint
+from stockpot.experiments.federated import Federation, parse_federation
 from stockpot.federated import federate, local
 from stockpot.federated.setting import Setting
-from stockpot.recipes.federated import Federation, parse_federation
 
 pytestmark = pytest.mark.full
 

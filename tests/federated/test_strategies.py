@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from stockpot.errors import MergeError
+from stockpot.experiments.federated import Federation, parse_federation
+from stockpot.experiments.flower import STRATEGIES, FlowerStrategy
+from stockpot.experiments.krum import MultiKrum
 from stockpot.federated import Order, Reply, aggregate, federate, local
 from stockpot.federated.client import learn
 from stockpot.federated.server import resume
 from stockpot.federated.setting import Setting
 from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TrimmedMean
-from stockpot.recipes.federated import Federation, parse_federation
-from stockpot.recipes.flower import STRATEGIES, FlowerStrategy
-from stockpot.recipes.krum import MultiKrum
 
 pytestmark = pytest.mark.full
 

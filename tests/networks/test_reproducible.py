@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from stockpot.networks.reproducible import one_thread, seeded
+from stockpot.networks.reproducible import seeded
+from stockpot.running.executor import one_thread
 
 
 def raising(context):

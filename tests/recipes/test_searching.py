@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stockpot.errors import FieldError
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import METHODS, Average, Dare, Slerp, TaskArithmetic, Ties
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.searching import read_axis, space_of
 from stockpot.recipes.space import Candidate, Choices, Range, Simplex, on_simplex, to_sticks

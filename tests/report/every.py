@@ -8,7 +8,7 @@ from itertools import combinations
 import torch
 
 from stockpot.evaluation import Attempt
-from stockpot.evaluation.contests.cross_task import ALL_TASKS
+from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.federated import Outcome, Round, Trace
 from stockpot.federated.messages import Dropped, Score

@@ -5,9 +5,9 @@ from functools import cache
 
 import pytest
 
-from stockpot.pages.filled import LARGEST
+from stockpot.pages.page import LARGEST
+from stockpot.report.files import render
 from stockpot.report.kinds import KINDS
-from stockpot.report.written import render
 
 from .every import EVERY, HOSTILE, PLAIN
 from .test_browser import CONTRASTS, OVERLAPS

@@ -29,7 +29,7 @@ from stockpot.report import (
 from stockpot.report.confusions import MOST, mistakes, shown_classes
 from stockpot.report.curves import gaps, trial_gaps
 from stockpot.report.decisions import greedy_runs
-from stockpot.report.view import Cell, view
+from stockpot.report.metric_rows import Cell, view
 
 from .making import comparison, confusion, decisions, many_methods, row, sweep, whole
 

@@ -10,7 +10,7 @@ from stockpot.evaluation import Comparison, Row
 from stockpot.evaluation.results.comparison import Confusion, Cost, Decision, Kind, Verdict
 from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.report import render_page
-from stockpot.report.view import view
+from stockpot.report.metric_rows import view
 
 numbers = st.one_of(
     st.floats(0, 1), st.floats(-1e9, 1e9), st.sampled_from([0.0, float("nan"), float("inf")])

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from stockpot.evaluation import Attempt
-from stockpot.pages import filled
+from stockpot.pages import page as filled
 from stockpot.report import render_page
-from stockpot.report.written import render
+from stockpot.report.files import render
 
 from .every import HOSTILE, of_conflicts, of_interference, of_scopes, of_search
 

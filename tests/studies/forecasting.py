@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from stockpot.studies.diagnosis import MergeRow, PoolRow, candidates
-from stockpot.studies.diagnosis.traits import NAMES, OF_TASK_VECTORS, Traits
+from stockpot.studies.diagnosis.forecast import MergeRow, PoolRow, candidates
+from stockpot.studies.diagnosis.forecast.traits import NAMES, OF_TASK_VECTORS, Traits
 
 DATA = ("digits", "fashion-mnist", "emoji", "text")
 NETWORKS = ("mlp", "cnn", "resnet-batch")

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
 from stockpot.studies import diagnose, statistics_of
-from stockpot.studies.diagnosis import Forecast, traits_of
-from stockpot.studies.diagnosis.kinship import Kinship, grouped
+from stockpot.studies.diagnosis.comparing.kinship import Kinship, grouped
+from stockpot.studies.diagnosis.forecast import Forecast, traits_of
 
 from .pools import SHAPE, fresh, permuted, pool, rescaled, stranger, trained
 

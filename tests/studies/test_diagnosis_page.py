@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from stockpot.report import plot_kinship, plot_prospects, plot_spreads, render_study, write_study
-from stockpot.report.written import rebuild
+from stockpot.report.files import rebuild
 from stockpot.studies import diagnose
 
 from ..report.test_browser import FIGURES, OVERLAPS

@@ -8,14 +8,20 @@ import pytest
 from scipy.stats import spearmanr
 
 from stockpot.methods import METHODS
-from stockpot.studies.diagnosis import CANDIDATES, Forecast, candidates, shipped, validate
-from stockpot.studies.diagnosis.correlations import AIDED
-from stockpot.studies.diagnosis.forecast import without_base
-from stockpot.studies.diagnosis.leaving import BASELINES, aided, by_data, by_network, left_out
-from stockpot.studies.diagnosis.ranks import spearman
-from stockpot.studies.diagnosis.table import pools_of
-from stockpot.studies.diagnosis.traits import NAMES, OF_TASK_VECTORS
-from stockpot.studies.diagnosis.trees import cases_of, fit_model
+from stockpot.studies.diagnosis.forecast import CANDIDATES, Forecast, candidates, shipped, validate
+from stockpot.studies.diagnosis.forecast.fitted import without_base
+from stockpot.studies.diagnosis.forecast.held_out import (
+    BASELINES,
+    aided,
+    by_data,
+    by_network,
+    left_out,
+)
+from stockpot.studies.diagnosis.forecast.ranks import spearman
+from stockpot.studies.diagnosis.forecast.scoring import AIDED
+from stockpot.studies.diagnosis.forecast.table import pools_of
+from stockpot.studies.diagnosis.forecast.traits import NAMES, OF_TASK_VECTORS
+from stockpot.studies.diagnosis.forecast.trees import cases_of, fit_model
 
 from .forecasting import DATA, falling, made_table, some_traits
 

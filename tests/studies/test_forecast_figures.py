@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from stockpot.report import plot_calibration, plot_forecast, plot_learning, plot_predictors
-from stockpot.studies.diagnosis import validate
+from stockpot.studies.diagnosis.forecast import validate
 
 from .forecasting import DATA, falling, made_table
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError
-from stockpot.recipes.experiment import parse_experiment
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.report import render_study, write_study
 from stockpot.studies import Interference
 from stockpot.studies.runs import models_of

@@ -16,7 +16,7 @@ from stockpot.checkpoints.roles import Role
 from stockpot.cli import study as commands
 from stockpot.errors import CheckpointError, FieldError
 from stockpot.methods import Ties
-from stockpot.pages.filled import Page, Section
+from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import Entry, Table
 from stockpot.report import kinds, studies
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
@@ -110,7 +110,7 @@ def added(monkeypatch):
     """The study in the one tuple, and what is made of the tuple when it is imported."""
     monkeypatch.setattr(studies, "FAMILY", Family("study", (*STUDIES, Counts), of=Study))
     known = {**kinds.KINDS, "counts": kinds.Kind(CountsResult, page)}
-    monkeypatch.setattr("stockpot.report.written.KINDS", known)
+    monkeypatch.setattr("stockpot.report.files.KINDS", known)
     commands.study_app.command(commands._command(Counts), name="counts")
     yield
     commands.study_app.__delitem__("counts")

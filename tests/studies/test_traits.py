@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from stockpot.errors import FieldError, MergeError
 from stockpot.studies import statistics_of
-from stockpot.studies.diagnosis import Traits, traits_of
-from stockpot.studies.diagnosis.traits import OF_TASK_VECTORS
+from stockpot.studies.diagnosis.forecast import Traits, traits_of
+from stockpot.studies.diagnosis.forecast.traits import OF_TASK_VECTORS
 
 SHAPES = {"stem.weight": (24, 3, 3, 3), "norm.weight": (24,), "body.weight": (40, 30)}
 

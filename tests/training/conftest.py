@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stockpot.recipes.experiment import Experiment, parse_experiment
+from stockpot.experiments.experiment import Experiment, parse_experiment
 
 Small = Callable[..., Experiment]
 

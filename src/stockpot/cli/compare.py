@@ -109,7 +109,7 @@ def compare(
                 progress=progress,
             )
         else:
-            from ..recipes.experiment import read_experiment
+            from ..experiments.experiment import read_experiment
             from ..training.jobs.compare import compare_experiment
 
             experiment = read_experiment(given[0])
@@ -168,7 +168,7 @@ def print_comparison(result: "Comparison") -> None:
     rows = [row for row in result.summary() if row.split == "test"]
     if not rows:
         raise OutputError("the comparison has no row of the test split.")
-    from ..evaluation.contests.cross_task import ALL_TASKS
+    from ..evaluation.results.comparison import ALL_TASKS
 
     metric = rows[0].metric
     shown = [row for row in rows if row.metric == metric]
@@ -189,8 +189,7 @@ def print_comparison(result: "Comparison") -> None:
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:
     """Methods down; the mean over tasks and each task across, at the largest N of each network."""
-    from ..evaluation.contests.cross_task import ALL_TASKS, NORMALISED
-    from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS
+    from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, ALL_TASKS, NORMALISED
 
     quotient = f"{NORMALISED} {metric}"
     for network in dict.fromkeys(row.network for row in rows):
@@ -249,7 +248,7 @@ def _table(title: str, metric: str, rows: "list[Row]") -> Table:
 
 def _parts(metric: str, rows: "list[Row]") -> Table:
     """The parts and views down, the methods that are compared in pairs across."""
-    from ..evaluation.contests.summing import COMPARED
+    from ..evaluation.contests.outcomes import COMPARED
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)

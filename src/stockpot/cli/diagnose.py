@@ -12,7 +12,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..studies.diagnosis.findings import Diagnosis, Prospect
+    from ..studies.diagnosis.result import Diagnosis, Prospect
 
 Folder = Annotated[
     Path | None, Parameter(name="--out", help="Folder for report.html and results, if wanted.")

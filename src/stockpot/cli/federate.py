@@ -35,9 +35,9 @@ def federate(
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
     """
+    from ..experiments.federated import read_federation
     from ..federated import federate as run_all  # torch's training parts load only here
     from ..federated import local
-    from ..recipes.federated import read_federation
     from ..report import write_federation
 
     federation = read_federation(experiment)

@@ -64,7 +64,7 @@ def search(
         raise UsageError("--resume goes on with a search, --overwrite forgets it: give one.")
     with told_by_the_command_line():
         options = Options(memory=memory, workers=workers)
-    from ..recipes.experiment import read_experiment
+    from ..experiments.experiment import read_experiment
     from ..report import write_report
     from ..training.jobs.search import search_experiment
 

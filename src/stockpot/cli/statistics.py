@@ -35,8 +35,8 @@ def fisher(
         seed: Of their draw.
         json: Print one JSON object on stdout and nothing else.
     """
+    from ..experiments.experiment import read_experiment
     from ..networks import load_weights, save_state
-    from ..recipes.experiment import read_experiment
     from ..training import fisher as information  # torch's training parts load only here
     from ..training.jobs.cell import open_cell
 

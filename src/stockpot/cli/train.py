@@ -33,7 +33,7 @@ def train(
         json: Print one JSON object on stdout and nothing else.
         quiet: No progress.
     """
-    from ..recipes.experiment import read_experiment  # torch's training parts load only here
+    from ..experiments.experiment import read_experiment
     from ..training import train_experiment
 
     wanted, begun = read_experiment(experiment), time.monotonic()

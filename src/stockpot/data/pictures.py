@@ -3,10 +3,8 @@
 Shapes: N images, C channels, H x W pixels.
 """
 
-import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import Tensor
 from ..errors import StockpotError
 from ..extras import optional
 from ..files import read_file
+from ..running.executor import in_order, workers_for
 from ..typed import to_numpy
 from .bounds import check_memory
 from .sources import damaged
@@ -85,9 +84,7 @@ def read_images(
                 rows[index] = image
 
         # pillow decodes outside the interpreter's lock
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(fill, range(0, len(sources), BATCH)):
-                pass
+        in_order(fill, range(0, len(sources), BATCH), workers=workers_for(None))
     return images_NCHW
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import blake3
@@ -14,6 +13,7 @@ from ..methods import Average, Cart
 from ..methods.catalogue import method_fields
 from ..recipes.model import Recipe
 from ..recipes.sizes import parse_size
+from ..running.executor import in_order
 from .factored import (
     Factored,
     at_any_rank,
@@ -98,12 +98,11 @@ def _content(checkpoint: Checkpoint, options: Options) -> dict[str, list[object]
         return OnDisk(entry, digests=True).digest()
 
     entries = dict(sorted(checkpoint.entries.items()))
-    with ThreadPoolExecutor(options.worker_count) as pool:
-        digests = pool.map(digest, entries.values())
-        return {
-            name: [found, str(entry.dtype), list(entry.shape)]
-            for (name, entry), found in zip(entries.items(), digests, strict=True)
-        }
+    digests = in_order(digest, list(entries.values()), workers=options.worker_count)
+    return {
+        name: [found, str(entry.dtype), list(entry.shape)]
+        for (name, entry), found in zip(entries.items(), digests, strict=True)
+    }
 
 
 def _make_room(folder: Path, most: int) -> None:

@@ -10,7 +10,6 @@ Shapes: B matrices of M rows and N columns in a tensor, K kept directions.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ from ..ops.spectra.low_rank import Ranks, top_k
 from ..recipes.assignment import Assignment
 from ..recipes.model import Recipe, parse_recipe
 from ..recipes.sizes import format_size, parse_size
+from ..running.executor import in_order
 from .local import Run
 from .options import Options
 from .plan import Plan
@@ -245,9 +245,8 @@ def factor_prepared(where: Path, prepared: Prepared, limit: int | str | None = N
     decomposed = decomposed_in(prepared)
     with Output(where, _layout(prepared), fingerprint) as output:
         Run(_without(prepared.plan, decomposed), output, digests=False).execute()
-        with ThreadPoolExecutor(prepared.plan.workers) as pool:
-            for _ in pool.map(partial(_factor, output=output, ranks=method.ranks), decomposed):
-                pass
+        factor = partial(_factor, output=output, ranks=method.ranks)
+        in_order(factor, decomposed, workers=prepared.plan.workers)
         told = {
             "fingerprint": fingerprint,
             "fields": method_fields(method),
@@ -351,7 +350,6 @@ def _without(plan: Plan, decomposed: Sequence[Assignment]) -> Plan:
 
 def _factor(a: Assignment, *, output: Output, ranks: Ranks) -> None:
     """Write one tensor's average and the factors of every task; a few matrices at a time."""
-    torch.set_num_threads(1)
     assert a.view is not None
     wide = any(row.dtype == torch.float64 for row in a.entries)
     dtype = torch.float64 if wide else torch.float32

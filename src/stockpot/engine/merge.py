@@ -29,6 +29,7 @@ from .options import Options
 from .plan import make_plan
 from .prepare import Prepared, check_disk, prepare
 from .sinks import MemorySink
+from .tasks.devices import device_for
 
 _log = logging.getLogger("stockpot")
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
@@ -343,9 +344,10 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             output,
             seed=prepared.recipe.seed,
             digests=options.digest != "none",
-            device=options.torch_device,
+            device=device_for(options.torch_device),
             allow_non_finite=options.allow_non_finite,
             progress=options.progress,
+            executor=options.executor,
         )
         resumed = len(output.done)
         try:

@@ -1,6 +1,5 @@
 """How a merge runs, as opposed to what is merged: memory, workers, device, what happens to PATH."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +7,7 @@ import torch
 
 from ..errors import FieldError, MergeError
 from ..recipes.sizes import parse_size
+from ..running.executor import THREADS, Executor, workers_for
 from .local import Progress
 
 _LEAST = 2**20
@@ -27,7 +27,8 @@ class Options:
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict, where the recipe gives the
             file no key of its own.
-        progress: called with bytes moved and bytes in all.
+        progress: called with bytes moved and bytes in all, in the thread that asked for the merge.
+        executor: where tasks run.
     """
 
     memory: int | str = "2GiB"
@@ -39,6 +40,7 @@ class Options:
     allow_non_finite: bool = False
     key: str | None = None
     progress: Progress | None = None
+    executor: Executor = THREADS
 
     def __post_init__(self) -> None:
         if self.memory_bytes < _LEAST:
@@ -58,7 +60,7 @@ class Options:
     @property
     def worker_count(self) -> int:
         """Threads that will run."""
-        return self.workers or min(len(os.sched_getaffinity(0)), 8)
+        return workers_for(self.workers)
 
     @property
     def torch_device(self) -> torch.device:

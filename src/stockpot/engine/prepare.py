@@ -35,6 +35,7 @@ from ..views.models import open_model
 from ..views.view import View
 from .options import Options
 from .plan import Plan, make_plan
+from .tasks.devices import device_for
 
 _FOREIGN = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".gguf", ".onnx", ".h5", ".npz")
 
@@ -186,7 +187,12 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
         untied=assignments.untied,
     )
     assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))
-    plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
+    plan = make_plan(
+        assignments,
+        memory=options.memory_bytes,
+        workers=options.worker_count,
+        arenas=device_for(options.torch_device).arenas,
+    )
     tensors = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in assignments.tensors]
     _check_dtypes(tensors)
     metadata = {"format": "pt", "stockpot": json.dumps(_published(recipe), ensure_ascii=False)}

@@ -8,20 +8,30 @@ from pathlib import Path
 
 from ..checkpoints.writing.journal import Record
 from .local import Run
-from .plan import Plan, Survey, Task
+from .pieces import Survey, Task
+from .plan import Plan
 from .prepare import Prepared
+from .tasks.devices import device_for
 
 _ENOUGH = 2**26
 _WRITTEN = 2**24
 
 
-class _NullSink:
+class _Nowhere:
     """Takes bytes and forgets them."""
+
+    def write(self, name: str, offset: int, data: memoryview) -> None:
+        """Forget."""
+
+
+class _NullSink:
+    """Keeps nothing."""
 
     def __init__(self) -> None:
         self.done: Mapping[str, Record] = {}
+        self.target = _Nowhere()
 
-    def write(self, name: str, offset: int, data: memoryview) -> None:
+    def take(self, name: str, offset: int, kept: object) -> None:
         """Forget."""
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
@@ -46,7 +56,7 @@ def predict_seconds(prepared: Prepared, out: Path) -> float:
         _NullSink(),
         seed=prepared.recipe.seed,
         digests=prepared.options.digest != "none",
-        device=prepared.options.torch_device,
+        device=device_for(prepared.options.torch_device),
         allow_non_finite=True,
     ).execute()
     seconds = time.perf_counter() - began
@@ -59,7 +69,6 @@ def _sample(plan: Plan) -> Plan:
     chosen: list[Task] = []
     moved = 0
     for task in plan.tasks[::step]:
-        # the first slice of a tensor may stand alone: hashing follows the order of slices
         pieces = tuple(p for p in task.pieces if p.start == 0)
         if pieces:
             chosen.append(Task(pieces, task.packed))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import TensorEntry
+from ..recipes.assignment import Beside
 from ..typed import to_numpy
 
 ALIGN = 64
@@ -22,8 +23,7 @@ ALIGN = 64
 class Arena:
     """One worker's memory, handed out from the start for each piece and used again for the next."""
 
-    def __init__(self, size: int, device: torch.device) -> None:
-        pinned = device.type == "cuda"
+    def __init__(self, size: int, *, pinned: bool = False) -> None:
         self._bytes = torch.empty(size + ALIGN, dtype=torch.uint8, pin_memory=pinned)
         self._used = 0
 
@@ -92,6 +92,15 @@ class OnDisk:
 
 Row = Tensor | OnDisk
 """A row in the arena, or one that is read when it is asked for."""
+Watch = Callable[[int, Tensor], None]
+"""Looks at each row that is asked for, known by its index."""
+
+
+def of_row(one: Beside, row: int) -> TensorEntry:
+    """The tensor of a row, where sources come before the base."""
+    entry = one.sources[row] if row < len(one.sources) else one.base
+    assert entry is not None
+    return entry
 
 
 class Joined:
@@ -119,7 +128,7 @@ class Rows(Sequence[Tensor]):
     Args:
         raw: one flat tensor per row, in the arena; or what reads it.
         shape: the shape that a method sees.
-        blame: called with the row's index if it is not finite; None to let it through.
+        watch: called with a row's index and the row as it is asked for; None where nobody looks.
         first: the index of the first row, where these are some of a block's.
     """
 
@@ -129,11 +138,11 @@ class Rows(Sequence[Tensor]):
         dtype: torch.dtype,
         device: torch.device,
         shape: Sequence[int],
-        blame: Callable[[int], None] | None,
+        watch: Watch | None,
         first: int = 0,
     ) -> None:
         self._raw, self._dtype, self._device = raw, dtype, device
-        self._shape, self._blame, self._first = shape, blame, first
+        self._shape, self._watch, self._first = shape, watch, first
 
     def __len__(self) -> int:
         return len(self._raw)
@@ -157,12 +166,13 @@ class Rows(Sequence[Tensor]):
                 self._dtype,
                 self._device,
                 self._shape,
-                self._blame,
+                self._watch,
                 self._first + index.indices(len(self))[0],
             )
         raw = self._raw[index]
         flat = raw if isinstance(raw, Tensor) else raw.read()
-        row = flat.to(self._device, self._dtype, non_blocking=True).view(self._shape)
-        if self._blame is not None and not is_finite(row):
-            self._blame(self._first + range(len(self))[index])
+        # torch would convert first, on this side, and wait for it
+        row = flat.to(self._device, non_blocking=True).to(self._dtype).view(self._shape)
+        if self._watch is not None:
+            self._watch(self._first + range(len(self))[index], row)
         return row

@@ -1,7 +1,11 @@
-"""Where merged bytes go other than a file: memory, or a comparison with what is there already."""
+"""Where merged bytes go other than a file: memory, or a comparison with what is there already.
 
-import threading
+A sink has two halves. Its target is with the workers, which put bytes there; it pickles. The rest
+is with the driver, which is told what comes of that and keeps the books.
+"""
+
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -14,16 +18,29 @@ from ..recipes.assignment import Assignment
 from .rows import raw_bytes
 
 
+class Target(Protocol):
+    """What workers write to; called from many threads, and in other processes."""
+
+    def write(self, name: str, offset: int, data: memoryview) -> object:
+        """Bytes of a tensor at `offset` within it; gives what the driver must know, else None."""
+        ...
+
+
 class Sink(Protocol):
-    """What the engine writes to; called from many threads."""
+    """What the driver of a merge has of an output; called from one thread."""
 
     @property
     def done(self) -> Mapping[str, Record]:
         """Records of tensors that need not be made again."""
         ...
 
-    def write(self, name: str, offset: int, data: memoryview) -> None:
-        """Bytes of a tensor at `offset` within it."""
+    @property
+    def target(self) -> Target:
+        """What workers write to."""
+        ...
+
+    def take(self, name: str, offset: int, kept: object) -> None:
+        """What the target gave of some bytes of a tensor."""
         ...
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
@@ -43,10 +60,12 @@ class MemorySink:
         self.state: dict[str, Tensor] = {
             a.name: torch.empty(a.stored_shape, dtype=a.stored_dtype) for a in assignments
         }
+        self.target = _Memory(self.state)
 
-    def write(self, name: str, offset: int, data: memoryview) -> None:
-        """Copy into the tensor's memory."""
-        raw_bytes(self.state[name].view(-1))[offset : offset + len(data)] = data
+    def take(self, name: str, offset: int, kept: object) -> None:
+        """Bytes that were merged in another process."""
+        if isinstance(kept, bytes):
+            self.target.write(name, offset, memoryview(kept))
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
         """Copy from the tensor's memory."""
@@ -56,27 +75,39 @@ class MemorySink:
         """Nothing to record."""
 
 
+class _Memory:
+    """The tensors themselves; in another process, which does not have them, bytes on their way."""
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        self._state = state
+
+    def __reduce__(self) -> "tuple[type[_Carried], tuple[()]]":
+        return _Carried, ()
+
+    def write(self, name: str, offset: int, data: memoryview) -> None:
+        """Copy into the tensor's memory."""
+        raw_bytes(self._state[name].view(-1))[offset : offset + len(data)] = data
+
+
+class _Carried:
+    def write(self, name: str, offset: int, data: memoryview) -> bytes:  # noqa: ARG002
+        """The bytes themselves, for the driver to put where they belong."""
+        return bytes(data)
+
+
 class CompareSink:
     """Compares a repeated merge with the tensors of an existing output, byte by byte."""
 
     def __init__(self, existing: Checkpoint) -> None:
         self.done: Mapping[str, Record] = {}
         self._existing = existing
-        self._lock = threading.Lock()
+        self.target = _Compared(existing)
         self.different: set[str] = set()
 
-    def write(self, name: str, offset: int, data: memoryview) -> None:
-        """Note the tensor if its bytes differ."""
-        entry = self._existing.entries.get(name)
-        if entry is None or offset + len(data) > entry.nbytes:
-            same = False
-        else:
-            there = bytearray(len(data))
-            entry.source.read_into(memoryview(there), entry.offset + offset)
-            same = memoryview(there) == data
-        if not same:
-            with self._lock:
-                self.different.add(name)
+    def take(self, name: str, offset: int, kept: object) -> None:  # noqa: ARG002
+        """Note the tensor if bytes of it differ."""
+        if kept is not None:
+            self.different.add(name)
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
         """What the output holds, which was compared."""
@@ -87,3 +118,17 @@ class CompareSink:
 
     def finish(self, records: Iterable[Record]) -> None:
         """Nothing to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    existing: Checkpoint
+
+    def write(self, name: str, offset: int, data: memoryview) -> str | None:
+        """The tensor's name where its bytes are others."""
+        entry = self.existing.entries.get(name)
+        if entry is None or offset + len(data) > entry.nbytes:
+            return name
+        there = bytearray(len(data))
+        entry.source.read_into(memoryview(there), entry.offset + offset)
+        return None if memoryview(there) == data else name

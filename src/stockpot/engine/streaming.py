@@ -5,12 +5,10 @@ what was made of the tensor's other pieces, in any order; so joining must be exa
 math.fsum and counts are, and the budget and the number of threads do not matter to the bits.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from ..checkpoints.entry import TensorEntry
 from ..core import SEGMENT
 from ..errors import FieldError, MergeError
 from ..recipes.sizes import format_size, parse_size
-from ..running.allocator import keep_freed_blocks
+from ..running.executor import THREADS, workers_for
 from .rows import Arena, raw_bytes
 
 P = TypeVar("P")
@@ -27,6 +25,8 @@ R = TypeVar("R")
 
 MOST = 2**21
 """Elements of a piece, at most."""
+_SHARES = 4
+"""A tensor of more than a quarter of what each worker has to do is shared among them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,17 +51,6 @@ class Aligned:
     def nbytes(self) -> int:
         """Of one element in all of them."""
         return sum(entry.dtype.itemsize for entry in self.entries)
-
-
-class _Pieces:
-    """What is still to be done, and what is joined of each tensor."""
-
-    def __init__(self, tensors: Sequence[Aligned], step: int) -> None:
-        self.cuts = iter(_cuts(tensors, step))
-        self.lock = threading.Lock()
-        self.stop = threading.Event()
-        self.left = [max(-(-one.numel // step), 1) for one in tensors]
-        self.done, self.total = 0, max(sum(one.numel for one in tensors), 1)
 
 
 def stream(
@@ -98,70 +87,85 @@ def stream(
     if not tensors:
         return []
     threads, step, arena = _fit(tensors, room, parse_size(memory), workers)
-    work = _Pieces(tensors, step)
-    parts: dict[int, P] = {}
+    total = sum(one.numel for one in tensors)
+    runs = [*_runs(tensors, step, total // (_SHARES * threads))]
+    parts: dict[int, _Joined[P]] = {}
     found: dict[int, R] = {}
+    done = 0
 
-    def joined(index: int, part: P, numel: int) -> None:
-        while True:  # joining goes on outside the lock, with what others have left there meanwhile
-            with work.lock:
-                other = parts.pop(index, None)
-                if other is None:
-                    parts[index] = part
-                    work.left[index] -= 1
-                    work.done += numel
-                    if work.left[index]:
-                        return
-                    whole = parts.pop(index)
-                    break
-            part = join(other, part)
-        result = finish(tensors[index], whole)
-        with work.lock:
-            found[index] = result
+    def measured(memory: Arena, run: _Run) -> Iterator[_Step[P, R]]:
+        one, part = tensors[run.tensor], None
+        for start in range(run.start, max(run.stop, run.start + 1), step):
+            stop = min(start + step, run.stop)
+            more = measure(one, _read(one, start, stop, memory), start)
+            part = more if part is None else join(part, more)
+            if stop < run.stop:
+                yield _Step(run.tensor, stop - start)
+            elif run.stop - run.start == one.numel:
+                yield _Step(run.tensor, stop - start, finished=[finish(one, part)])
+            else:
+                yield _Step(run.tensor, stop - start, part=[_Joined(part, run.stop - run.start)])
+
+    def take(made: _Step[P, R]) -> None:
+        nonlocal done
+        done += made.numel
+        one = tensors[made.tensor]
+        for part in made.part:
+            before = parts.pop(made.tensor, None)
+            joined = part if before is None else before.join(part, join)
+            if joined.numel < one.numel:
+                parts[made.tensor] = joined
+            else:
+                made.finished.append(finish(one, joined.part))
+        for result in made.finished:
+            found[made.tensor] = result
             if progress:
-                progress(tensors[index].name, work.done / work.total)
+                progress(one.name, done / max(total, 1))
 
-    def worker() -> None:
-        torch.set_num_threads(1)
-        memory = Arena(arena, torch.device("cpu"))
-        try:
-            while not work.stop.is_set():
-                with work.lock:
-                    cut = next(work.cuts, None)
-                if cut is None:
-                    return
-                index, start, stop = cut
-                rows = _read(tensors[index], start, stop, memory)
-                joined(index, measure(tensors[index], rows, start), stop - start)
-        except BaseException:
-            work.stop.set()
-            raise
-
-    _run(worker, threads, work.stop)
+    THREADS.run(lambda: partial(measured, Arena(arena)), runs, take, threads)
     return [found[index] for index in range(len(tensors))]
 
 
-def _run(worker: Callable[[], None], threads: int, stop: threading.Event) -> None:
-    keep_freed_blocks()
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            futures = [pool.submit(worker) for _ in range(threads)]
-            try:
-                wait(futures)
-            except BaseException:  # Ctrl-C: the workers leave before their next piece
-                stop.set()
-                raise
-        for future in futures:
-            future.result()
-    finally:
-        torch.set_num_threads(before)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Elements [start, stop) of a tensor, which one worker measures piece by piece."""
+
+    tensor: int
+    start: int
+    stop: int
 
 
-def _cuts(tensors: Sequence[Aligned], step: int) -> Iterator[tuple[int, int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Joined(Generic[P]):
+    """What was measured of so many elements of a tensor."""
+
+    part: P
+    numel: int
+
+    def join(self, other: "_Joined[P]", join: Callable[[P, P], P]) -> "_Joined[P]":
+        """Of both."""
+        return _Joined(join(self.part, other.part), self.numel + other.numel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step(Generic[P, R]):
+    """A piece that was measured; with the last of a run what came of it, in a list of one.
+
+    Of a run that is its whole tensor, the worker finishes it too.
+    """
+
+    tensor: int
+    numel: int
+    part: "list[_Joined[P]]" = field(default_factory=list["_Joined[P]"])
+    finished: list[R] = field(default_factory=list[R])
+
+
+def _runs(tensors: Sequence[Aligned], step: int, share: int) -> Iterator[_Run]:
+    """Whole tensors, but for those that are more than a share."""
+    size = max(step, share - share % step)
     for index, one in enumerate(tensors):
-        for start in range(0, max(one.numel, 1), step):
-            yield index, start, min(start + step, one.numel)
+        for start in range(0, max(one.numel, 1), size):
+            yield _Run(index, start, min(start + size, one.numel))
 
 
 def _fit(
@@ -171,7 +175,7 @@ def _fit(
     workers: int | None,
 ) -> tuple[int, int, int]:
     """Threads, elements of a piece, and bytes of an arena."""
-    threads = workers or min(len(os.sched_getaffinity(0)), 8)
+    threads = workers_for(workers)
     most = min(MOST, max(one.numel for one in tensors))
     each, padding = max(one.nbytes for one in tensors), 64 * max(len(t.entries) for t in tensors)
     beside = max(room(one) for one in tensors) + padding

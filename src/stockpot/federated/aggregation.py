@@ -13,10 +13,10 @@ import stockpot.engine.merge as engine
 
 from ..core import SEGMENT, Sums
 from ..errors import MergeError
+from ..experiments.aggregating import Rule
+from ..experiments.krum import MultiKrum
 from ..methods import Average
 from ..ops.spectra.gram import gram
-from ..recipes.aggregating import Rule
-from ..recipes.krum import MultiKrum
 from .lora import UP, applied, products, refactored, stacked
 from .messages import Reply, State
 

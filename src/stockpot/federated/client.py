@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from ..errors import StockpotError
 from ..evaluation import predict
+from ..experiments.federated import FederatedRun, LocalTraining
 from ..networks.network import parts
-from ..networks.reproducible import derived, one_thread
-from ..recipes.federated import FederatedRun, LocalTraining
+from ..networks.reproducible import derived
+from ..running.executor import one_thread
 from ..training import (
     WEIGHTS,
     Additions,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..evaluation.results.intervals import LEVEL
-from ..recipes.cells import spec_name
-from ..recipes.federated import Federation
+from ..experiments.cells import spec_name
+from ..experiments.federated import Federation
 from ..training.jobs.folder import hold
 from .driver import drive
 from .result import LAST, Outcome, Trace

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 
 from ..evaluation.results.intervals import Interval
-from ..pages.drawn import Planned, draw_all
-from ..pages.filled import Page, Section
+from ..pages.drawing import Planned, draw_all
+from ..pages.page import Page, Section
 from ..pages.tables import Entry, Table
 from ..pages.units import readable, show_bytes
 from . import Outcome

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, OutputError, StockpotError
+from ..experiments.federated import FederatedRun
+from ..experiments.flower import FlowerStrategy
 from ..networks import save_state
 from ..networks.reproducible import derived
-from ..recipes.federated import FederatedRun
-from ..recipes.flower import FlowerStrategy
 from ..training import WEIGHTS, Scope, fuse_scopes
 from ..training.additions.scopes import scope_of
 from ..values.differences import first_differences

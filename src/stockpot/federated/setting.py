@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from ..experiments.federated import FederatedRun, Federation, parse_federation
 from ..networks.reproducible import derived
-from ..recipes.federated import FederatedRun, Federation, parse_federation
 from ..training.jobs.cell import Cell, open_cell
 from .client import Client
 from .partition import Holding, by_domain, by_label
@@ -110,7 +110,7 @@ def setting_from(text: str) -> Setting:
 @lru_cache(maxsize=8)
 def _dealt(text: str, clients: int, alpha: float | None, seed: int) -> tuple[Holding, ...]:
     """Who holds what; kept, because every algorithm of a seed has the same."""
-    from ..recipes.experiment import parse_experiment
+    from ..experiments.experiment import parse_experiment
 
     splits = open_cell(parse_experiment(json.loads(text))).splits
     if alpha is None:

@@ -27,18 +27,3 @@ def seeded(seed: int) -> Generator[None]:
         yield
     finally:
         torch.set_rng_state(state)
-
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Let torch compute with one thread inside the block.
-
-    The number of threads decides the order of sums, and so the last bits of trained weights. For
-    small networks one thread is also as fast as several, and not at the mercy of a busy machine.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

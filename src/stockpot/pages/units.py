@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
-from ..evaluation.contests.cross_task import NORMALISED
+from ..evaluation.results.comparison import NORMALISED
 
 UNSHOWABLE = "\N{REPLACEMENT CHARACTER}"
 

@@ -13,7 +13,7 @@ from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import BLUE, GREY, INK
 from ..pages.units import Unit, plain, short
 from ..texts import csv_text
-from .view import view
+from .metric_rows import view
 
 _OF = ("network", "data", "method", "n", "subset", "seed")
 _FIXED = (*_OF, "number", "origin", "score", "leads", "problem")

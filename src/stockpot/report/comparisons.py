@@ -6,7 +6,7 @@ from pathlib import Path
 from ..evaluation.results.comparison import Comparison
 from ..federated.result import Outcome
 from .attempts import attempts_csv, attempts_json
-from .written import render, write
+from .files import render, write
 
 
 def render_page(comparison: Comparison, *, title: str | None = None, command: str = "") -> str:
@@ -33,7 +33,7 @@ def write_report(comparison: Comparison, out: Path, command: str = "") -> None:
     """Write report.html, results.csv and results.json into `out`, replacing those of before.
 
     Where something was searched, trials.csv and trials.json have every attempt. See
-    `stockpot.report.written.write`.
+    `stockpot.report.files.write`.
 
     Args:
         comparison: what to write.

@@ -14,7 +14,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import Style, in_order, styles
 from ..pages.units import Unit, show_count
-from .view import Cell, cell_of, single_cell, titles, view
+from .metric_rows import Cell, cell_of, single_cell, titles, view
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,17 @@ from ..pages.styles import (
     styles,
 )
 from ..pages.units import Unit
-from .view import AVERAGED, Cell, View, cell_of, drawable, most_averaged, single_cell, titles, view
+from .metric_rows import (
+    AVERAGED,
+    Cell,
+    View,
+    cell_of,
+    drawable,
+    most_averaged,
+    single_cell,
+    titles,
+    view,
+)
 
 SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")
 ENSEMBLE = "logits-ensemble"

@@ -13,7 +13,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import FAMILIES, INK, PAPER
 from ..pages.units import Unit, plain, short
-from .view import Cell, titles, view
+from .metric_rows import Cell, titles, view
 
 GREEDY = FAMILIES["greedy-soup"]
 

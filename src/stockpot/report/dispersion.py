@@ -3,8 +3,8 @@
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.contests.dispersion import Dispersion, dispersions
 from ..evaluation.results.comparison import Comparison
+from ..evaluation.scores.dispersion import Dispersion, dispersions
 from ..pages.axes import dress, legend, panels
 from ..pages.styles import FAMILIES, INK, Style
 from ..pages.tables import Entry, Table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.results.comparison import Comparison
-from ..pages.drawn import Drawing, draw
+from ..pages.drawing import Drawing, draw
 from . import findings
 from .attempts import plot_attempts, plot_fields
 from .confusions import MOST, plot_confusion
@@ -15,9 +15,9 @@ from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .dispersion import largest, plot_scales
 from .figures import plot_comparison
-from .parts import plot_part_gaps, plot_parts
+from .metric_rows import View, drawable, view
+from .shifts import plot_part_gaps, plot_parts
 from .sweeps import plot_data_sets, plot_networks
-from .view import View, drawable, view
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ..pages.styles import (
     styles,
 )
 from ..pages.units import plain, short
-from .view import View, drawable, view
+from .metric_rows import View, drawable, view
 
 _KINDS = get_args(Kind)
 

@@ -9,7 +9,7 @@ from .confusions import mistakes
 from .curves import ENSEMBLE, gaps
 from .decisions import greedy_runs
 from .dispersion import largest
-from .view import Cell, View, cell_of, drawable
+from .metric_rows import Cell, View, cell_of, drawable
 
 _MOST = 4
 """Places that a caption names."""

@@ -12,10 +12,10 @@ from typing import Any
 from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
-from ..pages.filled import Page
+from ..pages.page import Page
 from ..studies import STUDIES
-from ..studies.diagnosis.findings import Diagnosis
 from ..studies.diagnosis.page import diagnosis_page
+from ..studies.diagnosis.result import Diagnosis
 from .page import comparison_page
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, Comparison
-from ..pages.filled import Page, Section
+from ..pages.page import Page, Section
 from ..pages.units import readable
 from . import tables as sheets
-from .across import across_tasks, normalised_results
 from .dispersion import dispersion_table
 from .drawings import drawings
-from .view import AVERAGED, view
+from .metric_rows import AVERAGED, view
+from .task_tables import across_tasks, normalised_results
 
 CHOICES: Mapping[str, str] = {
     "keep-best": "Keep the best single network",

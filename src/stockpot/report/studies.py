@@ -9,13 +9,13 @@ from ..studies.study import Study, Subject
 from ..training.jobs.folder import LISTING
 from ..values.family import Family, plain_value
 from ..values.reading import read_plain
-from .written import RESULTS, Result, read_results, render, write
+from .files import RESULTS, Result, read_results, render, write
 
 FAMILY: Family[Study] = Family("study", STUDIES, of=Study, inner=(catalogue.FAMILY,))
 
 
 def render_study(study: Result, command: str = "") -> str:
-    """The page of a study, as text; see `stockpot.report.written.render`.
+    """The page of a study, as text; see `stockpot.report.files.render`.
 
     Raises:
         OutputError: the page would be larger than 3 MB.

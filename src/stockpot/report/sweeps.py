@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..errors import StockpotError
-from ..evaluation.contests.cross_task import INDIVIDUAL
-from ..evaluation.results.comparison import Comparison, Row
+from ..evaluation.results.comparison import INDIVIDUAL, Comparison, Row
 from ..pages.axes import (
     Band,
     bands,
@@ -15,7 +14,7 @@ from ..pages.axes import (
     panels,
 )
 from ..pages.styles import TABLE_1, in_order, styles
-from .view import View, cell_of, view
+from .metric_rows import View, cell_of, view
 
 Axis = Literal["network", "data"]
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..evaluation.contests.cross_task import NORMALISED
-from ..evaluation.results.comparison import Comparison, Cost, Row
+from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Row
 from ..evaluation.results.intervals import Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import EMPTY, Entry, Table, capital, interval_words, sort_key, value_entry
 from ..pages.units import Unit, readable, show_bytes, show_count, show_probability, show_seconds
 from .confusions import mistakes
 from .decisions import greedy_runs
-from .view import Cell, View, cell_of, most_averaged, view
+from .metric_rows import Cell, View, cell_of, most_averaged, view
 
 
 def results(shown: View) -> Table:

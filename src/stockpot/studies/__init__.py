@@ -21,7 +21,7 @@ from .weights_features import WeightsFeatures as WeightsFeatures
 
 if TYPE_CHECKING:
     from .connectivity.curves import fit_curve as fit_curve
-    from .diagnosis.diagnose import diagnose as diagnose
+    from .diagnosis.computing import diagnose as diagnose
     from .onepass.gathering import statistics_of as statistics_of
     from .pools import open_pools as open_pools
 
@@ -39,7 +39,7 @@ STUDIES: tuple[type[Study], ...] = (
 """Every study, in the order in which the command line lists them."""
 
 _LATER = {
-    "diagnose": "diagnosis.diagnose",
+    "diagnose": "diagnosis.computing",
     "fit_curve": "connectivity.curves",
     "open_pools": "pools",
     "statistics_of": "onepass.gathering",

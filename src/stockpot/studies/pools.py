@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
-from ..recipes.experiment import Experiment, parse_experiment, read_experiment
+from ..experiments.experiment import Experiment, parse_experiment, read_experiment
 from ..training import Pool, train_experiment
 from ..training.fitting.devices import Device
 from ..training.jobs.folder import LISTING

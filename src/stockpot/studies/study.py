@@ -18,7 +18,7 @@ from ..values.fields import kebab_name
 from ..values.plain import plain_values, rows_csv
 
 if TYPE_CHECKING:
-    from ..pages.filled import Page
+    from ..pages.page import Page
     from .pools import TrainedPools
 
 RoleName = Literal[

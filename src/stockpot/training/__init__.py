@@ -1,5 +1,10 @@
 """Ingredients: networks fitted to views of the data, and files that say how they came about."""
 
+from ..data.augment import Augment as Augment
+from ..experiments.fit import Fit as Fit
+from ..networks.layers import EVERY_PARAMETER as EVERY_PARAMETER
+from ..networks.layers import WEIGHTS as WEIGHTS
+from ..networks.layers import Layers as Layers
 from .additions.adding import Additions as Additions
 from .additions.averaging import Ema as Ema
 from .additions.averaging import Fge as Fge
@@ -13,9 +18,6 @@ from .additions.in_merge import InMerged as InMerged
 from .additions.in_merge import InModelMerge as InModelMerge
 from .additions.in_merge import Kernels as Kernels
 from .additions.in_merge import kernel_report as kernel_report
-from .additions.layers import EVERY_PARAMETER as EVERY_PARAMETER
-from .additions.layers import WEIGHTS as WEIGHTS
-from .additions.layers import Layers as Layers
 from .additions.proximal import ProximalTerm as ProximalTerm
 from .additions.rescaling import Rescaled as Rescaled
 from .additions.rescaling import rescale_to_scope as rescale_to_scope
@@ -24,10 +26,8 @@ from .additions.scopes import Scope as Scope
 from .additions.scopes import fuse_scopes as fuse_scopes
 from .additions.scopes import scope_divergence as scope_divergence
 from .additions.scopes import scope_of as scope_of
-from .fitting.augment import Augment as Augment
 from .fitting.devices import pick_device as pick_device
 from .fitting.fisher import fisher as fisher
-from .fitting.fit import Fit as Fit
 from .fitting.loop import fit as fit
 from .fitting.loop import loss_of as loss_of
 from .fitting.saves import Save as Save

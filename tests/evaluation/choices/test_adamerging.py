@@ -18,10 +18,10 @@ from stockpot.evaluation.choices.coefficients import learnable_names
 from stockpot.evaluation.choices.task_vectors import vectors_of
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.evaluation.scores.losses import entropy_of
+from stockpot.experiments.adaptation import Adamerging
 from stockpot.methods import Cart, TaskArithmetic, Ties
 from stockpot.networks import build
 from stockpot.networks.weights import save_state
-from stockpot.recipes.adaptation import Adamerging
 
 from ..making import few_digits, several_splits
 

@@ -4,7 +4,7 @@ import pytest
 
 from stockpot.data import Invert, Splits
 from stockpot.evaluation import Task, TaskPool, compare_pools
-from stockpot.evaluation.contests import trial as trial_module
+from stockpot.evaluation.contests import contest
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.methods import TaskArithmetic, Ties
 from stockpot.recipes.searching import Budget
@@ -13,14 +13,14 @@ from ..making import few_digits, fitted, mlp, trained_pool
 
 
 def test_every_method_has_the_same_budget_on_the_selection_split_alone(monkeypatch):
-    splits, seen, predict = few_digits(), [], trial_module.predict
+    splits, seen, predict = few_digits(), [], contest.predict
     pool = trained_pool(3, splits)
 
     def predicting(network, data, **more):
         seen.append((more["called"], data is splits.test))
         return predict(network, data, **more)
 
-    monkeypatch.setattr(trial_module, "predict", predicting)
+    monkeypatch.setattr(contest, "predict", predicting)
     found = compare_pools(
         [pool],
         counts=[2, 3],

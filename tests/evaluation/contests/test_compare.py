@@ -195,8 +195,8 @@ def test_memory_holds_no_predictions_of_past_subsets(splits, monkeypatch):
 
     alive = []
 
-    def watch(run, trial, judged, place, plain=compare._Run.trial):
-        plain(run, trial, judged, place)
+    def watch(run, trial, place, plain=compare._Run.trial):
+        plain(run, trial, place)
         gc.collect()
         alive.append(sum(type(one) is Predictions for one in gc.get_objects()))
 

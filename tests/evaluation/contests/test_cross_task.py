@@ -6,7 +6,8 @@ import torch
 from stockpot.data import Invert, Splits
 from stockpot.errors import FieldError, MergeError, StockpotError
 from stockpot.evaluation import Task, TaskPool, merge_bodies
-from stockpot.evaluation.contests.cross_task import ALL_TASKS, cross_task
+from stockpot.evaluation.contests.cross_task import cross_task
+from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.methods import Average, TaskArithmetic
 from stockpot.networks import build
 
@@ -118,7 +119,7 @@ def test_an_ensemble_is_the_mean_of_what_bodies_give_through_the_tasks_head(task
 def test_the_first_n_are_merged_and_nothing_is_run_twice(tasks, start, monkeypatch):
     three = [*tasks, Task("again", tasks[1].network, tasks[1].splits)]
     runs = []
-    module = import_module("stockpot.evaluation.contests.judging")
+    module = import_module("stockpot.evaluation.contests.contest")
     kept = module.predict
     monkeypatch.setattr(
         module, "predict", lambda *a, **k: runs.append(k["called"]) or kept(*a, **k)

@@ -6,7 +6,7 @@ from stockpot.data import digits
 from stockpot.errors import StockpotError
 from stockpot.evaluation import Predictions, accuracy, logits_ensemble, predict
 from stockpot.networks import build, headed
-from stockpot.networks.reproducible import one_thread
+from stockpot.running.executor import one_thread
 
 
 def made(logits, labels, forwards=1):

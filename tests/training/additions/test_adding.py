@@ -11,8 +11,8 @@ from torch import nn
 
 from stockpot.data import digits
 from stockpot.errors import FieldError, OutputError, StockpotError
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.networks import build
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.training import (
     Additions,
     Ema,

@@ -8,8 +8,8 @@ import torch
 
 from stockpot.engine import factored
 from stockpot.engine.options import Options
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import Average, Cart, cart
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.searching import space_of
 from stockpot.recipes.space import Candidate

@@ -247,7 +247,7 @@ def test_what_is_in_the_way_is_not_overwritten(ran, small, tmp_path):
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from stockpot.recipes.experiment import read_experiment
+from stockpot.experiments.experiment import read_experiment
 from stockpot.training import train_experiment
 
 def told(what, done):

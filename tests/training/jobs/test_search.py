@@ -11,9 +11,9 @@ from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError
 from stockpot.evaluation import ALL_TASKS
-from stockpot.evaluation.contests import bench
+from stockpot.evaluation.contests import contest
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import TaskArithmetic
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml
@@ -69,7 +69,7 @@ def searched(alone, tmp_path_factory):
     experiment, pool = alone
     out, seen, reads = tmp_path_factory.mktemp("search"), [], []
     with pytest.MonkeyPatch.context() as patch:
-        predict, score, read = bench.predict, Table.score, FileSource.read_into
+        predict, score, read = contest.predict, Table.score, FileSource.read_into
 
         def predicting(network, data, **more):
             seen.append(data)
@@ -85,7 +85,7 @@ def searched(alone, tmp_path_factory):
             assert len(reads) == before  # weights are read once, before the first trial
             return found
 
-        patch.setattr(bench, "predict", predicting)
+        patch.setattr(contest, "predict", predicting)
         patch.setattr(Table, "score", scoring)
         patch.setattr(FileSource, "read_into", reading)
         found = search_experiment(recipe(pool), experiment, out, trials=6)

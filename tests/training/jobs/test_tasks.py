@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from stockpot.data import Dataset, Rotate, load, split
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
+from stockpot.experiments.experiment import parse_experiment
 from stockpot.networks import load_task
-from stockpot.recipes.experiment import parse_experiment
 from stockpot.training import Fit, compare_experiment, train_experiment
 from stockpot.training.fitting import jointly as joint_module
 from stockpot.training.fitting.jointly import fit_jointly

@@ -10,8 +10,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,16 +26,10 @@ from .journal import Journal, Past, Record, Records, read_journal
 from .manifest import manifest_path, read_manifest
 from .partial import FILES, JOURNAL, REPLACED, ForeignError, Partial, partial_of, set_aside_before
 from .renaming import exchange, rename_new
+from .spans import SpanFiles, explained
 from .standing import replaceable, strangers
 
 _log = logging.getLogger("stockpot")
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would exceed the allowed file size",
-    errno.EACCES: "permission denied",
-    errno.EROFS: "the file system is read-only",
-}
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -73,20 +66,20 @@ class Output:
         self._partial = partial_of(path)
         self._files = self._partial / FILES
         self._shards = {shard.filename: shard for shard in shards}
-        self._fds: dict[str, int] = {}
+        self._target = SpanFiles(self._files, {shard.filename: shard.spans for shard in shards})
         self._journal: Journal | None = None
         self._flusher: Flusher | None = None
         self._look()
-        with _explained(self._partial):
+        with explained(self._partial):
             make_parents(self._partial)
             _clear_set_aside(path)
             self._held = Partial.take(self._partial)
         try:
-            with _explained(self._partial):
+            with explained(self._partial):
                 self._put_back()
             self._look()  # another merge may have come to its end since
             past = self._past(fingerprint, resume, overwrite)
-            with _explained(self._partial):
+            with explained(self._partial):
                 self._open(fingerprint, past)
         except BaseException:
             self.close()
@@ -132,8 +125,7 @@ class Output:
         for shard in self._shards.values():
             file = self._files / shard.filename
             fresh = not file.exists() or file.stat().st_size != shard.size
-            fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._fds[shard.filename] = fd
+            fd = self._target.open(shard.filename)
             os.ftruncate(fd, shard.size)
             write_all(fd, memoryview(shard.header), 0)
             if fresh and past is not None:
@@ -143,52 +135,42 @@ class Output:
         self.done: Mapping[str, Record] = Records(trusted)
         self._place = _inode(self._files)
         self._journal = Journal(self._partial / JOURNAL, fingerprint, self._place, trusted)
-        self._flusher = Flusher(list(self._fds.values()))
+        self._flusher = Flusher(list(self._target.fds.values()))
 
     def _holds(self, record: Record, past: Past) -> bool:
-        shard = self._shard_of(record.name)
-        if shard is None or record.digest is None:
-            return shard is not None and past.same_boot
-        filename, (start, end) = shard.filename, shard.spans[record.name]
-        hasher = blake3.blake3()
+        file = self._target.file_of(record.name)
+        if file is None or record.digest is None:
+            return file is not None and past.same_boot
+        (start, end), hasher = self._shards[file].spans[record.name], blake3.blake3()
         for at in range(start, end, 2**22):
-            hasher.update(os.pread(self._fds[filename], min(2**22, end - at), at))
+            hasher.update(os.pread(self._target.fds[file], min(2**22, end - at), at))
         return hasher.hexdigest() == record.digest
 
-    def _shard_of(self, name: str) -> Shard | None:
-        return next((shard for shard in self._shards.values() if name in shard.spans), None)
+    @property
+    def target(self) -> SpanFiles:
+        """What workers write to."""
+        return self._target
 
-    def _place_of(self, name: str) -> tuple[str, int]:
-        """The file of a tensor, and where it begins there."""
-        shard = self._shard_of(name)
-        if shard is None:
-            raise KeyError(name)
-        return shard.filename, shard.spans[name][0]
+    def take(self, name: str, offset: int, kept: object) -> None:
+        """Nothing to do: what workers wrote is where it belongs."""
 
     def write(self, name: str, offset: int, data: memoryview) -> None:
         """Write bytes of a tensor at `offset` within it."""
-        filename, start = self._place_of(name)
-        with _explained(self._files / filename, resumable=True):
-            write_all(self._fds[filename], data, start + offset)
+        self._target.write(name, offset, data)
 
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
         """Bytes of a tensor that was written, from `offset` within it."""
-        filename, start = self._place_of(name)
-        done = 0
-        with _explained(self._files / filename, resumable=True):
-            while done < len(buffer):
-                place = start + offset + done
-                done += os.preadv(self._fds[filename], [buffer[done:]], place)
+        self._target.read(name, offset, buffer)
 
     def finish(self, records: Iterable[Record]) -> None:
         """Record tensors as finished; a resume will not make them again."""
         assert self._journal is not None
-        with _explained(self._partial / JOURNAL, resumable=True):
+        with explained(self._partial / JOURNAL, resumable=True):
             self._journal.append(records)
 
     def digests(self) -> Mapping[str, str]:
         """SHA-256 of each whole file, as hubs show it; reads what was written."""
-        with _explained(self._files, resumable=True):
+        with explained(self._files, resumable=True):
             found = dict[str, str]()
             for name in self._shards:
                 with (self._files / name).open("rb") as file:
@@ -210,7 +192,7 @@ class Output:
                 refuses; what was made is kept in PATH.partial.
         """
         assert self._flusher is not None
-        with _explained(self._files, resumable=True):
+        with explained(self._files, resumable=True):
             self._flusher.finish()
             self._refuse_moved()
             for name, content in small.items():
@@ -224,7 +206,7 @@ class Output:
 
     def _refuse_moved(self) -> None:
         """Refuse to commit a directory that is no longer the one that was written to."""
-        whole = all(self._is_as_written(name, fd) for name, fd in self._fds.items())
+        whole = all(self._is_as_written(name, fd) for name, fd in self._target.fds.items())
         if not (whole and self._held.is_ours() and _inode(self._files) == self._place):
             raise OutputError(
                 f"{self._partial} was moved, deleted or changed while the merge worked in it: "
@@ -302,9 +284,7 @@ class Output:
         if self._flusher is not None:
             self._flusher.stop()
             self._flusher = None
-        for fd in self._fds.values():
-            os.close(fd)
-        self._fds = {}
+        self._target.close()
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -357,7 +337,7 @@ def clear_leftovers(path: Path, fingerprint: str) -> None:
         OutputError: another merge is at work there.
     """
     partial = partial_of(path)
-    with _explained(partial):
+    with explained(partial):
         _clear_set_aside(path)
         if not partial.exists():
             return
@@ -378,14 +358,3 @@ def _clear_set_aside(path: Path) -> None:
 
 def _inode(path: Path) -> int:
     return path.stat().st_ino if path.exists() else 0
-
-
-@contextmanager
-def _explained(path: Path, *, resumable: bool = False) -> Generator[None]:
-    """Turn an OSError about the output into an OutputError that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        then = " What is finished is kept: mend it and run again with --resume."
-        raise OutputError(f"writing {path} failed: {reason}.{then if resumable else ''}") from None

@@ -1,21 +1,16 @@
-"""What one worker does with one piece: read its rows, survey them, map them, cast the result."""
+"""A worker's desk: pieces are read to it, surveyed, and mapped into the output's dtype."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import cycle
 
 import torch
 from torch import Tensor
 
 from ...checkpoints.entry import MemorySource, TensorEntry
-from ...checkpoints.roles import Role
 from ...core import Facts, Method, Reach, Settled, Stack
-from ...errors import NonFiniteError
-from ...ops.rounding import copy_rounded
 from ...recipes.assignment import Assignment, Beside
-from ...values.fields import kebab_name
-from ..plan import Piece
+from ..pieces import Piece
 from ..rows import (
     Arena,
     ElementBytes,
@@ -23,11 +18,15 @@ from ..rows import (
     OnDisk,
     Row,
     Rows,
+    Watch,
     is_finite,
+    of_row,
     raw_bytes,
     stored_dtype,
 )
+from .blame import refuse_copy, refuse_input, refuse_result
 from .counts import Counts
+from .devices import CPU, Device, Flag, Mark
 
 UNSAMPLED = 2**18
 """Up to this many elements are surveyed without a sample."""
@@ -37,54 +36,82 @@ _SAMPLE = 2**15
 """A sample of a tensor in memory is at least this many evenly spaced elements."""
 
 
-class Desk:
-    """A worker's arena and the rows of the pieces that lie in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What every worker of a run is told when it begins.
 
-    Args:
-        arena: bytes of the worker's buffer.
+    Attributes:
+        arena: bytes of each of the worker's buffers.
         block: elements computed at a time.
         facts: bytes that the joined facts of a survey may take.
         device: where blocks are computed.
         seed: of methods that draw at random.
         check: whether NaN and infinity are refused.
-        digests: whether rows that are read when asked for are hashed.
+        digests: whether rows and results are hashed.
     """
 
-    def __init__(
-        self,
-        *,
-        arena: int,
-        block: int,
-        facts: int,
-        device: torch.device,
-        seed: int,
-        check: bool,
-        digests: bool,
-    ) -> None:
-        self._block = block
-        self._arena = Arena(arena, device)
-        self._device, self._seed, self._check = device, seed, check
-        self._facts = facts
-        self._digests = digests
+    arena: int
+    block: int
+    facts: int
+    device: Device = CPU
+    seed: int = 0
+    check: bool = True
+    digests: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Pieces that were read, and what the device was told to make of them.
+
+    Attributes:
+        pieces: one; or several small tensors, end to end.
+        rows: their inputs.
+        out: the result, there when `mark` has been waited for.
+        report: what was settled for the tensor, or its method tells of it.
+        counts: what the map counts.
+        mark: behind the map.
+        flag: what was not finite on the device; None where rows were looked at at once.
+    """
+
+    pieces: Sequence[Piece]
+    rows: Sequence[Row]
+    out: Tensor
+    report: Mapping[str, object] | None
+    counts: Counts
+    mark: Mark
+    flag: Flag | None = field(default=None)
+
+
+class Desk:
+    """A worker's arenas, and what it does with the rows of the pieces that lie in them."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._device = setting.device
+        self._device.begin()
+        self.arenas = self._device.arenas
+        arenas = [self._device.arena(setting.arena) for _ in range(self.arenas)]
+        self._arenas = cycle(arenas)
 
     def load(self, pieces: Sequence[Piece]) -> tuple[Sequence[Row], Tensor]:
         """Read the rows of one piece, or of several small tensors end to end.
 
         Returns:
             One flat tensor per row in the stored dtype, or where to read it if the piece is read
-            in sweeps; and an empty tensor for the result. Tensors lie in the arena, and are gone
-            with the next call, or where the caller has them.
+            in sweeps; and an empty tensor for the result. Tensors lie in an arena, and are gone
+            when it is used again, or where the caller has them.
         """
-        self._arena.clear()
+        arena = self._cleared()
         first = pieces[0].assignment
         numel = sum(p.numel for p in pieces)
         if pieces[0].sweeps:
-            on_disk = [OnDisk(entry, digests=self._digests) for entry in first.entries]
-            return on_disk, self._arena.take(numel, first.dtype)
-        if len(pieces) == 1 and self._device.type == "cpu":
-            found = [self._row(pieces[0], entry) for entry in first.entries]
-            return found, self._arena.take(numel, first.dtype)
-        rows = [self._arena.take(numel, row.dtype) for row in first.entries]
+            wanted = self.setting.digests
+            on_disk = [OnDisk(entry, digests=wanted) for entry in first.entries]
+            return on_disk, arena.take(numel, first.dtype)
+        if len(pieces) == 1 and self._device.kind.type == "cpu":
+            found = [_row(arena, pieces[0], entry) for entry in first.entries]
+            return found, arena.take(numel, first.dtype)
+        rows = [arena.take(numel, row.dtype) for row in first.entries]
         buffers = [ElementBytes(row) for row in rows]
         at = 0
         for piece in pieces:
@@ -92,21 +119,12 @@ class Desk:
                 offset = entry.offset + piece.start * entry.dtype.itemsize
                 entry.source.read_into(into[at : at + piece.numel], offset)
             at += piece.numel
-        return rows, self._arena.take(numel, first.dtype)
-
-    def _row(self, piece: Piece, entry: TensorEntry) -> Tensor:
-        """One row of a piece: where it lies, if that is in memory, else read into the arena."""
-        offset = entry.offset + piece.start * entry.dtype.itemsize
-        if isinstance(entry.source, MemorySource):
-            return entry.source.elements(entry.dtype, offset, piece.numel)
-        row = self._arena.take(piece.numel, entry.dtype)
-        entry.source.read_into(raw_bytes(row), offset)
-        return row
+        return rows, arena.take(numel, first.dtype)
 
     def sample(self, assignment: Assignment, starts: Sequence[int]) -> list[Tensor]:
         """Read RUN elements from each start, end to end; the arena must hold them."""
-        self._arena.clear()
-        rows = [self._arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
+        arena = self._cleared()
+        rows = [arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
         for into, entry in zip(rows, assignment.entries, strict=True):
             buffer = ElementBytes(into)
             for at, start in enumerate(starts):
@@ -114,27 +132,38 @@ class Desk:
                 entry.source.read_into(run, entry.offset + start * entry.dtype.itemsize)
         return rows
 
+    def _cleared(self) -> Arena:
+        arena = next(self._arenas)
+        arena.clear()
+        return arena
+
     def facts(
         self, piece: Piece, method: Method, rows: Sequence[Row], hint: Settled | None
     ) -> Facts:
         """The joined facts of a loaded piece."""
+        flag, among = self._flag(method), [piece.assignment]
+        watch = self._watch(among, rows, flag)
         joined: Facts | None = None
         for start, stop in self._blocks(piece):
-            stack = self._stack(
-                piece.assignment, rows, start - piece.start, stop - piece.start, start
-            )
+            stack = self._stack(piece, rows, start - piece.start, stop - piece.start, watch)
             found = method.survey(stack, hint)
             joined = found if joined is None else joined.join(found)
         assert joined is not None
+        _blame_flagged(flag, among, rows)
         return joined
 
     def sampled_facts(
         self, assignment: Assignment, method: Method, rows: Sequence[Tensor], runs: int
     ) -> Facts:
-        """The facts of a sample."""
-        return method.survey(self._stack(assignment, rows, 0, rows[0].numel(), 0, runs), None)
+        """The facts of a sample; `runs` says in how many runs it was taken."""
+        flag, size = self._flag(method), rows[0].numel()
+        watch = self._watch([assignment], rows, flag)
+        stack = self._stack(Piece(assignment, 0, size), rows, 0, size, watch)
+        facts = method.survey(replace(stack, runs=runs), None)
+        _blame_flagged(flag, [assignment], rows)
+        return facts
 
-    def settle(self, piece: Piece, method: Method, rows: Sequence[Row]) -> Settled:
+    def _settle(self, piece: Piece, method: Method, rows: Sequence[Row]) -> Settled:
         """Everything that must be known of a whole loaded tensor, in as many rounds as it takes."""
         hint: Settled | None = None
         if method.needs.sample and piece.numel > UNSAMPLED:
@@ -146,77 +175,107 @@ class Desk:
             hint = method.settle(self.facts(piece, method, rows, hint), hint)
         return hint
 
-    def merge(
-        self, pieces: Sequence[Piece], rows: Sequence[Row], out: Tensor, settled: Settled | None
-    ) -> tuple[Mapping[str, object], Sequence[Counter[str]]]:
-        """Map loaded rows into `out`, block by block, in the output's dtype.
+    def map(self, pieces: Sequence[Piece], settled: Settled | None) -> Mapped:
+        """Read pieces, settle what one tensor tells, and have the device map them block by block.
 
-        Returns:
-            What a method that works on whole tensors tells of this one; and for each piece what the
-            method counted in it.
+        Args:
+            pieces: one; or several small tensors that are computed end to end.
+            settled: what was surveyed before.
         """
-        first = pieces[0]
-        method = first.assignment.method
+        rows, out = self.load(pieces)
+        first = pieces[0].assignment
         counts = Counts([piece.numel for piece in pieces])
-        report: Mapping[str, object] = {}
-        if method is None:
+        if first.method is None:
             (row,) = rows
             assert isinstance(row, Tensor)
-            copy_rounded(out, row)
-            if self._check and out.dtype.is_floating_point and not is_finite(out):
-                self._refuse_copy(pieces, row, out)
-            return report, counts.found
-        whole = Piece(first.assignment, first.start, first.start + out.numel())
-        for start, stop in self._blocks(whole):
-            low, high = start - first.start, stop - first.start
-            part = out[low:high]
-            blamed = [p.assignment for p in pieces] if settled is None else []
-            stack = self._stack(first.assignment, rows, low, high, start, among=blamed)
+            self._device.copy_out(out, row)
+            return Mapped(pieces, rows, out, None, counts, self._device.mark())
+        if settled is None and fits_tensor(first):
+            settled = self._settle(pieces[0], first.method, rows)
+        # what was surveyed was checked then
+        flag, among = self._flag(first.method), [p.assignment for p in pieces]
+        watch = None if settled is not None else self._watch(among, rows, flag)
+        told = self._merge(first.method, pieces, rows, out, settled, watch, counts)
+        report = (settled.report if settled else None) or told or None
+        flag = None if watch is None else flag
+        return Mapped(pieces, rows, out, report, counts, self._device.mark(), flag)
+
+    def _merge(
+        self,
+        method: Method,
+        pieces: Sequence[Piece],
+        rows: Sequence[Row],
+        out: Tensor,
+        settled: Settled | None,
+        watch: Watch | None,
+        counts: Counts,
+    ) -> Mapping[str, object]:
+        """Map rows into `out`; what a method that works on whole tensors tells of this one."""
+        a, begin = pieces[0].assignment, pieces[0].start
+        together = Piece(a, begin, begin + out.numel())
+        report: Mapping[str, object] = {}
+        for start, stop in self._blocks(together):
+            low, high = start - begin, stop - begin
+            stack = self._stack(together, rows, low, high, watch)
             stack = replace(stack, tally=counts.tally(low))
             if method.needs.whole:
                 merged, report = method.with_report(stack, settled)
             else:
                 merged = method(stack, settled)
-            own = first.assignment.skipped
-            copy_rounded(part, merged.reshape(-1)[own : own + part.numel()])
-            if self._device.type == "cuda":
-                torch.cuda.current_stream().synchronize()
-            if self._check and not is_finite(part):
-                self._refuse_result(pieces, out)
-        return report, counts.found
+            self._device.copy_out(out[low:high], merged.reshape(-1)[a.skipped :][: high - low])
+        return report
 
-    def derive(
-        self, a: Assignment, merged: Tensor, parts: Sequence[Tensor]
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """What follows from a merged tensor, flat, as it is written; and what is told of it."""
-        assert a.derivation is not None
-        derived = a.derivation(merged, parts)
-        out = derived.values.reshape(-1).to(a.dtype)
-        if self._check and not is_finite(out):
-            raise NonFiniteError(
-                f"'{a.name}' becomes NaN or infinity ({a.rule}): it may exceed the range of "
-                f"{str(a.dtype).removeprefix('torch.')}. Try --dtype float32."
-            )
-        return out, derived.report
+    def finish(self, mapped: Mapped) -> None:
+        """Wait for the result, and refuse what is not finite in it or was not in its rows."""
+        mapped.mark.wait()
+        among = [piece.assignment for piece in mapped.pieces]
+        _blame_flagged(mapped.flag, among, mapped.rows)
+        out, is_copy = mapped.out, among[0].method is None
+        if not self.setting.check or (is_copy and not out.dtype.is_floating_point):
+            return
+        if is_finite(out):
+            return
+        if not is_copy:
+            refuse_result(mapped.pieces, out)
+            return
+        (row,) = mapped.rows
+        assert isinstance(row, Tensor)
+        refuse_copy(mapped.pieces, row, out)
 
     def _blocks(self, piece: Piece) -> Iterator[tuple[int, int]]:
         method = piece.assignment.method
-        step = piece.numel if method is not None and method.needs.whole else self._block
+        whole = method is not None and method.needs.whole
+        step = piece.numel if whole else self.setting.block
         for start in range(piece.start, piece.stop, max(step, 1)):
             yield start, min(start + step, piece.stop)
         if piece.numel == 0:
             yield piece.start, piece.stop
 
+    def _flag(self, method: Method) -> Flag | None:
+        """None where rows are looked at at once: a decomposition may fail of what is not finite."""
+        deferred = self.setting.check and not method.needs.whole
+        return self._device.flag() if deferred else None
+
+    def _watch(
+        self, among: Sequence[Assignment], rows: Sequence[Row], flag: Flag | None
+    ) -> Watch | None:
+        """What looks at rows: into a flag, or at once."""
+        if not self.setting.check:
+            return None
+
+        def look(index: int, row: Tensor) -> None:
+            if flag is not None:
+                flag.add(row)
+            elif not is_finite(row):
+                refuse_input(among, rows, index)
+
+        return look
+
     def _stack(
-        self,
-        a: Assignment,
-        rows: Sequence[Row],
-        low: int,
-        high: int,
-        start: int,
-        runs: int = 0,
-        among: Sequence[Assignment] | None = None,
+        self, piece: Piece, rows: Sequence[Row], low: int, high: int, watch: Watch | None
     ) -> Stack:
+        """Elements [low, high) of the loaded rows as a method sees them."""
+        a = piece.assignment
         assert a.method is not None
         needs = a.method.needs
         parts = [row if isinstance(row, OnDisk) else row[low:high] for row in rows]
@@ -224,14 +283,7 @@ class Desk:
         wide = any(row.dtype == torch.float64 for row in seen)
         dtype = torch.float64 if wide else torch.float32
         shape = (a.view or a.shape) if needs.whole else (high - low,)
-
-        def blame(row: int) -> None:
-            self._refuse_beside(a, row)
-            self._refuse_input(among or [a], rows, row)
-
-        # what was surveyed was checked then: the map of it passes an empty `among`
-        checked = self._check and (among is None or len(among) > 0)
-        lazy = Rows(seen, dtype, self._device, shape, blame if checked else None)
+        lazy = Rows(seen, dtype, self._device.kind, shape, watch)
         models = lazy[: len(a.sources)]
         return Stack(
             models=models,
@@ -239,82 +291,39 @@ class Desk:
             base=lazy[len(a.sources)] if a.base is not None else None,
             statistics=lazy[len(lazy) - len(a.statistics) :],
             name=a.key,
-            start=start,
-            seed=self._seed,
-            runs=runs,
-            facts_room=self._facts,
+            start=piece.start + low,
+            seed=self.setting.seed,
+            facts_room=self.setting.facts,
             fresh=models.fresh,
             stored=tuple(map(stored_dtype, seen)),
         )
 
-    def _refuse_input(self, among: Sequence[Assignment], rows: Sequence[Row], row: int) -> None:
-        at, found = 0, rows[row]
-        for a in among:
-            numel = (
-                math.prod(a.shape) if len(among) > 1 or isinstance(found, OnDisk) else len(found)
-            )
-            if isinstance(found, OnDisk) or not is_finite(found[at : at + numel]):
-                raise _non_finite(a.name, a.entries[row])
-            at += numel
 
-    def _refuse_beside(self, a: Assignment, row: int) -> None:
-        """Name what is not finite among the tensors that are seen as one with this one."""
-        for one in (*a.above, *a.below):
-            entry = _of_row(one, row)
-            if not is_finite(entry.load()):
-                raise _non_finite(entry.name, entry)
-
-    def _refuse_copy(self, pieces: Sequence[Piece], row: Tensor, out: Tensor) -> None:
-        """Name the first copied tensor that is not finite, but for masks, which may be so."""
-        at = 0
-        for piece in pieces:
-            a, part = piece.assignment, slice(at, at + piece.numel)
-            at += piece.numel
-            if a.role is Role.COUNTER or is_finite(out[part]):
-                continue
-            if is_finite(row[part]):
-                raise NonFiniteError(
-                    f"'{a.name}' is copied and exceeds the range of "
-                    f"{str(a.dtype).removeprefix('torch.')}: try --dtype float32, or pass "
-                    "--allow-non-finite."
-                )
-            assert a.copy_from is not None
-            raise _non_finite(a.name, a.copy_from)
-
-    def _refuse_result(self, pieces: Sequence[Piece], out: Tensor) -> None:
-        at = 0
-        for piece in pieces:
-            a = piece.assignment
-            if not is_finite(out[at : at + piece.numel]):
-                assert a.method is not None
-                raise NonFiniteError(
-                    f"{kebab_name(type(a.method))} gives NaN or infinity in '{a.name}' from finite "
-                    f"inputs: it may exceed the range of {str(a.dtype).removeprefix('torch.')}. "
-                    "Try a smaller scale or --dtype float32, or pass --allow-non-finite."
-                )
-            at += piece.numel
+def _blame_flagged(flag: Flag | None, among: Sequence[Assignment], rows: Sequence[Row]) -> None:
+    """Where something was flagged, look at the rows themselves."""
+    if flag is not None and flag.read():
+        for index, row in enumerate(rows):
+            if isinstance(row, Tensor) and not is_finite(row):
+                refuse_input(among, rows, index)
 
 
-def _non_finite(name: str, entry: TensorEntry) -> NonFiniteError:
-    return NonFiniteError(
-        f"'{name}' in {entry.owner} holds NaN or infinity. Mend or leave out that model, or pass "
-        "--allow-non-finite to merge it as it is."
-    )
+def _row(arena: Arena, piece: Piece, entry: TensorEntry) -> Tensor:
+    """One row of a piece: where it lies, if that is in memory, else read into the arena."""
+    offset = entry.offset + piece.start * entry.dtype.itemsize
+    if isinstance(entry.source, MemorySource):
+        return entry.source.elements(entry.dtype, offset, piece.numel)
+    row = arena.take(piece.numel, entry.dtype)
+    entry.source.read_into(raw_bytes(row), offset)
+    return row
 
 
 def _joined(a: Assignment, row: int, own: Row) -> Joined:
     """A row between those of the tensors that are seen as one with it."""
 
     def beside(some: Sequence[Beside]) -> list[OnDisk]:
-        return [OnDisk(_of_row(one, row), digests=False) for one in some]
+        return [OnDisk(of_row(one, row), digests=False) for one in some]
 
     return Joined([*beside(a.above), own, *beside(a.below)])
-
-
-def _of_row(one: Beside, row: int) -> TensorEntry:
-    entry = one.sources[row] if row < len(one.sources) else one.base
-    assert entry is not None
-    return entry
 
 
 def fits_tensor(assignment: Assignment) -> bool:

@@ -1,36 +1,34 @@
-"""BLAKE3 of each tensor's bytes, taken while they stream, whichever worker has them."""
+"""BLAKE3 of each tensor's bytes, taken while they stream through the one worker that has them."""
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import blake3
 
+from ..rows import OnDisk, Row
+
 
 class TensorDigests:
-    """The hashes of one output tensor and its inputs, fed slice after slice in order.
+    """The hashes of one output tensor and its inputs, fed piece after piece in order.
 
-    A worker that comes before its turn waits: slices are handed out in order, so that the one
-    whose turn it is is always at work.
+    Args:
+        rows: of its first piece; those that are read when they are asked for hash themselves.
     """
 
-    def __init__(self, rows: int) -> None:
-        self._hashers = [blake3.blake3() for _ in range(rows)]
-        self._turn = 0
-        self._waiting = threading.Condition()
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = [row if isinstance(row, OnDisk) else blake3.blake3() for row in rows]
+        self._output = blake3.blake3()
 
-    def update(
-        self, start: int, stop: int, rows: Sequence[memoryview], stopped: Callable[[], bool]
-    ) -> None:
-        """Add the bytes of elements [start, stop) of every row."""
-        with self._waiting:
-            while self._turn != start and not stopped():
-                self._waiting.wait(0.1)
-        for hasher, data in zip(self._hashers, rows, strict=True):
+    def add_inputs(self, rows: Sequence[memoryview]) -> None:
+        """The next bytes of every row that lies in memory."""
+        hashers = [row for row in self._rows if not isinstance(row, OnDisk)]
+        for hasher, data in zip(hashers, rows, strict=True):
             hasher.update(data)
-        with self._waiting:
-            self._turn = stop
-            self._waiting.notify_all()
 
-    def hex(self) -> tuple[str, ...]:
-        """The digests, once every slice has been added."""
-        return tuple(hasher.hexdigest() for hasher in self._hashers)
+    def add_output(self, data: memoryview) -> None:
+        """The next bytes of the result."""
+        self._output.update(data)
+
+    def hex(self) -> tuple[str | None, ...]:
+        """The output's digest, then the rows', once every piece has been added."""
+        rows = [r.digest() if isinstance(r, OnDisk) else r.hexdigest() for r in self._rows]
+        return (self._output.hexdigest(), *rows)

@@ -16,6 +16,7 @@ from ..local import Progress, Run
 from ..options import Options
 from ..prepare import prepare
 from ..sinks import CompareSink
+from ..tasks.devices import device_for
 
 _OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest", "parts")
 
@@ -56,7 +57,7 @@ def recomputed(
         sink,
         seed=recipe.seed,
         digests=options.digest != "none",
-        device=options.torch_device,
+        device=device_for(options.torch_device),
         allow_non_finite=True,
         progress=progress,
     )

@@ -1,8 +1,6 @@
 """Is every tensor of an output there, as it was written, and finite."""
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import blake3
@@ -11,6 +9,7 @@ import torch
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.roles import Role
+from ...running.executor import in_order, workers_for
 from ...views.sources.computed import real_parts
 from ..local import Progress
 from ..rows import is_finite
@@ -40,15 +39,16 @@ def _each(
     moved = 0
 
     def problem(item: tuple[TensorEntry, Mapping[str, Any]]) -> str | None:
+        return _problem(*item, finite)
+
+    def tell(number: int) -> None:
         nonlocal moved
-        found = _problem(*item, finite)
-        moved += item[0].nbytes
+        moved += wanted[number][0].nbytes
         if progress is not None:
             progress(moved, total)
-        return found
 
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8)) as pool:
-        return [found for found in pool.map(problem, wanted) if found]
+    found = in_order(problem, wanted, workers=workers_for(None), tell=tell)
+    return [one for one in found if one]
 
 
 def _problem(entry: TensorEntry, told: Mapping[str, Any], check: bool) -> str | None:

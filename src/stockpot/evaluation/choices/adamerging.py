@@ -14,8 +14,8 @@ from torch.func import functional_call
 
 from ...data import Dataset
 from ...errors import StockpotError
+from ...experiments.adaptation import Adamerging
 from ...ops.means import affine
-from ...recipes.adaptation import Adamerging
 from ..scores.losses import entropy_of
 from .coefficients import State, averaged_names, combine, inner_products, learnable_names
 from .task_vectors import vectors_of

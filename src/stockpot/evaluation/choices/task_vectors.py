@@ -11,10 +11,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ...engine.merge import merge
+from ...experiments.adaptation import Adamerging
 from ...methods import Average, Cart, Ties
 from ...networks.weights import save_state
 from ...ops.signs import agreeing, elect_sign
-from ...recipes.adaptation import Adamerging
 from .coefficients import State, Stored
 
 

@@ -10,11 +10,11 @@ from ...core import Method
 from ...data import Splits
 from ...engine.merge import merge
 from ...errors import StockpotError
+from ...experiments.adaptation import Adamerging
 from ...networks import headed, private_names
-from ...recipes.adaptation import Adamerging
 from ..choices.adamerging import Adapted, Learner, Progress, adapt
 from ..choices.coefficients import refuse_different
-from ..scores.singles import split_of
+from ..predictions.views import split_of
 
 HEAD_BATCH = 4
 """Samples on which the head of a network is found."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from ...core import Method
 from ...errors import FieldError
+from ...experiments.adaptation import Adamerging
 from ...methods import Average
 from ...methods.catalogue import told_apart
-from ...recipes.adaptation import Adamerging
 from ...typed import to_floats
 from ..choices.adamerging import Adapted
 from ..results.comparison import ADAPTED_WORDS

@@ -26,14 +26,15 @@ from ..predictions.ensembles import (
     temperature_ensemble,
     weighted_logits,
 )
-from .trial import Entrant, Trial
+from .ledger import Entrant
+from .trial import Trial
 
 Column = Callable[[Trial], Iterator[Entrant]]
 
 
 def single_mean(trial: Trial) -> Iterator[Entrant]:
     """What a member drawn at random gets right."""
-    yield Entrant(method="single-mean", kind="single", forwards=1, singles=trial.members)
+    yield trial.of_singles("single-mean", trial.members)
 
 
 def single_best(trial: Trial) -> Iterator[Entrant]:
@@ -42,10 +43,10 @@ def single_best(trial: Trial) -> Iterator[Entrant]:
     With batch normalisation there is a second one, re-estimated as the soups are: or a soup would
     be praised for what new statistics do to any network.
     """
-    yield Entrant(method="single-best", kind="single", forwards=1, singles=(trial.best,))
-    if trial.mends:
-        network = trial.mended(trial.singles.pool.network(trial.best))
-        yield trial.of_network("single-best:bn", "single", network)
+    yield trial.of_singles("single-best", (trial.best,))
+    mended = trial.mended(trial.singles.pool.network(trial.best))
+    if mended is not None:
+        yield trial.of_network("single-best:bn", "single", mended)
 
 
 def uniform_soup(trial: Trial) -> Iterator[Entrant]:
@@ -59,10 +60,12 @@ def greedy_soup(trial: Trial) -> Iterator[Entrant]:
     With batch normalisation there is a second one, whose candidates are all re-estimated before
     they are scored.
     """
-    yield trial.of_network("greedy-soup", "merge", trial.soup(trial.greedy.members))
-    if trial.mends:
-        network = trial.mended(trial.soup(trial.greedy_mended.members))
-        yield trial.of_network("greedy-soup:bn", "merge", network)
+    network = trial.soup(trial.greedy.members)
+    yield trial.of_network("greedy-soup", "merge", network)
+    if trial.mended(network) is not None:
+        mended = trial.mended(trial.soup(trial.greedy_mended.members))
+        assert mended is not None
+        yield trial.of_network("greedy-soup:bn", "merge", mended)
 
 
 def learned_soup(trial: Trial) -> Iterator[Entrant]:
@@ -127,7 +130,7 @@ def caruana_logits(trial: Trial) -> Iterator[Entrant]:
 
 def distilled(trial: Trial) -> Iterator[Entrant]:
     """One network trained on the ensemble's probabilities, from the best member's weights on."""
-    pool, distil, seed = trial.singles.pool, trial.setting.distil, trial.setting.seed
+    pool, distil, seed = trial.singles.pool, trial.setting.distil, trial.contest.seed
     if distil is None:
         raise StockpotError("distilled: give `distil=`, a function that trains the student.")
     start, targets_NL = pool.network(trial.best), trial.soft_targets("train")
@@ -143,32 +146,33 @@ def merged(name: str, method: Method) -> Column:
     """
 
     def column(trial: Trial) -> Iterator[Entrant]:
-        pool, setting = trial.singles.pool, trial.setting
-        if setting.tuning is None:
-            yield from _soups(trial, name, soup(pool, trial.members, method, seed=setting.seed))
+        pool, tuning, seed = trial.singles.pool, trial.setting.tuning, trial.contest.seed
+        if tuning is None:
+            yield from _soups(trial, name, soup(pool, trial.members, method, seed=seed))
             return
         held = pool.held(trial.members)
 
-        def made(one: Method) -> nn.Module:
-            return soup(held, range(len(held)), one, seed=setting.seed)
+        def made(candidate: Method) -> nn.Module:
+            return soup(held, range(len(held)), candidate, seed=seed)
 
-        def score(one: Method) -> float:
-            network = made(one)
-            return trial.score_network(trial.mended(network) if trial.mends else network, name)
+        def score(candidate: Method) -> float:
+            network = made(candidate)
+            mended = trial.mended(network)
+            return trial.network_score(network if mended is None else mended, name)
 
         place = {"subset": trial.subset, "seed": pool.seed}
-        best = setting.tuning.tune(
-            name, method, score, count=len(held), sign=setting.metric.sign, place=place
-        )
-        yield from _soups(trial, tuned_name(name, method, setting.tuning.budget), made(best))
+        sign = trial.contest.metric.sign
+        best = tuning.tune(name, method, score, count=len(held), sign=sign, place=place)
+        yield from _soups(trial, tuned_name(name, method, tuning.budget), made(best))
 
     return column
 
 
 def _soups(trial: Trial, name: str, network: nn.Module) -> Iterator[Entrant]:
     yield trial.of_network(name, "merge", network)
-    if trial.mends:
-        yield trial.of_network(f"{name}:bn", "merge", trial.mended(network))
+    mended = trial.mended(network)
+    if mended is not None:
+        yield trial.of_network(f"{name}:bn", "merge", mended)
 
 
 COLUMNS: Mapping[str, Column] = {

@@ -1,14 +1,12 @@
 """Singles, soups and ensembles of pools of networks on the same data, in one table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import torch
+from itertools import repeat
 
 from ...core import Method
 from ...data import Transform
 from ...errors import StockpotError
-from ...networks import NetworkCost
 from ...recipes.searching import Budget
 from ..choices.learned_soup import Learning
 from ..choices.soups import Reestimate
@@ -16,19 +14,18 @@ from ..choices.tuning import Tuning
 from ..choices.verdict import judge, require_margin
 from ..predictions.ingredients import Ingredients
 from ..predictions.predict import BATCH
-from ..predictions.views import TEST, Views, views_of
+from ..predictions.views import JUDGED, TEST, Views, views_of
 from ..results.comparison import Comparison, Cost, Decision
-from ..scores.bootstrap import Resampler
-from ..scores.custom import metric_called
-from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, Singles, run_singles
+from ..scores.metrics import Metric
+from ..scores.singles import run_singles
 from .columns import WITHOUT_TRAINING, Column, find_columns
-from .costs import cost_of_method, cost_of_one, threads_for
-from .facts import covers, facts_of
+from .contest import Contest, Resamplers, choose_metric
+from .costs import Prices, TaskPrice, price_of, threads_for
+from .facts import covers, pool_facts
+from .ledger import Ledger, Place
+from .outcomes import Confusions, differences_at, options_at
 from .plan import Plan, refuse_impossible
-from .scoring import Judge, Ledger, Place
-from .summing import Confusions, differences_at, options_at
-from .trial import Distil, Setting, Trial
+from .trial import Distil, Setting, Trial, scored_singles
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""
@@ -93,32 +90,32 @@ def compare_pools(
         raise StockpotError("There is no pool to compare: give one or more.")
     require_margin(margin)
     columns = find_columns(methods)
-    chosen, metrics = _metrics(pools[0], metric, also)
-    setting = Setting(
-        metric=chosen,
-        metrics=metrics,
-        reestimate=reestimate,
-        distil=distil,
-        learning=learning or Learning(),
-        seed=seed,
-        batch_size=batch_size,
-        tuning=None if search is None else Tuning(search),
-    )
+    chosen = choose_metric(metric, [pools[0].splits])
     smallest = min(len(pool) for pool in pools)
     plan = Plan(pools, tuple(counts) or tuple(range(min(2, smallest), smallest + 1)), subsets, seed)
-    refuse_impossible(plan, columns, setting)
-    data = pools[0].splits.test.name
+    refuse_impossible(plan, columns, chosen, distil)
+    price = price_of(pools[0].build(), pools[0].splits.test)
     run = _Run(
         plan=plan,
-        cost=cost_of_one(pools[0]),
+        price=price,
         columns={name: column for name, (column, _) in columns.items()},
-        setting=setting,
-        ledger=Ledger(network, data),
-        labels={"network": network, "data": data},
+        contest=Contest(
+            metric=chosen,
+            ledger=Ledger(network, [pools[0].splits.test.name]),
+            also=tuple(also),
+            reestimate=reestimate,
+            seed=seed,
+            batch_size=batch_size,
+        ),
+        setting=Setting(
+            distil=distil,
+            learning=learning or Learning(),
+            tuning=None if search is None else Tuning(search),
+        ),
         views=_views(pools, views or {}),
         tell=progress or _silent,
     )
-    with threads_for(run.cost, batch_size):
+    with threads_for(price.network, batch_size):
         for pool in pools:
             run.pool(pool)
         return run.finish(title, margin)
@@ -135,69 +132,63 @@ def _silent(_what: str, _done: float) -> None:
     pass
 
 
-def _metrics(
-    pool: Ingredients, metric: str | Metric | None, also: Sequence[Metric]
-) -> tuple[Metric, tuple[Metric, ...]]:
-    """What is chosen by, and all that is reported, each once."""
-    usual = ("auroc", "accuracy") if pool.splits.test.is_multilabel else ("accuracy",)
-    chosen = metric if isinstance(metric, Metric) else metric_called(metric or usual[0])
-    reported = (chosen, *(METRICS[name] for name in (*usual, "nll", "ece")), *also)
-    return chosen, tuple({one.name: one for one in reported}.values())
-
-
-def _resamplers(singles: Singles) -> dict[str, Resampler]:
-    """One for each split and view; views of all the test samples are resampled as these are."""
-    found = {split: Resampler(singles.data(split).originals) for split in JUDGED}
-    test_N = singles.data(TEST).originals
-    for key, view in singles.views.items():
-        same = torch.equal(view.data.originals, test_N)
-        found[key] = found[TEST] if same else Resampler(view.data.originals)
-    return found
-
-
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Run:
     plan: Plan
-    cost: NetworkCost
+    price: TaskPrice
     columns: Mapping[str, Column]
+    contest: Contest
     setting: Setting
-    ledger: Ledger
-    labels: dict[str, str]
     views: Mapping[int, Views]
     tell: Progress
+    # One task, whose splits are never compared with each other: they may share a seed.
+    resamplers: Resamplers = field(default_factory=lambda: Resamplers(repeat(0)))
     confusions: Confusions = field(default_factory=Confusions)
     decisions: list[Decision] = field(default_factory=list[Decision])
     seconds: list[float] = field(default_factory=list[float])
     done: int = 0
 
+    @property
+    def labels(self) -> dict[str, str]:
+        return {"network": self.contest.ledger.network, "data": self.contest.ledger.whole}
+
     def pool(self, pool: Ingredients) -> None:
         """Run the singles of one pool once, then every trial of it."""
-        what = f"pool {pool.seed}"
+        what, contest = f"pool {pool.seed}", self.contest
         self.tell(f"{what}: {len(pool)} networks", self.done / self.plan.work())
+        exam = self.resamplers.exam(pool.splits, self.views[pool.seed])
         singles = run_singles(
             pool,
             splits=(*JUDGED, "train") if "distilled" in self.columns else JUDGED,
-            views=self.views[pool.seed],
-            metrics=self.setting.metrics,
-            batch_size=self.setting.batch_size,
-            tally=self.setting.tally,
+            views=exam.views,
+            metrics=contest.metrics(pool.splits),
+            batch_size=contest.batch_size,
+            tally=contest.tally,
         )
         self.seconds.append(singles.seconds)
-        judged = Judge(singles, self.setting.metrics, _resamplers(singles))
+        scored = scored_singles(contest, exam, singles)
         self.done += len(pool)
         for n, subset, members in self.plan.trials(pool):
             self.tell(f"{what}: N = {n}, subset {subset + 1}", self.done / self.plan.work())
-            trial = Trial(singles=singles, members=members, setting=self.setting, subset=subset)
-            self.trial(trial, judged, Place(n, subset, pool.seed))
+            trial = Trial(
+                contest=contest,
+                exam=exam,
+                singles=singles,
+                scored=scored,
+                members=members,
+                setting=self.setting,
+                subset=subset,
+            )
+            self.trial(trial, Place(n, subset, pool.seed))
             self.done += n
 
-    def trial(self, trial: Trial, judged: Judge, place: Place) -> None:
+    def trial(self, trial: Trial, place: Place) -> None:
         """Every column of N ingredients, one entrant in memory at a time."""
         for column in self.columns.values():
             for entrant in column(trial):
-                self.ledger.add(place, entrant, judged.score(entrant))
+                self.contest.ledger.enter(place, [entrant])
                 if place.n == self.plan.most:
-                    self.confusions.add(entrant, trial.singles)
+                    self.confusions.add(entrant)
         if any(name.startswith("greedy-") for name in self.columns):
             names = trial.singles.pool.names
             self.decisions += [
@@ -207,7 +198,7 @@ class _Run:
                     n=place.n,
                     step=step,
                     candidate=names[one.candidate],
-                    score=self.setting.metric.sign * one.score,
+                    score=self.contest.metric.sign * one.score,
                     accepted=one.accepted,
                     **self.labels,
                 )
@@ -216,17 +207,13 @@ class _Run:
 
     def finish(self, title: str, margin: float) -> Comparison:
         """Sum up."""
-        plan, ledger, metric = self.plan, self.ledger, self.setting.metric
+        plan, metric, ledger = self.plan, self.contest.metric, self.contest.ledger
         options = options_at(ledger, plan.most, metric)
         verdict = judge(options, metric, margin, covers=covers(len(plan.pools)))
         preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
         test = plan.pools[0].splits.test
         views = self.views[plan.pools[0].seed]
-        rows = (*ledger.rows, *ledger.summaries())
-        tuning = self.setting.tuning
-        tuned = () if tuning is None else tuning.facts
-        found = () if tuning is None else tuning.attempts
-        attempts = tuple(replace(one, **self.labels) for one in found)
+        rows, tuning = ledger.rows(), self.setting.tuning
         self.tell("done", 1.0)
         return Comparison(
             title=title,
@@ -238,21 +225,24 @@ class _Run:
                 for one in differences_at(ledger, n, metric, judged)
             ),
             conclusion=verdict.sentence,
-            costs=self._costs(),
+            costs=tuple(self._costs()),
             decisions=tuple(self.decisions),
             confusion=self.confusions.of(preferred, test),
             verdict=verdict,
-            facts=(*facts_of(plan, self.setting.tally, rows, self.labels, views), *tuned),
-            attempts=attempts,
+            facts=(
+                *pool_facts(plan, self.contest, rows, views),
+                *(tuning.facts if tuning else ()),
+            ),
+            attempts=tuple(
+                replace(one, **self.labels) for one in (tuning.attempts if tuning else ())
+            ),
         )
 
-    def _costs(self) -> tuple[Cost, ...]:
-        seconds = sum(self.seconds) / len(self.seconds)
-        return tuple(
-            replace(
-                cost_of_method(self.cost, seconds, method, n, self.ledger.networks(n, method)),
-                **self.labels,
-            )
-            for n in self.plan.counts
-            for method in self.ledger.methods(n)
-        )
+    def _costs(self) -> Iterator[Cost]:
+        ledger = self.contest.ledger
+        prices = Prices([self.price], sum(self.seconds) / len(self.seconds))
+        for n in self.plan.counts:
+            for method in ledger.methods(n):
+                networks = ledger.forwards(n, method)
+                cost = prices.cost(method, n, [0], bodies=networks, forwards=networks)
+                yield replace(cost, **self.labels)

@@ -1,29 +1,45 @@
-"""What methods cost: the price of one network, so many times."""
+"""What methods cost: the price of each task's network, so many times."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...data import Dataset
 from ...networks import NetworkCost, cost_of
-from ...networks.reproducible import one_thread
-from ..predictions.ingredients import Ingredients
+from ...running.executor import one_thread
 from ..predictions.predict import device_of
 from ..results.comparison import Cost
-from .bodies import Task
 
 SMALL = 2**31
 """Multiply-adds of a batch below which threads wait for each other longer than they compute."""
 
 
-def cost_of_one(pool: Ingredients) -> NetworkCost:
-    """What one network of a pool costs at the actual input."""
-    return _at(pool.build(), pool.splits.test)
+@dataclass(frozen=True, slots=True)
+class TaskPrice:
+    """What one task's network costs at the actual input, and its own tensors alone.
+
+    Attributes:
+        network: all of it.
+        own_parameters, own_nbytes: of the tensors that no other task shares, such as its head's.
+    """
+
+    network: NetworkCost
+    own_parameters: int = 0
+    own_nbytes: int = 0
 
 
-def _at(network: nn.Module, data: Dataset) -> NetworkCost:
-    return cost_of(network, data.batch(slice(0, 1)).to(device_of(network)))
+def price_of(network: nn.Module, data: Dataset, own: Collection[str] = ()) -> TaskPrice:
+    """The price of a network on one sample of the data; `own` names its own tensors."""
+    state: dict[str, Tensor] = network.state_dict()
+    mine = [tensor for name, tensor in state.items() if name in own]
+    sample = data.batch(slice(0, 1)).to(device_of(network))
+    return TaskPrice(
+        cost_of(network, sample),
+        sum(one.numel() for one in mine),
+        sum(one.nbytes for one in mine),
+    )
 
 
 def threads_for(one: NetworkCost, batch_size: int) -> AbstractContextManager[None]:
@@ -31,44 +47,22 @@ def threads_for(one: NetworkCost, batch_size: int) -> AbstractContextManager[Non
     return one_thread() if one.macs * batch_size < SMALL else nullcontext()
 
 
-def cost_of_method(one: NetworkCost, seconds: float, method: str, n: int, networks: float) -> Cost:
-    """The cost of a method that keeps and runs so many networks; a mean is rounded.
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What methods cost: bodies that are kept and run, and each served task's own tensors.
 
-    Args:
-        one: what a single network costs.
-        seconds: wall time of 1,000 samples through it.
-        method, n: of the row.
-        networks: how many of them.
-    """
-    return Cost(
-        method=method,
-        n=n,
-        parameters=round(networks * one.parameters),
-        macs=round(networks * one.macs),
-        seconds=networks * seconds,
-        nbytes=round(networks * one.nbytes),
-    )
-
-
-class TaskCosts:
-    """What methods cost that serve several tasks: bodies and heads that are kept, bodies that run.
-
-    Args:
-        tasks: all of them.
-        own: names of the tensors that are each task's own.
+    Attributes:
+        tasks: the price of each.
         seconds: wall time of 1,000 samples through one network.
     """
 
-    def __init__(self, tasks: Sequence[Task], own: Collection[str], seconds: float) -> None:
-        self._each = [_at(task.network, task.splits.test) for task in tasks]
-        self._heads = [
-            [one for name, one in task.network.state_dict().items() if name in own]
-            for task in tasks
-        ]
-        self._seconds = seconds
+    tasks: Sequence[TaskPrice]
+    seconds: float
 
-    def of(self, method: str, n: int, served: Sequence[int], *, bodies: int, forwards: int) -> Cost:
-        """One row.
+    def cost(
+        self, method: str, n: int, served: Iterable[int], *, bodies: float, forwards: float
+    ) -> Cost:
+        """One row; a mean number of bodies or evaluations gives rounded costs.
 
         Args:
             method, n: of the row.
@@ -76,14 +70,15 @@ class TaskCosts:
             bodies: how many are kept.
             forwards: evaluations of one sample.
         """
-        numbers = [sum(one.numel() for one in head) for head in self._heads]
-        nbytes = [sum(one.nbytes for one in head) for head in self._heads]
-        first = self._each[0]
+        first, mine = self.tasks[0], [self.tasks[i] for i in served]
+        macs = round(sum(one.network.macs for one in mine) / len(mine))
+        shared = first.network.parameters - first.own_parameters
+        shared_nbytes = first.network.nbytes - first.own_nbytes
         return Cost(
             method=method,
             n=n,
-            parameters=bodies * (first.parameters - numbers[0]) + sum(numbers[i] for i in served),
-            macs=forwards * round(sum(self._each[i].macs for i in served) / len(served)),
-            seconds=forwards * self._seconds,
-            nbytes=bodies * (first.nbytes - nbytes[0]) + sum(nbytes[i] for i in served),
+            parameters=round(bodies * shared) + sum(one.own_parameters for one in mine),
+            macs=round(forwards * macs),
+            seconds=forwards * self.seconds,
+            nbytes=round(bodies * shared_nbytes) + sum(one.own_nbytes for one in mine),
         )

@@ -3,22 +3,33 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from time import perf_counter
 
 from torch import nn
 
 from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
-from ...recipes.adaptation import Adamerging
+from ...experiments.adaptation import Adamerging
 from ...recipes.searching import Budget
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name
-from ..predictions.predict import BATCH
-from ..results.comparison import ADAPTED, ADAPTED_WORDS, Comparison, Cost, Kind
+from ..predictions.ensembles import logits_ensemble
+from ..predictions.predict import BATCH, Predictions
+from ..predictions.views import JUDGED
+from ..results.comparison import (
+    ADAPTED,
+    ADAPTED_WORDS,
+    ALL_TASKS,
+    INDIVIDUAL,
+    NORMALISED,
+    Comparison,
+    Cost,
+    Kind,
+)
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
-from ..scores.singles import JUDGED
-from .bench import common_metric
+from ..scores.scored import quotient
 from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
 from .bodymakers import (
     MERGED,
@@ -29,17 +40,11 @@ from .bodymakers import (
     named,
     needs_base,
 )
-from .costs import TaskCosts
-from .facts import covers, non_finite, thread_fact
-from .judging import Judging
-from .lent import Judged, Lent
-from .scoring import Ledger, Place, Scored
-from .task_scores import ALL_TASKS, difference_phrase, mean_of, quotient, resamplers_of
-from .trial import Entrant
-
-INDIVIDUAL = "individual"
-NORMALISED = "normalised"
-"""Begins the name of a metric divided by the individual network's."""
+from .contest import Contest, Exam, Resamplers, choose_metric
+from .costs import Prices, price_of
+from .facts import contest_facts, seeds_fact
+from .ledger import Entrant, Ledger, Place
+from .plan import refuse_counts
 
 Progress = Callable[[str, float], None]
 
@@ -100,21 +105,20 @@ def cross_task(
     run: _Run | None = None
     for pool in pools:
         if run is None:
+            names = [task.name for task in pool.tasks]
             run = _Run(
                 pool=pool,
-                counts=tuple(counts) or (len(pool.tasks),),
+                counts=tuple(counts) or (len(names),),
                 methods=wanted,
-                judging=Judging(
+                contest=Contest(
                     metric=_metric(pool.tasks, metric),
-                    resamplers=dict(resamplers_of(pool.tasks)),
+                    ledger=Ledger(network, names),
                     reestimate=reestimate,
                     seed=seed,
                     batch_size=batch_size,
                 ),
                 own=pool.own(private),
                 tuning=None if search is None else Tuning(search),
-                seed=seed,
-                network=network,
                 tell=progress or _silent,
             )
         run.add(pool)
@@ -128,10 +132,44 @@ def _silent(_what: str, _done: float) -> None:
 
 
 def _metric(tasks: Sequence[Task], wanted: str | Metric | None) -> Metric:
-    found = common_metric(wanted, {one.name: one.splits for one in tasks})
+    found = choose_metric(wanted, [task.splits for task in tasks])
     if found.value is None:
         raise FieldError(f"metric {found.name} runs networks itself; give one of predictions.")
     return found
+
+
+Entrants = Mapping[str, Entrant]
+"""What one method gives, by task."""
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """What each task's body gives through every other task's head, run when it is asked for."""
+
+    contest: Contest
+    exams: Mapping[str, Exam]
+    own: frozenset[str]
+    individual: Entrants
+    known: dict[tuple[str, str], Mapping[str, Predictions]] = field(
+        default_factory=dict[tuple[str, str], Mapping[str, Predictions]]
+    )
+
+    def ensemble(self, name: str, task: Task, bodies: Sequence[Task]) -> Entrant:
+        """Mean over bodies of the logits of one task's head."""
+        each = [self._through(task, body) for body in bodies]
+        joined = {split: logits_ensemble([one[split] for one in each]) for split in JUDGED}
+        return self.contest.entrant(self.exams[task.name], name, "ensemble", joined)
+
+    def _through(self, task: Task, body: Task) -> Mapping[str, Predictions]:
+        if task.name == body.name:
+            return self.individual[task.name].predictions
+        key, exam = (task.name, body.name), self.exams[task.name]
+        if key not in self.known:
+            network, called = lend_body(task, body, self.own), f"body of {body.name}"
+            self.known[key] = {
+                split: self.contest.run(network, exam.data(split), called) for split in JUDGED
+            }
+        return self.known[key]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -141,16 +179,14 @@ class _Run:
     pool: TaskPool
     counts: tuple[int, ...]
     methods: Mapping[str, Contestant]
-    judging: Judging
+    contest: Contest
     own: frozenset[str]
     tuning: Tuning | None
-    seed: int
-    network: str
     tell: Progress
+    exams: Mapping[str, Exam] = field(default_factory=dict[str, Exam])
     seeds: list[int] = field(default_factory=list[int])
     learned: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
-    ledgers: dict[str, Ledger] = field(default_factory=dict[str, Ledger])
 
     def __post_init__(self) -> None:
         tasks = self.pool.tasks
@@ -162,60 +198,74 @@ class _Run:
                 f"{list(self.counts)}."
             )
         for name, method in self.methods.items():
-            least, most = method.needs.models if isinstance(method, Method) else (1, None)
-            if min(self.counts) < least or (most is not None and max(self.counts) > most):
-                raise MergeError(
-                    f"{name} merges {least} to {most or 'any number of'} models; counts are "
-                    f"{list(self.counts)}. Leave it out or change the counts."
-                )
-        self.ledgers = {one: Ledger(self.network, one) for one in (ALL_TASKS, *self._names())}
-
-    def _names(self) -> list[str]:
-        return [task.name for task in self.pool.tasks]
+            refuse_counts(name, method if isinstance(method, Method) else None, self.counts)
+        resamplers = Resamplers(count())
+        self.exams = {task.name: resamplers.exam(task.splits) for task in tasks}
 
     def add(self, pool: TaskPool) -> None:
         """Everything of one pool."""
-        if [task.name for task in pool.tasks] != self._names() or pool.seed in self.seeds:
+        names = [task.name for task in pool.tasks]
+        if names != list(self.exams) or pool.seed in self.seeds:
             raise StockpotError("cross-task: pools must have the same tasks and different seeds.")
         for name, method in self.methods.items():
             if needs_base(method) and pool.base is None:
                 raise MergeError(f"{name} needs a base, and the pools have none.")
         self.seeds.append(pool.seed)
         self.tell(f"pool {pool.seed}: {len(pool.tasks)} tasks", 0.0)
-        own = {task.name: task.network for task in pool.tasks}
-        fixed: dict[str, Mapping[str, Judged]] = {}
-        fixed |= self._judged_singles(pool, own)
+        at_every_n = self._individuals(pool)
+        individual = at_every_n[INDIVIDUAL]
         for name, networks in pool.controls.items():
-            fixed |= self.judging.judged(name, "control", pool.tasks, networks)
-        lent = Lent(pool.tasks, self.own, fixed[INDIVIDUAL], self.judging.run)
+            at_every_n |= self._entered(name, "control", pool.tasks, networks)
+        exchange = _Exchange(self.contest, self.exams, self.own, individual)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
             place, tasks = Place(n, 0, pool.seed), pool.tasks[:n]
-            for name, judged in [*fixed.items(), *self._merged(pool, tasks, lent)]:
-                self._note(place, name, [judged[task.name] for task in tasks], fixed[INDIVIDUAL])
+            for entrants in chain(at_every_n.values(), self._merged(pool, tasks, exchange)):
+                self._note(place, [entrants[task.name] for task in tasks], individual)
+
+    def _individuals(self, pool: TaskPool) -> dict[str, Entrants]:
+        """Each task's own network; the first pool's are timed."""
+        samples = self.contest.tally.samples
+        before, began = sum(samples.values()), perf_counter()
+        own = {task.name: task.network for task in pool.tasks}
+        found = self._entered(INDIVIDUAL, "single", pool.tasks, own)
+        run = sum(samples.values()) - before
+        self.seconds = self.seconds or 1000 * (perf_counter() - began) / run
+        return found
 
     def _merged(
-        self, pool: TaskPool, tasks: Sequence[Task], lent: Lent
-    ) -> Iterator[tuple[str, Mapping[str, Judged]]]:
+        self, pool: TaskPool, tasks: Sequence[Task], exchange: _Exchange
+    ) -> Iterator[Entrants]:
         for name, method in self.methods.items():
             if name == SEQUENTIAL:
                 last = {task.name: lend_body(task, tasks[-1], self.own) for task in tasks}
-                yield from self.judging.judged(name, "control", tasks, last).items()
-                continue
-            if method is None:
-                yield (
-                    name,
-                    {
-                        task.name: self.judging.score(task, lent.ensemble(task, tasks))
-                        for task in tasks
-                    },
+                yield from self._entered(name, "control", tasks, last).values()
+            elif method is None:
+                yield {task.name: exchange.ensemble(name, task, tasks) for task in tasks}
+            else:
+                kind: Kind = ADAPTED if is_adapted(method) else "merge"
+                networks = self._networks(name, method, pool, tasks)
+                yield from self._entered(self._called(name), kind, tasks, networks).values()
+
+    def _entered(
+        self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
+    ) -> dict[str, Entrants]:
+        """A network for each task; and a second one with statistics re-estimated where it may."""
+        contest, exams = self.contest, self.exams
+        found: dict[str, dict[str, Entrant]] = {
+            name: {
+                task.name: contest.network_entrant(
+                    exams[task.name], name, kind, networks[task.name]
                 )
-                continue
-            kind: Kind = ADAPTED if is_adapted(method) else "merge"
-            if self.tuning is not None and isinstance(method, Method):
-                method = self._tuned(self.tuning, name, method, pool, tasks)
-            networks = self._networks(name, method, pool, tasks)
-            yield from self.judging.judged(self._called(name), kind, tasks, networks).items()
+                for task in tasks
+            }
+        }
+        for task in tasks:
+            mended = contest.mended(exams[task.name], networks[task.name])
+            if mended is not None:
+                entrant = contest.network_entrant(exams[task.name], f"{name}:bn", kind, mended)
+                found.setdefault(entrant.method, {})[task.name] = entrant
+        return {**found}
 
     def _called(self, name: str) -> str:
         """What a method is called in the table: whether it was tuned too."""
@@ -224,26 +274,13 @@ class _Run:
             return name
         return tuned_name(name, method, self.tuning.budget)
 
-    def _tuned(
-        self, tuning: Tuning, name: str, method: Method, pool: TaskPool, tasks: Sequence[Task]
-    ) -> Method:
-        """The method with the fields that are best on the selection splits, the mean over tasks."""
-
-        def score(one: Method) -> float:
-            networks = merge_bodies(tasks, one, self.own, base=pool.base, seed=self.seed)
-            found = [self.judging.selection(task, networks[task.name], name) for task in tasks]
-            return self.judging.metric.sign * math.fsum(found) / len(found)
-
-        place = {"seed": pool.seed, "network": self.network, "data": ALL_TASKS}
-        return tuning.tune(
-            name, method, score, count=len(tasks), sign=self.judging.metric.sign, place=place
-        )
-
     def _networks(
         self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[Task]
     ) -> Mapping[str, nn.Module]:
         if isinstance(method, Method):
-            return merge_bodies(tasks, method, self.own, base=pool.base, seed=self.seed)
+            if self.tuning is not None:
+                method = self._tuned(self.tuning, name, method, pool, tasks)
+            return merge_bodies(tasks, method, self.own, base=pool.base, seed=self.contest.seed)
         assert pool.base is not None
         what = f"pool {pool.seed}: N = {len(tasks)}, {name}"
         begun = self.counts.index(len(tasks)) / len(self.counts)
@@ -252,63 +289,77 @@ class _Run:
             method,
             self.own,
             base=pool.base,
-            seed=self.seed,
+            seed=self.contest.seed,
             progress=lambda step, _done: self.tell(f"{what}: {step}", begun),
         )
         where = f"pool {pool.seed}, N = {len(tasks)}"
         self.learned[name] = f"{learning_of(method, found, tasks)} ({where})"
         return networks
 
-    def _judged_singles(
-        self, pool: TaskPool, own: Mapping[str, nn.Module]
-    ) -> Mapping[str, Mapping[str, Judged]]:
-        """Each task's own network; the first pool's are timed."""
-        run, began = sum(self.judging.tally.samples.values()), perf_counter()
-        found = self.judging.judged(INDIVIDUAL, "single", pool.tasks, own)
-        run = sum(self.judging.tally.samples.values()) - run
-        self.seconds = self.seconds or 1000 * (perf_counter() - began) / run
-        return found
+    def _tuned(
+        self, tuning: Tuning, name: str, method: Method, pool: TaskPool, tasks: Sequence[Task]
+    ) -> Method:
+        """The method with the fields that are best on the selection splits, the mean over tasks."""
+        contest, seed = self.contest, self.contest.seed
 
-    def _note(
-        self, place: Place, name: str, judged: Sequence[Judged], own: Mapping[str, Judged]
-    ) -> None:
-        """A row for each task, and those of the mean over them."""
-        each: list[Scored] = []
-        for task, one in zip(self.pool.tasks, judged, strict=False):
-            scores = dict(one.scored.scores)
-            if self.judging.metric.larger:
-                for split in JUDGED:
-                    key, of_own = (split, self.judging.metric.name), own[task.name].scored.scores
-                    scores[split, f"{NORMALISED} {key[1]}"] = quotient(scores[key], of_own[key])
-            each.append(Scored(scores, one.scored.non_finite))
-            self.ledgers[task.name].add(place, _entrant(name, judged[0]), each[-1])
-        self.ledgers[ALL_TASKS].add(place, _entrant(name, judged[0]), mean_of(each))
+        def score(candidate: Method) -> float:
+            networks = merge_bodies(tasks, candidate, self.own, base=pool.base, seed=seed)
+            scores: list[float] = []
+            for task in tasks:
+                exam, network = self.exams[task.name], networks[task.name]
+                mended = contest.mended(exam, network)
+                scored = network if mended is None else mended
+                scores.append(contest.selection_score(exam, scored, f"{name} candidate"))
+            return math.fsum(scores) / len(scores)
+
+        ledger = contest.ledger
+        place = {"seed": pool.seed, "network": ledger.network, "data": ledger.whole}
+        sign = contest.metric.sign
+        return tuning.tune(name, method, score, count=len(tasks), sign=sign, place=place)
+
+    def _note(self, place: Place, entrants: Sequence[Entrant], individual: Entrants) -> None:
+        """A row for each task, and those of the mean over them, with quotients beside them."""
+        noted = list(entrants)
+        if self.contest.metric.larger:
+            noted = [
+                self._with_quotients(entrant, individual[task.name])
+                for task, entrant in zip(self.pool.tasks, entrants, strict=False)
+            ]
+        self.contest.ledger.enter(place, noted)
+
+    def _with_quotients(self, entrant: Entrant, individual: Entrant) -> Entrant:
+        """Beside the metric the same divided by the individual network's."""
+        scores, name = dict(entrant.scored.scores), self.contest.metric.name
+        for split in JUDGED:
+            own = individual.scored.scores[split, name]
+            scores[split, f"{NORMALISED} {name}"] = quotient(scores[split, name], own)
+        return replace(entrant, scored=replace(entrant.scored, scores=scores))
 
     def finish(self, title: str, facts: Sequence[tuple[str, str]]) -> Comparison:
         """Sum up."""
         self.tell("done", 1.0)
-        rows = tuple(row for one in self.ledgers.values() for row in (*one.rows, *one.summaries()))
+        contest, tasks = self.contest, self.pool.tasks
+        rows, most = contest.ledger.rows(), max(self.counts)
         differences = tuple(one for n in self.counts for one in self._differences(n))
-        most = max(self.counts)
-        names = self._names()
         return Comparison(
             title=title,
             rows=rows,
             differences=differences,
             conclusion=self._conclusion(most, [one for one in differences if one.n == most]),
             facts=(
-                ("network", self.network),
-                ("tasks", "; ".join(task.sizes for task in self.pool.tasks)),
-                ("N", f"the first N of {', '.join(names)} are merged and averaged over"),
+                ("network", contest.ledger.network),
+                ("tasks", "; ".join(task.sizes for task in tasks)),
+                ("N", f"the first N of {', '.join(self.exams)} are merged and averaged over"),
                 ("each task's own", ", ".join(sorted(self.own)) or "the head alone"),
                 *self.learned.items(),
                 *facts,
-                ("pools", f"{len(self.seeds)}, seeds {', '.join(map(str, self.seeds))}"),
-                ("intervals", f"95%. {covers(len(self.seeds))}"),
-                ("samples run through networks", f"{sum(self.judging.tally.samples.values()):,}"),
-                *(self.tuning.facts if self.tuning else ()),
-                *non_finite(rows),
-                thread_fact(),
+                seeds_fact(self.seeds),
+                *contest_facts(
+                    contest,
+                    rows,
+                    len(self.seeds),
+                    further=self.tuning.facts if self.tuning else (),
+                ),
             ),
             costs=tuple(self._costs()),
             attempts=tuple(self.tuning.attempts) if self.tuning else (),
@@ -316,21 +367,22 @@ class _Run:
 
     def _costs(self) -> Iterator[Cost]:
         """Of serving one task, or the first N, each sample through its own task's head."""
-        priced = TaskCosts(self.pool.tasks, self.own, self.seconds)
-        shown = {(row.n, row.method): row.forwards for row in self.ledgers[ALL_TASKS].rows}
-        for (n, method), forwards in shown.items():
-            apart = method.removesuffix(":bn") == INDIVIDUAL
-            cost = priced.of(
-                method, n, range(n), bodies=n if apart else forwards, forwards=forwards
-            )
-            yield replace(cost, network=self.network, data=ALL_TASKS)
-            for index, name in enumerate(self._names()[:n]):
-                cost = priced.of(method, n, [index], bodies=forwards, forwards=forwards)
-                yield replace(cost, network=self.network, data=name)
+        ledger = self.contest.ledger
+        tasks = [price_of(task.network, task.splits.test, self.own) for task in self.pool.tasks]
+        prices = Prices(tasks, self.seconds)
+        for n in self.counts:
+            for method in ledger.methods(n):
+                forwards = round(ledger.forwards(n, method))
+                apart = method.removesuffix(":bn") == INDIVIDUAL
+                served = {ALL_TASKS: (range(n), n if apart else forwards)}
+                served |= {name: ([i], forwards) for i, name in enumerate(list(self.exams)[:n])}
+                for data, (which, bodies) in served.items():
+                    cost = prices.cost(method, n, which, bodies=bodies, forwards=forwards)
+                    yield replace(cost, network=ledger.network, data=data)
 
     def _differences(self, n: int) -> Iterator[Difference]:
         """Of each contender less the individual networks, and of merges less the joint one."""
-        ledger, key = self.ledgers[ALL_TASKS], ("test", self.judging.metric.name)
+        ledger, metric = self.contest.ledger, self.contest.metric.name
         there = ledger.methods(n)
         controls = [name for name in self.pool.controls if name != "base"]
         controls += [name for name in self.methods if name == SEQUENTIAL]
@@ -338,16 +390,14 @@ class _Run:
         mine = set(map(self._called, self.methods))
         theirs = [a for a in there if a.removesuffix(":bn") in mine]
         pairs += [(a, b) for b in controls for a in theirs if a.removesuffix(":bn") != b]
-        for a, b in pairs:
-            gap = ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key))
-            yield Difference(a, b, gap.interval(), n)
+        return (ledger.difference(n, a, b, metric) for a, b in pairs)
 
     def _conclusion(self, n: int, differences: Sequence[Difference]) -> str:
         """What the merge that the selection split prefers is worth on the test split.
 
         What was adapted on inputs of the test split is no choice of the selection split.
         """
-        metric, ledger = self.judging.metric, self.ledgers[ALL_TASKS]
+        metric, ledger = self.contest.metric, self.contest.ledger
         key = ("selection", metric.name)
         methods = {self._called(name): one for name, one in self.methods.items()}
         merges = [
@@ -358,7 +408,7 @@ class _Run:
         if not merges:
             return ""
         best = max(merges, key=lambda name: metric.sign * ledger.estimate(n, name, key).value)
-        said = [difference_phrase(one, metric) for one in differences if one.a == best]
+        said = [one.phrase(metric.name) for one in differences if one.a == best]
         return (
             f"Of the merges, the selection split prefers {best}. Its mean {metric.name} over "
             f"{n} tasks on the test split is {', and '.join(said)}.{self._adapted()}"
@@ -367,7 +417,3 @@ class _Run:
     def _adapted(self) -> str:
         names = [name for name, method in self.methods.items() if is_adapted(method)]
         return f" No choice there was {', '.join(names)}: {ADAPTED_WORDS}." if names else ""
-
-
-def _entrant(name: str, judged: Judged) -> Entrant:
-    return Entrant(method=name, kind=judged.kind, forwards=judged.forwards)

@@ -1,18 +1,19 @@
 """What a reader must know of a comparison to believe it, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
 from ...data import Dataset, Splits
-from ..predictions.predict import Tally
-from ..predictions.views import Views, split_and_part
+from ..predictions.views import JUDGED, Views, split_and_part, split_of
 from ..results.comparison import Row
 from ..scores.bootstrap import RESAMPLES
 from ..scores.custom import OWN_RESAMPLES
 from ..scores.metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
-from ..scores.singles import JUDGED, split_of
+from .contest import Contest
 from .plan import Plan
+
+Facts = tuple[tuple[str, str], ...]
 
 COVERS_POOLS = "Intervals cover pools and test samples."
 COVERS_SAMPLES = "Intervals cover test samples only: there is one pool."
@@ -23,34 +24,53 @@ def covers(pools: int) -> str:
     return COVERS_POOLS if pools > 1 else COVERS_SAMPLES
 
 
-def facts_of(
-    plan: Plan, tally: Tally, rows: Sequence[Row], names: Mapping[str, str], views: Views
-) -> tuple[tuple[str, str], ...]:
-    """Names and texts, in the order to be read."""
+def pool_facts(plan: Plan, contest: Contest, rows: Sequence[Row], views: Views) -> Facts:
+    """Of a comparison of pools; names and texts, in the order to be read."""
     splits, pools = plan.pools[0].splits, plan.pools
+    resampled = (
+        f"{RESAMPLES}; ece {BIN_RESAMPLES}, auroc {CURVE_RESAMPLES}, a metric of your own "
+        f"{OWN_RESAMPLES}"
+    )
     return (
-        *names.items(),
-        ("pools", f"{len(pools)}, seeds {', '.join(str(pool.seed) for pool in pools)}"),
+        ("network", contest.ledger.network),
+        ("data", contest.ledger.whole),
+        seeds_fact([pool.seed for pool in pools]),
         ("networks in a pool", ", ".join(dict.fromkeys(str(len(pool)) for pool in pools))),
         ("subsets of each N", f"{plan.subsets} at most, drawn with seed {plan.seed}"),
         ("samples", _sizes(splits)),
         *([("views of the test split", _shown(views))] if views else []),
-        ("intervals", f"95%. {covers(len(pools))}"),
-        (
-            "resamples",
-            f"{RESAMPLES}; ece {BIN_RESAMPLES}, auroc {CURVE_RESAMPLES}, a metric of your own "
-            f"{OWN_RESAMPLES}",
+        *contest_facts(
+            contest,
+            rows,
+            len(pools),
+            resamples=[("resamples", resampled)],
+            further=_left_out(splits, views),
         ),
-        ("samples run through networks", f"{sum(tally.samples.values()):,}"),
-        *_left_out(splits, views),
-        *non_finite(rows),
-        thread_fact(),
     )
 
 
-def thread_fact() -> tuple[str, str]:
-    """What computed."""
-    return "torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"
+def contest_facts(
+    contest: Contest,
+    rows: Sequence[Row],
+    pools: int,
+    *,
+    resamples: Iterable[tuple[str, str]] = (),
+    further: Iterable[tuple[str, str]] = (),
+) -> Facts:
+    """What every contest says at the end: what its intervals cover, what was run, and on what."""
+    return (
+        ("intervals", f"95%. {covers(pools)}"),
+        *resamples,
+        ("samples run through networks", f"{sum(contest.tally.samples.values()):,}"),
+        *further,
+        *_non_finite(rows),
+        ("torch", f"{torch.__version__}, {torch.get_num_threads()} thread(s)"),
+    )
+
+
+def seeds_fact(seeds: Sequence[int]) -> tuple[str, str]:
+    """How many pools, and which."""
+    return "pools", f"{len(seeds)}, seeds {', '.join(map(str, seeds))}"
 
 
 def _sizes(splits: Splits) -> str:
@@ -80,7 +100,7 @@ def _one_sided(data: Dataset) -> str:
     return ", ".join(names[one] for one in one_sided(data.labels, data.num_classes))
 
 
-def non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def _non_finite(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Methods whose outputs are not all finite, by the worst of their rows."""
     worst: dict[str, float] = {}
     for row in rows:

@@ -12,8 +12,9 @@ from math import comb
 from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
 from ..predictions.ingredients import Ingredients
+from ..scores.metrics import Metric
 from .columns import Column
-from .trial import Setting
+from .trial import Distil
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,31 +73,38 @@ class Plan:
 
 
 def refuse_impossible(
-    plan: Plan, columns: Mapping[str, tuple[Column, Method | None]], setting: Setting
+    plan: Plan,
+    columns: Mapping[str, tuple[Column, Method | None]],
+    metric: Metric,
+    distil: Distil | None,
 ) -> None:
     """Methods that cannot be had of these pools, before a network is run.
 
     Raises:
         StockpotError: which method, and why.
     """
-    if not setting.metric.chooses:
-        raise FieldError(
-            f"metric {setting.metric.name} brings its own data, so it cannot choose on the "
-            "selection split: report it beside another, or let it take (network, data)."
-        )
     for name, (_, method) in columns.items():
-        least, most = method.needs.models if method else (1, None)
-        if min(plan.counts) < least or (most is not None and plan.most > most):
-            raise MergeError(
-                f"{name} merges {least} to {most or 'any number of'} models; counts are "
-                f"{list(plan.counts)}. Leave it out or change the counts."
-            )
+        refuse_counts(name, method, plan.counts)
         if method and method.needs.base and any(pool.base is None for pool in plan.pools):
             raise MergeError(f"{name} needs a base model, and the pools have none.")
-    if "distilled" in columns and setting.distil is None:
+    if "distilled" in columns and distil is None:
         raise StockpotError("distilled: give `distil=`, a function that trains the student.")
-    if setting.metric.value is None and "caruana-logits-ensemble" in columns:
+    if metric.value is None and "caruana-logits-ensemble" in columns:
         raise StockpotError(
-            f"metric {setting.metric.name} scores networks, and caruana-logits-ensemble has to "
+            f"metric {metric.name} scores networks, and caruana-logits-ensemble has to "
             "score ensembles: leave it out, or choose by another metric."
+        )
+
+
+def refuse_counts(name: str, method: Method | None, counts: Sequence[int]) -> None:
+    """A method that does not merge so many models.
+
+    Raises:
+        MergeError: how many it merges.
+    """
+    least, most = method.needs.models if method else (1, None)
+    if min(counts) < least or (most is not None and max(counts) > most):
+        raise MergeError(
+            f"{name} merges {least} to {most or 'any number of'} models; counts are "
+            f"{list(counts)}. Leave it out or change the counts."
         )

@@ -1,6 +1,5 @@
 """Some ingredients of a pool, and what the columns of the table make of them."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,13 +10,15 @@ from torch import Tensor, nn
 from ...data import Dataset
 from ..choices.greedy import Greedy, greedy_members
 from ..choices.learned_soup import Learning
-from ..choices.soups import Reestimate, mend, soup
+from ..choices.soups import soup
 from ..choices.tuning import Tuning
-from ..predictions.predict import BATCH, Predictions, Tally, predict
-from ..predictions.views import seen_on
+from ..predictions.predict import Predictions
+from ..predictions.views import JUDGED, seen_on
 from ..results.comparison import Kind
-from ..scores.metrics import METRICS, Metric
-from ..scores.singles import JUDGED, Singles, network_scores
+from ..scores.scored import Scored, mean_over_networks, score_predictions
+from ..scores.singles import Singles
+from .contest import Contest, Exam
+from .ledger import Entrant
 
 Distil = Callable[[nn.Module, Dataset, Tensor, int], nn.Module]
 """Trains a student: (start, training data, soft targets [N, L], seed) to a network in evaluation
@@ -26,69 +27,58 @@ mode; the start is left as it is."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all trials of a comparison share.
+    """What columns may do with ingredients beside running them.
 
     Attributes:
-        metric: what is chosen by, on the selection split.
-        metrics: all that are reported.
-        reestimate: of batch-norm statistics, for a second row of each soup.
         distil: trains the distilled network.
         learning: how the learned soup's weights are found.
-        seed: of what draws at random.
-        batch_size: samples of one forward pass.
-        tally: where the samples run are noted.
         tuning: how merge methods are tuned, where they are.
     """
 
-    metric: Metric = METRICS["accuracy"]
-    metrics: tuple[Metric, ...] = (METRICS["accuracy"],)
-    reestimate: Reestimate | None = None
     distil: Distil | None = None
     learning: Learning = field(default_factory=Learning)
-    seed: int = 0
-    batch_size: int = BATCH
-    tally: Tally = field(default_factory=Tally)
     tuning: Tuning | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Entrant:
-    """One column's result for one trial.
-
-    Attributes:
-        method, kind: as in the table.
-        forwards: network evaluations that one sample costs.
-        predictions: on each split and view; or
-        singles: the ingredients whose scores are averaged, which were predicted before.
-        own: scores of metrics that run a network themselves, by (split, metric).
-    """
-
-    method: str
-    kind: Kind
-    forwards: int
-    predictions: Mapping[str, Predictions] = field(default_factory=dict[str, Predictions])
-    singles: tuple[int, ...] = ()
-    own: Mapping[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+def scored_singles(contest: Contest, exam: Exam, singles: Singles) -> tuple[Scored, ...]:
+    """Each network of a pool by itself, scored once however often it takes part."""
+    return tuple(
+        score_predictions(
+            {key: singles.runs[key][i] for key in exam.resamplers},
+            contest.metrics(exam.splits),
+            exam.resamplers,
+            {key: values[i] for key, values in singles.own.items()},
+        )
+        for i in range(len(singles.pool))
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trial:
-    """N ingredients of a pool: their predictions, and how soups of them are run and scored."""
+    """N ingredients of a pool: their predictions, and how soups of them are run and scored.
 
+    Attributes:
+        contest: that they take part in.
+        exam: what they are judged on.
+        singles: what is known of their pool.
+        scored: of each network of the pool by itself.
+        members: which of them take part.
+        setting: what columns may do.
+        subset: which subset of N this is.
+    """
+
+    contest: Contest
+    exam: Exam
     singles: Singles
+    scored: Sequence[Scored]
     members: tuple[int, ...]
     setting: Setting
     subset: int = 0
 
-    def seen(self, key: str, members: Sequence[int] | None = None) -> list[Predictions]:
-        """Predictions of the (or some) members on a split or view."""
-        chosen = self.members if members is None else members
-        return [self.singles.runs[key][i] for i in chosen]
-
     @cached_property
     def scores(self) -> Mapping[int, float]:
         """Of each member alone on the selection split; larger is better."""
-        scores = self.singles.scores(self.setting.metric)
+        scores = self.singles.scores(self.contest.metric)
         return {i: _or_worst(scores[i]) for i in self.members}
 
     @property
@@ -100,66 +90,53 @@ class Trial:
     def greedy(self) -> Greedy:
         """The greedy soup's members; at most N - 1 soups are run on the selection split."""
         return greedy_members(
-            self.scores, lambda some: self.score_network(self.soup(some), _GREEDY)
+            self.scores, lambda some: self.network_score(self.soup(some), "greedy-soup")
         )
 
     @cached_property
     def greedy_mended(self) -> Greedy:
         """The same where every soup has its batch-norm statistics re-estimated first."""
-        return greedy_members(
-            self.scores, lambda some: self.score_network(self.mended(self.soup(some)), _GREEDY)
-        )
+
+        def score(some: tuple[int, ...]) -> float:
+            network = self.mended(self.soup(some))
+            assert network is not None
+            return self.network_score(network, "greedy-soup")
+
+        return greedy_members(self.scores, score)
 
     def soup(self, members: Sequence[int]) -> nn.Module:
         """The uniform average of some members."""
         return soup(self.singles.pool, members)
 
-    @cached_property
-    def mends(self) -> bool:
-        """Whether soups are to be run with re-estimated statistics too."""
-        reestimate, pool = self.setting.reestimate, self.singles.pool
-        return bool(reestimate) and mend(pool.build(), pool.splits.train, reestimate)
-
-    def mended(self, network: nn.Module) -> nn.Module:
-        """A copy of a soup with its batch-norm statistics re-estimated on training inputs."""
-        setting, copied = self.setting, copy.deepcopy(network)
-        assert setting.reestimate
-        mend(copied, self.singles.pool.splits.train, setting.reestimate, seed=setting.seed)
-        return copied
+    def mended(self, network: nn.Module) -> nn.Module | None:
+        """A copy with its batch-norm statistics re-estimated; None where it keeps none."""
+        return self.contest.mended(self.exam, network)
 
     def score(self, selection: Predictions) -> float:
         """By the metric that chooses; larger is better, and no number is worst."""
-        metric = self.setting.metric
+        metric = self.contest.metric
         assert metric.value is not None
         return _or_worst(metric.sign * metric.value(selection))
 
-    def score_network(self, network: nn.Module, candidate_of: str) -> float:
+    def network_score(self, network: nn.Module, candidate_of: str) -> float:
         """A candidate's score on the selection split; larger is better, and no number is worst."""
-        pool, metric = self.singles.pool, self.setting.metric
-        if metric.of_network:
-            return _or_worst(metric.sign * metric.of_network(network, pool.splits.selection))
-        return self.score(self.run(network, "selection", f"{candidate_of} candidate"))
+        called = f"{candidate_of} candidate"
+        return _or_worst(self.contest.selection_score(self.exam, network, called))
 
-    def run(self, network: nn.Module, key: str, called: str) -> Predictions:
-        """A new network's predictions on a split or view."""
-        return predict(
-            network,
-            self.singles.data(key),
-            batch_size=self.setting.batch_size,
-            tally=self.setting.tally,
-            called=called,
+    def of_singles(self, method: str, members: tuple[int, ...]) -> Entrant:
+        """Members by themselves: the mean of their scores; predictions are the first one's."""
+        runs = self.singles.runs
+        return Entrant(
+            method=method,
+            kind="single",
+            forwards=1,
+            predictions={key: runs[key][members[0]] for key in self.exam.resamplers},
+            scored=mean_over_networks([self.scored[i] for i in members]),
         )
 
     def of_network(self, method: str, kind: Kind, network: nn.Module) -> Entrant:
         """A new network, run over each split and view once."""
-        singles = self.singles
-        return Entrant(
-            method=method,
-            kind=kind,
-            forwards=1,
-            predictions=seen_on(JUDGED, singles.views, lambda key: self.run(network, key, method)),
-            own=network_scores(network, singles.pool.splits, self.setting.metrics, singles.views),
-        )
+        return self.contest.network_entrant(self.exam, method, kind, network)
 
     def of_members(
         self,
@@ -168,22 +145,19 @@ class Trial:
         members: Sequence[int] | None = None,
     ) -> Entrant:
         """An ensemble of the (or some) members' predictions; nothing is run."""
-        joined = seen_on(JUDGED, self.singles.views, lambda key: join(self.seen(key, members)))
-        return Entrant(
-            method=method,
-            kind="ensemble",
-            forwards=joined["test"].forwards,
-            predictions=joined,
-        )
+        chosen = self.members if members is None else members
+
+        def joined(key: str) -> Predictions:
+            return join([self.singles.runs[key][i] for i in chosen])
+
+        predictions = seen_on(JUDGED, self.exam.views, joined)
+        return self.contest.entrant(self.exam, method, "ensemble", predictions)
 
     def soft_targets(self, split: str) -> Tensor:
         """The members' mean probabilities, [N, L]."""
-        seen = self.seen(split)
+        seen = [self.singles.runs[split][i] for i in self.members]
         spread = torch.sigmoid if seen[0].is_multilabel else _softmax
         return torch.stack([spread(one.logits) for one in seen]).mean(dim=0)
-
-
-_GREEDY = "greedy-soup"
 
 
 def _softmax(logits_NL: Tensor) -> Tensor:

@@ -8,11 +8,24 @@ from torch import nn
 
 from ...data import Splits
 from ...errors import StockpotError
-from ...networks import Headed, load_weights
-from .heads import with_head
+from ...networks import Headed, Network, load_weights
 
 Source = nn.Module | Path
 """A network in memory, or a checkpoint of one."""
+
+
+def with_head(network: nn.Module) -> Headed:
+    """The split of a built-in network, which is features and a head by construction.
+
+    Raises:
+        StockpotError: for any other network: its head has to be found first.
+    """
+    if isinstance(network, Network):
+        return Headed(network, network.head)
+    raise StockpotError(
+        f"where the head of this {type(network).__name__} begins is not known: give `headed=`, a "
+        "function that splits it, such as networks.headed on a batch."
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -6,7 +6,6 @@ Shapes: N samples, L classes, F features, B samples of a batch.
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from ...data import Dataset
 from ...errors import StockpotError
 from ...networks import Headed
-from ...networks.reproducible import one_thread
 from ...running.allocator import keep_freed_blocks
+from ...running.executor import in_order
 
 BATCH = 128
 """Samples of one forward pass: with more, the activations of larger networks leave the cache."""
@@ -127,19 +126,14 @@ def predict(
     lanes = [starts[lane::threads] for lane in range(min(threads, len(starts)))]
 
     @torch.no_grad()
-    def run(mine: nn.Module | Headed, lane: range) -> list[tuple[Tensor, Tensor | None]]:
-        torch.set_num_threads(1)
+    def run(mine: tuple[nn.Module | Headed, range]) -> list[tuple[Tensor, Tensor | None]]:
+        module, lane = mine
         batches = (data.batch(slice(i, i + batch_size)).to(device) for i in lane)
-        return [_outputs(mine, inputs) for inputs in batches]
+        return [_outputs(module, inputs) for inputs in batches]
 
     keep_freed_blocks()
-    with one_thread():
-        if len(lanes) == 1:
-            by_lane = [run(subject, lanes[0])]
-        else:
-            subjects = [subject, *(_twin(subject) for _ in lanes[1:])]
-            with ThreadPoolExecutor(len(lanes)) as pool:
-                by_lane = list(pool.map(run, subjects, lanes))
+    subjects = [subject, *(_twin(subject) for _ in lanes[1:])]
+    by_lane = in_order(run, list(zip(subjects, lanes, strict=True)), workers=len(lanes))
     outputs = [by_lane[i % len(lanes)][i // len(lanes)] for i in range(len(starts))]
     if tally:
         tally.add(called or type(network).__name__, len(data))

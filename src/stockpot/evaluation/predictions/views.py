@@ -15,6 +15,8 @@ from ...errors import FieldError, StockpotError
 from .predict import Predictions
 
 TEST = "test"
+JUDGED = ("selection", "test")
+"""The splits that scores are reported on."""
 WHOLE = "all"
 """The part that is the whole of a split."""
 
@@ -51,6 +53,11 @@ def views_of(splits: Splits, views: Mapping[str, Transform]) -> dict[str, Viewed
         StockpotError: where a view gives no sample, or cannot be had of these data.
     """
     return {f"{TEST}/{name}": _viewed(splits, name, view) for name, view in views.items()}
+
+
+def split_of(splits: Splits, name: str) -> Dataset:
+    """Train, selection or test."""
+    return {"train": splits.train, "selection": splits.selection, "test": splits.test}[name]
 
 
 def split_and_part(key: str) -> tuple[str, str]:

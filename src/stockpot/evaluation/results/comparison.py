@@ -16,6 +16,12 @@ MEMBER = "single:"
 ADAPTED: Kind = "test-time-adaptation"
 ADAPTED_WORDS = "adapted on unlabelled test inputs"
 """What every table says of it."""
+ALL_TASKS = "all-tasks"
+"""What a row's `data` is for the mean over tasks."""
+INDIVIDUAL = "individual"
+"""Each task's own network."""
+NORMALISED = "normalised"
+"""Begins the name of a metric divided by the individual network's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,14 +50,19 @@ class Difference:
         """Whether the interval excludes zero."""
         return self.interval.low > 0 or self.interval.high < 0
 
-    def phrase(self) -> str:
-        """Where `a` is, in percentage points, said only as far as the interval carries it.
+    def phrase(self, metric: str = "accuracy") -> str:
+        """Where `a` is, said only as far as the interval carries it.
+
+        In percentage points where the metric is a fraction of samples: accuracy, auroc.
 
         >>> Difference("ties", "single-mean", Interval(0.05, 0.03, 0.07)).phrase()
         '5.0 points [3.0, 7.0] above single-mean'
         >>> Difference("ties", "single-mean", Interval(0.01, -0.01, 0.03)).phrase()
         'not to be told from single-mean (+1.0 points [-1.0, 3.0])'
         """
+        if metric not in ("accuracy", "auroc"):
+            at = self.interval
+            return f"{at.value:+.4g} [{at.low:.4g}, {at.high:.4g}] from {self.b}"
         value, low, high = (100 * part for part in astuple(self.interval))
         if not self.decided():
             return f"not to be told from {self.b} ({value:+.1f} points [{low:.1f}, {high:.1f}])"

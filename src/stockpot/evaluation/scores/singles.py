@@ -12,12 +12,9 @@ from ...data import Dataset, Splits
 from ...networks import Headed
 from ..predictions.ingredients import Ingredients
 from ..predictions.predict import BATCH, Predictions, Tally, predict
-from ..predictions.views import TEST, Viewed, Views, seen_on
+from ..predictions.views import JUDGED, TEST, Viewed, Views, seen_on, split_of
 from .metrics import Metric
 from .temperature import fit_temperature
-
-JUDGED = ("selection", "test")
-"""The splits that scores are reported on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -107,11 +104,6 @@ def run_singles(
         seconds=1000 * seconds / samples,
         views=views,
     )
-
-
-def split_of(splits: Splits, name: str) -> Dataset:
-    """Train, selection or test."""
-    return {"train": splits.train, "selection": splits.selection, "test": splits.test}[name]
 
 
 def network_scores(

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import MergeError
+from ...experiments.flower import PREFIX, FlowerStrategy
 from ...extras import optional
 from ...ops.rounding import rounded
-from ...recipes.flower import PREFIX, FlowerStrategy
 from ..messages import Reply, State
 from .records import ARRAYS, FACTS, arrays_of, state_of
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import StockpotError
+from ...experiments.aggregating import Rule
 from ...extras import optional
-from ...recipes.aggregating import Rule
 from ..aggregation import aggregate, expected_shapes
 from ..messages import Reply, State
 from ..replies import sorted_out
@@ -25,8 +25,9 @@ class MethodStrategy(_strategies.Strategy):
     method cannot merge so few, there is no new model, and Flower goes on with the old one.
 
     Args:
-        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.recipes.krum. Where it needs
-            statistics of clients' data, a reply has them as a second ArrayRecord, "statistics".
+        rule: such as `Ties(density=0.3)`, or `MultiKrum()` of stockpot.experiments.krum. Where it
+            needs statistics of clients' data, a reply has them as a second ArrayRecord,
+            "statistics".
         seed: of methods that draw at random; rounds draw apart.
         of_fedavg: what Flower's FedAvg takes, such as `fraction_train` or `weighted_by_key`.
 

@@ -12,13 +12,13 @@ import numpy as np
 from ...errors import FieldError, MergeError
 from ...values.fields import kebab_name
 from ..interference.result import ALL
+from ..onepass.deviations import Deviation, Floats, deviations, places, stacked
 from ..onepass.gathering import Model, statistics_of
 from ..onepass.statistics import Centre, Statistics, TensorStatistics
 from ..scopes.computing import facts_of
 from ..study import How
 from . import AVERAGE, Backdoor
-from .left_out import left_out
-from .outliers import Deviation, Floats, deviations, places, stacked
+from .leave_one_out import left_out
 from .result import (
     EVIDENCE,
     FEWEST,

@@ -8,7 +8,7 @@ from ...values.fields import check_fields
 from ..study import PARAMETERS, How, Model, Result, RoleName, StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.filled import Page
+    from ...pages.page import Page
     from .result import ConflictsResult
 
 

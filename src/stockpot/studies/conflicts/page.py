@@ -2,8 +2,8 @@
 
 import math
 
-from ...pages.drawn import Planned, draw_all
-from ...pages.filled import Page, Section
+from ...pages.drawing import Planned, draw_all
+from ...pages.page import Page, Section
 from ...pages.tables import Entry, Table
 from ...pages.units import readable
 from ..interference.result import ALL

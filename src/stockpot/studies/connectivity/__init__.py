@@ -11,7 +11,7 @@ from ...values.fields import check_fields
 from ..study import Progress, Result, StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.filled import Page
+    from ...pages.page import Page
     from ...training import Pool
     from ..pools import TrainedPools
     from .result import ConnectivityResult

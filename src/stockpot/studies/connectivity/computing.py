@@ -16,8 +16,8 @@ from ...data import Dataset
 from ...errors import FieldError
 from ...evaluation import Predictions, accuracy, nll, predict
 from ...evaluation.predictions.predict import BATCH
+from ...experiments.cells import spec_name
 from ...networks import has_batch_norm, reestimate_batch_norm
-from ...recipes.cells import spec_name
 from ...training import Fit, Pool, fuse_scopes, rescale_to_scope, scope_of
 from ..pools import TrainedPools
 from ..study import Progress

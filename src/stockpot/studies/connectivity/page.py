@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from ...pages.drawn import Planned, draw_all
-from ...pages.filled import Page, Section
+from ...pages.drawing import Planned, draw_all
+from ...pages.page import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from .figures import plot_barriers, plot_paths, plot_plane

@@ -17,9 +17,9 @@ from ...data import Dataset
 from ...errors import StockpotError
 from ...evaluation import Predictions, predict
 from ...networks.network import parts
-from ...networks.reproducible import one_thread
 from ...ops.means import affine
 from ...running.allocator import keep_freed_blocks
+from ...running.executor import one_thread
 
 State = Mapping[str, Tensor]
 

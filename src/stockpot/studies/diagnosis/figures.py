@@ -14,7 +14,7 @@ from ...pages.axes import (
 from ...pages.heat import MOST_COLUMNS, heat
 from ...pages.styles import INK
 from ...pages.units import plain, short
-from .findings import Diagnosis
+from .result import Diagnosis
 
 _FITS, _FAILS = "#0072b2", "#9ca3af"
 

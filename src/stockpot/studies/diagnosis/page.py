@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...pages.drawn import Drawing, draw
-from ...pages.filled import Page, Section
+from ...pages.drawing import Drawing, draw
+from ...pages.page import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from ..scopes.page import MOST, number
 from .figures import plot_kinship, plot_prospects, plot_spreads
-from .findings import Diagnosis
+from .result import Diagnosis
 
 
 def diagnosis_page(result: Diagnosis) -> Page:

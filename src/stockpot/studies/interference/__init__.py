@@ -11,7 +11,7 @@ from ...values.fields import Fraction, check_fields
 from ..study import How, Model, Result, StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.filled import Page
+    from ...pages.page import Page
     from .result import InterferenceResult
 
 RANKS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)

@@ -1,17 +1,14 @@
 """Interference of task vectors and what low rank leaves out of them, from weights alone."""
 
 import math
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import combinations
-
-import torch
 
 from ...errors import FieldError, MergeError
 from ...methods import Cart
 from ...ops.spectra.low_rank import room_for_top_k
 from ...recipes.sizes import format_size, parse_size
+from ...running.executor import in_order, workers_for
 from ..onepass.gathering import Model, names_of
 from ..study import Progress
 from . import Interference
@@ -98,8 +95,7 @@ def _threads(found: Sequence[Matrix], most: float, budget: int, workers: int | N
             f"'{largest.name}' needs {format_size(needed)} for {len(largest.sources)} models at "
             f"rank {most:g}; memory is {format_size(budget)}. Raise it, or give smaller ranks."
         )
-    wanted = workers or min(len(os.sched_getaffinity(0)), 8)
-    return max(1, min(wanted, budget // needed, len(found)))
+    return max(1, min(workers_for(workers), budget // needed, len(found)))
 
 
 Found = tuple[str, Centre, RowSpaces]
@@ -115,23 +111,18 @@ def _all_spaces(
     """Of every matrix, in their order."""
 
     def one(matrix: Matrix) -> list[Found]:
-        torch.set_num_threads(1)
         return _spaces_of(matrix, centres, grid)
 
     whole = math.fsum(_work(each) for each in matrices)
     done = 0.0
-    with ThreadPoolExecutor(threads) as pool:
-        futures = {pool.submit(one, each): each for each in matrices}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                done += _work(futures[future])
-                if progress:
-                    progress(futures[future].name, done / whole)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
+
+    def tell(number: int) -> None:
+        nonlocal done
+        done += _work(matrices[number])
+        if progress:
+            progress(matrices[number].name, done / whole)
+
+    return in_order(one, matrices, workers=threads, tell=tell)
 
 
 def _work(one: Matrix) -> float:

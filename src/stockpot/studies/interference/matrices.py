@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
-from ...engine.rows import OnDisk, Rows
+from ...engine.rows import OnDisk, Rows, is_finite
 from ...errors import MergeError, NonFiniteError
 from ...methods import Cart
 from ...methods.matrices import matrix_shape
@@ -61,14 +61,15 @@ class Matrix:
             yield rows[task].sub_(centre_MN)
 
     def _rows(self, entries: Sequence[TensorEntry], labels: Sequence[str]) -> Rows:
-        def blame(index: int) -> None:
-            raise NonFiniteError(
-                f"'{self.name}' of {labels[index]} holds NaN or infinity: a model that diverged "
-                "has no spectrum; leave it out."
-            )
+        def look(index: int, row: Tensor) -> None:
+            if not is_finite(row):
+                raise NonFiniteError(
+                    f"'{self.name}' of {labels[index]} holds NaN or infinity: a model that "
+                    "diverged has no spectrum; leave it out."
+                )
 
         raw = [OnDisk(entry, digests=False) for entry in entries]
-        return Rows(raw, self.dtype, torch.device("cpu"), self.shape, blame)
+        return Rows(raw, self.dtype, torch.device("cpu"), self.shape, look)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

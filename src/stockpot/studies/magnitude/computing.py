@@ -12,7 +12,7 @@ from ...errors import FieldError, StockpotError
 from ...evaluation import Ingredients
 from ...evaluation.contests.models import ingredients_of
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
-from ...recipes.cells import slug
+from ...experiments.cells import slug
 from ...typed import to_numpy
 from ..pools import TrainedPools
 from ..study import Progress

@@ -17,7 +17,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from ...training.additions.layers import WEIGHTS, values_of
+from ...networks.layers import WEIGHTS, values_of
 
 ALL = "all"
 

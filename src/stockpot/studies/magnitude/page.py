@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...pages.drawn import draw
-from ...pages.filled import Page, Section
+from ...pages.drawing import draw
+from ...pages.page import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from .figures import (

@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 
 from ...errors import StockpotError
 from ...networks import Headed
+from ...networks.layers import WEIGHTS
 from ...networks.network import parts
-from ...training.additions.layers import WEIGHTS
 from ...training.additions.rescaling import rescale_to_scope
 from ...training.additions.scopes import Scope, scope_of
 from .walking import Affine, BatchNorm

@@ -22,7 +22,7 @@ from ...typed import to_floats
 from ...views.matched import matched
 from ...views.models import open_model
 from ..study import Model, Progress
-from .measuring import Found, measured, room_for
+from .pieces import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 

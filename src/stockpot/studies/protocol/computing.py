@@ -28,9 +28,10 @@ from ...evaluation import (
     soup,
 )
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from ...experiments.cells import slug
 from ...networks import Headed
-from ...networks.reproducible import one_thread, seeded
-from ...recipes.cells import slug
+from ...networks.reproducible import seeded
+from ...running.executor import one_thread
 from ..magnitude.computing import RESAMPLES, counts_of, ingredients_in_memory
 from ..pools import TrainedPools
 from ..study import Progress

@@ -12,8 +12,8 @@ from ...pages.axes import (
     panels,
     reference,
 )
-from ...pages.drawn import draw
-from ...pages.filled import Page, Section
+from ...pages.drawing import draw
+from ...pages.page import Page, Section
 from ...pages.styles import (
     FAMILIES,
     GREEN,

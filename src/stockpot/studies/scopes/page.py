@@ -3,8 +3,8 @@
 import math
 from statistics import median
 
-from ...pages.drawn import Planned, draw_all
-from ...pages.filled import Page, Section
+from ...pages.drawing import Planned, draw_all
+from ...pages.page import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from .figures import (

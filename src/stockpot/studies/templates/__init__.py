@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..study import Progress, Result, StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.filled import Page
+    from ...pages.page import Page
     from ..pools import TrainedPools
     from .result import TemplatesResult
 

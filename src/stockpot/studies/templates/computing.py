@@ -18,10 +18,10 @@ from ...data import Dataset
 from ...engine.merge import merge
 from ...errors import FieldError
 from ...evaluation.predictions.predict import predict
+from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks.network import parts
-from ...networks.reproducible import one_thread
-from ...recipes.cells import spec_name
+from ...running.executor import one_thread
 from ...training import Pool, Trained
 from ...training.jobs.make import METADATA
 from ...typed import to_numpy

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.drawn import Drawing, draw
-from ...pages.filled import Page, Section
+from ...pages.drawing import Drawing, draw
+from ...pages.page import Page, Section
 from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from .figures import (

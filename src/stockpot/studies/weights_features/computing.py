@@ -11,10 +11,10 @@ from ...engine.merge import merge
 from ...errors import FieldError
 from ...evaluation.choices.soups import mend
 from ...evaluation.predictions.predict import BATCH, Predictions
+from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks import reestimate_batch_norm
-from ...networks.reproducible import one_thread
-from ...recipes.cells import spec_name
+from ...running.executor import one_thread
 from ...training import Pool
 from ..pools import TrainedPools
 from ..study import Progress

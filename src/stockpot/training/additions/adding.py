@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...recipes.additions import Additions as Wanted
-from ...recipes.additions import AveragingSpec, InMergeSpec, LayersSpec, ScopeSpec
+from ...experiments.additions import Additions as Wanted
+from ...experiments.additions import AveragingSpec, InMergeSpec, LayersSpec, ScopeSpec
+from ...networks.layers import EVERY_PARAMETER, Layers
 from .averaging import Averaging, Ema, Fge, Lawa, Swa
 from .in_merge import InModelMerge
-from .layers import EVERY_PARAMETER, Layers
 from .proximal import ProximalTerm
 from .scope_penalty import ScopeRegularizer, Target
 

@@ -18,13 +18,13 @@ from torch.nn.modules.conv import (
 )
 
 from ...errors import StockpotError
+from ...networks.layers import WEIGHTS, Layers
 from ...networks.network import parts
 from ...networks.reproducible import derived
 from ...ops.inner import inner
 from ...ops.spectra.gram import cosines
 from ...typed import eigh, to_floats
 from ...values.fields import check_fields
-from .layers import WEIGHTS, Layers
 
 KERNELS = Layers(roles=("conv",))
 """Of convolutions alone."""

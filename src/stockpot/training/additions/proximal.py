@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ...errors import FieldError, StockpotError
-from .layers import EVERY_PARAMETER, Layers, require_same, values_of
+from ...networks.layers import EVERY_PARAMETER, Layers, require_same, values_of
 
 _TORCH = cast(Any, torch)
 

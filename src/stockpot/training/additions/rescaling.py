@@ -7,8 +7,8 @@ from typing import Literal, cast
 from torch import Tensor, fx, nn
 
 from ...errors import StockpotError
+from ...networks.layers import WEIGHTS, Layers, require_same
 from ...networks.network import parts
-from .layers import WEIGHTS, Layers, require_same
 from .scope_penalty import Target, resolve_target
 from .scopes import Scope, Scopes, scope_of
 

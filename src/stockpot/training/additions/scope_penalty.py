@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ...errors import FieldError, StockpotError
-from .layers import WEIGHTS, Layers, require_same
+from ...networks.layers import WEIGHTS, Layers, require_same
 from .scopes import Model, Scope, Scopes, scope_of
 
 _LONGEST = 2**22

@@ -15,8 +15,8 @@ from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from ...core import SEGMENT
 from ...engine.rows import raw_bytes
 from ...errors import NonFiniteError, StockpotError
+from ...networks.layers import WEIGHTS, Layers, require_same, values_of
 from ...views.models import open_model
-from .layers import WEIGHTS, Layers, require_same, values_of
 
 Model = nn.Module | Mapping[str, Tensor] | str | Path
 """A network, a state dict, or anything on disk that stockpot reads."""

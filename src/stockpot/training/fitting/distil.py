@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...data import Dataset
-from .fit import Fit
+from ...experiments.fit import Fit
 from .loop import fit
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from ...data import Dataset
 from ...errors import StockpotError
 from ...networks.network import require_evaluation_mode
-from ...networks.reproducible import one_thread, seeded
+from ...networks.reproducible import seeded
+from ...running.executor import one_thread
 
 _ROOM = 2**24
 """Numbers that the gradients of a batch may take; a batch has one sample at least."""

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Dataset
+from ...data.augment import Augment
+from ...experiments.fit import Fit
 from ...networks import MultiTask, has_batch_norm
 from ...networks.reproducible import derived
 from ..additions.adding import NOTHING, Additions
-from .augment import Augment
-from .fit import Fit
 from .loop import (
     Progress,
     batches_of,

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...data import Dataset
+from ...data.augment import Augment
 from ...errors import StockpotError
+from ...experiments.fit import Fit
 from ...networks import has_batch_norm, reestimate_batch_norm, save_state
 from ...networks.reproducible import seeded
 from ..additions.adding import NOTHING, Additions
 from ..additions.averaging import WeightAverage
-from .augment import Augment
 from .devices import steady
-from .fit import Fit
 from .optimisers import optimiser_of, schedule_of
 from .saves import Save, State
 

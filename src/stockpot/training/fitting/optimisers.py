@@ -17,9 +17,9 @@ from torch.optim.lr_scheduler import (
 from torch.optim.swa_utils import SWALR
 
 from ...errors import StockpotError
+from ...experiments.fit import Fit
 from ...values.fields import PerModel
 from ..additions.averaging import Averaging, Fge, Swa, fge_cycles
-from .fit import Fit
 
 
 def optimiser_of(parameters: Iterable[nn.Parameter], how: Fit) -> Optimizer:

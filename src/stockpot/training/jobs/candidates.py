@@ -1,21 +1,26 @@
 """A recipe's models and an experiment's data, opened once for many candidates."""
 
 import glob
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...checkpoints.entry import Checkpoint, from_state_dict
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...engine.prepare import prepare
 from ...errors import FieldError
-from ...evaluation import Bench, Subject, common_metric
+from ...evaluation.contests.contest import Contest, Exam, Resamplers, choose_metric
+from ...evaluation.contests.ledger import Ledger, Place
+from ...evaluation.results.comparison import Row
+from ...evaluation.results.intervals import Difference
+from ...experiments.cells import slug
+from ...experiments.experiment import Experiment
 from ...networks import put_weights
-from ...recipes.cells import slug
-from ...recipes.experiment import Experiment
 from ...recipes.model import Ingredient, Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device
@@ -24,14 +29,48 @@ from .factoring import Factoring
 from .tasks import open_tasks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedTask:
+    """A network that takes candidates' tensors, and what it is judged on.
+
+    Attributes:
+        name: of the data, or of the task.
+        network: in evaluation mode; its weights are replaced by each candidate's.
+        exam: its data.
+        own: tensors that stay as they are, whatever the candidate has.
+    """
+
+    name: str
+    network: nn.Module
+    exam: Exam
+    own: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def holding(self, state: Mapping[str, Tensor]) -> nn.Module:
+        """The network with a candidate's tensors."""
+        held = from_state_dict({**state, **self.own}, self.name)
+        return put_weights(self.network, held.entries, Path(self.name))
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Table:
-    """A recipe's models and an experiment's data, opened once."""
+    """A recipe's models and an experiment's data, opened once.
+
+    Attributes:
+        recipe: the one that is searched.
+        models, base: its models and base, in memory where they fit.
+        tasks: one, or several that count the same.
+        contest: how candidates are run and judged.
+        options: of merging.
+        digests: of the data of each task.
+        inputs: every checkpoint that the recipe reads.
+        factoring: what all candidates share, where they do.
+    """
 
     recipe: Recipe
     models: Sequence[Checkpoint]
     base: Checkpoint | None
-    bench: Bench
+    tasks: Sequence[JudgedTask]
+    contest: Contest
     options: Options
     digests: Mapping[str, str]
     inputs: Sequence[Checkpoint]
@@ -54,23 +93,29 @@ class Table:
         opened = prepared.assignments.models[-len(recipe.models) :]
         models = [kept[id(one)] for one in opened]
         place = pick_device(device)
-        subjects = [
-            Subject(name, cell.network(0).to(place), cell.splits) for name, cell in cells.items()
+        resamplers = Resamplers(count())
+        tasks = [
+            JudgedTask(name, cell.network(0).to(place), resamplers.exam(cell.splits))
+            for name, cell in cells.items()
         ]
         for number, model in enumerate(models):
             at = number if experiment.tasks else 0
-            put_weights(subjects[at].network, model.entries, Path(model.label))
+            put_weights(tasks[at].network, model.entries, Path(model.label))
             if own:
                 kept_own = {name: model.entries[name].load() for name in own}
-                subjects[at] = replace(subjects[at], own=kept_own)
-        metric = common_metric(
-            experiment.compare.metric, {one.name: one.splits for one in subjects}
+                tasks[at] = replace(tasks[at], own=kept_own)
+        contest = Contest(
+            metric=choose_metric(
+                experiment.compare.metric, [cell.splits for cell in cells.values()]
+            ),
+            ledger=Ledger(slug(experiment.network), list(cells)),
         )
         return cls(
             recipe=recipe,
             models=models,
             base=None if base is None else kept[id(base)],
-            bench=Bench(subjects=subjects, metric=metric, label=slug(experiment.network)),
+            tasks=tasks,
+            contest=contest,
             options=options,
             digests={name: cell.digest for name, cell in cells.items()},
             inputs=prepared.inputs,
@@ -99,9 +144,38 @@ class Table:
         return merge_opened(self.recipe_of(candidate), self.models, self.base, self.options)
 
     def score(self, candidate: Candidate) -> float:
-        """On the selection split; from factors that are there, where they are of this candidate."""
+        """Mean over tasks on the selection split, larger is better.
+
+        From factors that are there, where they are of this candidate.
+        """
         state = None if self.factoring is None else self.factoring.merge(candidate)
-        return self.bench.score(self.merge(candidate) if state is None else state)
+        state = self.merge(candidate) if state is None else state
+        contest, scores = self.contest, list[float]()
+        for task in self.tasks:
+            if contest.metric.of_network:
+                contest.tally.add("candidates", len(task.exam.splits.selection))
+            network = task.holding(state)
+            scores.append(contest.selection_score(task.exam, network, "candidates"))
+        return math.fsum(scores) / len(scores)
+
+    def judge(
+        self, candidates: Mapping[str, Candidate]
+    ) -> tuple[tuple[Row, ...], tuple[Difference, ...]]:
+        """Rows of both splits, and how far the first stands from the others on the test split."""
+        contest, n = self.contest, len(self.recipe.models)
+        for method, candidate in candidates.items():
+            state = self.merge(candidate)
+            contest.ledger.enter(
+                Place(n, 0, 0),
+                [
+                    contest.network_entrant(task.exam, method, "merge", task.holding(state))
+                    for task in self.tasks
+                ],
+            )
+        first, *others = candidates
+        metric = contest.metric.name
+        differences = [contest.ledger.difference(n, first, one, metric) for one in others]
+        return contest.ledger.rows(), tuple(differences)
 
 
 def _cells(experiment: Experiment) -> tuple[dict[str, Cell], frozenset[str]]:

@@ -10,8 +10,8 @@ from blake3 import blake3
 from torch import Tensor, nn
 
 from ...data import Dataset, Splits, load, split
+from ...experiments.experiment import Experiment
 from ...networks import open_network
-from ...recipes.experiment import Experiment
 from ...typed import to_numpy
 
 

@@ -21,12 +21,12 @@ from ...evaluation.contests.bodymakers import SEQUENTIAL
 from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
+from ...experiments.cells import slug
+from ...experiments.experiment import ACROSS_TASKS, Experiment
+from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
-from ...recipes.cells import slug
-from ...recipes.experiment import ACROSS_TASKS, Experiment
 from ..fitting.devices import Device
 from ..fitting.distil import distil
-from ..fitting.fit import Fit
 from .cell import open_cell
 from .phases import phases
 from .pools import Pool, PoolProgress, train_experiment

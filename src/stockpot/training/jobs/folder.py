@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import FieldError, OutputError
-from ...recipes.experiment import Experiment, parse_experiment
+from ...experiments.experiment import Experiment, parse_experiment
 from ...values.differences import first_differences
 
 LISTING = "experiment.json"

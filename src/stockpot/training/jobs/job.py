@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...recipes.experiment import Experiment
+from ...experiments.experiment import Experiment
 from .phases import JOINT, Phase, Which, phases
 
 BASE = "base"

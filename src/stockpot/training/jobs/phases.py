@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from ...data import Skew, Transform
+from ...data.augment import Augment
+from ...experiments.additions import Additions
+from ...experiments.experiment import Experiment
+from ...experiments.fit import Fit
+from ...experiments.schooling import DataPart, Schooling
 from ...networks.reproducible import derived
-from ...recipes.additions import Additions
-from ...recipes.experiment import Experiment
-from ...recipes.schooling import DataPart, Schooling
-from ..fitting.augment import Augment
-from ..fitting.fit import Fit
 from .domains import Domains
 
 JOINT = "joint"

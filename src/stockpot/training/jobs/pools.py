@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from ...data import Splits
+from ...experiments.cells import Spec
+from ...experiments.experiment import Experiment
 from ...networks import load_weights
-from ...recipes.cells import Spec
-from ...recipes.experiment import Experiment
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
 from .folder import list_pools, run_folder

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ...data import Splits
 from ...evaluation import find_metric, predict
+from ...experiments.additions import ScopeSpec
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
-from ...recipes.additions import ScopeSpec
 from ..additions.adding import Additions, Find, additions_of, layers_of
 from ..additions.scope_penalty import Target
 from ..additions.scopes import fuse_scopes, scope_of

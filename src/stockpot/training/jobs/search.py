@@ -12,12 +12,12 @@ from typing import Any
 from ...engine.merge import run_recipe
 from ...engine.options import Options
 from ...errors import OutputError, StockpotError
-from ...evaluation import WORST, Bench, Comparison, Search, Tried, attempts_of, best_of
-from ...evaluation.contests.facts import covers, non_finite, thread_fact
-from ...evaluation.contests.task_scores import difference_phrase
+from ...evaluation.choices.search import WORST, Search, Tried, attempts_of, best_of
+from ...evaluation.contests.facts import contest_facts
+from ...evaluation.results.comparison import Comparison
+from ...experiments.experiment import Experiment
 from ...methods import Average
 from ...networks import has_batch_norm
-from ...recipes.experiment import Experiment
 from ...recipes.model import Recipe
 from ...recipes.searching import Sampler, Searched, defaults_of, space_of
 from ...recipes.space import Candidate
@@ -117,7 +117,7 @@ def search_experiment(
             table = replace(table, factoring=shared)
 
         def told(done: int, best: float) -> None:
-            shown = table.bench.metric.sign * best
+            shown = table.contest.metric.sign * best
             tell(f"trial {done} of {trials}, best {shown:.4g}", 0.95 * done / trials)
 
         tried = search.run(table.score, journal=out / JOURNAL, told=told)
@@ -126,7 +126,7 @@ def search_experiment(
             raise StockpotError(
                 f"no candidate has a score: {winner.problem or 'none is a number'}."
             )
-        score = table.bench.metric.sign * winner.score
+        score = table.contest.metric.sign * winner.score
         best = table.recipe_of(winner.candidate).model_copy(
             update={"searched": _record(table, search, len(tried), score)}
         )
@@ -171,9 +171,9 @@ def _identity(table: Table, search: Search) -> dict[str, Any]:
     return {
         "recipe": table.recipe.model_copy(update={"searched": None}).resolved(),
         "axes": {name: repr(axis) for name, axis in search.space.axes.items()},
-        "network": table.bench.label,
+        "network": table.contest.ledger.network,
         "data": dict(table.digests),
-        "metric": table.bench.metric.name,
+        "metric": table.contest.metric.name,
         "sampler": search.sampler,
         "seed": search.seed,
         "files": {str(one.path): [one.identity.size, one.identity.mtime_ns] for one in files},
@@ -231,9 +231,9 @@ def _record(table: Table, search: Search, count: int, score: float) -> Searched:
         trials=count,
         sampler=search.sampler,
         seed=search.seed,
-        metric=table.bench.metric.name,
+        metric=table.contest.metric.name,
         score=score,
-        data=", ".join(one.name for one in table.bench.subjects),
+        data=", ".join(one.name for one in table.tasks),
     )
 
 
@@ -245,34 +245,29 @@ def _judge(
     for name, candidate in search.starts.items():
         if candidate not in [names[one] for one in names if one != FOUND]:
             names[name] = candidate
-    states = {name: table.merge(candidate) for name, candidate in names.items()}
-    bench, count = table.bench, len(table.recipe.models)
-    rows, differences = bench.judge(states, count)
-    kind, metric = kebab_name(type(table.recipe.method)), bench.metric
-    said = ", and ".join(difference_phrase(one, metric) for one in differences)
-    data = ", ".join(one.name for one in bench.subjects)
+    rows, differences = table.judge(names)
+    kind, metric = kebab_name(type(table.recipe.method)), table.contest.metric
+    said = ", and ".join(one.phrase(metric.name) for one in differences)
+    data = ", ".join(one.name for one in table.tasks)
     return Comparison(
         title=f"What searching {kind} found",
-        rows=tuple(rows),
-        differences=tuple(differences),
+        rows=rows,
+        differences=differences,
         conclusion=(
             f"Of {len(tried)} candidates the selection split prefers trial {winner.number} "
             f"({winner.origin}): {winner.candidate.method!r}{_weights(winner.candidate)}. On the "
             f"test split it is {said}."
         ),
         facts=(
-            ("network", bench.label),
+            ("network", table.contest.ledger.network),
             ("data", data),
             ("searched", ", ".join(search.space.axes)),
             ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
             ("objective", f"{metric.name} on the selection split"),
             ("models", ", ".join(one.path for one in table.recipe.models)),
             *([("decomposed", decomposed)] if decomposed else []),
-            *_batch_norm(bench),
-            ("intervals", f"95%. {covers(1)}"),
-            ("samples run through networks", f"{sum(bench.tally.samples.values()):,}"),
-            *non_finite(rows),
-            thread_fact(),
+            *_batch_norm(table),
+            *contest_facts(table.contest, rows, 1),
         ),
         attempts=attempts_of(kind, search, tried, metric.sign),
     )
@@ -284,7 +279,7 @@ def _weights(candidate: Candidate) -> str:
     return f" with weights {', '.join(f'{one:.4g}' for one in candidate.weights)}"
 
 
-def _batch_norm(bench: Bench) -> list[tuple[str, str]]:
-    if not any(has_batch_norm(one.network) for one in bench.subjects):
+def _batch_norm(table: Table) -> list[tuple[str, str]]:
+    if not any(has_batch_norm(one.network) for one in table.tasks):
         return []
     return [("batch normalisation", "statistics are averaged, not estimated again")]

@@ -6,10 +6,10 @@ from typing import Any, NoReturn, cast
 
 from torch import Tensor, nn
 
+from ...experiments.additions import ScopeSpec
+from ...experiments.cells import own_weights
 from ...networks import MultiTask, load_others, load_over, load_task, load_weights
 from ...networks.reproducible import derived
-from ...recipes.additions import ScopeSpec
-from ...recipes.cells import own_weights
 from ..fitting.jointly import fit_jointly
 from ..fitting.loop import Progress
 from ..fitting.saves import Save

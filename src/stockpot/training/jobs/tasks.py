@@ -23,9 +23,9 @@ from ...data import (
     split,
 )
 from ...errors import StockpotError
+from ...experiments.experiment import Experiment
+from ...experiments.tasks import TaskSpec
 from ...networks import Headed, MultiTask, headed, private_names
-from ...recipes.experiment import Experiment
-from ...recipes.tasks import TaskSpec
 from .cell import Cell, digest_of
 
 HEAD_BATCH = 4

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ...errors import StockpotError
-from ...networks.reproducible import one_thread
+from ...running.executor import cores, one_thread
 from .job import Job, Made
 from .make import make
 
@@ -52,11 +52,6 @@ def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[Made
         for number, one in _at_once(jobs, left, min(len(left), workers or cores()), tell):
             made[number] = one
     return [made[number] for number in range(len(jobs))]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_turn(job: Job, workers: int | None, seconds_left: float) -> bool:

@@ -1,0 +1,1 @@
+"""The lab's file format: experiments, how ingredients are trained, tasks, federated rounds."""

@@ -1,0 +1,171 @@
+"""How networks of an experiment are trained: schedule, augmentation, part of the data.
+
+`stockpot.training` has the same words for its own values; here they are only read and bounded.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from ..recipes.section import (
+    Below1,
+    Count,
+    Degrees,
+    Index,
+    NotNegative,
+    Part,
+    Positive,
+    Section,
+    Share,
+    Switch,
+    Text,
+)
+from .additions import Additions
+
+
+class Augment(Section):
+    """How each image of a batch is changed at random; the default of each key changes nothing.
+
+    Attributes:
+        flip: probability of a mirror image, left for right.
+        shift: at most this fraction of the image's side, each way.
+        rotate: at most this many degrees, each way.
+        scale: at most this fraction larger or smaller.
+        noise: standard deviation of what is added to a pixel of [0, 1].
+        erase: side of a square set to 0, as a fraction of the image's.
+    """
+
+    flip: Share = 0.0
+    shift: Below1 = 0.0
+    rotate: Degrees = 0.0
+    scale: Below1 = 0.0
+    noise: NotNegative = 0.0
+    erase: Below1 = 0.0
+
+
+class DataPart(Section):
+    """A part of the training data: some classes or some domains whole, a fraction of the rest.
+
+    Attributes:
+        classes: numbers of the classes that are kept whole.
+        domains: names of the domains that are kept whole.
+        keep: fraction of every other sample's kind that is kept.
+    """
+
+    classes: tuple[Index, ...] = ()
+    domains: tuple[Text, ...] = ()
+    keep: Share = 0.1
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.classes) == bool(self.domains):
+            raise ValueError("needs exactly one of classes and domains.")
+        return self
+
+
+class Schooling(Additions):
+    """One stretch of training; `stockpot.training.Fit` says what each key does.
+
+    Attributes:
+        augment: how images are changed at random, or nothing.
+        part: of the training data, or nothing for all of them.
+    """
+
+    epochs: Count = 3
+    lr: Positive = 1e-3
+    batch_size: Count = 64
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: Below1 = 0.9
+    weight_decay: NotNegative = 0.01
+    schedule: Literal["cosine", "constant", "step", "one-cycle"] = "cosine"
+    warmup: Below1 = 0.0
+    milestones: tuple[Part, ...] = (0.5, 0.75)
+    gamma: Part = 0.1
+    label_smoothing: Below1 = 0.0
+    clip: NotNegative = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    augment: Augment | None = None
+    part: DataPart | None = None
+
+    @model_validator(mode="after")
+    def _milestones_rise(self) -> Self:
+        if not self.milestones or list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must rise, and there must be at least one.")
+        if self.schedule == "one-cycle" and self.warmup:
+            raise ValueError("warmup: one-cycle rises by itself; leave warmup out.")
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        """The keys that `stockpot.training.Fit` has too."""
+        own = set(Schooling.model_fields) - {"augment", "part", *Additions.model_fields}
+        return {name: getattr(self, name) for name in own}
+
+
+class Pretraining(Schooling):
+    """What comes before the ingredients: the same for all of them, or the same for each."""
+
+    epochs: Count = 5
+    lr: Positive = 3e-3
+
+
+class Weights(Section):
+    """Where the common start comes from: any MODEL.
+
+    Attributes:
+        path: the checkpoint.
+        head: "file" for its own head, "new" for a random one where it was trained for other
+            classes.
+    """
+
+    short: ClassVar[str | None] = "path"
+
+    path: Text
+    head: Literal["file", "new"] = "file"
+
+
+class Vary(Section):
+    """What differs between ingredients.
+
+    Attributes:
+        seed: each has a seed of its own, for dropout and augmentation, and for the order of the
+            data unless `order` says otherwise.
+        order: each sees the data in an order of its own; as `seed` where it is not given.
+        pick: a list's values go round over the ingredients, or one is drawn for each.
+        lr, batch_size, optimiser, weight_decay, label_smoothing, epochs, augment, part: lists of
+            values.
+    """
+
+    seed: Switch = True
+    order: Switch | None = None
+    pick: Literal["cycle", "draw"] = "cycle"
+    lr: tuple[Positive, ...] = ()
+    batch_size: tuple[Count, ...] = ()
+    optimiser: tuple[Literal["adamw", "adam", "sgd"], ...] = ()
+    weight_decay: tuple[NotNegative, ...] = ()
+    label_smoothing: tuple[Below1, ...] = ()
+    epochs: tuple[Count, ...] = ()
+    augment: tuple[Augment | None, ...] = ()
+    part: tuple[DataPart | None, ...] = ()
+
+    @property
+    def lists(self) -> dict[str, tuple[Any, ...]]:
+        """What varies by a list of values, in the order of the keys here."""
+        found = {name: getattr(self, name) for name in LISTS}
+        return {name: values for name, values in found.items() if values}
+
+    @property
+    def orders(self) -> bool:
+        """Whether each ingredient sees the data in an order of its own."""
+        return self.seed if self.order is None else self.order
+
+    @property
+    def anything(self) -> bool:
+        """Whether any two ingredients can differ."""
+        several = any(len(set(values)) > 1 for values in self.lists.values())
+        return self.seed or self.orders or several
+
+
+LISTS = (
+    *("lr", "batch_size", "optimiser", "weight_decay"),
+    *("label_smoothing", "epochs", "augment", "part"),
+)

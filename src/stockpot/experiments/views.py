@@ -1,0 +1,53 @@
+"""Further test samples that an experiment's networks are judged on: its YAML, checked."""
+
+from typing import Annotated, Literal, Self, cast
+
+from annotated_types import Ge, Le
+from pydantic import PlainValidator, model_validator
+
+from ..recipes.section import Section, Text
+from ..values.fields import FieldSpec
+
+_SEVERITY = FieldSpec("", int, (Ge(1), Le(5)), (), False)
+
+
+def _read_severities(value: object) -> tuple[int, ...]:
+    if value == "all":
+        return tuple(range(1, 6))
+    many = cast(list[object], value) if isinstance(value, list | tuple) else [value]
+    if not all(map(_SEVERITY.admits, many)):
+        raise ValueError(f"must be {_SEVERITY.interval()}, a list of such numbers, or all.")
+    return tuple(cast(list[int], many))
+
+
+class ViewSpec(Section):
+    """A view of the test split: the samples of a domain, or all samples made worse.
+
+    Attributes:
+        domain: its name; its samples in the test split, or those that `split.domains` kept aside.
+        corruption: what is done to the images.
+        severity: of a corruption; several for a view each; 3 where none is given.
+    """
+
+    domain: Text | None = None
+    corruption: Literal["noise", "blur", "contrast", "shift"] | None = None
+    severity: Annotated[tuple[int, ...], PlainValidator(_read_severities)] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.domain is None) == (self.corruption is None):
+            raise ValueError("needs exactly one of domain and corruption.")
+        if self.domain is not None and self.severity:
+            raise ValueError("severity: a domain has none.")
+        return self
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """One for each view, as `stockpot.data.named_views` reads them.
+
+        >>> ViewSpec(corruption="noise", severity=(3, 5)).texts
+        ('noise-3', 'noise-5')
+        """
+        if self.domain is not None:
+            return (f"domain={self.domain}",)
+        return tuple(f"{self.corruption}-{one}" for one in self.severity or (3,))

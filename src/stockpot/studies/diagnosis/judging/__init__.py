@@ -1,0 +1,1 @@
+"""From what was found of models to a verdict, its reasons, and what to do first."""
