@@ -41,11 +41,10 @@ class TensorEntry:
 
     `alias_of` names the first tensor of the same checkpoint that shares exactly these bytes
     (tied weights of a torch file or a state dict). `owner` is the label of the checkpoint that it
-    belongs to, which need not call it as it is called in its file; one that a checkpoint takes from
-    another is made of that one's. A tensor that is seen other than it is stored has in `stored` the
-    dtype that it is stored as, and in `made_of` the tensors that it is computed from. Where a
-    weight is seen as the network uses it, and taken apart again when it is written, `stands_for` is
-    the stored tensor of its name: what a copy copies.
+    belongs to, which need not call it as it is called in its file. A tensor that is seen other
+    than it is stored has in `stored` the dtype that it is stored as, and in `made_of` the tensors
+    that it is computed from. Where a weight is seen as the network uses it, and taken apart again
+    when it is written, `stands_for` is the stored tensor of its name: what a copy copies.
     """
 
     name: str
@@ -396,7 +395,6 @@ def _owned(entry: TensorEntry, owner: str) -> TensorEntry:
     if entry.owner == owner:
         return entry
     e = entry  # four times as fast as `replace`, and there may be a hundred thousand
-    made_of = e.made_of or ((e,) if e.owner else ())
     return TensorEntry(
         e.name,
         e.dtype,
@@ -406,7 +404,7 @@ def _owned(entry: TensorEntry, owner: str) -> TensorEntry:
         e.alias_of,
         owner,
         e.stored,
-        made_of,
+        e.made_of,
         e.stands_for,
     )
 

@@ -42,7 +42,7 @@ def diagnose(
     which methods can be used, what quality is forecast of each, and what to do first.
 
     Args:
-        models: Checkpoints; or the folder of an experiment's run.
+        models: Checkpoints, also BASE+ADAPTER; or the folder of an experiment's run.
         pool: The seed of the run's pool; its first without it.
         memory: Budget for buffers, such as 512MiB or 8GiB.
         workers: Threads; by default one per core, at most eight.

@@ -14,10 +14,10 @@ from ..views.matched import matched
 from ..views.models import open_model
 from ..views.ties import reconciled
 from .console import note, print_json, print_table, say, size_text
-from .flags import Flag, Many, key_of
+from .flags import MODEL, Flag, Many, key_of
 from .usage import UsageError
 
-Model = Annotated[str, Parameter(help="Checkpoints: files or directories, or BASE+ADAPTER.")]
+Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20
 
 

@@ -32,7 +32,7 @@ from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
 from ..running.allocator import return_large_blocks
 from ..views.models import open_model
-from ..views.view import View
+from ..views.view import View, labelled
 from .options import Options
 from .plan import Plan, make_plan
 from .tasks.devices import device_for
@@ -171,7 +171,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
             found = open_model(path, views, key=key)
             labels = [one.label for one in opened.values()]
             if views and (count := labels.count(found.label)):
-                found = replace(found, label=f"{found.label} {count + 1}")
+                found = labelled(found, f"{found.label} {count + 1}")
             opened[path, key, views] = found
         return opened[path, key, views]
 

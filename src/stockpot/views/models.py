@@ -17,7 +17,7 @@ from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError
 from ..values.fields import kebab_name
 from .kinds.adapted import Adapted
-from .view import View
+from .view import View, labelled
 
 PLUS = "+"
 MOST_PLUSES = 10
@@ -106,13 +106,13 @@ def open_model(
     for adapter in adapters:
         seen = Adapted(adapter)(seen, read_adapter(adapter))
     if adapters:
-        seen = replace(seen, label=str(model))
+        seen = labelled(seen, str(model))
     elif _reads_otherwise(path):
         note = f"{path} is there and is read; its name could also mean a model and adapters on it."
         seen = replace(seen, notes=(*seen.notes, note))
     for view in views:
         seen = view(seen, *(_open_beside(view, one) for one in view.beside))
-    return replace(seen, label=label_of(str(model), views)) if views else seen
+    return labelled(seen, label_of(str(model), views)) if views else seen
 
 
 def _open_beside(view: View, path: str) -> Checkpoint:

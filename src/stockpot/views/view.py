@@ -122,6 +122,7 @@ def made_of(
     checkpoint: Checkpoint, entries: Mapping[str, TensorEntry], *others: Checkpoint
 ) -> Checkpoint:
     """A checkpoint of these entries, which stands where the first one stood."""
+    entries = {name: _from_there(entry, checkpoint.label) for name, entry in entries.items()}
     notes = (*checkpoint.notes, *(note for other in others for note in other.notes))
     files = tuple({id(file): file for c in (checkpoint, *others) for file in c.files}.values())
     headers = {key: value for c in (*others, checkpoint) for key, value in c.headers.items()}
@@ -133,3 +134,15 @@ def made_of(
         notes=notes,
         parts=tuple(part for one in (checkpoint, *others) for part in one.origins),
     )
+
+
+def labelled(checkpoint: Checkpoint, label: str) -> Checkpoint:
+    """The checkpoint under another label; its tensors still say whose they were."""
+    entries = {name: _from_there(entry, label) for name, entry in checkpoint.entries.items()}
+    return replace(checkpoint, label=label, entries=entries)
+
+
+def _from_there(entry: TensorEntry, label: str) -> TensorEntry:
+    """A tensor of another checkpoint says that it is made of it."""
+    taken = entry.owner not in ("", label) and not entry.made_of
+    return replace(entry, made_of=(entry,)) if taken else entry
