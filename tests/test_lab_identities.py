@@ -20,7 +20,7 @@ from stockpot.evaluation import (
 )
 from stockpot.evaluation.contests.contest import Contest, Resamplers
 from stockpot.evaluation.contests.ledger import Entrant, Ledger
-from stockpot.evaluation.contests.trial import Setting, Trial, scored_singles
+from stockpot.evaluation.contests.subset import ColumnOptions, Subset, scores_of_singles
 from stockpot.evaluation.scores.metrics import METRICS
 
 from .evaluation.making import (
@@ -65,35 +65,35 @@ def as_it_is(start: nn.Module, data: Dataset, targets: torch.Tensor, seed: int) 
     return start
 
 
-def entrants(trial: Trial) -> dict[str, Entrant]:
-    return {one.method: one for column in COLUMNS.values() for one in column(trial)}
+def entrants(subset: Subset) -> dict[str, Entrant]:
+    return {one.method: one for column in COLUMNS.values() for one in column(subset)}
 
 
-def trial_of(pool, members=None) -> Trial:
+def subset_of(pool, members=None) -> Subset:
     singles = run_singles(pool, splits=("selection", "test", "train"))
     chosen = tuple(range(len(pool))) if members is None else members
     contest = Contest(metric=METRICS["accuracy"], ledger=Ledger("", ["data"]))
     exam = Resamplers(repeat(0)).exam(pool.splits)
-    return Trial(
+    return Subset(
         contest=contest,
         exam=exam,
         singles=singles,
-        scored=scored_singles(contest, exam, singles),
+        single_scores=scores_of_singles(contest, exam, singles),
         members=chosen,
-        setting=Setting(distil=as_it_is),
+        options=ColumnOptions(distil=as_it_is),
     )
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3, 5, 7])
 def test_one_model_and_copies_of_it_are_the_model_in_every_column(splits, network, copies) -> None:
     pool = pool_of([copy.deepcopy(network) for _ in range(copies)], splits)
-    trial = trial_of(pool)
+    subset = subset_of(pool)
     for split, data in (("selection", splits.selection), ("test", splits.test)):
         expected = predict(network, data).logits
-        for name, entrant in entrants(trial).items():
+        for name, entrant in entrants(subset).items():
             found = entrant.predictions[split].logits
             if name == "temperature-ensemble":
-                found = found * trial.singles.temperatures[0]
+                found = found * subset.singles.temperatures[0]
             if name == "probabilities-ensemble":
                 found, wanted = found.softmax(1), expected.softmax(1)
             else:
@@ -124,13 +124,13 @@ def test_a_linear_networks_uniform_soup_is_its_logits_ensemble(splits) -> None:
             self.eval()
 
     pool = pool_of([Plain(seed) for seed in range(4)], splits, build=Plain)
-    found = entrants(trial_of(pool))
+    found = entrants(subset_of(pool))
     mixed, together = (
         found[name].predictions["test"].logits for name in ("uniform-soup", "logits-ensemble")
     )
     torch.testing.assert_close(mixed, together, rtol=1e-5, atol=1e-5)
     deep = pool_of([Linear(seed) for seed in range(4)], splits, build=Linear)
-    found = entrants(trial_of(deep))  # two linear layers already differ
+    found = entrants(subset_of(deep))  # two linear layers already differ
     a, b = (found[name].predictions["test"].logits for name in ("uniform-soup", "logits-ensemble"))
     assert not torch.allclose(a, b, atol=1e-3)
 
@@ -139,7 +139,7 @@ def test_with_one_shared_linear_head_features_and_logits_ensembles_agree(splits,
     networks = [noisy(network, 0.2, seed) for seed in range(4)]
     for one in networks:
         one.head.load_state_dict(network.head.state_dict())
-    found = entrants(trial_of(pool_of(networks, splits)))
+    found = entrants(subset_of(pool_of(networks, splits)))
     for name in ("features-ensemble", "features-ensemble-first-head"):
         torch.testing.assert_close(
             found[name].predictions["test"].logits,
@@ -148,7 +148,7 @@ def test_with_one_shared_linear_head_features_and_logits_ensembles_agree(splits,
             atol=1e-5,
         )
     networks = [noisy(network, 0.2, seed) for seed in range(4)]
-    found = entrants(trial_of(pool_of(networks, splits)))
+    found = entrants(subset_of(pool_of(networks, splits)))
     a, b = (found[n].predictions["test"].logits for n in ("features-ensemble", "logits-ensemble"))
     assert not torch.allclose(a, b, atol=1e-3)
 
@@ -156,26 +156,28 @@ def test_with_one_shared_linear_head_features_and_logits_ensembles_agree(splits,
 def test_greedy_that_likes_nothing_is_the_best_single(splits) -> None:
     # Unrelated networks: no average of two of them is any good.
     networks = [fitted(mlp(seed), splits.train, seed) for seed in (1, 2, 3)]
-    trial = trial_of(pool_of(networks, splits))
-    assert trial.greedy.members == (trial.best,)
-    best = entrants(trial)["single-best"].predictions["test"].logits
+    subset = subset_of(pool_of(networks, splits))
+    assert subset.greedy.members == (subset.best,)
+    best = entrants(subset)["single-best"].predictions["test"].logits
     for name in ("greedy-soup", "greedy-logits-ensemble", "greedy-features-ensemble"):
-        assert torch.equal(entrants(trial)[name].predictions["test"].logits, best), name
+        assert torch.equal(entrants(subset)[name].predictions["test"].logits, best), name
 
 
 def test_greedy_that_likes_everything_is_the_uniform_soup(splits, network) -> None:
-    trial = trial_of(pool_of([network] * 3, splits))
-    assert trial.greedy.members == (0, 1, 2)
-    both = entrants(trial)
+    subset = subset_of(pool_of([network] * 3, splits))
+    assert subset.greedy.members == (0, 1, 2)
+    both = entrants(subset)
     uniform, greedy = (both[n].predictions["test"].logits for n in ("uniform-soup", "greedy-soup"))
     assert torch.equal(uniform, greedy)
 
 
 def test_the_greedy_soup_never_scores_below_the_best_single_on_selection(splits) -> None:
-    trial = trial_of(trained_pool(5, splits))
-    assert trial.greedy.score >= max(trial.scores.values())
-    again = trial.score(predict(soup(trial.singles.pool, trial.greedy.members), splits.selection))
-    assert again == trial.greedy.score
+    subset = subset_of(trained_pool(5, splits))
+    assert subset.greedy.score >= max(subset.scores.values())
+    again = subset.score(
+        predict(soup(subset.singles.pool, subset.greedy.members), splits.selection)
+    )
+    assert again == subset.greedy.score
 
 
 def test_a_network_in_training_mode_is_refused(splits, network) -> None:
@@ -206,7 +208,7 @@ def test_forward_passes_are_counted(splits, network) -> None:
 def test_the_order_of_an_ensembles_members_changes_nothing_beyond_rounding(splits, network) -> None:
     networks = [noisy(network, 0.2, seed) for seed in range(4)]
     one, other = (
-        entrants(trial_of(pool_of(networks, splits), members))
+        entrants(subset_of(pool_of(networks, splits), members))
         for members in ((0, 1, 2, 3), (3, 1, 0, 2))
     )
     for name in ("uniform-soup", "logits-ensemble", "probabilities-ensemble", "features-ensemble"):

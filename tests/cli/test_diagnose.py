@@ -96,7 +96,7 @@ def test_a_page_if_it_is_asked_for(cli, here):
         ([], 2, "no model given"),
         (["a.safetensors"], 2, "give two or more"),
         (["d"], 2, "give two or more"),
-        ([*MODELS, "--network", "mlp"], 2, "--network and --data go together"),
+        ([*MODELS, "--network", "mlp"], 2, "network and data go together"),
         ([*MODELS, "--workers", "0"], 2, "--workers must be at least 1"),
         ([*MODELS, "--pool", "1"], 1, "pool is for the folder of a run"),
         ([*MODELS, "--memory", "1KiB"], 1, "memory is"),
@@ -106,7 +106,7 @@ def test_a_page_if_it_is_asked_for(cli, here):
         ([*MODELS, "--network", "mpl", "--data", "digits"], 1, "mpl"),
         ([*MODELS, "--network", "mlp", "--data", "digit"], 1, "digit"),
         ([*MODELS, "--network", "mlp", "--data", "digits"], 1, "does not fit"),
-        ([*MODELS, "--network", "{name: mlp", "--data", "digits"], 2, "--network"),
+        ([*MODELS, "--network", "{name: mlp", "--data", "digits"], 2, "diagnosis: network"),
     ],
 )
 def test_errors_are_told_in_words_with_their_code(cli, here, words, code, said):
@@ -143,3 +143,23 @@ def test_a_run_is_diagnosed_around_its_start(cli, tmp_path, monkeypatch):
     seen = cli("diagnose", "run", "--network", network, "--data", "digits", "--json").json
     assert len(seen["gradients"]["models"]) == 2
     assert cli("diagnose", "run", "--out", "run").code == 1
+
+
+def test_a_results_file_repeats_the_diagnosis(cli, here):
+    words = ("diagnose", *MODELS, "--base", "base.safetensors", "--out", "one")
+    assert cli(*words).code == 0
+    assert cli("diagnose", "one/results.json", "--out", "two").code == 0
+    assert cli("study", "one/results.json", "--out", "three", "--quiet").out.startswith(
+        "These models"
+    )
+    told = [json.loads(Path(name, "results.json").read_text()) for name in ("one", "two", "three")]
+    heads = [one.pop("report") for one in told]
+    assert told[0] == told[1] == told[2]
+    assert heads[0]["study"] == heads[1]["study"] == heads[2]["study"]
+    assert heads[0]["study"] == {"name": "diagnosis", "network": None, "data": None}
+    assert heads[0]["subject"] == {"models": list(MODELS), "base": "base.safetensors"}
+    idle = cli("diagnose", "one/results.json", "--base", "base.safetensors")
+    assert (idle.code, idle.out) == (2, "")
+    assert "says itself" in idle.err
+    assert cli("study", "scopes", *MODELS, "--out", "scopes").code == 0
+    assert "stockpot study scopes/results.json" in cli("diagnose", "scopes/results.json").err

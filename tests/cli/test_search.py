@@ -53,7 +53,7 @@ def test_from_end_to_end(cli, files):
 
 
 def test_interrupted_it_keeps_what_was_tried(cli, files, monkeypatch):
-    score, asked = searched.Table.score, []
+    score, asked = searched.Candidates.score, []
 
     def stopping(self, candidate):
         asked.append(candidate)
@@ -61,7 +61,7 @@ def test_interrupted_it_keeps_what_was_tried(cli, files, monkeypatch):
             raise KeyboardInterrupt
         return score(self, candidate)
 
-    monkeypatch.setattr(searched.Table, "score", stopping)
+    monkeypatch.setattr(searched.Candidates, "score", stopping)
     done = cli("search", "r.yml", "e.yml", "--out", "s", "--trials", "5")
     assert done.code == 130
     assert "--resume goes on from there" in done.err

@@ -21,7 +21,7 @@ from stockpot.pages.tables import Entry, Table
 from stockpot.report import kinds, studies
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
 from stockpot.studies.onepass.gathering import names_of, opened
-from stockpot.studies.study import Result, RoleName, Study, StudyOfModels, Subject
+from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
 from stockpot.values.fields import check_fields
 
@@ -33,8 +33,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountsResult(Result):
-    study: ClassVar[str] = "counts"
+class CountsResult(StudyResult):
+    file_kind: ClassVar[str] = "counts"
 
     title: str
     rows: tuple[Row, ...]
@@ -89,7 +89,7 @@ class Counts(StudyOfModels):
         return sum(entry.numel >= self.least for entry in wanted)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         return CountsResult
 
     @classmethod
@@ -108,10 +108,13 @@ def models(tmp_path):
 @pytest.fixture
 def added(monkeypatch):
     """The study in the one tuple, and what is made of the tuple when it is imported."""
-    monkeypatch.setattr(studies, "FAMILY", Family("study", (*STUDIES, Counts), of=Study))
+    family = Family("study", (*STUDIES, Counts), of=Study)
+    monkeypatch.setattr(studies, "FAMILY", family)
+    monkeypatch.setattr(commands, "FAMILY", family)
     known = {**kinds.KINDS, "counts": kinds.Kind(CountsResult, page)}
     monkeypatch.setattr("stockpot.report.files.KINDS", known)
-    commands.study_app.command(commands._command(Counts), name="counts")
+    command = commands.study_command(Counts, commands._look_at, commands._OUT)
+    commands.study_app.command(command, name="counts")
     yield
     commands.study_app.__delitem__("counts")
 

@@ -338,6 +338,10 @@ class MemorySource:
         self._flat = flat.view(torch.uint8)
         self._bytes = to_numpy(self._flat).data
 
+    def __reduce__(self) -> "tuple[Callable[[bytes], MemorySource], tuple[bytes]]":
+        # not the tensor: where torch sends one to another process it moves it, and leaves the view
+        return _of_bytes, (bytes(self._bytes),)
+
     def elements(self, dtype: torch.dtype, offset: int, count: int) -> Tensor:
         """Some of them where they lie, flat, from a byte offset on; not to be changed."""
         return self._flat[offset : offset + count * dtype.itemsize].view(dtype)
@@ -345,6 +349,11 @@ class MemorySource:
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Copy from the tensor's memory."""
         buffer[:] = self._bytes[offset : offset + len(buffer)]
+
+
+def _of_bytes(content: bytes) -> MemorySource:
+    own = bytearray(content)
+    return MemorySource(torch.frombuffer(own, dtype=torch.uint8) if own else torch.empty(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,12 @@ def compare(
     )
     numbers = _whole(counts)
     with told_by_the_command_line():
-        specs = spec(network, "--network"), spec(data, "--data")
+        from ..recipes.yaml import name_or_mapping
+
+        specs = [
+            text and name_or_mapping(text, flag)
+            for text, flag in ((network, "--network"), (data, "--data"))
+        ]
         if views is not None:
             from ..data import named_views
 
@@ -149,18 +154,6 @@ def _whole(counts: str | None) -> tuple[int, ...]:
         raise UsageError(
             f"--counts: '{str(counts)[:80]}' is not whole numbers and commas."
         ) from None
-
-
-def spec(text: str | None, flag: str) -> str | Mapping[str, object] | None:
-    """A name, or a YAML mapping that begins with a brace."""
-    if text is None or not text.lstrip().startswith("{"):
-        return text
-    from ..recipes.yaml import load_yaml
-
-    found = load_yaml(text, flag)
-    if not isinstance(found, dict):
-        raise UsageError(f"{flag}: '{text[:80]}' is no mapping.")
-    return cast(dict[str, object], found)
 
 
 def print_comparison(result: "Comparison") -> None:

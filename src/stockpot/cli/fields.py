@@ -62,7 +62,8 @@ def made_command(
 
 def _flag(spec: FieldSpec, default: object, description: str, group: Group) -> inspect.Parameter:
     words = f"{description[:1].upper()}{' '.join(description[1:].split())}".rstrip(".")
-    text = f"{words}. Must be {spec.interval()}.".lstrip(". ")
+    free = spec.kind is str and not spec.choices and not spec.many
+    text = f"{words}." if free else f"{words}. Must be {spec.interval()}.".lstrip(". ")
     if spec.kind not in _PLAIN:
         parameter = Parameter(help=f"{text} [default: {default}]", group=group, negative="")
         return optional_flag(spec.name, Annotated[str | None, parameter], None)

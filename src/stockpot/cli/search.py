@@ -14,7 +14,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..training.jobs.search import Found
+    from ..training.jobs.search import SearchResult
 
 Recipe = Annotated[Path, Parameter(help="What is merged, and under search: what may change.")]
 Data = Annotated[Path, Parameter(help="An experiment: network, data or tasks, split, metric.")]
@@ -96,7 +96,7 @@ def search(
     return 0
 
 
-def _facts(found: "Found", out: Path) -> dict[str, object]:
+def _facts(found: "SearchResult", out: Path) -> dict[str, object]:
     return {
         "out": str(out),
         "best": str(found.best),
@@ -107,7 +107,7 @@ def _facts(found: "Found", out: Path) -> dict[str, object]:
     }
 
 
-def _tell(found: "Found", out: Path) -> None:
+def _tell(found: "SearchResult", out: Path) -> None:
     print_comparison(found.comparison)
     say(f"\n{found.best} is the winner: stockpot run {found.best} --out PATH; {found.merged} is")
     say(f"its merge, {out / 'trials.csv'} has every trial, {out / 'report.html'} the figures.")

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from ..methods import catalogue
-from ..studies import STUDIES
-from ..studies.study import Result, Study, StudyOfModels, StudyOfPools, Subject
-from ..values.family import Family
+from ..studies import FAMILY, STUDIES
+from ..studies.study import Study, StudyOfModels, StudyOfPools, Subject
 from ..values.fields import nearest
+from ..values.result import Result
 from .console import note, print_json, print_table, say, steps
 from .fields import field_flags, given_fields, made_command, optional_flag
 from .flags import Base, Flag, Folder, Jobs
@@ -42,36 +41,59 @@ Workers = Annotated[
 Json = Annotated[
     Flag, Parameter(help="Print one JSON object on stdout and nothing else.", group=_RUN)
 ]
-Quiet = Annotated[Flag, Parameter(help="No notes, no progress.", group=_RUN)]
+Quiet = Annotated[
+    Flag, Parameter(help="No notes, no progress; the answer alone, if anything.", group=_RUN)
+]
 
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")
 
 
-def _command(cls: type[Study]) -> Callable[..., int]:
-    """A function whose signature is the study's subject and fields."""
-    family = Family("study", (cls,), of=Study, inner=(catalogue.FAMILY,))
+def study_command(
+    cls: type[Study], perform: Callable[..., int], folder: inspect.Parameter
+) -> Callable[..., int]:
+    """A command whose signature is the study's subject and fields.
 
-    def command(*given: str, out_: Path, **flags: Any) -> int:
+    Args:
+        cls: the study.
+        perform: called with the study, what the command line gives it to look at, and the flags.
+        folder: the flag of where files go.
+    """
+
+    def command(*given: str, **flags: Any) -> int:
         with told_by_the_command_line():
-            study = family.make(cls.name(), given_fields(cls, flags))
-            subject = _subject(cls, given, flags)
-        return _perform(study, subject, out_, **flags)
+            study = FAMILY.make(cls.name(), given_fields(cls, flags))
+        return perform(study, given, **flags)
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [
-        inspect.Parameter("out_", keyword, annotation=Folder),
-        *field_flags(cls, _LOOK),
-        *_how(cls),
-        optional_flag("json", Json, False),
-        optional_flag("quiet", Quiet, False),
-    ]
     of_models = issubclass(cls, StudyOfModels)
     first = inspect.Parameter(
         "models" if of_models else "source",
         inspect.Parameter.VAR_POSITIONAL,
         annotation=Models if of_models else Source,
     )
-    return made_command(cls.name(), cls.__doc__, command, [first, *parameters])
+    parameters = [
+        first,
+        folder,
+        *field_flags(cls, _LOOK),
+        *_how(cls),
+        optional_flag("json", Json, False),
+        optional_flag("quiet", Quiet, False),
+    ]
+    return made_command(cls.name(), cls.__doc__, command, parameters)
+
+
+def _look_at(study: Study, given: tuple[str, ...], *, out_: Path, **flags: Any) -> int:
+    kind = type(study)
+    if issubclass(kind, StudyOfModels):
+        usage = f"stockpot study {kind.name()} MODEL... --out RUN."
+        subject = subject_of(given, flags, usage)
+    elif len(given) != 1:
+        raise UsageError(
+            f"give one experiment or run, not {len(given)}: stockpot study {kind.name()} "
+            "EXPERIMENT.yml|RUN --out OUT."
+        )
+    else:
+        subject = Subject(source=given[0])
+    return perform(study, subject, out_, **flags)
 
 
 def _how(cls: type[Study]) -> list[inspect.Parameter]:
@@ -85,53 +107,64 @@ def _how(cls: type[Study]) -> list[inspect.Parameter]:
     ]
 
 
-def _subject(cls: type[Study], given: tuple[str, ...], flags: dict[str, Any]) -> Subject:
-    """What is looked at, as far as the command line alone shows that it can be."""
-    if issubclass(cls, StudyOfModels):
-        if not given:
-            raise UsageError(f"no model given: stockpot study {cls.name()} MODEL... --out RUN.")
-        if (workers := flags.get("workers")) is not None and workers < 1:
-            raise UsageError(f"--workers must be at least 1; got {workers}.")
-        return Subject.of(given, flags.pop("base", None), flags.pop("pool", None))
-    if len(given) != 1:
-        raise UsageError(
-            f"give one experiment or run, not {len(given)}: stockpot study {cls.name()} "
-            "EXPERIMENT.yml|RUN --out OUT."
-        )
-    return Subject(source=given[0])
+def subject_of(given: tuple[str, ...], flags: dict[str, Any], usage: str) -> Subject:
+    """Models, as far as the command line alone shows that they can be looked at.
+
+    Takes --base and --pool out of the flags.
+    """
+    if not given:
+        raise UsageError(f"no model given: {usage}")
+    if (workers := flags.get("workers")) is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1; got {workers}.")
+    return Subject.of(given, flags.pop("base", None), flags.pop("pool", None))
 
 
-def _perform(
+def perform(
     study: Study,
     subject: Subject,
-    out: Path,
+    out: Path | None,
     *,
     json: bool = False,
     quiet: bool = False,
     **how: Any,
 ) -> int:
-    """Look, write what was found, and say it."""
-    from ..report.studies import refuse_run, write_study
+    """Look, write what was found where a folder is given, and say it."""
+    if out is not None:
+        from ..report.studies import refuse_run
 
-    refuse_run(out)
+        refuse_run(out)
     with steps(quiet=quiet or json) as progress:
         found = _look(study, subject, out, progress, how, quiet=quiet)
-    write_study(found, out, spoken(), made=(study, subject))
+    if out is not None:
+        from ..report.studies import write_study
+
+        write_study(found, out, spoken(), made=(study, subject))
     if json:
-        print_json({"out": str(out), **found.as_dict()})
-    elif not quiet:
-        for one in found.overview():
-            print_table(one.title, one.columns, one.rows)
-        for sentence in found.sentences:
-            say(sentence)
-        say(f"\n{out / 'report.html'} has the figures; results.csv and results.json every number.")
+        print_json({**({"out": str(out)} if out else {}), **found.as_dict()})
+    elif quiet:
+        if found.answer:
+            say(found.answer)
+    else:
+        show(found)
+        if out is not None:
+            page = out / "report.html"
+            say(f"\n{page} has the figures; results.csv and results.json every number.")
     return 0
+
+
+def show(found: Result) -> None:
+    """On one screen."""
+    for one in found.screen():
+        if isinstance(one, str):
+            say(one)
+        else:
+            print_table(one.title, one.columns, one.rows)
 
 
 def _look(
     study: Study,
     subject: Subject,
-    out: Path,
+    out: Path | None,
     progress: "Progress | None",
     how: dict[str, Any],
     *,
@@ -140,19 +173,22 @@ def _look(
     if isinstance(study, StudyOfModels):
         from ..studies.runs import models_of
 
-        given = models_of(subject.models, subject.base, subject.pool)
-        if given.note and not quiet:
-            note(given.note)
+        chosen = models_of(subject.models, subject.base, subject.pool)
+        if len(chosen.models) < study.fewest:
+            raise UsageError("one model alone has nothing to merge with: give two or more.")
+        if chosen.note and not quiet:
+            note(chosen.note)
         return study(
-            given.models,
-            given.base,
-            names=given.names,
-            private=given.private,
+            chosen.models,
+            chosen.base,
+            names=chosen.names,
+            private=chosen.private,
             progress=progress,
             **how,
         )
     assert isinstance(study, StudyOfPools)
     assert subject.source is not None
+    assert out is not None
     from ..studies.pools import open_pools
 
     try:
@@ -181,9 +217,10 @@ def repeat(
     from ..report.studies import read_made
 
     study, subject = read_made(results)
-    return _perform(study, subject, out_, json=json, quiet=quiet)
+    return perform(study, subject, out_, json=json, quiet=quiet)
 
 
+_OUT = inspect.Parameter("out_", inspect.Parameter.KEYWORD_ONLY, annotation=Folder)
 for _study in STUDIES:
-    study_app.command(_command(_study), name=_study.name())
+    study_app.command(study_command(_study, _look_at, _OUT), name=_study.name())
 study_app.default(repeat)

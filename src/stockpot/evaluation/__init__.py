@@ -10,15 +10,15 @@ from .choices.greedy import select_with_replacement as select_with_replacement
 from .choices.learned_soup import Learning as Learning
 from .choices.learned_soup import learn_weights as learn_weights
 from .choices.search import WORST as WORST
+from .choices.search import ScoredCandidate as ScoredCandidate
 from .choices.search import Search as Search
-from .choices.search import Tried as Tried
 from .choices.search import attempts_of as attempts_of
 from .choices.search import best_of as best_of
 from .choices.soups import soup as soup
 from .choices.verdict import Option as Option
 from .choices.verdict import holm as holm
 from .choices.verdict import judge as judge
-from .contests.bodies import Task as Task
+from .contests.bodies import TaskNetwork as TaskNetwork
 from .contests.bodies import TaskPool as TaskPool
 from .contests.bodies import adapt_bodies as adapt_bodies
 from .contests.bodies import merge_bodies as merge_bodies

@@ -121,6 +121,24 @@ def load_yaml(text: str, origin: str) -> object:
         raise FieldError(f"{origin}{place}: {said}.") from None
 
 
+def name_or_mapping(text: str, origin: str) -> str | dict[str, Any]:
+    """A name as it is, or the YAML mapping that a text with a brace in front holds.
+
+    Raises:
+        FieldError: it begins with a brace and is no mapping.
+
+    Example:
+        >>> name_or_mapping("mlp", "--network"), name_or_mapping("{name: mlp}", "--network")
+        ('mlp', {'name': 'mlp'})
+    """
+    if not text.lstrip().startswith("{"):
+        return text
+    found = load_yaml(text, origin)
+    if not isinstance(found, dict):
+        raise FieldError(f"{origin}: '{text[:80]}' is no mapping.")
+    return cast(dict[str, Any], found)
+
+
 def read_yaml(path: Path) -> object:
     """The one document in a file of UTF-8; see `load_yaml`.
 

@@ -13,9 +13,7 @@ from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
 from ..pages.page import Page
-from ..studies import STUDIES
-from ..studies.diagnosis.page import diagnosis_page
-from ..studies.diagnosis.result import Diagnosis
+from ..studies import FAMILY
 from .page import comparison_page
 
 
@@ -35,7 +33,6 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "comparison": Kind(Comparison, comparison_page),
     "federation": Kind(Outcome, federation_page),
-    "diagnosis": Kind(Diagnosis, diagnosis_page),
-    **{study.name(): Kind(study.result(), study.page()) for study in STUDIES},
+    **{study.name(): Kind(study.result(), study.page()) for study in FAMILY.classes},
 }
 """By the name that is in a results file under report, kind."""

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from ..errors import CheckpointError, OutputError, StockpotError
-from ..methods import catalogue
-from ..studies import STUDIES
+from ..studies import FAMILY
 from ..studies.study import Study, Subject
 from ..training.jobs.folder import LISTING
-from ..values.family import Family, plain_value
+from ..values.family import plain_value
 from ..values.reading import read_plain
 from .files import RESULTS, Result, read_results, render, write
-
-FAMILY: Family[Study] = Family("study", STUDIES, of=Study, inner=(catalogue.FAMILY,))
 
 
 def render_study(study: Result, command: str = "") -> str:

@@ -1,27 +1,31 @@
 """Why merging works and when it will not: a study is a value that gives a frozen result.
 
-`STUDIES` has every study. Values are light; what computes, draws and tells of a study is imported
-when it is first needed, so that statistics of checkpoints wait for neither networks nor training.
+`STUDIES` has every study of the command `study`; `diagnose` is a command of its own. Values are
+light; what computes, draws and tells of a study is imported when it is first needed, so that
+statistics of checkpoints wait for neither networks nor training.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..methods import catalogue
+from ..values.family import Family
 from .backdoor import Backdoor as Backdoor
 from .conflicts import Conflicts as Conflicts
 from .connectivity import Connectivity as Connectivity
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import diagnose as diagnose
 from .interference import Interference as Interference
 from .magnitude import Magnitude as Magnitude
 from .protocol import Protocol as Protocol
 from .scopes import Scopes as Scopes
-from .study import Result as Result
 from .study import Study as Study
+from .study import StudyResult as StudyResult
 from .templates import Templates as Templates
 from .weights_features import WeightsFeatures as WeightsFeatures
 
 if TYPE_CHECKING:
     from .connectivity.curves import fit_curve as fit_curve
-    from .diagnosis.computing import diagnose as diagnose
     from .onepass.gathering import statistics_of as statistics_of
     from .pools import open_pools as open_pools
 
@@ -36,10 +40,12 @@ STUDIES: tuple[type[Study], ...] = (
     Templates,
     WeightsFeatures,
 )
-"""Every study, in the order in which the command line lists them."""
+"""Every study of `stockpot study`, in the order in which the command line lists them."""
+
+FAMILY: Family[Study] = Family("study", (*STUDIES, Diagnosis), of=Study, inner=(catalogue.FAMILY,))
+"""All of them, as results files and flags have them."""
 
 _LATER = {
-    "diagnose": "diagnosis.computing",
     "fit_curve": "connectivity.curves",
     "open_pools": "pools",
     "statistics_of": "onepass.gathering",
@@ -53,4 +59,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(["STUDIES", "Result", "Study", *(one.__name__ for one in STUDIES), *_LATER])
+    values = (one.__name__ for one in FAMILY.classes)
+    return sorted(["FAMILY", "STUDIES", "Study", "StudyResult", "diagnose", *values, *_LATER])

@@ -7,15 +7,16 @@ repetition of a results file follow from the value.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack
 
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
 from ..values.fields import kebab_name
-from ..values.plain import plain_values, rows_csv
+from ..values.plain import plain_values
+from ..values.result import Result
 
 if TYPE_CHECKING:
     from ..pages.page import Page
@@ -56,51 +57,14 @@ class How(TypedDict, total=False):
     progress: Progress | None
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """A table for the terminal: what most people want to see of a result first."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
-
-
-class Result(ABC):
-    """What a study found: a frozen dataclass that says it in words and goes into files.
-
-    A subclass has the fields `title`, its question, and `facts`, pairs of what it was made of.
-    """
+class StudyResult(Result):
+    """What a study found; a subclass has the field `facts` too, pairs of what it was made of."""
 
     __slots__ = ()
-    study: ClassVar[str]
-    """The name of the study in results files."""
-
-    @property
-    @abstractmethod
-    def sentences(self) -> tuple[str, ...]:
-        """What was found, in words that are computed from the numbers."""
-
-    @abstractmethod
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """The main table: the dataclass of its rows, and the rows."""
-
-    def overview(self) -> Sequence[Overview]:
-        """What the terminal shows of it."""
-        return ()
-
-    def derived(self) -> dict[str, object]:
-        """What follows from the fields, and files have nevertheless."""
-        return {}
-
-    def to_csv(self) -> str:
-        """The main table under a header of the column names."""
-        return rows_csv(*self.table())
 
     def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it: a number that is not finite is null."""
-        found = {"study": self.study, **asdict(cast(Any, self)), **self.derived()}
-        found["sentences"] = self.sentences
-        return {key: plain_values(value) for key, value in found.items()}
+        """Everything, as JSON has it, and the sentences that follow from it."""
+        return {"study": self.file_kind, **super().as_dict(), "sentences": list(self.sentences)}
 
 
 class Study(ABC):
@@ -119,7 +83,7 @@ class Study(ABC):
 
     @classmethod
     @abstractmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
 
     @classmethod
@@ -132,11 +96,13 @@ class StudyOfModels(Study):
     """A study that reads checkpoints and runs no network."""
 
     __slots__ = ()
+    fewest: ClassVar[int] = 1
+    """Models that it takes at the least."""
 
     @abstractmethod
     def __call__(
         self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> Result:
+    ) -> StudyResult:
         """Look at models, which may come from one base."""
 
 
@@ -146,7 +112,7 @@ class StudyOfPools(Study):
     __slots__ = ()
 
     @abstractmethod
-    def __call__(self, trained: "TrainedPools", *, progress: Progress | None = None) -> Result:
+    def __call__(self, trained: "TrainedPools", *, progress: Progress | None = None) -> StudyResult:
         """Look at pools, as `open_pools` gives them."""
 
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from stockpot.data import Dataset
 from stockpot.engine.merge import merge
 from stockpot.errors import FieldError, MergeError, StockpotError
-from stockpot.evaluation import Learner, Stored, Task, TaskPool, adapt, adapt_bodies
+from stockpot.evaluation import Learner, Stored, TaskNetwork, TaskPool, adapt, adapt_bodies
 from stockpot.evaluation.choices.coefficients import learnable_names
 from stockpot.evaluation.choices.task_vectors import vectors_of
 from stockpot.evaluation.contests.cross_task import cross_task
@@ -342,7 +342,7 @@ def pool():
 
     plain = few_digits()
     start = fitted(mlp(), plain.train, 9, steps=10)
-    tasks = [Task(f"t{k}", fitted(start, plain.train, k, steps=20), plain) for k in range(2)]
+    tasks = [TaskNetwork(f"t{k}", fitted(start, plain.train, k, steps=20), plain) for k in range(2)]
     return TaskPool(seed=0, tasks=tasks, base=start.state_dict())
 
 

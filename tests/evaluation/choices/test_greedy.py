@@ -1,7 +1,7 @@
 import pytest
 
 from stockpot.evaluation import greedy_members, select_with_replacement
-from stockpot.evaluation.choices.greedy import Step
+from stockpot.evaluation.choices.greedy import GreedyStep
 
 
 def test_the_greedy_recipe_by_hand():
@@ -17,10 +17,10 @@ def test_the_greedy_recipe_by_hand():
     assert found.members == (1, 2, 3)
     assert found.score == 0.9
     assert found.steps == (
-        Step(1, 0.8, accepted=True),
-        Step(2, 0.8, accepted=True),
-        Step(0, 0.7, accepted=False),
-        Step(3, 0.9, accepted=True),
+        GreedyStep(1, 0.8, accepted=True),
+        GreedyStep(2, 0.8, accepted=True),
+        GreedyStep(0, 0.7, accepted=False),
+        GreedyStep(3, 0.9, accepted=True),
     )
 
 

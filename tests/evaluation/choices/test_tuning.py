@@ -3,7 +3,7 @@
 import pytest
 
 from stockpot.data import Invert, Splits
-from stockpot.evaluation import Task, TaskPool, compare_pools
+from stockpot.evaluation import TaskNetwork, TaskPool, compare_pools
 from stockpot.evaluation.contests import contest
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.methods import TaskArithmetic, Ties
@@ -53,8 +53,8 @@ def test_tasks_are_tuned_by_their_mean(sampler):
     dark = Splits(*(Invert()(part) for part in (plain.train, plain.selection, plain.test)))
     start = fitted(mlp(), plain.train, 9)
     tasks = [
-        Task("plain", fitted(start, plain.train, 0), plain),
-        Task("dark", fitted(start, dark.train, 1), dark),
+        TaskNetwork("plain", fitted(start, plain.train, 0), plain),
+        TaskNetwork("dark", fitted(start, dark.train, 1), dark),
     ]
     pool = TaskPool(seed=0, tasks=tasks, base=start.state_dict())
     found = cross_task(

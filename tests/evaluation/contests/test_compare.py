@@ -195,12 +195,12 @@ def test_memory_holds_no_predictions_of_past_subsets(splits, monkeypatch):
 
     alive = []
 
-    def watch(run, trial, place, plain=compare._Run.trial):
-        plain(run, trial, place)
+    def watch(run, subset, place, plain=compare._Run.enter):
+        plain(run, subset, place)
         gc.collect()
         alive.append(sum(type(one) is Predictions for one in gc.get_objects()))
 
-    monkeypatch.setattr(compare._Run, "trial", watch)
+    monkeypatch.setattr(compare._Run, "enter", watch)
     before = sum(type(one) is Predictions for one in gc.get_objects())
     pool = pool_of([noisy(mlp(), 0.1, i) for i in range(4)], splits)
     compare_pools([pool], counts=(2,), subsets=6)

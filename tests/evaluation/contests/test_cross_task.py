@@ -5,7 +5,7 @@ import torch
 
 from stockpot.data import Invert, Splits
 from stockpot.errors import FieldError, MergeError, StockpotError
-from stockpot.evaluation import Task, TaskPool, merge_bodies
+from stockpot.evaluation import TaskNetwork, TaskPool, merge_bodies
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.methods import Average, TaskArithmetic
@@ -24,8 +24,8 @@ def tasks(start):
     plain = few_digits()
     dark = Splits(*(Invert()(part) for part in (plain.train, plain.selection, plain.test)))
     return [
-        Task("plain", fitted(start, plain.train, 0), plain),
-        Task("dark", fitted(start, dark.train, 1), dark),
+        TaskNetwork("plain", fitted(start, plain.train, 0), plain),
+        TaskNetwork("dark", fitted(start, dark.train, 1), dark),
     ]
 
 
@@ -57,14 +57,14 @@ def test_bodies_are_shared_and_heads_stay_private(tasks, pool):
 
 def test_heads_of_different_sizes_are_no_obstacle(tasks, pool):
     small = build("mlp", num_classes=3, in_channels=1, image_size=8, width=16, depth=1)
-    some = [tasks[0], Task("small", small, tasks[0].splits)]
+    some = [tasks[0], TaskNetwork("small", small, tasks[0].splits)]
     assert merge_bodies(some, Average(), pool.own())["small"].head.weight.shape == (3, 16)
 
 
 def test_copies_of_one_body_are_the_individual_networks_to_the_last_bit(tasks, pool):
     twice = [
-        Task("a", tasks[0].network, tasks[0].splits),
-        Task("b", tasks[0].network, tasks[0].splits),
+        TaskNetwork("a", tasks[0].network, tasks[0].splits),
+        TaskNetwork("b", tasks[0].network, tasks[0].splits),
     ]
     merged = merge_bodies(twice, Average(), pool.own())
     for task in twice:
@@ -117,7 +117,7 @@ def test_an_ensemble_is_the_mean_of_what_bodies_give_through_the_tasks_head(task
 
 
 def test_the_first_n_are_merged_and_nothing_is_run_twice(tasks, start, monkeypatch):
-    three = [*tasks, Task("again", tasks[1].network, tasks[1].splits)]
+    three = [*tasks, TaskNetwork("again", tasks[1].network, tasks[1].splits)]
     runs = []
     module = import_module("stockpot.evaluation.contests.contest")
     kept = module.predict
@@ -168,7 +168,7 @@ def test_batch_norm_is_estimated_again_on_each_tasks_own_data(tasks):
 
     shape = {"num_classes": 10, "in_channels": 1, "image_size": 8, "width": 4}
     nets = [build("resnet-8", seed=seed, **shape) for seed in (0, 1)]
-    some = [Task(t.name, n, t.splits) for t, n in zip(tasks, nets, strict=True)]
+    some = [TaskNetwork(t.name, n, t.splits) for t, n in zip(tasks, nets, strict=True)]
     pool = TaskPool(seed=0, tasks=some)
     found = cross_task([pool], reestimate=reestimate_batch_norm, methods=["uniform-soup"])
     names = {"individual", "individual:bn", "uniform-soup", "uniform-soup:bn"}

@@ -15,7 +15,7 @@ from stockpot.recipes.searching import space_of
 from stockpot.recipes.space import Candidate
 from stockpot.training import train_experiment
 from stockpot.training.jobs import search as searched
-from stockpot.training.jobs.candidates import Table
+from stockpot.training.jobs.candidates import Candidates
 from stockpot.training.jobs.factoring import factoring_of
 from stockpot.training.jobs.search import search_experiment
 
@@ -60,7 +60,7 @@ def decomposed(monkeypatch):
 
 def prepared(tasks, folder, **more):
     experiment, pool = tasks
-    table = Table.open(recipe(pool, **more), experiment, "cpu", Options())
+    table = Candidates.open(recipe(pool, **more), experiment, "cpu", Options())
     wanted = table.recipe
     space = space_of(wanted.method, 3, wanted.search, wanted.weights)
     return table, factoring_of(wanted, space, {}, folder, Options())

@@ -18,7 +18,7 @@ from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml
 from stockpot.training import train_experiment
-from stockpot.training.jobs.candidates import Table
+from stockpot.training.jobs.candidates import Candidates
 from stockpot.training.jobs.search import search_experiment
 
 ALONE = {
@@ -69,7 +69,7 @@ def searched(alone, tmp_path_factory):
     experiment, pool = alone
     out, seen, reads = tmp_path_factory.mktemp("search"), [], []
     with pytest.MonkeyPatch.context() as patch:
-        predict, score, read = contest.predict, Table.score, FileSource.read_into
+        predict, score, read = contest.predict, Candidates.score, FileSource.read_into
 
         def predicting(network, data, **more):
             seen.append(data)
@@ -86,7 +86,7 @@ def searched(alone, tmp_path_factory):
             return found
 
         patch.setattr(contest, "predict", predicting)
-        patch.setattr(Table, "score", scoring)
+        patch.setattr(Candidates, "score", scoring)
         patch.setattr(FileSource, "read_into", reading)
         found = search_experiment(recipe(pool), experiment, out, trials=6)
     return out, found, seen
@@ -145,11 +145,11 @@ def test_it_goes_on_only_where_it_is_the_same_search(alone, searched, tmp_path):
 
 def test_models_beyond_the_memory_are_streamed_to_the_same_scores(alone, searched, monkeypatch):
     experiment, pool = alone
-    held = Table.open(recipe(pool), experiment, "cpu", Options())
+    held = Candidates.open(recipe(pool), experiment, "cpu", Options())
     assert all(not one.files for one in held.models)
     little = Options(memory="1MiB")
     monkeypatch.setattr(Options, "memory_bytes", property(lambda self: 2**10))
-    streamed = Table.open(recipe(pool), experiment, "cpu", little)
+    streamed = Candidates.open(recipe(pool), experiment, "cpu", little)
     monkeypatch.undo()
     assert all(one.files for one in streamed.models)
     candidate = Candidate(TaskArithmetic(scale=0.7), (1.0, 0.5))

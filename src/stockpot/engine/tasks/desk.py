@@ -149,6 +149,7 @@ class Desk:
             found = method.survey(stack, hint)
             joined = found if joined is None else joined.join(found)
         assert joined is not None
+        self._device.mark().wait()  # the arena may be used again
         _blame_flagged(flag, among, rows)
         return joined
 
@@ -160,6 +161,7 @@ class Desk:
         watch = self._watch([assignment], rows, flag)
         stack = self._stack(Piece(assignment, 0, size), rows, 0, size, watch)
         facts = method.survey(replace(stack, runs=runs), None)
+        self._device.mark().wait()
         _blame_flagged(flag, [assignment], rows)
         return facts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GreedyStep:
     """One candidate, the score with it, and whether it stayed."""
 
     candidate: int
@@ -19,7 +19,7 @@ class Greedy:
 
     members: tuple[int, ...]
     score: float
-    steps: tuple[Step, ...]
+    steps: tuple[GreedyStep, ...]
 
 
 def greedy_members(
@@ -39,11 +39,11 @@ def greedy_members(
     """
     first, *rest = sorted(scores, key=lambda one: -scores[one])
     members, best = (first,), scores[first]
-    steps = [Step(first, best, accepted=True)]
+    steps = [GreedyStep(first, best, accepted=True)]
     for candidate in rest:
         found = score((*members, candidate))
         stays = found >= best
-        steps.append(Step(candidate, found, stays))
+        steps.append(GreedyStep(candidate, found, stays))
         if stays:
             members, best = (*members, candidate), found
     return Greedy(members, best, tuple(steps))
@@ -66,11 +66,11 @@ def select_with_replacement(
     counts: dict[int, int] = {}
     taken, best = counts, float("-inf")
     for _ in candidates:
-        trials = [counts | {one: counts.get(one, 0) + 1} for one in candidates]
-        found = [score(trial) for trial in trials]
+        grown = [counts | {one: counts.get(one, 0) + 1} for one in candidates]
+        found = [score(one) for one in grown]
         # NaN is no score: it never wins.
         at = max(range(len(found)), key=lambda i: (found[i] == found[i], found[i]))
-        counts = trials[at]
+        counts = grown[at]
         if found[at] > best:
             taken, best = counts, found[at]
     return taken or {candidates[0]: 1}

@@ -34,7 +34,7 @@ Told = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class ScoredCandidate:
     """One candidate that was scored.
 
     Attributes:
@@ -93,7 +93,7 @@ class Search:
 
     def run(
         self, score: Score, *, journal: Path | None = None, told: Told | None = None
-    ) -> tuple[Tried, ...]:
+    ) -> tuple[ScoredCandidate, ...]:
         """Score starts and trials, those that a journal has already not again.
 
         Args:
@@ -109,11 +109,11 @@ class Search:
         with _log(self.space, journal) as log:
             return self._run(log, score, told)
 
-    def _run(self, log: "_Log", score: Score, told: Told | None) -> tuple[Tried, ...]:
+    def _run(self, log: "_Log", score: Score, told: Told | None) -> tuple[ScoredCandidate, ...]:
         tried = log.tried()
         known = {one.candidate: (one.score, one.problem) for one in tried}
 
-        def note(one: Tried) -> None:
+        def note(one: ScoredCandidate) -> None:
             known[one.candidate] = one.score, one.problem
             tried.append(one)
             if told:
@@ -122,29 +122,29 @@ class Search:
         for name, candidate in self.starts.items():
             if len(tried) < self.trials and candidate not in known:
                 found = _finite(score(candidate))
-                note(log.put(Tried(len(tried), name, candidate, found)))
+                note(log.put(ScoredCandidate(len(tried), name, candidate, found)))
         if self.sampler == "grid":
             for candidate in map(self.space.at, self._grid):
                 if len(tried) < self.trials and candidate not in known:
                     found, problem = _attempt(score, candidate)
-                    note(log.put(Tried(len(tried), "grid", candidate, found, problem)))
+                    note(log.put(ScoredCandidate(len(tried), "grid", candidate, found, problem)))
             return tuple(tried)
         while len(tried) < self.trials:
             trial = log.ask(_sampler(self.sampler, self.seed, len(tried)))
             candidate = self.space.at(trial.params)
             found, problem = known.get(candidate) or _attempt(score, candidate)
-            one = Tried(len(tried), self.sampler, candidate, found, problem)
+            one = ScoredCandidate(len(tried), self.sampler, candidate, found, problem)
             note(log.tell(trial, one))
         return tuple(tried)
 
 
-def best_of(tried: Sequence[Tried]) -> Tried:
+def best_of(tried: Sequence[ScoredCandidate]) -> ScoredCandidate:
     """The first of those with the highest score."""
     return max(tried, key=lambda one: one.score)
 
 
 def attempts_of(
-    method: str, search: Search, tried: Sequence[Tried], sign: int, **place: Any
+    method: str, search: Search, tried: Sequence[ScoredCandidate], sign: int, **place: Any
 ) -> tuple[Attempt, ...]:
     """What was tried, as tables have it.
 
@@ -200,7 +200,7 @@ class _Log:
     journal: Any
     space: Space
 
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[ScoredCandidate]:
         """Everything that the journal has."""
         if self.journal is None:
             return []
@@ -211,7 +211,7 @@ class _Log:
         found = [_restored(one) for one in (*kept, *(one.user_attrs[_KEPT] for one in trials))]
         return sorted(found, key=lambda one: one.number)
 
-    def put(self, one: Tried) -> Tried:
+    def put(self, one: ScoredCandidate) -> ScoredCandidate:
         """Note what no sampler drew: as a trial where the space has it, else beside them."""
         point = self.space.point_of(one.candidate)
         if point is not None:
@@ -233,7 +233,7 @@ class _Log:
         self.study.sampler = sampler
         return self.study.ask(self._distributions())
 
-    def tell(self, trial: Any, one: Tried) -> Tried:
+    def tell(self, trial: Any, one: ScoredCandidate) -> ScoredCandidate:
         """Finish a trial."""
         trial.set_user_attr(_KEPT, _plain(one))
         self.study.tell(trial, one.score)
@@ -253,7 +253,7 @@ class _Log:
 _KEPT = "tried"
 
 
-def _plain(one: Tried) -> dict[str, Any]:
+def _plain(one: ScoredCandidate) -> dict[str, Any]:
     method, weights = one.candidate.method, one.candidate.weights
     return {
         "number": one.number,
@@ -265,10 +265,12 @@ def _plain(one: Tried) -> dict[str, Any]:
     }
 
 
-def _restored(kept: Mapping[str, Any]) -> Tried:
+def _restored(kept: Mapping[str, Any]) -> ScoredCandidate:
     weights = kept["weights"]
     candidate = Candidate(read_method(kept["method"]), None if weights is None else tuple(weights))
-    return Tried(kept["number"], kept["origin"], candidate, kept["score"], kept["problem"])
+    return ScoredCandidate(
+        kept["number"], kept["origin"], candidate, kept["score"], kept["problem"]
+    )
 
 
 def _distribution(one: Range | Choices) -> Any:

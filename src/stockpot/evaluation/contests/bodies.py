@@ -21,7 +21,7 @@ HEAD_BATCH = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class TaskNetwork:
     """One task: its network in evaluation mode, and its data."""
 
     name: str
@@ -53,7 +53,7 @@ class TaskPool:
     """
 
     seed: int
-    tasks: Sequence[Task]
+    tasks: Sequence[TaskNetwork]
     base: Mapping[str, Tensor] | None = None
     controls: Mapping[str, Mapping[str, nn.Module]] = field(
         default_factory=dict[str, Mapping[str, nn.Module]]
@@ -78,7 +78,7 @@ class TaskPool:
 
 
 def merge_bodies(
-    tasks: Sequence[Task],
+    tasks: Sequence[TaskNetwork],
     method: Method,
     own: Collection[str],
     *,
@@ -104,7 +104,7 @@ def merge_bodies(
 
 
 def adapt_bodies(
-    tasks: Sequence[Task],
+    tasks: Sequence[TaskNetwork],
     how: Adamerging,
     own: Collection[str],
     *,
@@ -138,7 +138,7 @@ def adapt_bodies(
     return {task.name: with_body(task.network, found.body) for task in tasks}, found
 
 
-def lend_body(task: Task, other: Task, own: Collection[str]) -> nn.Module:
+def lend_body(task: TaskNetwork, other: TaskNetwork, own: Collection[str]) -> nn.Module:
     """One task's own tensors on another task's body: a new network."""
     return with_body(task.network, body_of(other.network.state_dict(), own))
 

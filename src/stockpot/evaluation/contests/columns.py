@@ -1,6 +1,6 @@
 """The columns of the table: what can be made of N ingredients, each in a few lines.
 
-A column takes a trial and yields its entrants: one, or a second one with batch-norm statistics
+A column takes a subset and yields its entrants: one, or a second one with batch-norm statistics
 re-estimated. COLUMNS is in the order of the table.
 """
 
@@ -27,115 +27,115 @@ from ..predictions.ensembles import (
     weighted_logits,
 )
 from .ledger import Entrant
-from .trial import Trial
+from .subset import Subset
 
-Column = Callable[[Trial], Iterator[Entrant]]
+Column = Callable[[Subset], Iterator[Entrant]]
 
 
-def single_mean(trial: Trial) -> Iterator[Entrant]:
+def single_mean(subset: Subset) -> Iterator[Entrant]:
     """What a member drawn at random gets right."""
-    yield trial.of_singles("single-mean", trial.members)
+    yield subset.of_singles("single-mean", subset.members)
 
 
-def single_best(trial: Trial) -> Iterator[Entrant]:
+def single_best(subset: Subset) -> Iterator[Entrant]:
     """The member that is best on the selection split.
 
     With batch normalisation there is a second one, re-estimated as the soups are: or a soup would
     be praised for what new statistics do to any network.
     """
-    yield trial.of_singles("single-best", (trial.best,))
-    mended = trial.mended(trial.singles.pool.network(trial.best))
+    yield subset.of_singles("single-best", (subset.best,))
+    mended = subset.mended(subset.singles.pool.network(subset.best))
     if mended is not None:
-        yield trial.of_network("single-best:bn", "single", mended)
+        yield subset.of_network("single-best:bn", "single", mended)
 
 
-def uniform_soup(trial: Trial) -> Iterator[Entrant]:
+def uniform_soup(subset: Subset) -> Iterator[Entrant]:
     """The average of all members."""
-    yield from _soups(trial, "uniform-soup", trial.soup(trial.members))
+    yield from _soups(subset, "uniform-soup", subset.soup(subset.members))
 
 
-def greedy_soup(trial: Trial) -> Iterator[Entrant]:
+def greedy_soup(subset: Subset) -> Iterator[Entrant]:
     """The average of the members that the greedy recipe accepts.
 
     With batch normalisation there is a second one, whose candidates are all re-estimated before
     they are scored.
     """
-    network = trial.soup(trial.greedy.members)
-    yield trial.of_network("greedy-soup", "merge", network)
-    if trial.mended(network) is not None:
-        mended = trial.mended(trial.soup(trial.greedy_mended.members))
+    network = subset.soup(subset.greedy.members)
+    yield subset.of_network("greedy-soup", "merge", network)
+    if subset.mended(network) is not None:
+        mended = subset.mended(subset.soup(subset.greedy_mended.members))
         assert mended is not None
-        yield trial.of_network("greedy-soup:bn", "merge", mended)
+        yield subset.of_network("greedy-soup:bn", "merge", mended)
 
 
-def learned_soup(trial: Trial) -> Iterator[Entrant]:
+def learned_soup(subset: Subset) -> Iterator[Entrant]:
     """The average with weights learned on the selection split."""
-    pool = trial.singles.pool
-    states = [pool.network(i).state_dict() for i in trial.members]
-    weights = learn_weights(pool.build(), states, pool.splits.selection, trial.setting.learning)
-    yield from _soups(trial, "learned-soup", soup(pool, trial.members, weights=weights))
+    pool = subset.singles.pool
+    states = [pool.network(i).state_dict() for i in subset.members]
+    weights = learn_weights(pool.build(), states, pool.splits.selection, subset.options.learning)
+    yield from _soups(subset, "learned-soup", soup(pool, subset.members, weights=weights))
 
 
-def logits(trial: Trial) -> Iterator[Entrant]:
+def logits(subset: Subset) -> Iterator[Entrant]:
     """Mean of logits."""
-    yield trial.of_members("logits-ensemble", logits_ensemble)
+    yield subset.of_members("logits-ensemble", logits_ensemble)
 
 
-def probabilities(trial: Trial) -> Iterator[Entrant]:
+def probabilities(subset: Subset) -> Iterator[Entrant]:
     """Mean of probabilities."""
-    yield trial.of_members("probabilities-ensemble", probabilities_ensemble)
+    yield subset.of_members("probabilities-ensemble", probabilities_ensemble)
 
 
-def temperature(trial: Trial) -> Iterator[Entrant]:
+def temperature(subset: Subset) -> Iterator[Entrant]:
     """Mean of logits that were brought to one scale on the selection split."""
-    scales = [trial.singles.temperatures[i] for i in trial.members]
-    yield trial.of_members("temperature-ensemble", lambda seen: temperature_ensemble(seen, scales))
+    scales = [subset.singles.temperatures[i] for i in subset.members]
+    yield subset.of_members("temperature-ensemble", lambda seen: temperature_ensemble(seen, scales))
 
 
-def features(trial: Trial) -> Iterator[Entrant]:
+def features(subset: Subset) -> Iterator[Entrant]:
     """Mean of features, through the average of the heads."""
-    head = average_head([trial.singles.heads[i] for i in trial.members])
-    yield trial.of_members("features-ensemble", lambda seen: features_ensemble(seen, head))
+    head = average_head([subset.singles.heads[i] for i in subset.members])
+    yield subset.of_members("features-ensemble", lambda seen: features_ensemble(seen, head))
 
 
-def features_first_head(trial: Trial) -> Iterator[Entrant]:
+def features_first_head(subset: Subset) -> Iterator[Entrant]:
     """Mean of features, through the first member's head."""
-    head = trial.singles.heads[trial.members[0]]
+    head = subset.singles.heads[subset.members[0]]
     name = "features-ensemble-first-head"
-    yield trial.of_members(name, lambda seen: features_ensemble(seen, head))
+    yield subset.of_members(name, lambda seen: features_ensemble(seen, head))
 
 
-def greedy_logits(trial: Trial) -> Iterator[Entrant]:
+def greedy_logits(subset: Subset) -> Iterator[Entrant]:
     """Mean of logits over the members of the greedy soup."""
-    yield trial.of_members("greedy-logits-ensemble", logits_ensemble, trial.greedy.members)
+    yield subset.of_members("greedy-logits-ensemble", logits_ensemble, subset.greedy.members)
 
 
-def greedy_features(trial: Trial) -> Iterator[Entrant]:
+def greedy_features(subset: Subset) -> Iterator[Entrant]:
     """Mean of features over the members of the greedy soup, through the average of their heads."""
-    chosen, name = trial.greedy.members, "greedy-features-ensemble"
-    head = average_head([trial.singles.heads[i] for i in chosen])
-    yield trial.of_members(name, lambda seen: features_ensemble(seen, head), chosen)
+    chosen, name = subset.greedy.members, "greedy-features-ensemble"
+    head = average_head([subset.singles.heads[i] for i in chosen])
+    yield subset.of_members(name, lambda seen: features_ensemble(seen, head), chosen)
 
 
-def caruana_logits(trial: Trial) -> Iterator[Entrant]:
+def caruana_logits(subset: Subset) -> Iterator[Entrant]:
     """Mean of logits over what ensemble selection takes, with replacement."""
-    selection, members = trial.singles.runs["selection"], trial.members
+    selection, members = subset.singles.runs["selection"], subset.members
     counts = select_with_replacement(
-        members, lambda some: trial.score(weighted_logits(selection, some))
+        members, lambda some: subset.score(weighted_logits(selection, some))
     )
     shares = dict(enumerate(counts.values()))
     name = "caruana-logits-ensemble"
-    yield trial.of_members(name, lambda seen: weighted_logits(seen, shares), tuple(counts))
+    yield subset.of_members(name, lambda seen: weighted_logits(seen, shares), tuple(counts))
 
 
-def distilled(trial: Trial) -> Iterator[Entrant]:
+def distilled(subset: Subset) -> Iterator[Entrant]:
     """One network trained on the ensemble's probabilities, from the best member's weights on."""
-    pool, distil, seed = trial.singles.pool, trial.setting.distil, trial.contest.seed
+    pool, distil, seed = subset.singles.pool, subset.options.distil, subset.contest.seed
     if distil is None:
         raise StockpotError("distilled: give `distil=`, a function that trains the student.")
-    start, targets_NL = pool.network(trial.best), trial.soft_targets("train")
+    start, targets_NL = pool.network(subset.best), subset.soft_targets("train")
     student = distil(copy.deepcopy(start), pool.splits.train, targets_NL, seed)
-    yield trial.of_network("distilled", "control", student)
+    yield subset.of_network("distilled", "control", student)
 
 
 def merged(name: str, method: Method) -> Column:
@@ -145,34 +145,34 @@ def merged(name: str, method: Method) -> Column:
     how such merges are used.
     """
 
-    def column(trial: Trial) -> Iterator[Entrant]:
-        pool, tuning, seed = trial.singles.pool, trial.setting.tuning, trial.contest.seed
+    def column(subset: Subset) -> Iterator[Entrant]:
+        pool, tuning, seed = subset.singles.pool, subset.options.tuning, subset.contest.seed
         if tuning is None:
-            yield from _soups(trial, name, soup(pool, trial.members, method, seed=seed))
+            yield from _soups(subset, name, soup(pool, subset.members, method, seed=seed))
             return
-        held = pool.held(trial.members)
+        held = pool.held(subset.members)
 
         def made(candidate: Method) -> nn.Module:
             return soup(held, range(len(held)), candidate, seed=seed)
 
         def score(candidate: Method) -> float:
             network = made(candidate)
-            mended = trial.mended(network)
-            return trial.network_score(network if mended is None else mended, name)
+            mended = subset.mended(network)
+            return subset.network_score(network if mended is None else mended, name)
 
-        place = {"subset": trial.subset, "seed": pool.seed}
-        sign = trial.contest.metric.sign
+        place = {"subset": subset.number, "seed": pool.seed}
+        sign = subset.contest.metric.sign
         best = tuning.tune(name, method, score, count=len(held), sign=sign, place=place)
-        yield from _soups(trial, tuned_name(name, method, tuning.budget), made(best))
+        yield from _soups(subset, tuned_name(name, method, tuning.budget), made(best))
 
     return column
 
 
-def _soups(trial: Trial, name: str, network: nn.Module) -> Iterator[Entrant]:
-    yield trial.of_network(name, "merge", network)
-    mended = trial.mended(network)
+def _soups(subset: Subset, name: str, network: nn.Module) -> Iterator[Entrant]:
+    yield subset.of_network(name, "merge", network)
+    mended = subset.mended(network)
     if mended is not None:
-        yield trial.of_network(f"{name}:bn", "merge", mended)
+        yield subset.of_network(f"{name}:bn", "merge", mended)
 
 
 COLUMNS: Mapping[str, Column] = {

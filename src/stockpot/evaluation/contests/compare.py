@@ -21,11 +21,11 @@ from ..scores.singles import run_singles
 from .columns import WITHOUT_TRAINING, Column, find_columns
 from .contest import Contest, Resamplers, choose_metric
 from .costs import Prices, TaskPrice, price_of, threads_for
-from .facts import covers, pool_facts
-from .ledger import Ledger, Place
+from .ledger import Ledger, RowPlace
 from .outcomes import Confusions, differences_at, options_at
-from .plan import Plan, refuse_impossible
-from .trial import Distil, Setting, Trial, scored_singles
+from .plan import SubsetPlan, refuse_impossible
+from .provenance import covers, pool_provenance
+from .subset import ColumnOptions, Distil, Subset, scores_of_singles
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the fraction of the whole that is behind."""
@@ -62,7 +62,7 @@ def compare_pools(
 
     Args:
         pools: one or more, of K networks each.
-        counts: the N; by default 2 to K. N = K is one trial a pool.
+        counts: the N; by default 2 to K. N = K is one subset a pool.
         subsets: how many subsets of each N < K are drawn; all, where there are no more.
         methods: names of columns (`columns.COLUMNS`) or merge methods, and method values.
         metric: what is chosen and judged by, built in or package.module:function; by default
@@ -92,7 +92,9 @@ def compare_pools(
     columns = find_columns(methods)
     chosen = choose_metric(metric, [pools[0].splits])
     smallest = min(len(pool) for pool in pools)
-    plan = Plan(pools, tuple(counts) or tuple(range(min(2, smallest), smallest + 1)), subsets, seed)
+    plan = SubsetPlan(
+        pools, tuple(counts) or tuple(range(min(2, smallest), smallest + 1)), subsets, seed
+    )
     refuse_impossible(plan, columns, chosen, distil)
     price = price_of(pools[0].build(), pools[0].splits.test)
     run = _Run(
@@ -107,7 +109,7 @@ def compare_pools(
             seed=seed,
             batch_size=batch_size,
         ),
-        setting=Setting(
+        options=ColumnOptions(
             distil=distil,
             learning=learning or Learning(),
             tuning=None if search is None else Tuning(search),
@@ -134,11 +136,11 @@ def _silent(_what: str, _done: float) -> None:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Run:
-    plan: Plan
+    plan: SubsetPlan
     price: TaskPrice
     columns: Mapping[str, Column]
     contest: Contest
-    setting: Setting
+    options: ColumnOptions
     views: Mapping[int, Views]
     tell: Progress
     # One task, whose splits are never compared with each other: they may share a seed.
@@ -153,7 +155,7 @@ class _Run:
         return {"network": self.contest.ledger.network, "data": self.contest.ledger.whole}
 
     def pool(self, pool: Ingredients) -> None:
-        """Run the singles of one pool once, then every trial of it."""
+        """Run the singles of one pool once, then every subset of it."""
         what, contest = f"pool {pool.seed}", self.contest
         self.tell(f"{what}: {len(pool)} networks", self.done / self.plan.work())
         exam = self.resamplers.exam(pool.splits, self.views[pool.seed])
@@ -166,31 +168,31 @@ class _Run:
             tally=contest.tally,
         )
         self.seconds.append(singles.seconds)
-        scored = scored_singles(contest, exam, singles)
+        single_scores = scores_of_singles(contest, exam, singles)
         self.done += len(pool)
-        for n, subset, members in self.plan.trials(pool):
-            self.tell(f"{what}: N = {n}, subset {subset + 1}", self.done / self.plan.work())
-            trial = Trial(
+        for n, number, members in self.plan.draws(pool):
+            self.tell(f"{what}: N = {n}, subset {number + 1}", self.done / self.plan.work())
+            subset = Subset(
                 contest=contest,
                 exam=exam,
                 singles=singles,
-                scored=scored,
+                single_scores=single_scores,
                 members=members,
-                setting=self.setting,
-                subset=subset,
+                options=self.options,
+                number=number,
             )
-            self.trial(trial, Place(n, subset, pool.seed))
+            self.enter(subset, RowPlace(n, number, pool.seed))
             self.done += n
 
-    def trial(self, trial: Trial, place: Place) -> None:
+    def enter(self, subset: Subset, place: RowPlace) -> None:
         """Every column of N ingredients, one entrant in memory at a time."""
         for column in self.columns.values():
-            for entrant in column(trial):
+            for entrant in column(subset):
                 self.contest.ledger.enter(place, [entrant])
                 if place.n == self.plan.most:
                     self.confusions.add(entrant)
         if any(name.startswith("greedy-") for name in self.columns):
-            names = trial.singles.pool.names
+            names = subset.singles.pool.names
             self.decisions += [
                 Decision(
                     seed=place.seed,
@@ -202,7 +204,7 @@ class _Run:
                     accepted=one.accepted,
                     **self.labels,
                 )
-                for step, one in enumerate(trial.greedy.steps)
+                for step, one in enumerate(subset.greedy.steps)
             ]
 
     def finish(self, title: str, margin: float) -> Comparison:
@@ -213,7 +215,7 @@ class _Run:
         preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
         test = plan.pools[0].splits.test
         views = self.views[plan.pools[0].seed]
-        rows, tuning = ledger.rows(), self.setting.tuning
+        rows, tuning = ledger.rows(), self.options.tuning
         self.tell("done", 1.0)
         return Comparison(
             title=title,
@@ -230,7 +232,7 @@ class _Run:
             confusion=self.confusions.of(preferred, test),
             verdict=verdict,
             facts=(
-                *pool_facts(plan, self.contest, rows, views),
+                *pool_provenance(plan, self.contest, rows, views),
                 *(tuning.facts if tuning else ()),
             ),
             attempts=tuple(

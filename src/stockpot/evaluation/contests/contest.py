@@ -20,7 +20,7 @@ from ..results.comparison import Kind
 from ..scores.bootstrap import Resampler
 from ..scores.custom import metric_called
 from ..scores.metrics import METRICS, Metric
-from ..scores.scored import score_predictions
+from ..scores.scores import score_predictions
 from ..scores.singles import network_scores
 from .ledger import Entrant, Ledger
 
@@ -140,7 +140,7 @@ class Contest:
             kind=kind,
             forwards=predictions["test"].forwards,
             predictions=predictions,
-            scored=score_predictions(predictions, metrics, exam.resamplers, own),
+            scores=score_predictions(predictions, metrics, exam.resamplers, own),
         )
 
     def mended(self, exam: Exam, network: nn.Module) -> nn.Module | None:

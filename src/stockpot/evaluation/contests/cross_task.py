@@ -29,22 +29,22 @@ from ..results.comparison import (
 )
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
-from ..scores.scored import quotient
-from .bodies import Task, TaskPool, adapt_bodies, lend_body, merge_bodies
-from .bodymakers import (
+from ..scores.scores import quotient
+from .bodies import TaskNetwork, TaskPool, adapt_bodies, lend_body, merge_bodies
+from .body_methods import (
     MERGED,
     SEQUENTIAL,
-    Contestant,
+    BodyMethod,
+    body_methods,
     is_adapted,
     learning_of,
-    named,
     needs_base,
 )
 from .contest import Contest, Exam, Resamplers, choose_metric
 from .costs import Prices, price_of
-from .facts import contest_facts, seeds_fact
-from .ledger import Entrant, Ledger, Place
+from .ledger import Entrant, Ledger, RowPlace
 from .plan import refuse_counts
+from .provenance import contest_provenance, seeds_used
 
 Progress = Callable[[str, float], None]
 
@@ -101,7 +101,7 @@ def cross_task(
 
     Source: the cross-task table of arXiv 2411.09263; normalised accuracy as in arXiv 2212.04089.
     """
-    wanted = named(methods)
+    wanted = body_methods(methods)
     run: _Run | None = None
     for pool in pools:
         if run is None:
@@ -131,7 +131,7 @@ def _silent(_what: str, _done: float) -> None:
     pass
 
 
-def _metric(tasks: Sequence[Task], wanted: str | Metric | None) -> Metric:
+def _metric(tasks: Sequence[TaskNetwork], wanted: str | Metric | None) -> Metric:
     found = choose_metric(wanted, [task.splits for task in tasks])
     if found.value is None:
         raise FieldError(f"metric {found.name} runs networks itself; give one of predictions.")
@@ -154,13 +154,13 @@ class _Exchange:
         default_factory=dict[tuple[str, str], Mapping[str, Predictions]]
     )
 
-    def ensemble(self, name: str, task: Task, bodies: Sequence[Task]) -> Entrant:
+    def ensemble(self, name: str, task: TaskNetwork, bodies: Sequence[TaskNetwork]) -> Entrant:
         """Mean over bodies of the logits of one task's head."""
         each = [self._through(task, body) for body in bodies]
         joined = {split: logits_ensemble([one[split] for one in each]) for split in JUDGED}
         return self.contest.entrant(self.exams[task.name], name, "ensemble", joined)
 
-    def _through(self, task: Task, body: Task) -> Mapping[str, Predictions]:
+    def _through(self, task: TaskNetwork, body: TaskNetwork) -> Mapping[str, Predictions]:
         if task.name == body.name:
             return self.individual[task.name].predictions
         key, exam = (task.name, body.name), self.exams[task.name]
@@ -178,7 +178,7 @@ class _Run:
 
     pool: TaskPool
     counts: tuple[int, ...]
-    methods: Mapping[str, Contestant]
+    methods: Mapping[str, BodyMethod]
     contest: Contest
     own: frozenset[str]
     tuning: Tuning | None
@@ -219,7 +219,7 @@ class _Run:
         exchange = _Exchange(self.contest, self.exams, self.own, individual)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
-            place, tasks = Place(n, 0, pool.seed), pool.tasks[:n]
+            place, tasks = RowPlace(n, 0, pool.seed), pool.tasks[:n]
             for entrants in chain(at_every_n.values(), self._merged(pool, tasks, exchange)):
                 self._note(place, [entrants[task.name] for task in tasks], individual)
 
@@ -234,7 +234,7 @@ class _Run:
         return found
 
     def _merged(
-        self, pool: TaskPool, tasks: Sequence[Task], exchange: _Exchange
+        self, pool: TaskPool, tasks: Sequence[TaskNetwork], exchange: _Exchange
     ) -> Iterator[Entrants]:
         for name, method in self.methods.items():
             if name == SEQUENTIAL:
@@ -248,7 +248,7 @@ class _Run:
                 yield from self._entered(self._called(name), kind, tasks, networks).values()
 
     def _entered(
-        self, name: str, kind: Kind, tasks: Sequence[Task], networks: Mapping[str, nn.Module]
+        self, name: str, kind: Kind, tasks: Sequence[TaskNetwork], networks: Mapping[str, nn.Module]
     ) -> dict[str, Entrants]:
         """A network for each task; and a second one with statistics re-estimated where it may."""
         contest, exams = self.contest, self.exams
@@ -275,7 +275,7 @@ class _Run:
         return tuned_name(name, method, self.tuning.budget)
 
     def _networks(
-        self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[Task]
+        self, name: str, method: Method | Adamerging, pool: TaskPool, tasks: Sequence[TaskNetwork]
     ) -> Mapping[str, nn.Module]:
         if isinstance(method, Method):
             if self.tuning is not None:
@@ -297,7 +297,12 @@ class _Run:
         return networks
 
     def _tuned(
-        self, tuning: Tuning, name: str, method: Method, pool: TaskPool, tasks: Sequence[Task]
+        self,
+        tuning: Tuning,
+        name: str,
+        method: Method,
+        pool: TaskPool,
+        tasks: Sequence[TaskNetwork],
     ) -> Method:
         """The method with the fields that are best on the selection splits, the mean over tasks."""
         contest, seed = self.contest, self.contest.seed
@@ -317,7 +322,7 @@ class _Run:
         sign = contest.metric.sign
         return tuning.tune(name, method, score, count=len(tasks), sign=sign, place=place)
 
-    def _note(self, place: Place, entrants: Sequence[Entrant], individual: Entrants) -> None:
+    def _note(self, place: RowPlace, entrants: Sequence[Entrant], individual: Entrants) -> None:
         """A row for each task, and those of the mean over them, with quotients beside them."""
         noted = list(entrants)
         if self.contest.metric.larger:
@@ -329,11 +334,12 @@ class _Run:
 
     def _with_quotients(self, entrant: Entrant, individual: Entrant) -> Entrant:
         """Beside the metric the same divided by the individual network's."""
-        scores, name = dict(entrant.scored.scores), self.contest.metric.name
+        estimates, name = dict(entrant.scores.estimates), self.contest.metric.name
         for split in JUDGED:
-            own = individual.scored.scores[split, name]
-            scores[split, f"{NORMALISED} {name}"] = quotient(scores[split, name], own)
-        return replace(entrant, scored=replace(entrant.scored, scores=scores))
+            own = individual.scores.estimates[split, name]
+            quotients = quotient(estimates[split, name], own)
+            estimates[split, f"{NORMALISED} {name}"] = quotients
+        return replace(entrant, scores=replace(entrant.scores, estimates=estimates))
 
     def finish(self, title: str, facts: Sequence[tuple[str, str]]) -> Comparison:
         """Sum up."""
@@ -353,8 +359,8 @@ class _Run:
                 ("each task's own", ", ".join(sorted(self.own)) or "the head alone"),
                 *self.learned.items(),
                 *facts,
-                seeds_fact(self.seeds),
-                *contest_facts(
+                seeds_used(self.seeds),
+                *contest_provenance(
                     contest,
                     rows,
                     len(self.seeds),

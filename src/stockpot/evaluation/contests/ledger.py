@@ -1,4 +1,4 @@
-"""Everything that was entered in a contest: a row for each trial, and what sums them up.
+"""Everything that was entered in a contest: a row each, and what sums them up.
 
 Shapes: R resamples.
 """
@@ -13,11 +13,11 @@ from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row
 from ..results.intervals import LEVEL, Difference, Interval
 from ..scores.bootstrap import Estimate, over_pools
-from ..scores.scored import Scored, mean_over_tasks
+from ..scores.scores import Scores, mean_over_tasks
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPlace:
     """Where a result stands: how many ingredients, which subset, which pool; -1 for several."""
 
     n: int
@@ -33,20 +33,20 @@ class Entrant:
         method, kind: as in the table.
         forwards: network evaluations that one sample costs.
         predictions: on each split and view.
-        scored: by every metric.
+        scores: by every metric.
     """
 
     method: str
     kind: Kind
     forwards: int
     predictions: Mapping[str, Predictions]
-    scored: Scored
+    scores: Scores
 
 
 class Ledger:
     """All results of a contest, for each task and, where there are several, the mean over them.
 
-    Memory does not grow with the number of trials, but for the rows themselves.
+    Memory does not grow with the number of subsets, but for the rows themselves.
 
     Args:
         network: what rows call the networks.
@@ -60,16 +60,16 @@ class Ledger:
         self.network = network
         self._books = {name: _Book(network, name) for name in dict.fromkeys((self.whole, *tasks))}
 
-    def enter(self, place: Place, entrants: Sequence[Entrant]) -> None:
+    def enter(self, place: RowPlace, entrants: Sequence[Entrant]) -> None:
         """Note what one method gives on the first tasks, one after another."""
         for name, entrant in zip(self.tasks, entrants, strict=False):
-            self._books[name].enter(place, entrant, entrant.scored)
+            self._books[name].enter(place, entrant, entrant.scores)
         if self.whole not in self.tasks:
-            mean = mean_over_tasks([one.scored for one in entrants])
+            mean = mean_over_tasks([one.scores for one in entrants])
             self._books[self.whole].enter(place, entrants[0], mean)
 
     def rows(self) -> tuple[Row, ...]:
-        """Of every trial, and over all trials of one N, task by task; the mean over tasks first."""
+        """Of every subset, then over all subsets and pools; the mean over tasks comes first."""
         return tuple(
             row for book in self._books.values() for row in (*book.rows, *book.summaries())
         )
@@ -108,13 +108,13 @@ class _Sum:
     non_finite: dict[str, float] = field(default_factory=dict[str, float])
     sums: dict[tuple[str, str], Estimate] = field(default_factory=dict[tuple[str, str], Estimate])
 
-    def add(self, forwards: int, scored: Scored) -> None:
+    def add(self, forwards: int, scores: Scores) -> None:
         """One more subset."""
         self.count += 1
         self.forwards += forwards
-        for split, share in scored.non_finite.items():
+        for split, share in scores.non_finite.items():
             self.non_finite[split] = self.non_finite.get(split, 0.0) + share
-        for key, one in scored.scores.items():
+        for key, one in scores.estimates.items():
             so_far = self.sums.get(key)
             self.sums[key] = so_far.plus(one) if so_far else one
 
@@ -127,12 +127,12 @@ class _Book:
         self.results: dict[tuple[int, str], dict[int, _Sum]] = {}
         self.rows: list[Row] = []
 
-    def enter(self, place: Place, entrant: Entrant, scored: Scored) -> None:
+    def enter(self, place: RowPlace, entrant: Entrant, scores: Scores) -> None:
         pools = self.results.setdefault((place.n, entrant.method), {})
-        pools.setdefault(place.seed, _Sum(entrant.kind)).add(entrant.forwards, scored)
+        pools.setdefault(place.seed, _Sum(entrant.kind)).add(entrant.forwards, scores)
         self.rows += [
-            self._row(place, entrant, key, estimate, scored.non_finite[key[0]])
-            for key, estimate in scored.scores.items()
+            self._row(place, entrant, key, estimate, scores.non_finite[key[0]])
+            for key, estimate in scores.estimates.items()
         ]
 
     def estimate(self, n: int, method: str, key: tuple[str, str]) -> Estimate:
@@ -144,28 +144,28 @@ class _Book:
         return sum(one.forwards for one in pools) / sum(one.count for one in pools)
 
     def summaries(self) -> Iterator[Row]:
-        """A row for each method and N that has several trials, over all of them."""
+        """A row for each method and N that has several subsets, over all of them."""
         for (n, method), pools in self.results.items():
-            trials = sum(one.count for one in pools.values())
-            if trials == 1:
+            subsets = sum(one.count for one in pools.values())
+            if subsets == 1:
                 continue
             seed = -1 if len(pools) > 1 else next(iter(pools))
-            place = Place(n, -1 if trials > len(pools) else 0, seed)
+            place = RowPlace(n, -1 if subsets > len(pools) else 0, seed)
             some = next(iter(pools.values()))
             mean = Entrant(
                 method=method,
                 kind=some.kind,
                 forwards=math.ceil(self.forwards(n, method)),
                 predictions={},
-                scored=Scored({}, {}),
+                scores=Scores({}, {}),
             )
             for key in some.sums:
-                share = math.fsum(one.non_finite[key[0]] for one in pools.values()) / trials
+                share = math.fsum(one.non_finite[key[0]] for one in pools.values()) / subsets
                 yield self._row(place, mean, key, self.estimate(n, method, key), share)
 
     def _row(
         self,
-        place: Place,
+        place: RowPlace,
         entrant: Entrant,
         key: tuple[str, str],
         estimate: Estimate,

@@ -1,6 +1,6 @@
 """Which ingredients are tried together, and what is refused before anything is run.
 
-Shapes: N ingredients of a trial, K of a pool.
+Shapes: N ingredients of a subset, K of a pool.
 """
 
 import random
@@ -14,11 +14,11 @@ from ...errors import FieldError, MergeError, StockpotError
 from ..predictions.ingredients import Ingredients
 from ..scores.metrics import Metric
 from .columns import Column
-from .trial import Distil
+from .subset import Distil
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class SubsetPlan:
     """Pools, the counts N, how many subsets of each, and the seed that draws them.
 
     Raises:
@@ -50,7 +50,7 @@ class Plan:
         """The largest N."""
         return max(self.counts)
 
-    def trials(self, pool: Ingredients) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    def draws(self, pool: Ingredients) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         """N, which subset, and its members in the pool's order."""
         for n in self.counts:
             for subset, members in enumerate(self._subsets(pool, n)):
@@ -69,11 +69,11 @@ class Plan:
 
     def work(self) -> int:
         """Networks that take part in anything, counted each time."""
-        return sum(len(pool) + sum(n for n, _, _ in self.trials(pool)) for pool in self.pools)
+        return sum(len(pool) + sum(n for n, _, _ in self.draws(pool)) for pool in self.pools)
 
 
 def refuse_impossible(
-    plan: Plan,
+    plan: SubsetPlan,
     columns: Mapping[str, tuple[Column, Method | None]],
     metric: Metric,
     distil: Distil | None,

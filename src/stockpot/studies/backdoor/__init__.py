@@ -9,7 +9,7 @@ from annotated_types import Gt
 from ...core import Method
 from ...methods import Average
 from ...values.fields import check_fields
-from ..study import PARAMETERS, How, Model, Result, RoleName, StudyOfModels
+from ..study import PARAMETERS, How, Model, RoleName, StudyOfModels, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -72,7 +72,7 @@ class Backdoor(StudyOfModels):
         return compute(self, models, base, **how)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import Contributors
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..interference.result import ALL
 from ..onepass.statistics import Centre
-from ..study import Result
+from ..study import StudyResult
 
 EVIDENCE = ("length", "distance", "direction", "layer")
 """Ways to be an outlier; see `Suspicion`."""
@@ -69,7 +69,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contributors(Result):
+class Contributors(StudyResult):
     """What `contributors` found.
 
     Attributes:
@@ -84,7 +84,7 @@ class Contributors(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "backdoor"
+    file_kind: ClassVar[str] = "backdoor"
 
     title: str
     models: tuple[str, ...]

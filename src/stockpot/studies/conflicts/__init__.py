@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...values.fields import check_fields
-from ..study import PARAMETERS, How, Model, Result, RoleName, StudyOfModels
+from ..study import PARAMETERS, How, Model, RoleName, StudyOfModels, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -45,7 +45,7 @@ class Conflicts(StudyOfModels):
         return compute(self, models, base, **how)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import ConflictsResult
 

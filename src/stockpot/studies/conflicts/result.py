@@ -10,7 +10,7 @@ from ..interference.result import ALL
 from ..onepass.statistics import (
     Centre,
 )
-from ..study import Result
+from ..study import StudyResult
 
 GAP = 0.05
 """Agreement of signs that is so far from what angles say is pointed at."""
@@ -80,7 +80,7 @@ class Election:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictsResult(Result):
+class ConflictsResult(StudyResult):
     """What `conflicts` found.
 
     Attributes:
@@ -91,7 +91,7 @@ class ConflictsResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "conflicts"
+    file_kind: ClassVar[str] = "conflicts"
 
     title: str
     models: tuple[str, ...]

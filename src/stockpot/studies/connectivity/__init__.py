@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt
 
 from ...errors import FieldError
 from ...values.fields import check_fields
-from ..study import Progress, Result, StudyOfPools
+from ..study import Progress, StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -78,7 +78,7 @@ class Connectivity(StudyOfPools):
         return compute(self, trained, progress=progress)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import ConnectivityResult
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from ...evaluation.results.intervals import Interval, over_seeds
-from ..study import Overview, Result
+from ...values.result import Overview
+from ..study import StudyResult
 
 Way = Literal["line", "bezier", "polygon"]
 Statistics = Literal["interpolated", "re-estimated"]
@@ -122,7 +123,7 @@ class Plane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectivityResult(Result):
+class ConnectivityResult(StudyResult):
     """What `connectivity` found.
 
     Attributes:
@@ -132,7 +133,7 @@ class ConnectivityResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "connectivity"
+    file_kind: ClassVar[str] = "connectivity"
 
     title: str
     paths: tuple[WeightPath, ...]
@@ -165,7 +166,7 @@ class ConnectivityResult(Result):
         return tuple(_sentences(self))
 
     def overview(self) -> tuple[Overview, ...]:
-        """Barriers over pools."""
+        """Of the terminal."""
         rows = tuple(
             (
                 *(one.cell or "-", one.pair, one.way, one.statistics, one.split),

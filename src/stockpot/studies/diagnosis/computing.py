@@ -1,21 +1,21 @@
-"""`diagnose`: will these models merge? One pass over their weights, and no merge."""
+"""The diagnosis of models: one pass over their weights, and no merge."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Unpack
 
 from ...checkpoints.beside.networks import compare_networks
 from ...checkpoints.entry import Checkpoint
 from ...checkpoints.lineage import lineage_of
-from ...data import Spec as DataSpec
 from ...errors import FieldError
-from ...networks import NetworkSpec
 from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
+from . import Diagnosis
 from .comparing.architecture import BASE, Architecture, compare_architectures
 from .comparing.extent import Compared, compared, percent
 from .comparing.gradients import Gradients, gradients_of
@@ -24,70 +24,24 @@ from .comparing.likeness import FAR, SCALED, copies_of, scopes_by_layer, standin
 from .judging.evidence import Evidence
 from .judging.prospects import prospects_of
 from .judging.verdict import judged
-from .result import Diagnosis, ModelFinding, TaskVectors
+from .result import DiagnosisResult, ModelFinding, TaskVectors
 
 KIN_BY_TENSORS = 0.5
 """Models that share such a part of their entries differ in heads, not in what they are."""
 
 
-def diagnose(
-    models: Sequence[Model],
-    base: Model | None = None,
-    *,
-    names: Sequence[str] = (),
-    private: Sequence[str] = (),
-    memory: int | str = "2GiB",
-    workers: int | None = None,
-    network: NetworkSpec | None = None,
-    data: DataSpec | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> Diagnosis:
-    """Say before a merge whether it will work, which method suits, and what to do first.
-
-    Weights alone are read, once. Models of different tensors are diagnosed too, by what they share.
-
-    Args:
-        models: two checkpoints or state dicts or more.
-        base: what they were fine-tuned from; it counts in what is said of origins.
-        names: of the models; by default from the paths.
-        private: names of tensors that are each model's own, such as heads; they are left out.
-        memory: budget for buffers.
-        workers: threads; by default one per core, at most eight, as far as memory allows.
-        network, data: both or none: what the models are and what they were fitted to. Losses and
-            gradients of a few batches are then told too (`gradients_of`).
-        progress: called with a tensor that is done and the fraction of the whole.
-
-    Raises:
-        FieldError: fewer than two models, another number of names, or one of network and data.
-        CheckpointError: a checkpoint cannot be read.
-        MergeError: the budget is too small.
-
-    Cost: every byte is read once, as `statistics_of`; with data, K + 1 networks run forward and
-        backward on 256 samples.
-
-    Example:
-        >>> import torch
-        >>> a, b = ({"w.weight": torch.randn(64, 64)} for _ in range(2))
-        >>> found = diagnose([a, b])
-        >>> found.mergeable, found.same_origin, found.recommended
-        (False, False, None)
-    """
+def compute(
+    study: Diagnosis, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
+) -> DiagnosisResult:
+    """The diagnosis; see `Diagnosis`."""
     if len(models) < 2:
         raise FieldError(f"a diagnosis is of models to be merged: give two; got {len(models)}.")
-    if (network is None) != (data is None):
-        raise FieldError("network and data go together: give both, or none.")
-    called = names_of(models, names)
+    called, private = names_of(models, how.get("names", ())), how.get("private", ())
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     start = None if base is None else opened(base, BASE)
     every, start = _alike(every, start)
     architecture = compare_architectures(every, called, start, private)
-    how: How = {
-        "names": called,
-        "private": private,
-        "memory": memory,
-        "workers": workers,
-        "progress": progress,
-    }
+    how = {**how, "names": called}
     found = statistics_of(every, start, **how)
     damaged_base = tuple(one.name for one in found.left if BASE in one.damaged)
     if damaged_base:  # what is broken in the base says nothing of the models
@@ -99,7 +53,7 @@ def diagnose(
     groups = grouped((*called, *([BASE] if bases else [])), (*pairs, *bases))
     if not extent.tells_origin:
         groups = tuple((name,) for name in called)
-    scored = _gradients(every, called, network, data, memory, architecture)
+    scored = _gradients(study, every, called, architecture, how)
     based = architecture.based >= KIN_BY_TENSORS
     kin = all(one.same for one in bases if one.one in groups[0])
     heads = bool(pairs) and all(one.body for one in pairs)
@@ -131,7 +85,7 @@ def diagnose(
         gradients=scored,
         damaged_base=damaged_base,
         sameness=compare_networks([*every, *([] if start is None else [start])]),
-        unmeasured=network is not None and scored is None,
+        unmeasured=study.network is not None and scored is None,
     )
     return judged(evidence, facts=_facts(found, architecture))
 
@@ -267,16 +221,16 @@ def _task_vectors(found: Statistics) -> TaskVectors | None:
 
 
 def _gradients(
+    study: Diagnosis,
     every: Sequence[Checkpoint],
     names: Sequence[str],
-    network: NetworkSpec | None,
-    data: DataSpec | None,
-    memory: int | str,
     architecture: Architecture,
+    how: How,
 ) -> Gradients | None:
-    if network is None or data is None or not architecture.same:
+    if study.network is None or study.data is None or not architecture.same:
         return None
-    return gradients_of(every, names, network, data, memory=memory)
+    network, data = study.specifications(study.network, study.data)
+    return gradients_of(every, names, network, data, memory=how.get("memory", "2GiB"))
 
 
 def _facts(found: Statistics, architecture: Architecture) -> tuple[tuple[str, str], ...]:

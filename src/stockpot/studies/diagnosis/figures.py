@@ -14,12 +14,12 @@ from ...pages.axes import (
 from ...pages.heat import MOST_COLUMNS, heat
 from ...pages.styles import INK
 from ...pages.units import plain, short
-from .result import Diagnosis
+from .result import DiagnosisResult
 
 _FITS, _FAILS = "#0072b2", "#9ca3af"
 
 
-def plot_kinship(result: Diagnosis, ax: Any = None) -> Any:
+def plot_kinship(result: DiagnosisResult, ax: Any = None) -> Any:
     """Correlation of the entries of each layer by pair of models, and with the base.
 
     Args:
@@ -58,7 +58,7 @@ def plot_kinship(result: Diagnosis, ax: Any = None) -> Any:
     )
 
 
-def plot_spreads(result: Diagnosis, ax: Any = None) -> Any:
+def plot_spreads(result: DiagnosisResult, ax: Any = None) -> Any:
     """Standard deviation of each layer over the models' median, as powers of 2."""
     cells = dict[tuple[str, str], float]()
     for one in result.scopes:
@@ -79,7 +79,7 @@ def plot_spreads(result: Diagnosis, ax: Any = None) -> Any:
     )
 
 
-def plot_prospects(result: Diagnosis, ax: Any = None) -> Any:
+def plot_prospects(result: DiagnosisResult, ax: Any = None) -> Any:
     """The quality forecast of each method with its interval, the best on top."""
     known = [one for one in result.prospects if one.forecast]
     size = (6.4, 1.5 + 0.3 * len(known))

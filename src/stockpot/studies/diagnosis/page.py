@@ -10,10 +10,10 @@ from ...pages.tables import EMPTY, Entry, Table
 from ...pages.units import readable
 from ..scopes.page import MOST, number
 from .figures import plot_kinship, plot_prospects, plot_spreads
-from .result import Diagnosis
+from .result import DiagnosisResult
 
 
-def diagnosis_page(result: Diagnosis) -> Page:
+def diagnosis_page(result: DiagnosisResult) -> Page:
     """What the page says: verdict, reasons, steps, tables, figures."""
     first = tuple(filter(None, (_steps(result), _prospects(result), _models(result))))
     folded = tuple(filter(None, (_others(result), _pairs(result), _layers(result))))
@@ -31,7 +31,7 @@ def diagnosis_page(result: Diagnosis) -> Page:
     )
 
 
-def _drawings(result: Diagnosis) -> Iterator[Drawing]:
+def _drawings(result: DiagnosisResult) -> Iterator[Drawing]:
     if any(one.forecast for one in result.prospects):
         yield _draw(
             result, "prospects", "What each method is expected to give", plot_prospects,
@@ -43,12 +43,16 @@ def _drawings(result: Diagnosis) -> Iterator[Drawing]:
 
 
 def _draw(
-    result: Diagnosis, name: str, title: str, plot: Callable[[Diagnosis], Any], caption: str
+    result: DiagnosisResult,
+    name: str,
+    title: str,
+    plot: Callable[[DiagnosisResult], Any],
+    caption: str,
 ) -> Drawing:
     return draw(plot(result), name=name, title=title, caption=readable(caption))
 
 
-def _best(result: Diagnosis) -> str:
+def _best(result: DiagnosisResult) -> str:
     known = [one for one in result.prospects if one.forecast]
     best = max(known, key=lambda one: one.quality)
     gone = sum(not one.fits for one in known)
@@ -57,7 +61,7 @@ def _best(result: Diagnosis) -> str:
     return said + (f" {gone} of {len(known)}, in grey, are not advised here." if gone else "")
 
 
-def _kin(result: Diagnosis) -> str:
+def _kin(result: DiagnosisResult) -> str:
     same = sum(one.same for one in result.pairs)
     if result.origin == "unknown":
         return "Too little could be compared to say whether models come from one start."
@@ -72,14 +76,14 @@ def _kin(result: Diagnosis) -> str:
     )
 
 
-def _wide(result: Diagnosis) -> str:
+def _wide(result: DiagnosisResult) -> str:
     if flat := [one for one in result.scopes if not math.isfinite(one.ratio)]:
         return f"In '{flat[0].tensor}' one model has no spread at all."
     worst = max(result.scopes, key=lambda one: one.ratio)
     return f"Models differ most in '{worst.tensor}', by a factor of {worst.ratio:.3g}."
 
 
-def _steps(result: Diagnosis) -> Table | None:
+def _steps(result: DiagnosisResult) -> Table | None:
     lines = tuple(
         (
             Entry(str(number_), key=number_),
@@ -93,7 +97,7 @@ def _steps(result: Diagnosis) -> Table | None:
     )
 
 
-def _prospects(result: Diagnosis) -> Table | None:
+def _prospects(result: DiagnosisResult) -> Table | None:
     lines = tuple(
         (
             Entry(one.method, "statistics estimated again" if one.mended else ""),
@@ -111,7 +115,7 @@ def _prospects(result: Diagnosis) -> Table | None:
     return Table("Methods", readable(caption), headings, lines) if lines else None
 
 
-def _others(result: Diagnosis) -> Table | None:
+def _others(result: DiagnosisResult) -> Table | None:
     lines = tuple(
         (Entry(one.method), Entry(readable(one.reason or "fits")))
         for one in result.prospects
@@ -126,7 +130,7 @@ def _others(result: Diagnosis) -> Table | None:
     )
 
 
-def _models(result: Diagnosis) -> Table:
+def _models(result: DiagnosisResult) -> Table:
     scored = result.gradients.models if result.gradients else ()
     more = ("loss", "accuracy, %", "gradient") if scored else ()
     headings = map(Entry, ("model", "origin", "moved, %", "scale", "distance", "outlier", *more))
@@ -158,7 +162,7 @@ def _models(result: Diagnosis) -> Table:
     return Table("Models", caption, tuple(headings), lines)
 
 
-def _pairs(result: Diagnosis) -> Table:
+def _pairs(result: DiagnosisResult) -> Table:
     lines = tuple(
         (
             Entry(readable(one.one)),
@@ -183,7 +187,7 @@ def _pairs(result: Diagnosis) -> Table:
     return Table("Every pair", caption, tuple(headings), lines, names=2)
 
 
-def _layers(result: Diagnosis) -> Table:
+def _layers(result: DiagnosisResult) -> Table:
     ratios = {one.tensor: one.ratio for one in result.scopes}
     lines = tuple(
         (
@@ -206,7 +210,7 @@ def _off_diagonal(matrix: tuple[tuple[float, ...], ...]) -> list[float]:
     return [value for i, row in enumerate(matrix) for value in row[:i] if math.isfinite(value)]
 
 
-def _differences(result: Diagnosis) -> tuple[Table, ...]:
+def _differences(result: DiagnosisResult) -> tuple[Table, ...]:
     every = result.architecture.differences
     if not every:
         return ()
@@ -215,7 +219,7 @@ def _differences(result: Diagnosis) -> tuple[Table, ...]:
     return (Table("Differences", caption, (Entry("tensor"), Entry("what")), lines),)
 
 
-def _measured(result: Diagnosis) -> list[str]:
+def _measured(result: DiagnosisResult) -> list[str]:
     looked = (
         "Everything is told from weights, read once; nothing was merged and no sample looked at."
         if result.gradients is None

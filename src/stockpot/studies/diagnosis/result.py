@@ -1,12 +1,13 @@
 """What a diagnosis holds: a frozen result, with what is said of it computed from its numbers."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from ...checkpoints.lineage import Lineage
-from ...values.plain import plain_values, rows_csv
+from ...values.result import Overview
+from ..study import StudyResult
 from .comparing.architecture import Architecture, some
 from .comparing.extent import Compared
 from .comparing.gradients import Gradients
@@ -131,7 +132,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class LayerOfTwo:
     """A layer and two models, a line of results.csv."""
 
     tensor: str
@@ -146,7 +147,7 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class DiagnosisResult(StudyResult):
     """What `diagnose` found.
 
     Attributes:
@@ -173,6 +174,8 @@ class Diagnosis:
         gradients: of a few batches, where data were given.
         facts: for a reader.
     """
+
+    file_kind: ClassVar[str] = "diagnosis"
 
     title: str
     mergeable: bool
@@ -223,12 +226,69 @@ class Diagnosis:
         """The verdict, why, and what to do."""
         return (self.verdict, *self.reasons, *(one.said for one in self.steps))
 
-    def to_csv(self) -> str:
-        """Every layer and two models under a header of the column names."""
+    @property
+    def answer(self) -> str:
+        """The verdict."""
+        return self.verdict
+
+    def derived(self) -> dict[str, object]:
+        """The verdict, which follows from the rest."""
+        return {"verdict": self.verdict}
+
+    def screen(self) -> tuple[str | Overview, ...]:
+        """The verdict, why, the models, the methods, and what to do first."""
+        return (
+            self.verdict,
+            *(f"  - {reason}" for reason in self.reasons),
+            "",
+            self._models_shown(),
+            "",
+            *self._prospects_shown(),
+            "",
+            *_numbered(self.steps),
+        )
+
+    def _models_shown(self) -> Overview:
+        def start(one: ModelFinding) -> str:
+            return "unknown" if self.origin == "unknown" else f"start {one.origin}"
+
+        def remark(one: ModelFinding) -> str:
+            return f"outlier: {'; '.join(one.why)}" if one.why else ""
+
+        rows = tuple(
+            (one.name, start(one), one.moved, one.scale, one.far, remark(one))
+            for one in self.models
+        )
+        return Overview("", ("model", "origin", "moved", "scale", "distance", ""), rows)
+
+    def _prospects_shown(self) -> Iterator[str | Overview]:
+        """Those of which there is a forecast line by line, the others by what they lack."""
+        rows = tuple(
+            (
+                f"{one.method}, statistics estimated again" if one.mended else one.method,
+                f"{one.quality:.3f} [{one.low:.3f}, {one.high:.3f}]",
+                one.reason or "fits",
+            )
+            for one in self.prospects
+            if one.forecast
+        )
+        if rows:
+            yield Overview("", ("method", "forecast quality", ""), rows)
+            yield f"How good forecasts have been: {self.forecast}"
+        elif self.forecast:
+            yield self.forecast
+        rest = dict[str, list[str]]()
+        for one in self.prospects:
+            if not one.forecast:
+                rest.setdefault(one.reason or "fits, without a forecast", []).append(one.method)
+        yield from (f"{', '.join(methods)}: {reason}" for reason, methods in rest.items())
+
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Every layer and two models."""
         scopes = {one.tensor: one.stds for one in self.scopes}
         names = self.names
         rows = [
-            _Row(
+            LayerOfTwo(
                 tensor=one.tensor,
                 role=one.role,
                 entries=one.entries,
@@ -243,10 +303,11 @@ class Diagnosis:
             for i in range(len(names))
             for j in range(i + 1, len(names))
         ]
-        return rows_csv(_Row, rows)
+        return LayerOfTwo, rows
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it; `mergeable`, `same_origin` and the like come first."""
-        found = {"study": "diagnosis", "verdict": self.verdict, **asdict(replace(self, traits={}))}
-        found["traits"] = dict(self.traits)
-        return {key: plain_values(value) for key, value in found.items()}
+
+def _numbered(steps: Sequence[Step]) -> Iterator[str]:
+    for number, step in enumerate(steps, 1):
+        yield f"{number}. {step.said}"
+        if step.command:
+            yield f"   {step.command}"

@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from ...methods.matrices import Conv, Stored, Which
 from ...values.fields import Fraction, check_fields
-from ..study import How, Model, Result, StudyOfModels
+from ..study import How, Model, StudyOfModels, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -76,7 +76,7 @@ class Interference(StudyOfModels):
         return compute(self, models, base, **how)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import InterferenceResult
 

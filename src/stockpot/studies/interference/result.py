@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ..study import Overview, Result
+from ...values.result import Overview
+from ..study import StudyResult
 
 Centre = Literal["average", "base"]
 ALL = "all"
@@ -74,7 +75,7 @@ class Spectrum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InterferenceResult(Result):
+class InterferenceResult(StudyResult):
     """What `interference` found.
 
     Attributes:
@@ -88,7 +89,7 @@ class InterferenceResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "interference"
+    file_kind: ClassVar[str] = "interference"
 
     title: str
     tasks: tuple[str, ...]
@@ -113,7 +114,7 @@ class InterferenceResult(Result):
         return tuple(_sentences(self))
 
     def overview(self) -> tuple[Overview, ...]:
-        """Over all matrices, rank by rank."""
+        """Of the terminal."""
         columns = ("rank", "interference", "left out", "overlap")
         return tuple(
             Overview(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ...evaluation.results.intervals import Interval
-from ..study import Result
+from ..study import StudyResult
 from .moments import ALL
 
 Scoring = Literal["wrong", "published"]
@@ -99,7 +99,7 @@ class BoundRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MagnitudeResult(Result):
+class MagnitudeResult(StudyResult):
     """What `magnitude` found.
 
     Attributes:
@@ -115,7 +115,7 @@ class MagnitudeResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "magnitude"
+    file_kind: ClassVar[str] = "magnitude"
 
     title: str
     pools: tuple[int, ...]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from ...values.fields import check_fields
-from ..study import Progress, Result, StudyOfPools
+from ..study import Progress, StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -46,7 +46,7 @@ class Protocol(StudyOfPools):
         return compute(self, trained, progress=progress)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import ProtocolResult
 

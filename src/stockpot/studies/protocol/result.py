@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..study import Result
+from ..study import StudyResult
 
 OURS = "ours"
 PUBLISHED = "published"
@@ -57,7 +57,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProtocolResult(Result):
+class ProtocolResult(StudyResult):
     """What `protocol` found.
 
     Attributes:
@@ -69,7 +69,7 @@ class ProtocolResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "protocol"
+    file_kind: ClassVar[str] = "protocol"
 
     title: str
     pools: tuple[int, ...]

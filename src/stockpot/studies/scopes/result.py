@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, ClassVar
 
-from ..study import Result
+from ..study import StudyResult
 
 NORMAL = 0.02
 """Up to this distance from a normal distribution we call weights close to normal."""
@@ -68,7 +68,7 @@ class ScopePair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScopesResult(Result):
+class ScopesResult(StudyResult):
     """What `scopes` found.
 
     Attributes:
@@ -81,7 +81,7 @@ class ScopesResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "scopes"
+    file_kind: ClassVar[str] = "scopes"
 
     title: str
     models: tuple[str, ...]

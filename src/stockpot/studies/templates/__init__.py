@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..study import Progress, Result, StudyOfPools
+from ..study import Progress, StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
@@ -49,7 +49,7 @@ class Templates(StudyOfPools):
         return compute(self, trained, progress=progress)
 
     @classmethod
-    def result(cls) -> type[Result]:
+    def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
         from .result import TemplatesResult
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.results.intervals import Interval, over_seeds
-from ..study import Overview, Result
+from ...values.result import Overview
+from ..study import StudyResult
 
 Kind = Literal["classes", "units", "kernels"]
 Subject = Literal["single", "merged", "pair"]
@@ -99,7 +100,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemplatesResult(Result):
+class TemplatesResult(StudyResult):
     """What `templates` found.
 
     Attributes:
@@ -110,7 +111,7 @@ class TemplatesResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "templates"
+    file_kind: ClassVar[str] = "templates"
 
     title: str
     cells: tuple[str, ...]
@@ -150,7 +151,7 @@ class TemplatesResult(Result):
         return tuple(_sentences(self))
 
     def overview(self) -> tuple[Overview, ...]:
-        """Of each cell, means by weight decay."""
+        """Of the terminal."""
         return tuple(
             Overview(
                 cell,

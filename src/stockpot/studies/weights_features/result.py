@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from ...evaluation.results.intervals import Interval, over_seeds
-from ..study import Overview, Result
+from ...values.result import Overview
+from ..study import StudyResult
 from .agreement import LayerAgreement
 from .passes import Kind
 
@@ -58,7 +59,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsFeaturesResult(Result):
+class WeightsFeaturesResult(StudyResult):
     """What `weights_features` found.
 
     Attributes:
@@ -69,7 +70,7 @@ class WeightsFeaturesResult(Result):
         facts: for a reader.
     """
 
-    study: ClassVar[str] = "weights-features"
+    file_kind: ClassVar[str] = "weights-features"
 
     title: str
     cells: tuple[str, ...]
@@ -137,7 +138,7 @@ class WeightsFeaturesResult(Result):
         return tuple(_sentences(self))
 
     def overview(self) -> tuple[Overview, ...]:
-        """Of each cell, the merged network layer by layer."""
+        """Of the terminal."""
         return tuple(
             Overview(
                 cell,

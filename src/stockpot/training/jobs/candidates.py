@@ -15,7 +15,7 @@ from ...engine.options import Options
 from ...engine.prepare import prepare
 from ...errors import FieldError
 from ...evaluation.contests.contest import Contest, Exam, Resamplers, choose_metric
-from ...evaluation.contests.ledger import Ledger, Place
+from ...evaluation.contests.ledger import Ledger, RowPlace
 from ...evaluation.results.comparison import Row
 from ...evaluation.results.intervals import Difference
 from ...experiments.cells import slug
@@ -52,7 +52,7 @@ class JudgedTask:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Table:
+class Candidates:
     """A recipe's models and an experiment's data, opened once.
 
     Attributes:
@@ -79,7 +79,7 @@ class Table:
     @classmethod
     def open(
         cls, recipe: Recipe, experiment: Experiment, device: Device, options: Options
-    ) -> "Table":
+    ) -> "Candidates":
         """Open and check everything; no network is run."""
         cells, own = _cells(experiment)
         if experiment.tasks:
@@ -166,7 +166,7 @@ class Table:
         for method, candidate in candidates.items():
             state = self.merge(candidate)
             contest.ledger.enter(
-                Place(n, 0, 0),
+                RowPlace(n, 0, 0),
                 [
                     contest.network_entrant(task.exam, method, "merge", task.holding(state))
                     for task in self.tasks

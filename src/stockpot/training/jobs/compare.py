@@ -11,13 +11,13 @@ from ...evaluation import (
     WITHOUT_TRAINING,
     Comparison,
     Metric,
-    Task,
+    TaskNetwork,
     TaskPool,
     compare_pools,
     join,
     metric_called,
 )
-from ...evaluation.contests.bodymakers import SEQUENTIAL
+from ...evaluation.contests.body_methods import SEQUENTIAL
 from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
@@ -161,7 +161,7 @@ def _task_pool(cell: Experiment, pool: Pool) -> TaskPool:
     shares = cell.ingredients.share != "none"
     return TaskPool(
         seed=pool.seed,
-        tasks=[Task(one.name, one.network, one.splits) for one in pool.kept],
+        tasks=[TaskNetwork(one.name, one.network, one.splits) for one in pool.kept],
         base=load_shared(pool.base) if shares else None,
         controls={**joint, **start},
     )

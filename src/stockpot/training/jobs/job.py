@@ -126,7 +126,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FinishedJob:
     """A finished network: its file, and what the file says of it."""
 
     job: Job

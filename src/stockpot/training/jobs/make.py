@@ -10,7 +10,7 @@ from ...networks import save_state
 from ...values.differences import first_differences
 from ..fitting.loop import Progress
 from ..fitting.saves import Save
-from .job import Job, Made
+from .job import FinishedJob, Job
 from .preparation import work_of
 from .task_preparation import task_work_of
 
@@ -18,7 +18,7 @@ METADATA = "stockpot.ingredient"
 _MACHINE = ("selection_metric", "selection_score", "selection_scores", "torch", "device")
 
 
-def make(job: Job, progress: Progress | None = None) -> Made:
+def make(job: Job, progress: Progress | None = None) -> FinishedJob:
     """Carry out a job; a file that is finished is only checked, never made again.
 
     Raises:
@@ -27,7 +27,7 @@ def make(job: Job, progress: Progress | None = None) -> Made:
     """
     work = task_work_of(job) if job.experiment.tasks else work_of(job)
     if job.path.exists():
-        return Made(job, _finished(job, work.plan))
+        return FinishedJob(job, _finished(job, work.plan))
     network, saves = work.start, list[Save]()
     total, before = job.epochs, 0
     for phase in job.phases:
@@ -45,7 +45,7 @@ def make(job: Job, progress: Progress | None = None) -> Made:
     save_state(work.tensors(network), job.path, {METADATA: json.dumps(record)})
     for save in saves:
         save.remove()
-    return Made(job, record)
+    return FinishedJob(job, record)
 
 
 def _finished(job: Job, plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ...networks import load_weights
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
 from .folder import list_pools, run_folder
-from .job import BASE, Job, Made
+from .job import BASE, FinishedJob, Job
 from .phases import JOINT, Which
 from .tasks import open_tasks
 from .workers import carry_out
@@ -174,7 +174,9 @@ def _open(experiment: Experiment, members: int) -> list[Cell]:
     return list(tasks.cells.values())
 
 
-def _pools(cells: dict[str, list[Cell]], made: Sequence[Made], whole: Experiment) -> list[Pool]:
+def _pools(
+    cells: dict[str, list[Cell]], made: Sequence[FinishedJob], whole: Experiment
+) -> list[Pool]:
     return [
         _pool(
             name, cell, seed, [one for one in made if (one.job.cell, one.job.pool) == (name, seed)]
@@ -184,7 +186,7 @@ def _pools(cells: dict[str, list[Cell]], made: Sequence[Made], whole: Experiment
     ]
 
 
-def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[Made]) -> Pool:
+def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[FinishedJob]) -> Pool:
     paths = {one.job.name: one.job.path for one in made}
     experiment = made[0].job.experiment
     last = experiment.ingredients.stages
@@ -210,7 +212,7 @@ def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[Made]) -> 
     )
 
 
-def _listed(pool: Pool, made: Sequence[Made], out: Path) -> dict[str, Any]:
+def _listed(pool: Pool, made: Sequence[FinishedJob], out: Path) -> dict[str, Any]:
     """A pool as experiment.json has it."""
     records = {one.job.path: one.record for one in made}
     return {

@@ -27,7 +27,7 @@ Learn = Callable[[nn.Module, Phase, Save, Progress], nn.Module]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class PreparedJob:
     """The parts of one job.
 
     Attributes:
@@ -45,14 +45,16 @@ class Work:
     tensors: Callable[[nn.Module], Mapping[str, Tensor]]
 
 
-def work_of(job: Job) -> Work:
+def work_of(job: Job) -> PreparedJob:
     """Of a network that is trained on one data set."""
     cell = open_cell(job.experiment)
     start, parent = _start(job, cell)
     facts = {"data": job.experiment.resolved()["data"], "data_digest": cell.digest}
     if job.stage > 1:
         facts["stage"] = job.stage
-    return Work(start, plan_of(job, facts, parent), learn_on(cell, job), score_on(cell), state_of)
+    return PreparedJob(
+        start, plan_of(job, facts, parent), learn_on(cell, job), score_on(cell), state_of
+    )
 
 
 def learn_on(cell: Cell, job: Job) -> Learn:

@@ -12,8 +12,8 @@ from typing import Any
 from ...engine.merge import run_recipe
 from ...engine.options import Options
 from ...errors import OutputError, StockpotError
-from ...evaluation.choices.search import WORST, Search, Tried, attempts_of, best_of
-from ...evaluation.contests.facts import contest_facts
+from ...evaluation.choices.search import WORST, ScoredCandidate, Search, attempts_of, best_of
+from ...evaluation.contests.provenance import contest_provenance
 from ...evaluation.results.comparison import Comparison
 from ...experiments.experiment import Experiment
 from ...methods import Average
@@ -25,7 +25,7 @@ from ...recipes.yaml import dump_yaml
 from ...values.differences import first_differences
 from ...values.fields import kebab_name
 from ..fitting.devices import Device
-from .candidates import Table
+from .candidates import Candidates
 from .factoring import factoring_of
 from .folder import hold
 from .pools import PoolProgress
@@ -40,7 +40,7 @@ FOUND, SOUP, DEFAULTS, GIVEN = "searched", "uniform-soup", "defaults", "given"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Found:
+class SearchResult:
     """What a search has found.
 
     Attributes:
@@ -72,7 +72,7 @@ def search_experiment(
     factors: Path | None = None,
     options: Options | None = None,
     progress: PoolProgress | None = None,
-) -> Found:
+) -> SearchResult:
     """Search a recipe's weights and fields by the experiment's metric on its selection split.
 
     The uniform soup, the method's defaults and the recipe as given are tried first. The test split
@@ -105,51 +105,53 @@ def search_experiment(
     options = options or Options()
     tell = progress or _silent
     tell("reading models and data", 0.0)
-    table = Table.open(recipe, experiment, device, options)
-    search = _search_of(table, trials, sampler, seed)
-    merged = out / ("merged" if _has_directory(table) else "merged.safetensors")
-    with _folder(out, _identity(table, search), resume=resume, overwrite=overwrite):
+    candidates = Candidates.open(recipe, experiment, device, options)
+    search = _search_of(candidates, trials, sampler, seed)
+    merged = out / ("merged" if _has_directory(candidates) else "merged.safetensors")
+    with _folder(out, _identity(candidates, search), resume=resume, overwrite=overwrite):
         tell("looking for what all trials share", 0.0)
         store = factors or out / FACTORS
-        shared = factoring_of(table.recipe, search.space, search.starts, store, options)
+        shared = factoring_of(candidates.recipe, search.space, search.starts, store, options)
         decomposed = shared if isinstance(shared, str) else shared.fact
         if not isinstance(shared, str):
-            table = replace(table, factoring=shared)
+            candidates = replace(candidates, factoring=shared)
 
         def told(done: int, best: float) -> None:
-            shown = table.contest.metric.sign * best
+            shown = candidates.contest.metric.sign * best
             tell(f"trial {done} of {trials}, best {shown:.4g}", 0.95 * done / trials)
 
-        tried = search.run(table.score, journal=out / JOURNAL, told=told)
+        tried = search.run(candidates.score, journal=out / JOURNAL, told=told)
         winner = best_of(tried)
         if winner.score == WORST:
             raise StockpotError(
                 f"no candidate has a score: {winner.problem or 'none is a number'}."
             )
-        score = table.contest.metric.sign * winner.score
-        best = table.recipe_of(winner.candidate).model_copy(
-            update={"searched": _record(table, search, len(tried), score)}
+        score = candidates.contest.metric.sign * winner.score
+        best = candidates.recipe_of(winner.candidate).model_copy(
+            update={"searched": _record(candidates, search, len(tried), score)}
         )
         tell("judging on the test split", 0.96)
-        comparison = _judge(table, search, tried, winner, decomposed)
+        comparison = _judge(candidates, search, tried, winner, decomposed)
         _write(out / BEST, dump_yaml(best.resolved()))
         run_recipe(best, merged, replace(options, overwrite=True, resume=False))
         if factors is None:
             shutil.rmtree(store, ignore_errors=True)
     tell("done", 1.0)
-    return Found(recipe=best, best=out / BEST, merged=merged, score=score, comparison=comparison)
+    return SearchResult(
+        recipe=best, best=out / BEST, merged=merged, score=score, comparison=comparison
+    )
 
 
 def _silent(_what: str, _done: float) -> None:
     pass
 
 
-def _has_directory(table: Table) -> bool:
-    return any(one.directory is not None for one in table.inputs)
+def _has_directory(candidates: Candidates) -> bool:
+    return any(one.directory is not None for one in candidates.inputs)
 
 
-def _search_of(table: Table, trials: int, sampler: Sampler, seed: int) -> Search:
-    recipe = table.recipe
+def _search_of(candidates: Candidates, trials: int, sampler: Sampler, seed: int) -> Search:
+    recipe = candidates.recipe
     space = space_of(recipe.method, len(recipe.models), recipe.search, recipe.weights)
     given = Candidate(recipe.method, recipe.weights)
     return Search(
@@ -165,15 +167,15 @@ def _search_of(table: Table, trials: int, sampler: Sampler, seed: int) -> Search
     )
 
 
-def _identity(table: Table, search: Search) -> dict[str, Any]:
+def _identity(candidates: Candidates, search: Search) -> dict[str, Any]:
     """What makes a search another one; the number of trials does not."""
-    files = [source for one in table.inputs for source in one.files]
+    files = [source for one in candidates.inputs for source in one.files]
     return {
-        "recipe": table.recipe.model_copy(update={"searched": None}).resolved(),
+        "recipe": candidates.recipe.model_copy(update={"searched": None}).resolved(),
         "axes": {name: repr(axis) for name, axis in search.space.axes.items()},
-        "network": table.contest.ledger.network,
-        "data": dict(table.digests),
-        "metric": table.contest.metric.name,
+        "network": candidates.contest.ledger.network,
+        "data": dict(candidates.digests),
+        "metric": candidates.contest.metric.name,
         "sampler": search.sampler,
         "seed": search.seed,
         "files": {str(one.path): [one.identity.size, one.identity.mtime_ns] for one in files},
@@ -225,30 +227,34 @@ def _write(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}.") from None
 
 
-def _record(table: Table, search: Search, count: int, score: float) -> Searched:
+def _record(candidates: Candidates, search: Search, count: int, score: float) -> Searched:
     return Searched(
         fields=tuple(search.space.axes),
         trials=count,
         sampler=search.sampler,
         seed=search.seed,
-        metric=table.contest.metric.name,
+        metric=candidates.contest.metric.name,
         score=score,
-        data=", ".join(one.name for one in table.tasks),
+        data=", ".join(one.name for one in candidates.tasks),
     )
 
 
 def _judge(
-    table: Table, search: Search, tried: Sequence[Tried], winner: Tried, decomposed: str
+    candidates: Candidates,
+    search: Search,
+    tried: Sequence[ScoredCandidate],
+    winner: ScoredCandidate,
+    decomposed: str,
 ) -> Comparison:
     """The winner beside the starts, each on both splits."""
     names = {FOUND: winner.candidate}
     for name, candidate in search.starts.items():
         if candidate not in [names[one] for one in names if one != FOUND]:
             names[name] = candidate
-    rows, differences = table.judge(names)
-    kind, metric = kebab_name(type(table.recipe.method)), table.contest.metric
+    rows, differences = candidates.judge(names)
+    kind, metric = kebab_name(type(candidates.recipe.method)), candidates.contest.metric
     said = ", and ".join(one.phrase(metric.name) for one in differences)
-    data = ", ".join(one.name for one in table.tasks)
+    data = ", ".join(one.name for one in candidates.tasks)
     return Comparison(
         title=f"What searching {kind} found",
         rows=rows,
@@ -259,15 +265,15 @@ def _judge(
             f"test split it is {said}."
         ),
         facts=(
-            ("network", table.contest.ledger.network),
+            ("network", candidates.contest.ledger.network),
             ("data", data),
             ("searched", ", ".join(search.space.axes)),
             ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
             ("objective", f"{metric.name} on the selection split"),
-            ("models", ", ".join(one.path for one in table.recipe.models)),
+            ("models", ", ".join(one.path for one in candidates.recipe.models)),
             *([("decomposed", decomposed)] if decomposed else []),
-            *_batch_norm(table),
-            *contest_facts(table.contest, rows, 1),
+            *_batch_norm(candidates),
+            *contest_provenance(candidates.contest, rows, 1),
         ),
         attempts=attempts_of(kind, search, tried, metric.sign),
     )
@@ -279,7 +285,7 @@ def _weights(candidate: Candidate) -> str:
     return f" with weights {', '.join(f'{one:.4g}' for one in candidate.weights)}"
 
 
-def _batch_norm(table: Table) -> list[tuple[str, str]]:
-    if not any(has_batch_norm(one.network) for one in table.tasks):
+def _batch_norm(candidates: Candidates) -> list[tuple[str, str]]:
+    if not any(has_batch_norm(one.network) for one in candidates.tasks):
         return []
     return [("batch normalisation", "statistics are averaged, not estimated again")]

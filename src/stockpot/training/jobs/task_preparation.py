@@ -18,7 +18,7 @@ from .job import Job
 from .phases import JOINT, Phase, passes, start_seed
 from .preparation import (
     Learn,
-    Work,
+    PreparedJob,
     added_to,
     learn_on,
     plan_of,
@@ -30,7 +30,7 @@ from .preparation import (
 from .tasks import Tasks, open_tasks, task_record
 
 
-def task_work_of(job: Job) -> Work:
+def task_work_of(job: Job) -> PreparedJob:
     """Of the start of a pool, of the network trained on all tasks, or of one task's network."""
     tasks = open_tasks(job.experiment)
     if job.index is None or job.index == JOINT:
@@ -38,7 +38,7 @@ def task_work_of(job: Job) -> Work:
     return _of_one(job, tasks)
 
 
-def _of_one(job: Job, tasks: Tasks) -> Work:
+def _of_one(job: Job, tasks: Tasks) -> PreparedJob:
     """A task's network, from this task's head of the start, and its body or the task before's."""
     task, cell = job.name, tasks.cells[job.name]
     spec = next(one for one in job.experiment.tasks if one.name == task)
@@ -60,7 +60,7 @@ def _of_one(job: Job, tasks: Tasks) -> Work:
     }
     parent = {"from": origin, "digest": state_digest(network.state_dict())}
     learn = learn_on(cell, job)
-    return Work(network, plan_of(job, facts, parent), learn, score_on(cell), state_of)
+    return PreparedJob(network, plan_of(job, facts, parent), learn, score_on(cell), state_of)
 
 
 def _given(cell: Cell, path: str) -> nn.Module:
@@ -73,7 +73,7 @@ def _given(cell: Cell, path: str) -> nn.Module:
     return network
 
 
-def _of_all(job: Job, tasks: Tasks) -> Work:
+def _of_all(job: Job, tasks: Tasks) -> PreparedJob:
     """One body with a head for each task: the common start, or the jointly trained network."""
     if job.from_base:
         networks = {
@@ -94,7 +94,7 @@ def _of_all(job: Job, tasks: Tasks) -> Work:
         "passes": passes(job.experiment, job.index),
     }
     parent = {"from": origin, "digest": state_digest(together.tensors())}
-    return Work(
+    return PreparedJob(
         together, plan_of(job, facts, parent), _learn_all(job, tasks), _score_all(tasks), _tensors
     )
 

@@ -17,7 +17,7 @@ import torch
 
 from ...errors import StockpotError
 from ...running.executor import cores, one_thread
-from .job import Job, Made
+from .job import FinishedJob, Job
 from .make import make
 
 PATIENCE = 20.0
@@ -31,7 +31,7 @@ Tell = Callable[[int, float], None]
 _news: Any = None  # in a worker: the queue on which it tells how far it is
 
 
-def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[Made]:
+def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[FinishedJob]:
     """Make every network; the results are in the order of the jobs.
 
     Args:
@@ -40,7 +40,7 @@ def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[Made
             is worth it.
         tell: called as they get on.
     """
-    made: dict[int, Made] = {}
+    made: dict[int, FinishedJob] = {}
     left, begun, longest = list(range(len(jobs))), time.monotonic(), 0.0
     while left and _in_turn(jobs[left[0]], workers, longest * len(left)):
         number = left.pop(0)
@@ -63,14 +63,14 @@ def _in_turn(job: Job, workers: int | None, seconds_left: float) -> bool:
 
 def _at_once(
     jobs: Sequence[Job], numbers: Sequence[int], count: int, tell: Tell
-) -> Iterator[tuple[int, Made]]:
+) -> Iterator[tuple[int, FinishedJob]]:
     context = get_context("spawn")
     leash, hand = context.Pipe(duplex=False)
     news = context.SimpleQueue()
     with ProcessPoolExecutor(
         count, mp_context=context, initializer=_begin, initargs=(leash, news)
     ) as executor:
-        running: dict[Future[Made], int] = {}
+        running: dict[Future[FinishedJob], int] = {}
         left = list(numbers)
         try:
             while left or running:
@@ -112,5 +112,5 @@ def _follow(leash: Any) -> None:
         os._exit(1)
 
 
-def _make(number: int, job: Job) -> Made:
+def _make(number: int, job: Job) -> FinishedJob:
     return make(job, lambda part: _news.put((number, part)))

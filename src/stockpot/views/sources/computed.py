@@ -90,6 +90,9 @@ class _WeightNorm(_Computed):
         self._norms = SliceNorms(direction.shape, size.shape)
         self._factors: Tensor | None = None
 
+    def __reduce__(self) -> "tuple[type[_WeightNorm], tuple[TensorEntry, TensorEntry]]":
+        return _WeightNorm, (self._size, self._direction)
+
     def elements(self, start: int, stop: int) -> Tensor:
         factors = self._per_slice()
         values = read_elements(self._direction, start, stop).double()

@@ -23,7 +23,7 @@ BARRIER = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was found, before it is judged; see `Diagnosis`."""
+    """What was found, before it is judged; see `DiagnosisResult`."""
 
     models: tuple[ModelFinding, ...]
     base: str | None

@@ -15,7 +15,7 @@ _LISTED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What steps depend on; see `Diagnosis`.
+    """What steps depend on; see `DiagnosisResult`.
 
     Attributes:
         origin, undecided, compared: of the diagnosis.

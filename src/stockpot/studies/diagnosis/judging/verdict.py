@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..comparing.likeness import DROWNED
-from ..result import Diagnosis, Prospect
+from ..result import DiagnosisResult, Prospect
 from .evidence import Evidence
 from .prospects import NO_BASE, advised, merge_words, value_of
 from .reasons import against, noted, unknown
@@ -15,7 +15,7 @@ _ROBUST = ("median", "trimmed-mean")
 """Methods that a minority of models does not move."""
 
 
-def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
+def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> DiagnosisResult:
     """The diagnosis: every finding with the verdict on all of them."""
     failing = list(against(found))
     seen = found.gradients is not None  # what was seen of the average outweighs a forecast
@@ -30,7 +30,7 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> Diagnosis:
         chosen = None
     every = tuple(replace(one, reason="advised") if one is chosen else one for one in every)
     advice = [_advised(chosen)] if chosen else []
-    return Diagnosis(
+    return DiagnosisResult(
         title="Will these models merge?",
         mergeable=not failing and not undecided,
         same_origin=found.same_origin,

@@ -14,15 +14,17 @@ from ..predictions.views import JUDGED
 from .bootstrap import Estimate, Resampler, mean_estimate
 from .metrics import Metric
 
-Scores = Mapping[tuple[str, str], Estimate]
-"""Estimates by (split or view, metric)."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """One result's estimates, and what fraction of its outputs on each split is not finite."""
+class Scores:
+    """What one result is worth.
 
-    scores: Scores
+    Attributes:
+        estimates: by (split or view, metric).
+        non_finite: what fraction of the outputs on each split or view is not finite.
+    """
+
+    estimates: Mapping[tuple[str, str], Estimate]
     non_finite: Mapping[str, float]
 
 
@@ -31,36 +33,36 @@ def score_predictions(
     metrics: Sequence[Metric],
     resamplers: Mapping[str, Resampler],
     own: Mapping[tuple[str, str], float] | None = None,
-) -> Scored:
+) -> Scores:
     """Every metric on every split; `own` has the scores of metrics that run a network themselves.
 
     An ensemble is no network, and has no score by such a metric.
     """
-    scores: dict[tuple[str, str], Estimate] = {}
+    estimates: dict[tuple[str, str], Estimate] = {}
     for metric in metrics:
         for split, seen in predictions.items():
             key, at = (split, metric.name), resamplers[split]
             if metric.value:
-                scores[key] = metric.estimate(seen, at)
+                estimates[key] = metric.estimate(seen, at)
             elif own and key in own:
-                scores[key] = Estimate(own[key], metric.draws(seen, at), at.originals)
+                estimates[key] = Estimate(own[key], metric.draws(seen, at), at.originals)
     shares = {split: seen.non_finite / len(seen.logits) for split, seen in predictions.items()}
-    return Scored(scores, shares)
+    return Scores(estimates, shares)
 
 
-def mean_over_networks(each: Sequence[Scored]) -> Scored:
+def mean_over_networks(each: Sequence[Scores]) -> Scores:
     """Of networks on the same samples: what one of them drawn at random is worth."""
-    return Scored(
-        {key: mean_estimate([one.scores[key] for one in each]) for key in each[0].scores},
+    return Scores(
+        {key: mean_estimate([one.estimates[key] for one in each]) for key in each[0].estimates},
         {split: _mean(one.non_finite[split] for one in each) for split in each[0].non_finite},
     )
 
 
-def mean_over_tasks(each: Sequence[Scored]) -> Scored:
+def mean_over_tasks(each: Sequence[Scores]) -> Scores:
     """Of what all tasks have; each task counts the same, and samples of all are redrawn."""
-    keys = [key for key in each[0].scores if all(key in one.scores for one in each)]
-    return Scored(
-        {key: _over_tasks([one.scores[key] for one in each]) for key in keys},
+    keys = [key for key in each[0].estimates if all(key in one.estimates for one in each)]
+    return Scores(
+        {key: _over_tasks([one.estimates[key] for one in each]) for key in keys},
         {split: _mean(one.non_finite[split] for one in each) for split in JUDGED},
     )
 

@@ -15,7 +15,7 @@ from ..choices.tuning import Tuning
 from ..predictions.predict import Predictions
 from ..predictions.views import JUDGED, seen_on
 from ..results.comparison import Kind
-from ..scores.scored import Scored, mean_over_networks, score_predictions
+from ..scores.scores import Scores, mean_over_networks, score_predictions
 from ..scores.singles import Singles
 from .contest import Contest, Exam
 from .ledger import Entrant
@@ -26,7 +26,7 @@ mode; the start is left as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ColumnOptions:
     """What columns may do with ingredients beside running them.
 
     Attributes:
@@ -40,7 +40,7 @@ class Setting:
     tuning: Tuning | None = None
 
 
-def scored_singles(contest: Contest, exam: Exam, singles: Singles) -> tuple[Scored, ...]:
+def scores_of_singles(contest: Contest, exam: Exam, singles: Singles) -> tuple[Scores, ...]:
     """Each network of a pool by itself, scored once however often it takes part."""
     return tuple(
         score_predictions(
@@ -54,26 +54,26 @@ def scored_singles(contest: Contest, exam: Exam, singles: Singles) -> tuple[Scor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trial:
+class Subset:
     """N ingredients of a pool: their predictions, and how soups of them are run and scored.
 
     Attributes:
         contest: that they take part in.
         exam: what they are judged on.
         singles: what is known of their pool.
-        scored: of each network of the pool by itself.
+        single_scores: of each network of the pool by itself.
         members: which of them take part.
-        setting: what columns may do.
-        subset: which subset of N this is.
+        options: what columns may do.
+        number: which subset of N this is.
     """
 
     contest: Contest
     exam: Exam
     singles: Singles
-    scored: Sequence[Scored]
+    single_scores: Sequence[Scores]
     members: tuple[int, ...]
-    setting: Setting
-    subset: int = 0
+    options: ColumnOptions
+    number: int = 0
 
     @cached_property
     def scores(self) -> Mapping[int, float]:
@@ -131,7 +131,7 @@ class Trial:
             kind="single",
             forwards=1,
             predictions={key: runs[key][members[0]] for key in self.exam.resamplers},
-            scored=mean_over_networks([self.scored[i] for i in members]),
+            scores=mean_over_networks([self.single_scores[i] for i in members]),
         )
 
     def of_network(self, method: str, kind: Kind, network: nn.Module) -> Entrant:

@@ -11,7 +11,7 @@ from ..scores.bootstrap import RESAMPLES
 from ..scores.custom import OWN_RESAMPLES
 from ..scores.metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
 from .contest import Contest
-from .plan import Plan
+from .plan import SubsetPlan
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -24,7 +24,7 @@ def covers(pools: int) -> str:
     return COVERS_POOLS if pools > 1 else COVERS_SAMPLES
 
 
-def pool_facts(plan: Plan, contest: Contest, rows: Sequence[Row], views: Views) -> Facts:
+def pool_provenance(plan: SubsetPlan, contest: Contest, rows: Sequence[Row], views: Views) -> Facts:
     """Of a comparison of pools; names and texts, in the order to be read."""
     splits, pools = plan.pools[0].splits, plan.pools
     resampled = (
@@ -34,12 +34,12 @@ def pool_facts(plan: Plan, contest: Contest, rows: Sequence[Row], views: Views) 
     return (
         ("network", contest.ledger.network),
         ("data", contest.ledger.whole),
-        seeds_fact([pool.seed for pool in pools]),
+        seeds_used([pool.seed for pool in pools]),
         ("networks in a pool", ", ".join(dict.fromkeys(str(len(pool)) for pool in pools))),
         ("subsets of each N", f"{plan.subsets} at most, drawn with seed {plan.seed}"),
         ("samples", _sizes(splits)),
         *([("views of the test split", _shown(views))] if views else []),
-        *contest_facts(
+        *contest_provenance(
             contest,
             rows,
             len(pools),
@@ -49,7 +49,7 @@ def pool_facts(plan: Plan, contest: Contest, rows: Sequence[Row], views: Views) 
     )
 
 
-def contest_facts(
+def contest_provenance(
     contest: Contest,
     rows: Sequence[Row],
     pools: int,
@@ -68,7 +68,7 @@ def contest_facts(
     )
 
 
-def seeds_fact(seeds: Sequence[int]) -> tuple[str, str]:
+def seeds_used(seeds: Sequence[int]) -> tuple[str, str]:
     """How many pools, and which."""
     return "pools", f"{len(seeds)}, seeds {', '.join(map(str, seeds))}"
 

@@ -1,0 +1,64 @@
+"""What a run found: a frozen dataclass that says it in words and goes into files.
+
+A study, a comparison, a federated run and a validation give one; what writes and shows results
+knows no more of them than this.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, cast
+
+from .plain import plain_values, rows_csv
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A table for the terminal: what most people want to see of a result first."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+class Result(ABC):
+    """What was found; a subclass is a frozen dataclass with the field `title`, its question."""
+
+    __slots__ = ()
+    file_kind: ClassVar[str]
+    """What results files call it."""
+
+    @property
+    @abstractmethod
+    def sentences(self) -> tuple[str, ...]:
+        """What was found, in words that are computed from the numbers."""
+
+    @abstractmethod
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """The main table: the dataclass of its rows, and the rows."""
+
+    @property
+    def answer(self) -> str:
+        """The answer in one sentence, where there is one; else ''."""
+        return ""
+
+    def overview(self) -> Sequence[Overview]:
+        """Tables for the terminal."""
+        return ()
+
+    def screen(self) -> Sequence[str | Overview]:
+        """What the terminal shows of it, from top to bottom."""
+        return (*self.overview(), *self.sentences)
+
+    def derived(self) -> dict[str, object]:
+        """What follows from the fields, and files have nevertheless."""
+        return {}
+
+    def to_csv(self) -> str:
+        """The main table under a header of the column names."""
+        return rows_csv(*self.table())
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything, as JSON has it: a number that is not finite is null."""
+        found = {**asdict(cast(Any, self)), **self.derived()}
+        return {key: plain_values(value) for key, value in found.items()}
