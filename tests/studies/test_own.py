@@ -20,10 +20,11 @@ from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import count, table, words
 from stockpot.report import kinds, studies
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
-from stockpot.studies.onepass.gathering import names_of, opened
+from stockpot.studies.onepass.gathering import names_of
 from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
 from stockpot.values.fields import check_fields
+from stockpot.views.models import checkpoint_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Counts(StudyOfModels):
 
     def __call__(self, models, base=None, **how) -> CountsResult:
         names = names_of(models, how.get("names", ()))
-        rows = [Row(n, self._count(opened(m, n))) for m, n in zip(models, names, strict=True)]
+        rows = [
+            Row(n, self._count(checkpoint_of(m, n))) for m, n in zip(models, names, strict=True)
+        ]
         return CountsResult(title="Counts", rows=tuple(rows))
 
     def _count(self, checkpoint) -> int:

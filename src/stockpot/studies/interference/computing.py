@@ -9,7 +9,8 @@ from ...methods import Cart
 from ...ops.spectra.low_rank import room_for_top_k
 from ...recipes.sizes import format_size, parse_size
 from ...running.executor import in_order, workers_for
-from ..onepass.gathering import Model, names_of
+from ...views.models import Model
+from ..onepass.gathering import names_of
 from ..study import Progress
 from . import Interference
 from .matrices import Matrix, choose

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
+from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.inspection import dtype_text
 from ...checkpoints.roles import classify
 from ...engine.rows import raw_bytes
@@ -20,8 +20,8 @@ from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
 from ...views.matched import matched
-from ...views.models import open_model
-from ..study import Model, Progress
+from ...views.models import Model, checkpoint_of
+from ..study import Progress
 from .pieces import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
@@ -73,8 +73,8 @@ def statistics_of(
     if not models:
         raise FieldError("statistics are of models: give one or more.")
     called = names_of(models, names)
-    every = [opened(model, name) for model, name in zip(models, called, strict=True)]
-    there = None if base is None else opened(base, "the base")
+    every = [checkpoint_of(model, name) for model, name in zip(models, called, strict=True)]
+    there = None if base is None else checkpoint_of(base, "the base")
     held = matched([*every, *([] if there is None else [there])]).checkpoints
     every, there = list(held[: len(every)]), None if there is None else held[-1]
     taken, left = _aligned(every, called, there, private)
@@ -140,17 +140,10 @@ def _parts(path: Path) -> tuple[str, ...]:
     return path.parts if path.is_dir() or not path.name else path.with_suffix("").parts
 
 
-def opened(model: Model, name: str) -> Checkpoint:
-    """The model with its headers read, and nothing of its tensors."""
-    if isinstance(model, Checkpoint):
-        return model
-    return from_state_dict(model, name) if isinstance(model, Mapping) else open_model(model)
-
-
 def _path(model: Model, number: int) -> str:
     if isinstance(model, Checkpoint):
         return model.label
-    return f"model {number + 1}" if isinstance(model, Mapping) else str(model)
+    return f"model {number + 1}" if isinstance(model, Mapping | nn.Module) else str(model)
 
 
 def _aligned(
