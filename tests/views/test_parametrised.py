@@ -290,7 +290,7 @@ def test_both_spellings_are_merged_under_the_first_s(
     nets = [trained(makes[name], seed) for seed, name in enumerate((first, second))]
     twin = trained(makes[first], 1)
     found = sp.merge([net.state_dict() for net in nets], Average())
-    assert "its other spelling" in caplog.text
+    assert "They are matched" in caplog.text
     expected = sp.merge([nets[0].state_dict(), twin.state_dict()], Average())
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)

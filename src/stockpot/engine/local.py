@@ -108,7 +108,9 @@ class Run:
                 self._survey(survey)
             else:
                 self._total -= _read_bytes(survey)
-        merging = Merging(self._setting, self._sink.target)
+        whole = any(a.method and a.method.needs.whole for a in self._plan.assignments.tensors)
+        memory = "returned" if whole else "kept"
+        merging = Merging(self._setting, self._sink.target, memory)
         tasks = _largest_first([*self._left()], self._plan.workers)
         self._executor.run(merging, tasks, self._take, self._plan.workers)
         left = [a for a in self._plan.derived if a.name not in self.records]

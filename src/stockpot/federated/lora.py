@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..networks.layers import WEIGHTS
 from ..networks.network import parts
 from ..networks.reproducible import seeded
 from ..ops.spectra.factors import Factors
 from ..ops.spectra.low_rank import Ranks, top_k
-from ..training import WEIGHTS
 from .messages import State
 
 UP, DOWN = "lora_B", "lora_A"

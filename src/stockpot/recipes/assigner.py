@@ -22,8 +22,11 @@ from .statistics import find_statistics
 class Assigner:
     """Builds assignments one by one, and gathers every difference that forbids one."""
 
-    def __init__(self, recipe: Recipe, ingredients: Ingredients) -> None:
+    def __init__(
+        self, recipe: Recipe, ingredients: Ingredients, matched: Sequence[str] = ()
+    ) -> None:
         self.recipe = recipe
+        self._matched = matched
         self.models = ingredients.models
         self.base = ingredients.base
         self.statistics = ingredients.statistics
@@ -64,7 +67,8 @@ class Assigner:
             MergeError: every difference that was found, the first twenty in words; or tensors that
                 are missing leave nothing to merge.
         """
-        self.differences.raise_if_any(self.models, self.base, self.recipe.missing == "base")
+        lends = self.recipe.missing == "base"
+        self.differences.raise_if_any(self.models, self.base, lends, self._matched)
         self._refuse_union()
         return tuple(self.done[name] for name in order)
 

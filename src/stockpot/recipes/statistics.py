@@ -56,7 +56,7 @@ def _find(
         )
     if not is_mergeable(known.dtype):
         return f"the {what} of '{name}' are {known.dtype}."
-    if entry.made_of:
+    if entry.stands_for is not None:
         return (
             f"'{name}' is merged together with '{entry.made_of[1].name}', of which statistics say "
             "nothing: give it a rule with average."

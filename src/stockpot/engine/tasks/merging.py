@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import blake3
 
 from ...core import Settled
+from ...running.allocator import return_large_blocks
 from ..pieces import Piece, Task
 from ..rows import ElementBytes, OnDisk, raw_bytes
 from ..sinks import Target
@@ -43,13 +45,18 @@ class Merging:
     Attributes:
         setting: of the run.
         target: where merged bytes go.
+        memory: what becomes of freed blocks: "kept" for the next ones, or "returned", as whole
+            matrices want it, whose work leaves holes that no plan could count.
     """
 
     setting: Setting
     target: Target
+    memory: Literal["kept", "returned"] = "kept"
 
     def __call__(self) -> Callable[[MapTask], Iterator[Done]]:
         """A worker with a desk of its own."""
+        if self.memory == "returned":
+            return_large_blocks()
         return partial(_merged, Desk(self.setting), self.target)
 
 

@@ -10,6 +10,7 @@ from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
 from ...recipes.model import parse_recipe
 from ...recipes.published import renamed
+from ...views.models import PLUS
 from ..evidence import manifest_of
 from ..local import Progress, Run
 from ..options import Options
@@ -17,7 +18,7 @@ from ..prepare import prepare
 from ..sinks import CompareSink
 from ..tasks.devices import device_for
 
-_OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest")
+_OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest", "parts")
 
 
 def recomputed(
@@ -77,11 +78,22 @@ def _recipe(manifest: Mapping[str, Any], out: Path, inputs: Path | None) -> dict
     if manifest["format"] == 1:
         return manifest["recipe"]  # with paths as they were typed
     folder = (out.parent if out.suffix == ".safetensors" else out).resolve()
-    places = {told["name"]: _place(told, folder, inputs) for told in manifest["inputs"]}
+    parts = [part for told in manifest["inputs"] for part in told.get("parts", (told,))]
+    places = {told["name"]: _place(told, folder, inputs) for told in parts}
     try:
-        return renamed(manifest["recipe"], lambda name: places[name])
+        return renamed(manifest["recipe"], lambda name: _placed(name, places))
     except (KeyError, TypeError, AttributeError):
         raise OutputError("its recipe names a model that is not among its inputs.") from None
+
+
+def _placed(name: str, places: Mapping[str, str]) -> str:
+    """Where a model lies by its name; of `base+adapter` where each of them lies."""
+    if name in places:
+        return places[name]
+    for first in places:
+        if name.startswith(first + PLUS):
+            return places[first] + PLUS + _placed(name.removeprefix(first + PLUS), places)
+    raise KeyError(name)
 
 
 def _place(told: Mapping[str, Any], folder: Path, inputs: Path | None) -> str:
