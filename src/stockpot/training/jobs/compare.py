@@ -23,7 +23,7 @@ from ...experiments.experiment import ACROSS_TASKS, Experiment
 from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
 from ..fitting.devices import Device
-from ..fitting.distil import distil
+from ..fitting.loop import distil
 from .cell import open_cell
 from .phases import phases
 from .pools import Pool, PoolProgress, train_experiment
