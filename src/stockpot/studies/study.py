@@ -16,7 +16,7 @@ from torch import Tensor
 from ..checkpoints.entry import Checkpoint
 from ..values.fields import kebab_name
 from ..values.plain import plain_values
-from ..values.result import Result
+from ..values.result import Progress, Result
 
 if TYPE_CHECKING:
     from ..pages.page import Page
@@ -34,9 +34,6 @@ PARAMETERS: tuple[RoleName, ...] = (
 
 Model = str | Path | Mapping[str, Tensor] | Checkpoint
 """A checkpoint on disk, one that is open already, or a state dict."""
-
-Progress = Callable[[str, float], None]
-"""Called with what is in work, and the fraction of the whole that is behind."""
 
 
 class How(TypedDict, total=False):

@@ -19,8 +19,8 @@ from ...evaluation.predictions.predict import BATCH
 from ...experiments.cells import spec_name
 from ...networks import has_batch_norm, reestimate_batch_norm
 from ...training import Fit, Pool, fuse_scopes, rescale_to_scope, scope_of
+from ...values.result import Progress
 from ..pools import TrainedPools
-from ..study import Progress
 from . import Connectivity, CurveKind
 from .curves import along, fit_curve, straight
 from .result import (

@@ -20,7 +20,8 @@ from ...errors import FieldError
 from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
-from ..study import Model, Progress
+from ...values.result import Progress
+from ..study import Model
 from .pieces import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
