@@ -98,7 +98,8 @@ def test_inspect_says_that_names_differ_in_one_sentence(files: Path, cli: Run) -
     save_file({f"model.{name}": tensor for name, tensor in STATE.items()}, "m.safetensors")
     (fit,) = cli("inspect", "psnr.pth", "m.safetensors", "--json").json["fits"]
     sentence = (
-        "m.safetensors holds 2 tensors of psnr.pth under other names: with 'model.' before them."
+        "m.safetensors holds 2 tensors of psnr.pth under other names: with 'model.' before them. A "
+        "merge matches them."
     )
     assert fit["names"] == sentence
     assert fit["differences"] == []

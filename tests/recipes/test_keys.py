@@ -37,7 +37,10 @@ def test_a_stack_stands_among_the_layers() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"base": GAN | {"weight": 2}}, "base: it has a path and a key, and nothing else"),
+        (
+            {"base": GAN | {"weight": 2}},
+            "base: it has a path, a key, rename and view, and nothing else",
+        ),
         ({"base": {"key": "x"}}, "path"),
         ({"base": {"path": "x", "kee": "y"}}, "unknown key 'kee'"),
         ({"base": "b", "layers": {"stack": "x"}}, "no field runs over them"),

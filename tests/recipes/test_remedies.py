@@ -45,42 +45,56 @@ def by_name(assignments: Assignments) -> dict[str, Assignment]:
 
 
 def test_names_that_differ_as_a_whole_are_one_sentence(checkpoint: Make, run: Run) -> None:
-    a = checkpoint("a.pt", BODY)
+    a = checkpoint("a.pt", [f"net.{name}" for name in BODY])
     b = checkpoint("b.pt", [f"model.{name}" for name in BODY])
     lines = refusal(run, Average(), [a, b])
-    assert lines[0] == "the models cannot be merged as they are:"
-    assert lines[1].startswith(
-        "b.pt holds 8 tensors of a.pt under other names: with 'model.' before them. "
-    )
-    assert len(lines) == 2
+    assert lines == [
+        "the models cannot be merged as they are:",
+        "b.pt holds 8 tensors of a.pt under other names: 'model.' for 'net.'. If they are the "
+        "same, say so in a recipe: {path: b.pt, rename: {'model.*': 'net.*'}}.",
+    ]
 
 
 def test_what_names_do_not_explain_is_told_too(checkpoint: Make, run: Run) -> None:
     a = checkpoint("a.pt", [*BODY, *OLD, "extra.weight"])
     lines = refusal(run, Average(), [a, checkpoint("b.pt", [*BODY, *NEW])])
-    assert "under other names: weight and bias for gamma and beta" in lines[1]
+    assert lines[1] == (
+        "b.pt holds 2 tensors of a.pt under other names: weight and bias for gamma and beta. They "
+        "are matched."
+    )
     assert lines[2] == "'extra.weight' is missing from b.pt; a.pt has it."
-    assert len(lines) == 3
+    assert len(lines) == 4
 
 
 def test_a_base_under_other_names(checkpoint: Make, run: Run) -> None:
-    models = [checkpoint(label, BODY) for label in "ab"]
+    models = [checkpoint(label, [f"model.{name}" for name in BODY]) for label in "ab"]
     base = checkpoint("base.pt", [f"net.{name}" for name in BODY])
     lines = refusal(run, TaskArithmetic(), models, base)
-    assert lines[1].startswith("base.pt holds 8 tensors of a under other names: with 'net.' before")
+    assert lines[1].startswith("base.pt holds 8 tensors of a under other names: 'net.' for 'model.")
     assert len(lines) == 2
     assert run(Average(), models, base)
+    within = checkpoint("base.pt", BODY)
+    found = run(TaskArithmetic(), models, within)
+    assert found.notes[0].endswith("other names: without 'model.' before them. They are matched.")
+
+
+def test_missing_present_refuses_two_sets_of_names(checkpoint: Make, run: Run) -> None:
+    names = [*BODY, *OLD]
+    models = [checkpoint(f"{p}.pt", [f"{p}.{name}" for name in names]) for p in ("net", "model")]
+    (line,) = refusal(run, Average(), models, missing="present")
+    assert line.startswith("--missing present would write both sets of names side by side: model.")
 
 
 @pytest.mark.parametrize(
     "other", [[*BODY, *NEW], [f"model.{n}" for n in [*BODY, *OLD]]], ids=["spelling", "prefix"]
 )
-def test_missing_present_refuses_two_sets_of_names(
+def test_missing_present_merges_over_matched_names(
     checkpoint: Make, run: Run, other: list[str]
 ) -> None:
-    models = [checkpoint("a.pt", [*BODY, *OLD]), checkpoint("b.pt", other)]
-    (line,) = refusal(run, Average(), models, missing="present")
-    assert line.startswith("--missing present would write both sets of names side by side: b.pt")
+    models = [checkpoint("a.pt", [*BODY, *OLD]), checkpoint("b.pt", [*other, "head.weight"])]
+    tensors = by_name(run(Average(), models, missing="present"))
+    assert set(tensors) == {*BODY, *OLD, "head.weight"}
+    assert all(len(tensors[name].sources) == 2 for name in (*BODY, *OLD))
 
 
 def test_missing_present_refuses_a_union(checkpoint: Make, run: Run) -> None:
@@ -100,11 +114,10 @@ def test_missing_present_still_joins_heads(checkpoint: Make, run: Run) -> None:
 
 
 def test_rules_that_settle_names_are_not_refused(checkpoint: Make, run: Run) -> None:
-    models = [checkpoint("a", [*BODY, *OLD]), checkpoint("b", [*BODY, *NEW])]
-    rules = [{"match": name, "copy": "a"} for name in OLD]
-    rules += [{"match": name, "copy": "b"} for name in NEW]
+    models = [checkpoint("a", [*BODY, "x.w"]), checkpoint("b", [*BODY, "y.w"])]
+    rules = [{"match": "x.w", "copy": "a"}, {"match": "y.w", "copy": "b"}]
     tensors = by_name(run(Average(), models, rules=rules))
-    assert tensors[OLD[0]].copy_from is models[0].entries[OLD[0]]
+    assert tensors["x.w"].copy_from is models[0].entries["x.w"]
 
 
 # --copy

@@ -372,17 +372,20 @@ def test_names_behind_a_prefix_are_told(made):
     base, models = made
     bare = {name: one for name, one in base.items() if not name.startswith("head")}
     headed = [{f"net.{n}" if n in bare else n: t for n, t in one.items()} for one in models]
-    found = diagnose([headed[0], bare])
+    matched = diagnose([headed[0], bare])
+    assert matched.architecture.renamed == ()
+    assert any("without 'net.' before them. They are matched." in n for _, n in matched.facts)
+    other = {f"model.{n}": one for n, one in bare.items()}
+    found = diagnose([headed[0], other])
     assert not found.mergeable
     (one,) = found.architecture.renamed
     assert (one.one, one.other, one.tensors) == ("model 1", "model 2", len(bare))
     assert one.said == (
-        f"model 2 holds {len(bare)} tensors of model 1 under other names: without 'net.' before "
-        "them."
+        f"model 2 holds {len(bare)} tensors of model 1 under other names: 'model.' for 'net.'."
     )
     assert one.said in found.reasons
     assert any("Save model 2 again" in step.said for step in found.steps)
-    with_base = diagnose(headed, bare)
+    with_base = diagnose(headed, other)
     assert with_base.mergeable
     assert with_base.architecture.renamed[0].other == "the base"
     assert any("Save the base again" in step.said for step in with_base.steps)

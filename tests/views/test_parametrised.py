@@ -18,13 +18,13 @@ from torch.nn.utils import spectral_norm as hooked_spectral_norm
 import stockpot as sp
 from stockpot.checkpoints.entry import from_state_dict
 from stockpot.checkpoints.roles import Role
-from stockpot.engine.factored import factor_to
 from stockpot.engine.local import Run
 from stockpot.engine.merge import merge_opened
 from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
+from stockpot.factors import factor_to
 from stockpot.methods import Average, Cart, Slerp, TaskArithmetic, Ties
 from stockpot.recipes.assignment import Assignment
 from stockpot.recipes.model import parse_recipe
@@ -290,7 +290,7 @@ def test_both_spellings_are_merged_under_the_first_s(
     nets = [trained(makes[name], seed) for seed, name in enumerate((first, second))]
     twin = trained(makes[first], 1)
     found = sp.merge([net.state_dict() for net in nets], Average())
-    assert "its other spelling" in caplog.text
+    assert "They are matched" in caplog.text
     expected = sp.merge([nets[0].state_dict(), twin.state_dict()], Average())
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in found)

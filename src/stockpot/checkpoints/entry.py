@@ -43,7 +43,8 @@ class TensorEntry:
     (tied weights of a torch file or a state dict). `owner` is the label of the checkpoint that it
     belongs to, which need not call it as it is called in its file. A tensor that is seen other
     than it is stored has in `stored` the dtype that it is stored as, and in `made_of` the tensors
-    that it is computed from, the one of its own name first.
+    that it is computed from. Where a weight is seen as the network uses it, and taken apart again
+    when it is written, `stands_for` is the stored tensor of its name: what a copy copies.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TensorEntry:
     owner: str = ""
     stored: torch.dtype | None = None
     made_of: tuple["TensorEntry", ...] = ()
+    stands_for: "TensorEntry | None" = None
 
     @property
     def numel(self) -> int:
@@ -83,8 +85,16 @@ class TensorEntry:
 
     @property
     def as_stored(self) -> "TensorEntry":
-        """The stored tensor of its name, where it is computed from several; else itself."""
-        return self.made_of[0] if self.made_of else self
+        """What a copy of it copies: the stored tensor that it stands for, else itself."""
+        return self.stands_for or self
+
+    @property
+    def origins(self) -> tuple["TensorEntry", ...]:
+        """The stored tensors that it is computed from, each once; itself where it is stored."""
+        if not self.made_of:
+            return (self,)
+        leaves = [leaf for part in self.made_of for leaf in part.origins]
+        return tuple({(id(leaf.source), leaf.offset): leaf for leaf in leaves}.values())
 
     def load(self) -> Tensor:
         """The whole tensor, in memory of its own."""
@@ -358,6 +368,7 @@ class Checkpoint:
         metadata: the strings stored in its header.
         headers: BLAKE3 of each file's header (safetensors) by file name, for the manifest.
         notes: what a user should know: stripped prefixes, the nested dict that was taken.
+        parts: the checkpoints that it is made of, where a view has made it; else none.
     """
 
     label: str
@@ -367,12 +378,21 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
+    parts: tuple["Checkpoint", ...] = ()
 
     def __post_init__(self) -> None:
         if all(entry.owner == self.label for entry in self.entries.values()):
             return
         owned = {name: _owned(entry, self.label) for name, entry in self.entries.items()}
         object.__setattr__(self, "entries", owned)
+
+    @property
+    def origins(self) -> tuple["Checkpoint", ...]:
+        """What lies on disk or in memory of which it is made, in order; itself if it is one."""
+        if not self.parts:
+            return (self,)
+        leaves = [leaf for part in self.parts for leaf in part.origins]
+        return tuple({leaf.label: leaf for leaf in leaves}.values())
 
     @property
     def nbytes(self) -> int:
@@ -385,7 +405,16 @@ def _owned(entry: TensorEntry, owner: str) -> TensorEntry:
         return entry
     e = entry  # four times as fast as `replace`, and there may be a hundred thousand
     return TensorEntry(
-        e.name, e.dtype, e.shape, e.source, e.offset, e.alias_of, owner, e.stored, e.made_of
+        e.name,
+        e.dtype,
+        e.shape,
+        e.source,
+        e.offset,
+        e.alias_of,
+        owner,
+        e.stored,
+        e.made_of,
+        e.stands_for,
     )
 
 

@@ -45,9 +45,9 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
         checkpoint = read_distributed(where, key)
     elif stat.S_ISDIR(mode):
         weights = locate(where)
-        checkpoint = join(where, weights, [_read_file(where / f, key) for f in weights.files])
+        checkpoint = join(where, weights, [read_file(where / f, key) for f in weights.files])
     elif stat.S_ISREG(mode):
-        checkpoint = _read_file(where, key)
+        checkpoint = read_file(where, key)
     else:
         raise CheckpointError(f"{path} is neither a file nor a directory.")
     if not checkpoint.entries:
@@ -72,7 +72,12 @@ def read_given(state: Mapping[str, object], label: str) -> Checkpoint:
     return unwrap(checkpoint)
 
 
-def _read_file(path: Path, key: str | None) -> Checkpoint:
+def read_file(path: Path, key: str | None) -> Checkpoint:
+    """One file of weights by itself, told by its first bytes; nothing is looked for beside it.
+
+    Raises:
+        CheckpointError: it is none.
+    """
     source = FileSource(path)
     head = source.read(0, min(512, source.identity.size))
     if path.suffix == SUFFIX or path.name == METADATA:

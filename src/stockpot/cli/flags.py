@@ -12,6 +12,11 @@ from ..engine.options import Options
 from ..errors import FieldError
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+MODEL = (
+    "Checkpoints: files or directories; BASE+ADAPTER is one with a PEFT LoRA adapter on it, "
+    "BASE+ADAPTER+ADAPTER with two."
+)
+"""What a MODEL may be, in the help of every command that takes some."""
 Base = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
 Folder = Annotated[Path, Parameter(name="--out", help="Folder for report.html and results.")]
 Jobs = Annotated[

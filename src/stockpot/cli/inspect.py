@@ -1,20 +1,25 @@
 """`stockpot inspect MODEL...`"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
-from ..checkpoints.read import read_checkpoint
+from ..checkpoints.names.renaming import Renaming
 from ..checkpoints.roles import role_of
+from ..checkpoints.writing.extras import FOLDER, read_extras
+from ..views.matched import matched
+from ..views.models import open_model
 from ..views.ties import reconciled
 from .console import note, print_json, print_table, say, size_text
-from .flags import Flag, Many, key_of
+from .flags import MODEL, Flag, Many, key_of
 from .usage import UsageError
 
-Model = Annotated[str, Parameter(help="Checkpoints: files or directories.")]
+Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20
 
 
@@ -29,8 +34,8 @@ def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = 
     """
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")
-    opened = [read_checkpoint(path, key=key_of(key, path)) for path in models]
-    fits = every_fit(reconciled(opened).checkpoints)  # a tied head is no tensor that is missing
+    opened = [open_model(path, key=key_of(key, path)) for path in models]
+    fits = _fits(opened)
     if json:
         print_json(
             {"models": [_facts(c, tensors) for c in opened], "fits": [_fit(f) for f in fits]}
@@ -41,6 +46,20 @@ def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = 
     for found in fits:
         _show_fit(opened[0].label, found)
     return 0
+
+
+def _fits(opened: Sequence[Checkpoint]) -> list[Fit]:
+    """Each further model against the first, names and ties alike as a merge has them."""
+    alike = matched(opened)
+    fits = every_fit(reconciled(alike.checkpoints).checkpoints)
+    return [
+        found if renaming is None else replace(found, names=_matched(renaming, opened[0], other))
+        for found, renaming, other in zip(fits, alike.renamings[1:], opened[1:], strict=True)
+    ]
+
+
+def _matched(renaming: Renaming, first: Checkpoint, other: Checkpoint) -> str:
+    return f"{renaming.sentence(first.label, other.label)} A merge matches them."
 
 
 def _show(checkpoint: Checkpoint, tensors: bool) -> None:
@@ -59,6 +78,14 @@ def _show(checkpoint: Checkpoint, tensors: bool) -> None:
     if tensors:
         listed = [(t["name"], t["role"], t["dtype"], t["shape"]) for t in _tensors(checkpoint)]
         print_table("", ("tensor", "role", "dtype", "shape"), listed)
+    if (extras := read_extras(Path(checkpoint.label))) is not None:
+        say(
+            f"beside them {len(extras.entries):,} tensors that the method gave, "
+            f"{size_text(extras.nbytes)} in {len(extras.files)} file(s) of {FOLDER}/"
+        )
+        if tensors:
+            beside = [(e.name, dtype_text(e), list(e.shape)) for e in extras.entries.values()]
+            print_table("", ("extra", "dtype", "shape"), beside)
     say("")
 
 
@@ -114,6 +141,8 @@ def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, object]:
         "roles": totals,
         "notes": list(checkpoint.notes),
     }
+    if (extras := read_extras(Path(checkpoint.label))) is not None:
+        facts["extras"] = {"tensors": len(extras.entries), "bytes": extras.nbytes}
     return facts | ({"entries": _tensors(checkpoint)} if tensors else {})
 
 

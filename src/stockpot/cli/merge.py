@@ -14,7 +14,7 @@ from ..recipes.fit import check_needs, gather
 from ..recipes.model import Recipe, parse_recipe
 from ..values.fields import kebab_name
 from .fields import field_flags, given_fields, made_command, optional_flag, read_numbers
-from .flags import Base, Out, Run, RunFlags
+from .flags import MODEL, Base, Out, Run, RunFlags
 from .perform import perform
 from .usage import UsageError, told_by_the_command_line
 
@@ -67,7 +67,11 @@ def _command(cls: type[Method]) -> Callable[..., int]:
 
     kind = inspect.Parameter
     parameters = [
-        kind("models", kind.VAR_POSITIONAL, annotation=Annotated[str, Parameter(group=_MERGE)]),
+        kind(
+            "models",
+            kind.VAR_POSITIONAL,
+            annotation=Annotated[str, Parameter(group=_MERGE, help=MODEL)],
+        ),
         kind("out", kind.KEYWORD_ONLY, annotation=Annotated[Out, Parameter(group=_MERGE)]),
         optional_flag("base", Annotated[Base, Parameter(group=_MERGE)], None),
         optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),

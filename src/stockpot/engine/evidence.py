@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import blake3
 import torch
 
 from ..checkpoints.beside.config import CONFIG
-from ..checkpoints.entry import Checkpoint
-from ..checkpoints.formats.layout import index_json
+from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..checkpoints.formats.layout import Shard, index_json
 from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
@@ -21,6 +21,8 @@ from ..recipes.published import canonical, reworded
 from ..recipes.yaml import dump_yaml
 from .local import Run
 from .prepare import Prepared
+
+_CHUNK = 2**22
 
 
 def manifest_of(
@@ -57,39 +59,67 @@ def manifest_of(
         "inputs": [_input(c, names, folder) for c in prepared.inputs],
         "output": {
             "bytes": prepared.size,
-            "files": [
-                {
-                    "name": shard.filename,
-                    "bytes": shard.size,
-                    "header": blake3.blake3(shard.header).hexdigest(),
-                    **({"sha256": sha256[shard.filename]} if sha256 else {}),
-                }
-                for shard in prepared.shards
-            ],
+            "files": [_file(shard, sha256) for shard in prepared.shards],
+            **({"extras": [_file(s, sha256) for s in prepared.extras]} if prepared.extras else {}),
             "groups": _groups(prepared),
             "small": _small(prepared, small),
         },
         "tensors": Members(
             (a.name, _tensor(a, run, methods, inputs, names)) for a in assignments.tensors
         ),
+        **({"extras": Members(_extras(assignments.tensors, run))} if prepared.extras else {}),
     }
+
+
+def _file(shard: Shard, sha256: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "name": shard.filename,
+        "bytes": shard.size,
+        "header": blake3.blake3(shard.header).hexdigest(),
+        **({"sha256": sha256[shard.filename]} if sha256 else {}),
+    }
+
+
+def _extras(tensors: Sequence[Assignment], run: Run) -> Iterator[tuple[str, dict[str, object]]]:
+    """Of each extra the tensor that it is of, its own name, the model's number, and its digest."""
+    for placed in (placed for a in tensors for placed in a.extras):
+        about: dict[str, object] = {"of": placed.tensor, "name": placed.extra.name}
+        about |= {} if placed.model is None else {"model": placed.model}
+        yield placed.key, about | {"digest": run.records[placed.key].digest}
 
 
 def _input(checkpoint: Checkpoint, names: Mapping[str, str], folder: Path) -> dict[str, object]:
+    """An input; one that is made of several tells of each where it lies and what files it has."""
+    origins = checkpoint.origins
+    own = [one.label for one in origins] == [checkpoint.label]
+    told = [_located(one, names, folder) for one in origins]
+    rest: dict[str, object] = {"path": told[0]["path"]} if own else {"path": None, "parts": told}
     return {
         "name": names.get(checkpoint.label, checkpoint.label),
-        "path": _from(folder, checkpoint.label),
+        **rest,
         "bytes": checkpoint.nbytes,
-        "files": [
-            {
-                "name": source.path.name,
-                "bytes": source.identity.size,
-                "header": checkpoint.headers.get(source.path.name),
-            }
-            for source in checkpoint.files
-        ],
+        "files": [file for one in origins for file in _files(one)],
         "notes": [reworded(note, names) for note in checkpoint.notes],
     }
+
+
+def _located(origin: Checkpoint, names: Mapping[str, str], folder: Path) -> dict[str, object]:
+    return {
+        "name": names.get(origin.label, origin.label),
+        "path": _from(folder, origin.label),
+        "files": _files(origin),
+    }
+
+
+def _files(origin: Checkpoint) -> list[dict[str, object]]:
+    return [
+        {
+            "name": source.path.name,
+            "bytes": source.identity.size,
+            "header": origin.headers.get(source.path.name),
+        }
+        for source in origin.files
+    ]
 
 
 def _from(folder: Path, path: str) -> str | None:
@@ -132,14 +162,54 @@ def _tensor(
         entry["joined"] = list(a.joined)
     if a.derivation is not None:
         entry["derived"] = a.derivation.of
-    if made_of := [part.name for part in a.entries[0].made_of] if a.entries else []:
-        entry["made_of"] = made_of
+    if a.entries and a.entries[0].stands_for is not None:
+        entry["made_of"] = [part.name for part in a.entries[0].made_of]
     origins = [inputs[read.owner] for read in a.entries]
     entry["from"] = [[o, d] for o, d in zip(origins, record.inputs, strict=True)]
+    if any(read.made_of and read.stands_for is None for read in a.entries):
+        entry["parts"] = _parts(a.entries, record.inputs, names)
     entry["digest"] = record.digest
     if record.report and not (a.method and a.method.needs.reach is Reach.MODEL):
         entry["settled"] = record.report
     return entry
+
+
+def _parts(
+    entries: Sequence[TensorEntry], digests: Sequence[str | None], names: Mapping[str, str]
+) -> list[list[list[object]] | None]:
+    """For each row the stored tensors that it is computed from, by model, name and digest.
+
+    Parts that are rows too have been hashed with them; the others are read once more.
+    """
+    known = {_place(e): d for e, d in zip(entries, digests, strict=True) if d is not None}
+    told: list[list[list[object]] | None] = []
+    for read in entries:
+        if not read.made_of or read.stands_for is not None:
+            told.append(None)
+            continue
+        rows: list[list[object]] = []
+        for part in read.origins:
+            if digests[0] is not None and _place(part) not in known:
+                known[_place(part)] = _digest(part)
+            owner = names.get(part.owner, part.owner)
+            rows.append([owner, part.name, known.get(_place(part))])
+        told.append(rows)
+    return told
+
+
+def _digest(entry: TensorEntry) -> str:
+    """Of a tensor's bytes, read once more."""
+    hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
+    buffer = memoryview(bytearray(min(entry.nbytes, _CHUNK)))
+    for at in range(0, entry.nbytes, _CHUNK):
+        part = buffer[: min(_CHUNK, entry.nbytes - at)]
+        entry.source.read_into(part, entry.offset + at)
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def _place(entry: TensorEntry) -> tuple[int, int, int]:
+    return id(entry.source), entry.offset, entry.nbytes
 
 
 def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:
@@ -148,7 +218,9 @@ def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:
     index = index_json(prepared.shards)
     if index is not None:
         small[prepared.stem.index] = index.encode()
-    parents = [prepared.names.get(c.label, c.label) for c in prepared.inputs]
+    parents = [
+        prepared.names.get(one.label, one.label) for c in prepared.inputs for one in c.origins
+    ]
     card = model_card(
         out.name,
         parents,

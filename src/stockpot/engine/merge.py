@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.in_memory import kind_of
-from ..checkpoints.read import read_checkpoint, read_given
+from ..checkpoints.read import read_given
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -22,6 +22,7 @@ from ..recipes.model import Recipe, parse_recipe
 from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from ..texts import visible
+from ..views.models import Viewed, open_model
 from .evidence import manifest_of, small_files
 from .local import Progress, Run
 from .options import Options
@@ -32,8 +33,8 @@ from .tasks.devices import device_for
 
 _log = logging.getLogger("stockpot")
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
-Model = Mapping[str, Tensor] | nn.Module | str | Path
-"""A state dict, a network, or the path of a checkpoint."""
+Model = Mapping[str, Tensor] | nn.Module | str | Path | Viewed | Checkpoint
+"""A state dict, a network, the path of a checkpoint, or one that views show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ def merge(
     Checkpoints are streamed: of them only the result is ever in memory as a whole.
 
     Args:
-        models: K state dicts of tensors or NumPy arrays, modules, or paths of checkpoints with the
-            same tensors. Of a module in DataParallel or torch.compile, the one within is meant.
+        models: K state dicts of tensors or NumPy arrays, modules, paths of checkpoints (also
+            `base+adapter`), or what `stockpot.views` makes of them, with the same tensors. Of a
+            module in DataParallel or torch.compile, the one within is meant.
         method: a method value, such as `Average()` or `Ties(density=0.2)`.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
@@ -145,7 +147,7 @@ def merge_opened(
     Raises:
         StockpotError: what cannot be merged, and why.
     """
-    given = [read_checkpoint(one.statistics) for one in recipe.models if one.statistics]
+    given = [open_model(one.statistics) for one in recipe.models if one.statistics]
     return _in_memory(resolve(recipe, models, base, given), options, recipe.seed)
 
 
@@ -159,8 +161,12 @@ def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[st
 
 
 def _opened(model: object, label: str) -> Checkpoint:
+    if isinstance(model, Checkpoint):
+        return model
     if isinstance(model, str | Path):
-        return read_checkpoint(model)
+        return open_model(model)
+    if isinstance(model, Viewed):
+        return open_model(model.path, model.views)
     state: object = model.state_dict() if isinstance(model, nn.Module) else model
     if not isinstance(state, Mapping):
         raise MergeError(
@@ -171,7 +177,8 @@ def _opened(model: object, label: str) -> Checkpoint:
 
 def _listed(models: object, what: str) -> Sequence[object]:
     """Several models; one by itself would be taken for the list of its letters or names."""
-    if isinstance(models, str | Path | nn.Module | Mapping) or not isinstance(models, Iterable):
+    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
+    if single or not isinstance(models, Iterable):
         raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
     return list(cast(Iterable[object], models))
 
@@ -182,9 +189,9 @@ def _tell(notes: Sequence[str]) -> None:
 
 
 def _recipe(
-    paths: Sequence[str],
+    paths: Sequence[str | Path | Viewed],
     method: Method,
-    base: str | None,
+    base: str | Path | Viewed | None,
     weights: Sequence[float] | None,
     dtype: str,
     seed: int,
@@ -200,7 +207,7 @@ def _recipe(
         raise MergeError(f"got statistics of {len(statistics)} models for {len(paths)} models.")
     of_data = statistics or [None] * len(paths)
     models = [
-        {"path": p, "weight": w, "statistics": s}
+        _entry(p) | {"weight": w, "statistics": s}
         for p, w, s in zip(paths, given, of_data, strict=True)
     ]
     output = {
@@ -208,16 +215,24 @@ def _recipe(
         "shard_size": more.pop("shard_size", "5GB"),
         "files_from": more.pop("files_from", None),
     }
-    data = {"method": method, "models": models, "base": base, "output": output, "seed": seed}
+    of_base = None if base is None else _entry(base)
+    data = {"method": method, "models": models, "base": of_base, "output": output, "seed": seed}
     return parse_recipe(data | more)
+
+
+def _entry(model: str | Path | Viewed) -> dict[str, object]:
+    """A model as an entry of a recipe."""
+    if isinstance(model, Viewed):
+        return {"path": str(model.path), "view": model.views}
+    return {"path": str(model)}
 
 
 def merge_to(
     out: str | Path,
-    models: Sequence[str | Path],
+    models: Sequence[str | Path | Viewed],
     method: Method,
     *,
-    base: str | Path | None = None,
+    base: str | Path | Viewed | None = None,
     weights: Sequence[float] | None = None,
     statistics: Sequence[str | Path] = (),
     dtype: OutputDtype = "same",
@@ -242,7 +257,7 @@ def merge_to(
     Args:
         out: a .safetensors file, or a directory in the hub's layout. Either is complete at the
             end, or what was there before; `out.merge.json` or `out/merge.json` says what was done.
-        models: paths of K checkpoints.
+        models: paths of K checkpoints, also `base+adapter`, or `Viewed` ones.
         method: a method value.
         base: what the models were fine-tuned from, where the method needs it.
         weights: K raw numbers, default 1 each.
@@ -270,9 +285,9 @@ def merge_to(
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
     """
     recipe = _recipe(
-        [str(m) for m in models],
+        list(models),
         method,
-        None if base is None else str(base),
+        base,
         weights,
         dtype,
         seed,
@@ -319,7 +334,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
     check_disk(prepared, out)
     with Output(
         out,
-        prepared.shards,
+        (*prepared.shards, *prepared.extras),
         fingerprint,
         resume=options.resume,
         overwrite=options.overwrite,
@@ -334,7 +349,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             progress=options.progress,
             executor=options.executor,
         )
-        resumed = len(output.done)
+        resumed = sum(a.name in run.records for a in assignments.tensors)
         try:
             run.execute()
             _refuse_changed(prepared.inputs)

@@ -23,7 +23,6 @@ from ..checkpoints.formats.layout import (
     single_file,
     stem_of,
 )
-from ..checkpoints.read import read_checkpoint
 from ..errors import MergeError, OutputError
 from ..recipes.assignment import Assignments, prevailing_dtype
 from ..recipes.meaning import meaning_of
@@ -32,7 +31,10 @@ from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
 from ..recipes.resolve import resolve
 from ..running.allocator import return_large_blocks
+from ..views.models import open_model
+from ..views.view import View, labelled
 from .options import Options
+from .placing import extras_of
 from .plan import Plan, make_plan
 from .tasks.devices import device_for
 
@@ -41,14 +43,19 @@ _FOREIGN = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".gguf", ".onnx", ".h5", ".n
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A merge that was checked: what it is made of, how it will run, and what it will write."""
+    """A merge that was checked: what it is made of, how it will run, and what it will write.
+
+    `called` has for each input that views show the path that the user gave and its label.
+    """
 
     recipe: Recipe
     options: Options
     plan: Plan
     shards: tuple[Shard, ...]
+    extras: tuple[Shard, ...]
     origins: Origins
     stem: Stem
+    called: tuple[tuple[str, str], ...] = ()
 
     @property
     def assignments(self) -> Assignments:
@@ -66,7 +73,10 @@ class Prepared:
     def names(self) -> Mapping[str, str]:
         """What the output calls each input, by the path that the user gave and by its label."""
         paths = _paths(self.recipe)
-        return short_names([*paths, *(str(Path(path)) for path in paths)])
+        names = short_names([*paths, *(str(Path(path)) for path in paths)])
+        return names | {
+            label: names[path] + label.removeprefix(path) for path, label in self.called
+        }
 
     @property
     def published(self) -> dict[str, Any]:
@@ -75,8 +85,8 @@ class Prepared:
 
     @property
     def size(self) -> int:
-        """Bytes of the output's weight files."""
-        return sum(shard.size for shard in self.shards)
+        """Bytes of the output's weight files, and of extras."""
+        return sum(shard.size for shard in (*self.shards, *self.extras))
 
     def fingerprint(self) -> str:
         """Identity of recipe, inputs, layout and whatever else decides the bytes."""
@@ -84,7 +94,7 @@ class Prepared:
             "version": version("stockpot"),
             "recipe": renamed(self.recipe.resolved(), canonical),
             "inputs": [_identity(c) for c in self.inputs],
-            "layout": [blake3.blake3(shard.header).hexdigest() for shard in self.shards],
+            "layout": [blake3.blake3(s.header).hexdigest() for s in (*self.shards, *self.extras)],
             "device": self.options.torch_device.type,
             "digest": self.options.digest,
             "key": self.options.key,
@@ -100,14 +110,16 @@ def _identity(checkpoint: Checkpoint) -> Mapping[str, object]:
     without it a file edited in place, its mtime set back, would be mixed with its old self.
     """
     files = {canonical(str(f.path)): list(astuple(f.identity)) for f in checkpoint.files}
-    return {"files": files, "headers": dict(checkpoint.headers)}
+    return {"files": files, "headers": [dict(one.headers) for one in checkpoint.origins]}
 
 
 def _paths(recipe: Recipe) -> list[str]:
     """Of every input, in the order in which they are told."""
     models = [one.path for one in recipe.models]
     base = [] if recipe.base is None else [recipe.base]
-    return [*models, *base, *(one.statistics for one in recipe.models if one.statistics)]
+    views = [*(v for one in recipe.models for v in one.views), *recipe.base_views]
+    beside = [path for view in views for path in view.beside]
+    return [*models, *base, *(one.statistics for one in recipe.models if one.statistics), *beside]
 
 
 def _published(recipe: Recipe) -> dict[str, Any]:
@@ -153,16 +165,20 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     return_large_blocks()
     if out is not None:
         check_output_path(out)
-    opened: dict[tuple[str, str | None], Checkpoint] = {}
+    opened: dict[tuple[str, str | None, tuple[View, ...]], Checkpoint] = {}
 
-    def opening(path: str, own: str | None = None) -> Checkpoint:
+    def opening(path: str, own: str | None = None, views: tuple[View, ...] = ()) -> Checkpoint:
         key = options.key if own is None else own
-        if (path, key) not in opened:
-            opened[path, key] = read_checkpoint(path, key=key)
-        return opened[path, key]
+        if (path, key, views) not in opened:
+            found = open_model(path, views, key=key)
+            labels = [one.label for one in opened.values()]
+            if views and (count := labels.count(found.label)):
+                found = labelled(found, f"{found.label} {count + 1}")
+            opened[path, key, views] = found
+        return opened[path, key, views]
 
-    models = [opening(ingredient.path, ingredient.key) for ingredient in recipe.models]
-    base = None if recipe.base is None else opening(recipe.base, recipe.base_key)
+    models = [opening(one.path, one.key, one.views) for one in recipe.models]
+    base = None if recipe.base is None else opening(recipe.base, recipe.base_key, recipe.base_views)
     given = [one.statistics for one in recipe.models if one.statistics is not None]
     statistics = [opening(path) for path in given]
     assignments = with_lineage(resolve(recipe, models, base, statistics))
@@ -187,7 +203,9 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
         shards = single_file(tensors, out.name, metadata)
     else:
         shards = hub_shards(tensors, recipe.output.shard_size, metadata, stem)
-    prepared = Prepared(recipe, options, plan, shards, meaning.origins, stem)
+    extras = extras_of(assignments, out)
+    called = tuple((path, one.label) for (path, _, views), one in opened.items() if views)
+    prepared = Prepared(recipe, options, plan, shards, extras, meaning.origins, stem, called)
     if out is not None:
         _check_apart(prepared, out)
     return prepared
@@ -234,11 +252,13 @@ def _check_apart(prepared: Prepared, out: Path) -> None:
                 raise OutputError(f"{out} is an input: write the merge to another path.")
             if target in (file.parent, *file.parent.parents) and out.is_dir():
                 raise OutputError(f"{out} contains the input {source.path}: write elsewhere.")
-        if checkpoint.directory is not None:
-            directory = Path(os.path.realpath(checkpoint.directory))
+        for origin in checkpoint.origins:
+            if origin.directory is None:
+                continue
+            directory = Path(os.path.realpath(origin.directory))
             if target == directory or directory in target.parents:
                 raise OutputError(
-                    f"{out} lies inside the input {checkpoint.label}: write the merge elsewhere."
+                    f"{out} lies inside the input {origin.label}: write the merge elsewhere."
                 )
 
 

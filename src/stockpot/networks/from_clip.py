@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError, FieldError
 from ..extras import optional
+from ..views.models import open_model
 from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
 from .names import keep_file_names
 from .task import Task, require_logits
@@ -91,7 +91,7 @@ def _head_file(directory: Path, own: Mapping[str, object], label: str) -> Path:
 
 
 def _head(file: Path, num_classes: int) -> nn.Linear:
-    entries = read_checkpoint(file).entries
+    entries = open_model(file).entries
     if sorted(entries) != ["logit_scale", "text_embeds"]:
         raise CheckpointError(
             f"{file} must hold text_embeds [L, D] and logit_scale []; it holds {sorted(entries)}."

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.entry import from_state_dict
-from ..checkpoints.read import read_checkpoint
 from ..errors import StockpotError
+from ..views.models import open_model
 from .network import parts
 from .split import Headed
 from .weights import Net, put_weights
@@ -145,7 +145,7 @@ def load_task(network: Net, path: Path, task: str) -> Net:
     """
     found = {
         name.removeprefix(f"{task}{MARK}"): entry
-        for name, entry in read_checkpoint(path).entries.items()
+        for name, entry in open_model(path).entries.items()
         if MARK not in name or name.startswith(f"{task}{MARK}")
     }
     return put_weights(network, found, path)
@@ -159,12 +159,12 @@ def load_others(network: Net, path: Path, own: Collection[str]) -> Net:
     """
     state: dict[str, Tensor] = network.state_dict()
     kept = from_state_dict({name: state[name] for name in own}, "the network").entries
-    there = read_checkpoint(path).entries
+    there = open_model(path).entries
     body = {name: entry for name, entry in there.items() if name not in own}
     return put_weights(network, {**body, **kept}, path)
 
 
 def load_shared(path: Path) -> dict[str, Tensor]:
     """The body alone of such a file."""
-    entries = read_checkpoint(path).entries
+    entries = open_model(path).entries
     return {name: entry.load() for name, entry in entries.items() if MARK not in name}

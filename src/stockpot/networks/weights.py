@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ..checkpoints.entry import TensorEntry
 from ..checkpoints.formats.layout import OutputTensor, single_file
-from ..checkpoints.read import read_checkpoint
 from ..errors import CheckpointError
 from ..typed import to_numpy
+from ..views.models import open_model
 from .split import Headed
 
 SHOWN = 20
@@ -58,7 +58,7 @@ def load_weights(network: Net, path: Path) -> Net:
         CheckpointError: where the checkpoint cannot be read, or its names, shapes or kinds of
             numbers are not the network's; differences are named, up to twenty.
     """
-    return put_weights(network, read_checkpoint(path).entries, path)
+    return put_weights(network, open_model(path).entries, path)
 
 
 def put_weights(network: Net, entries: Mapping[str, TensorEntry], path: Path) -> Net:
@@ -88,7 +88,7 @@ def load_body(split: Headed, path: Path) -> tuple[str, ...]:
     """
     state: dict[str, Tensor] = split.network.state_dict()
     head = f"{split.name}."
-    entries = read_checkpoint(path).entries
+    entries = open_model(path).entries
     found = {name: entry for name, entry in entries.items() if not name.startswith(head)}
     body = {name: one for name, one in state.items() if not name.startswith(head)}
     _require_fit(split.network, body, found, path)
@@ -114,7 +114,7 @@ def load_over(network: nn.Module, path: Path) -> tuple[str, ...]:
         CheckpointError: as `load_weights`, but for missing tensors, unless all are missing.
     """
     state: dict[str, Tensor] = network.state_dict()
-    found = _with_tied(state, read_checkpoint(path).entries)
+    found = _with_tied(state, open_model(path).entries)
     there = {name: one for name, one in state.items() if name in found}
     _require_fit(network, there or state, found, path)
     network.load_state_dict({name: entry.load() for name, entry in found.items()}, strict=False)

@@ -72,7 +72,11 @@ class Differences:
         return len(self._found) == before
 
     def raise_if_any(
-        self, models: Sequence[Checkpoint], base: Checkpoint | None, lends: bool
+        self,
+        models: Sequence[Checkpoint],
+        base: Checkpoint | None,
+        lends: bool,
+        matched: Sequence[str] = (),
     ) -> None:
         """One MergeError for all of them; names that differ as a whole are told in one sentence.
 
@@ -80,6 +84,7 @@ class Differences:
             models: what is merged, in order.
             base: what they were fine-tuned from.
             lends: whether the recipe takes from the base already what is missing.
+            matched: of models that are seen under the names of the first, a sentence each.
         """
         if not self._found:
             return
@@ -87,7 +92,7 @@ class Differences:
         renamed = renamed_models(models, base) if missing else dict[str, frozenset[str]]()
         told = {name for names in renamed.values() for name in names}
         left = [d for d in self._found if d.lacking not in told]
-        lines: list[str] = [*renamed, *(d.line for d in left[:SHOWN])]
+        lines: list[str] = [*matched, *renamed, *(d.line for d in left[:SHOWN])]
         if len(left) > SHOWN:
             lines.append(f"and {len(left) - SHOWN} more.")
         lacking = [name for name in self._lacking if name not in told]
@@ -108,7 +113,7 @@ def renamed_models(
     told: dict[str, frozenset[str]] = {}
     for other in (*others, *(() if base is None else (base,))):
         if found := find_renaming(first.entries, other.entries):
-            sentence = f"{found.sentence(first.label, other.label)} {found.remedy}"
+            sentence = f"{found.sentence(first.label, other.label)} {found.remedy(other.label)}"
             told[sentence] = frozenset[str]().union(*found.explained())
     return told
 

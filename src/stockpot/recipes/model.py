@@ -4,7 +4,7 @@ pydantic checks the recipe around the methods; the methods check their own field
 finds reaches the user as a FieldError that says where in the recipe and what is wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
@@ -17,17 +17,29 @@ from pydantic import (
 
 from ..errors import FieldError
 from ..methods.catalogue import plain_method
+from ..values.family import plain_value
 from ..values.fields import nearest
+from ..views import Renamed, View
+from ..views.models import label_of
 from .decay import Decay, DecayValue, decay_weights, refuse_wrong_order
 from .layers import check_layers
 from .searching import AxisValue, Searched, space_of
 from .section import Section
 from .sizes import format_size
-from .values import CopyValue, MethodValue, Number, RoleValue, SizeValue, Text
+from .values import (
+    CopyValue,
+    MethodValue,
+    Number,
+    RenameValue,
+    RoleValue,
+    SizeValue,
+    Text,
+    ViewsValue,
+)
 
-BASE_KEY, STACK = "base.key", "layers.stack"
-"""Where the key of `base: {path, key}` and the stack of `layers: {stack, ...}` are kept; no names
-of keys that a recipe may have."""
+BASE_KEY, BASE_VIEWS, STACK = "base.key", "base.view", "layers.stack"
+"""Where the key and the views of `base: {path, key, view}` and the stack of `layers: {stack, ...}`
+are kept; no names of keys that a recipe may have."""
 MERGEKIT = (
     "it is a recipe of mergekit, whose format is not read. Here merge_method is method, base_model "
     "is base, the model of an entry of models is its path, its weight stands beside that, and "
@@ -42,7 +54,8 @@ class Ingredient(Section):
     """A model that goes into the merge: its path, and its raw weight (1 where it is not given).
 
     Where the method needs statistics of the model's data, the path of these. Where a torch file
-    nests several dictionaries, the key of the state dict.
+    nests several dictionaries, the key of the state dict. It may be seen under other names
+    (`rename`), and through views (`view`: one, or a list, the first one first; after `rename`).
     """
 
     short: ClassVar[str | None] = "path"
@@ -51,6 +64,23 @@ class Ingredient(Section):
     weight: Number | None = None
     statistics: Text | None = None
     key: Text | None = None
+    rename: RenameValue | None = None
+    view: ViewsValue = ()
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What it is seen through, the first one first."""
+        return self.view if self.rename is None else (self.rename, *self.view)
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return label_of(self.path, self.views)
+
+    def plain(self) -> dict[str, Any]:
+        """The entry in plain values."""
+        plain = self.model_dump(exclude_none=True, exclude={"rename", "view"})
+        return plain | _plain_views(self.rename, self.view)
 
 
 class Rule(Section):
@@ -89,7 +119,8 @@ class Recipe(Section):
 
     Attributes:
         method: the method of every tensor that no rule and no fixed policy decides.
-        base: what the models were fine-tuned from; its path, or a mapping of path and key.
+        base: what the models were fine-tuned from; its path, or a mapping of path, key, rename and
+            view.
         models: the ingredients, in order.
         decay: weights of checkpoints of one run, oldest first, that stand for a decay of the
             learning rate; in place of weights.
@@ -112,6 +143,7 @@ class Recipe(Section):
     models: tuple[Ingredient, ...]
     base: Text | None = None
     base_key: Text | None = Field(None, alias=BASE_KEY)
+    base_views: ViewsValue = Field((), alias=BASE_VIEWS)
     decay: DecayValue | None = None
     rules: tuple[Rule, ...] = ()
     layers: dict[StrictStr, tuple[Number, ...]] = Field(default_factory=dict)
@@ -133,14 +165,14 @@ class Recipe(Section):
         given = dict(cast(Mapping[object, object], data))
         if "merge_method" in given:
             raise ValueError(MERGEKIT)
-        if hidden := [key for key in (BASE_KEY, STACK) if key in given]:
+        if hidden := [key for key in (BASE_KEY, BASE_VIEWS, STACK) if key in given]:
             raise ValueError(f"unknown key '{hidden[0]}'.")
         base, layers = given.get("base"), given.get("layers")
         if isinstance(base, Mapping):
             of_base = Ingredient.model_validate(base)
             if of_base.weight is not None or of_base.statistics is not None:
-                raise ValueError("base: it has a path and a key, and nothing else.")
-            given |= {"base": of_base.path, BASE_KEY: of_base.key}
+                raise ValueError("base: it has a path, a key, rename and view, and nothing else.")
+            given |= {"base": of_base.path, BASE_KEY: of_base.key, BASE_VIEWS: of_base.views}
         if isinstance(layers, Mapping) and "stack" in layers:
             fields = dict(cast(Mapping[object, object], layers))
             given |= {STACK: fields.pop("stack"), "layers": fields}
@@ -218,9 +250,10 @@ class Recipe(Section):
         """All that decides the merge, in plain values; `parse_recipe` reads it back."""
         plain: dict[str, Any] = {"method": plain_method(self.method)}
         if self.base is not None:
-            key = self.base_key
-            plain["base"] = self.base if key is None else {"path": self.base, "key": key}
-        plain["models"] = [model.model_dump(exclude_none=True) for model in self.models]
+            more = {} if self.base_key is None else {"key": self.base_key}
+            more |= _plain_views(None, self.base_views)
+            plain["base"] = {"path": self.base, **more} if more else self.base
+        plain["models"] = [model.plain() for model in self.models]
         if self.decay is not None:
             plain["decay"] = self.decay if isinstance(self.decay, str) else list(self.decay)
         if self.rules:
@@ -244,6 +277,11 @@ class Recipe(Section):
         if self.searched is not None:
             plain["searched"] = self.searched.model_dump(mode="json")
         return plain
+
+
+def _plain_views(rename: Renamed | None, views: Sequence[View]) -> dict[str, Any]:
+    plain: dict[str, Any] = {} if rename is None else {"rename": dict(rename.names)}
+    return plain | ({"view": [plain_value(view) for view in views]} if views else {})
 
 
 def _plain_rule(rule: Rule) -> dict[str, object]:

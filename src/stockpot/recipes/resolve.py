@@ -60,7 +60,7 @@ def resolve(
     decisions, selected = select(decisions, roles, whole, len(ingredients.models))
     check_needs(_methods(decisions), ingredients)
 
-    assigner = Assigner(recipe, ingredients)
+    assigner = Assigner(recipe, ingredients, seen.matched)
     for name, decision in decisions.items():
         assigner.add(name, roles[name], decision)
     for name in roles:

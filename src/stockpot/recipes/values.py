@@ -1,11 +1,11 @@
-"""What may stand in a recipe beside plain text and numbers: methods, roles, copies and sizes.
+"""What may stand in a recipe beside plain text and numbers: methods, views, roles, copies, sizes.
 
 Each reader raises a FieldError; pydantic, which knows where in the recipe the value stands, sees a
 ValueError with the same words.
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field, PlainValidator, StrictStr
 
@@ -14,6 +14,7 @@ from ..core import Method
 from ..errors import FieldError
 from ..methods.catalogue import read_method
 from ..values.fields import nearest
+from ..views import FAMILY, Renamed, View
 from .sizes import parse_size
 
 
@@ -37,6 +38,17 @@ def read_size(value: object) -> int:
     return parse_size(value if isinstance(value, int) else str(value))
 
 
+def read_views(value: object) -> tuple[View, ...]:
+    """A view by its name and fields, or a list of them, the first one first."""
+    several = cast(list[object], value) if isinstance(value, list | tuple) else [value]
+    return tuple(FAMILY.read(view) for view in several)
+
+
+def read_rename(value: object) -> Renamed:
+    """A mapping of names, or patterns, to new names."""
+    return value if isinstance(value, Renamed) else Renamed(cast(dict[str, str], value))
+
+
 def _validator(read: Callable[[object], object]) -> PlainValidator:
     def located(value: object) -> object:
         try:
@@ -52,4 +64,6 @@ Text = Annotated[StrictStr, Field(min_length=1)]
 MethodValue = Annotated[Method, _validator(read_method)]
 RoleValue = Annotated[Role, _validator(read_role)]
 CopyValue = Annotated[str | int, _validator(read_copy)]
+ViewsValue = Annotated[tuple[View, ...], _validator(read_views)]
+RenameValue = Annotated[Renamed, _validator(read_rename)]
 SizeValue = Annotated[int, _validator(read_size)]

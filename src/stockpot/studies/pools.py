@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
 from ..experiments.experiment import Experiment, parse_experiment, read_experiment
-from ..training import Pool, train_experiment
 from ..training.fitting.devices import Device
 from ..training.jobs.folder import LISTING
+from ..training.jobs.pools import Pool, train_experiment
 from ..values.result import Progress
 
 RUN = "run"

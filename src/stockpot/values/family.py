@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from ..errors import FieldError
-from .fields import Grid, field_specs, find_field, kebab_name, nearest
+from .fields import Grid, Texts, field_specs, find_field, kebab_name, nearest
 
 T = TypeVar("T")
 
@@ -121,6 +121,8 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Grid):
         return {name: [_plain(one) for one in listed] for name, listed in value.items()}
+    if isinstance(value, Texts):
+        return dict(value)
     if isinstance(value, tuple):
         return [_plain(one) for one in cast(tuple[object, ...], value)]
     return plain_value(value)
@@ -153,7 +155,7 @@ def told_apart(values: Sequence[object]) -> list[str]:
 
 def _is_value(value: object) -> bool:
     """Whether a field holds a value of a family, and neither a word nor a number nor a grid."""
-    return not (value is None or isinstance(value, str | bool | int | float | tuple | Grid))
+    return not (value is None or isinstance(value, str | bool | int | float | tuple | Grid | Texts))
 
 
 def _held_apart(value: object, among: Sequence[object]) -> str:

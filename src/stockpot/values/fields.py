@@ -3,8 +3,8 @@
 A field is annotated with what it may be: `Fraction`, `Annotated[float, Gt(0)]`, `bool`, `str`, a
 `Literal` of words, a `Literal` or a number, `tuple[..., ...]` of one of them for several, `... |
 None` where it may be left out, or `PerModel[...]` for one number or one per model. A field may also
-hold another value such as a method, alone or in place of a word, or a mapping of another method's
-fields to lists of values, which is kept as a `Grid`.
+hold another value such as a method, alone or in place of a word, a mapping of another method's
+fields to lists of values, which is kept as a `Grid`, or one of texts to texts, kept as `Texts`.
 """
 
 import math
@@ -103,6 +103,30 @@ class Grid(Mapping[str, tuple[object, ...]]):
         return repr(dict(self.entries))
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Texts(Mapping[str, str]):
+    """A mapping of texts to texts, in its order; a value itself, written as a dict.
+
+    Example:
+        >>> Texts((("a", "b"),))
+        {'a': 'b'}
+    """
+
+    entries: tuple[tuple[str, str], ...]
+
+    def __getitem__(self, name: str) -> str:
+        return dict(self.entries)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.entries))
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
     """What one field may be.
@@ -140,6 +164,8 @@ class FieldSpec:
             return "true or false"
         if self.kind is Grid:
             return "a mapping of fields to lists of values"
+        if self.kind is Texts:
+            return "a mapping of texts to texts"
         if self.kind not in (float, int):
             value = f"a {kebab_name(self.kind)}"
             return f"{words}, or {value}" if self.choices else value
@@ -204,7 +230,8 @@ def _spec(name: str, hint: Any) -> FieldSpec:
         kind, *bounds = get_args(hint)
         return FieldSpec(name, kind, tuple(bounds), (), False)
     if get_origin(hint) is Mapping:
-        return FieldSpec(name, Grid, (), (), False)
+        kind = Texts if get_args(hint)[1] is str else Grid
+        return FieldSpec(name, kind, (), (), False)
     if get_origin(hint) is Literal:
         return FieldSpec(name, str, (), get_args(hint), False)
     return FieldSpec(name, hint, (), (), False)
@@ -246,11 +273,20 @@ def _as_grid(value: object) -> object:
     return Grid.of(cast(Mapping[str, Sequence[object]], listed)) if fits else cast(object, value)
 
 
+def _as_texts(value: object) -> object:
+    """A mapping of texts to texts as a value; whatever else as it is."""
+    if isinstance(value, Texts) or not isinstance(value, Mapping):
+        return value
+    pairs = tuple(cast(Mapping[object, object], value).items())
+    fits = pairs and all(isinstance(text, str) for pair in pairs for text in pair)
+    return Texts(cast(tuple[tuple[str, str], ...], pairs)) if fits else cast(object, value)
+
+
 def check_fields(chosen: object) -> None:
     """Enforce type, bounds and finiteness of every field; the one place that does.
 
     Whole numbers in a float field become floats, lists of a PerModel field tuples and mappings of a
-    Grid field grids, so that equal settings are equal values.
+    Grid or Texts field grids and texts, so that equal settings are equal values.
 
     Raises:
         FieldError: naming the class, the field, what it may be and what it got.
@@ -261,6 +297,8 @@ def check_fields(chosen: object) -> None:
             continue
         if spec.kind is Grid:
             value = _as_grid(value)
+        elif spec.kind is Texts:
+            value = _as_texts(value)
         many = (spec.per_model or spec.many) and _is_sequence(value)
         values = tuple(cast(Sequence[object], value)) if many else (value,)
         enough = bool(values) or spec.many

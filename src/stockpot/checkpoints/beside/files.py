@@ -86,6 +86,7 @@ def home_of(checkpoint: Checkpoint) -> Path | None:
     Of a file it is where it lies, if it is called as libraries call the weights of such a folder
     and is the only one there.
     """
+    checkpoint = checkpoint.origins[0]
     if checkpoint.directory is not None or len(checkpoint.files) != 1:
         return checkpoint.directory
     file = checkpoint.files[0].path

@@ -43,10 +43,11 @@ def find_prefixes(first: Shapes, other: Shapes) -> tuple[tuple[Prefix, ...], dic
         The prefixes, and name in the other -> name in the first.
     """
     rest_first, rest_other = dict(first), dict(other)
+    most = min(len(first), len(other)) // 2
     found: list[Prefix] = []
     moved: dict[str, str] = {}
     while rest_first and rest_other and len(found) < MOST:
-        best = _best(rest_first, rest_other)
+        best = _best(rest_first, rest_other, most)
         if best is None:
             break
         prefix, names = best
@@ -57,13 +58,13 @@ def find_prefixes(first: Shapes, other: Shapes) -> tuple[tuple[Prefix, ...], dic
     return tuple(found), moved
 
 
-def _best(first: Shapes, other: Shapes) -> tuple[Prefix, dict[str, str]] | None:
+def _best(first: Shapes, other: Shapes, most: int) -> tuple[Prefix, dict[str, str]] | None:
     """The prefix that most names agree on; None where two would explain the same names."""
     votes = _votes(first, other)
     tried = [
         (names, prefix)
         for prefix, _ in votes.most_common(_VOTED)
-        if _is_told(names := _moved(prefix, first, other), prefix)
+        if _is_told(names := _moved(prefix, first, other), prefix, most)
     ]
     if not tried:
         return None
@@ -76,9 +77,12 @@ def _best(first: Shapes, other: Shapes) -> tuple[Prefix, dict[str, str]] | None:
     return prefix, names
 
 
-def _is_told(names: Mapping[str, str], prefix: Prefix) -> bool:
-    """Prefixes that have nothing in common need more than one name to be believed."""
-    return bool(names) and (prefix.is_related or len(names) > 1)
+def _is_told(names: Mapping[str, str], prefix: Prefix, most: int) -> bool:
+    """Prefixes that have nothing in common must explain most names to be believed.
+
+    `pooler.` of one BERT and `cls.predictions.transform.` of another have layers of one shape.
+    """
+    return bool(names) and (prefix.is_related or len(names) > max(most, 1))
 
 
 def _votes(first: Shapes, other: Shapes) -> Counter[Prefix]:

@@ -6,7 +6,6 @@ name the longest end that a name of the other has too, with the same shape, vote
 before it in both.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -63,23 +62,21 @@ class Renaming:
         )
 
     @property
-    def remedy(self) -> str:
+    def patterns(self) -> Mapping[str, str]:
+        """What `rename` in a recipe says of it; empty where patterns cannot say it."""
+        longest = sorted(self.prefixes, key=lambda prefix: -len(prefix.in_other))
+        said = {f"{one.in_other}*": f"{one.in_first}*" for one in longest}
+        is_said = len(self.kinds) == len(said) and not self.stacks
+        return said if is_said and (self.whole or "*" not in said) else {}
+
+    def remedy(self, other: str) -> str:
         """What to do about it, in a sentence."""
-        if len(self.kinds) == len(self.prefixes) == 1 and not self.stacks:
-            (prefix,) = self.prefixes
-            new = ""
-            if not prefix.in_first:
-                new = f"name.removeprefix('{prefix.in_other}')"
-            elif not prefix.in_other and self.whole:
-                new = f"'{prefix.in_first}' + name"
-            elif prefix.in_other:
-                new = f"re.sub(r'^{re.escape(prefix.in_other)}', '{prefix.in_first}', name)"
-            if new:
-                return (
-                    f"Load it and save it again as {{{new}: tensor for name, tensor in "
-                    "state.items()}."
-                )
-        return "Load both into one class of the library that they come from, and save them again."
+        if not self.patterns:
+            return (
+                "Load both into one class of the library that they come from, and save them again."
+            )
+        said = ", ".join(f"'{old}': '{new}'" for old, new in self.patterns.items())
+        return f"If they are the same, say so in a recipe: {{path: {other}, rename: {{{said}}}}}."
 
     def explained(self) -> tuple[frozenset[str], frozenset[str]]:
         """The names of the first, and those of the other, that mean the same tensors."""

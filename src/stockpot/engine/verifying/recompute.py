@@ -10,6 +10,7 @@ from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
 from ...recipes.model import parse_recipe
 from ...recipes.published import renamed
+from ...views.models import PLUS
 from ..evidence import manifest_of
 from ..local import Progress, Run
 from ..options import Options
@@ -17,7 +18,7 @@ from ..prepare import prepare
 from ..sinks import CompareSink
 from ..tasks.devices import device_for
 
-_OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest")
+_OF_A_TENSOR = ("role", "method", "weights", "view", "joined", "digest", "parts")
 
 
 def recomputed(
@@ -32,7 +33,7 @@ def recomputed(
     Args:
         manifest: of the output.
         out: where the output stands.
-        written: its tensors.
+        written: its tensors, and what the method gave beside them.
         inputs: a folder in which the inputs lie now; None where they lie as they did.
         progress: called as bytes are moved.
 
@@ -62,7 +63,9 @@ def recomputed(
     )
     run.execute()
     problems = [f"{shown(n)} differs from the repeated merge." for n in sorted(sink.different)]
-    missing = sorted(a.name for a in prepared.assignments.tensors if a.name not in written.entries)
+    made = prepared.assignments.tensors
+    names = [*(a.name for a in made), *(placed.key for a in made for placed in a.extras)]
+    missing = sorted(name for name in names if name not in written.entries)
     if missing:
         problems.append(f"the repeated merge has {listed(missing)}, which is not there.")
     repeated = manifest_of(prepared, out, "", run, {}, {})
@@ -75,11 +78,22 @@ def _recipe(manifest: Mapping[str, Any], out: Path, inputs: Path | None) -> dict
     if manifest["format"] == 1:
         return manifest["recipe"]  # with paths as they were typed
     folder = (out.parent if out.suffix == ".safetensors" else out).resolve()
-    places = {told["name"]: _place(told, folder, inputs) for told in manifest["inputs"]}
+    parts = [part for told in manifest["inputs"] for part in told.get("parts", (told,))]
+    places = {told["name"]: _place(told, folder, inputs) for told in parts}
     try:
-        return renamed(manifest["recipe"], lambda name: places[name])
+        return renamed(manifest["recipe"], lambda name: _placed(name, places))
     except (KeyError, TypeError, AttributeError):
         raise OutputError("its recipe names a model that is not among its inputs.") from None
+
+
+def _placed(name: str, places: Mapping[str, str]) -> str:
+    """Where a model lies by its name; of `base+adapter` where each of them lies."""
+    if name in places:
+        return places[name]
+    for first in places:
+        if name.startswith(first + PLUS):
+            return places[first] + PLUS + _placed(name.removeprefix(first + PLUS), places)
+    raise KeyError(name)
 
 
 def _place(told: Mapping[str, Any], folder: Path, inputs: Path | None) -> str:
@@ -120,6 +134,10 @@ def _differences(manifest: Mapping[str, Any], repeated: Mapping[str, Any]) -> It
     names = [str(told.get("name", told["path"])) for told in manifest.get("inputs", ())]
     tensors = dict(cast(Members, repeated["tensors"]).pairs)
     yield from _of_tensors(manifest["tensors"], tensors, names)
+    extras = dict(cast(Members, repeated.get("extras", Members(()))).pairs)
+    told: Mapping[str, Any] = manifest.get("extras", {})
+    if other := sorted(name for name in {*told, *extras} if told.get(name) != extras.get(name)):
+        yield f"tells of {listed(other)} another digest or tensor than the repeated merge."
 
 
 def _of_inputs(told: list[Any], found: list[Any]) -> Iterator[str]:

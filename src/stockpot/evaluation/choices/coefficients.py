@@ -16,10 +16,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ...checkpoints.read import read_checkpoint
 from ...errors import MergeError
 from ...ops.means import affine
 from ...typed import to_floats
+from ...views.models import open_model
 
 State = Mapping[str, Tensor]
 
@@ -32,7 +32,7 @@ class Stored(Mapping[str, Tensor]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._entries = read_checkpoint(path).entries
+        self._entries = open_model(path).entries
 
     def __getitem__(self, name: str) -> Tensor:
         return self._entries[name].load()

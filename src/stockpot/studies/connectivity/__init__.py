@@ -13,7 +13,7 @@ from ..study import StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
-    from ...training import Pool
+    from ...training.jobs.pools import Pool
     from ..pools import TrainedPools
     from .result import ConnectivityResult
 

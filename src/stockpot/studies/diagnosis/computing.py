@@ -10,7 +10,7 @@ from ...checkpoints.beside.networks import compare_networks
 from ...checkpoints.entry import Checkpoint
 from ...checkpoints.lineage import lineage_of
 from ...errors import FieldError
-from ...views.ties import reconciled
+from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
 from ..onepass.gathering import Model, names_of, opened, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
@@ -39,7 +39,7 @@ def compute(
     called, private = names_of(models, how.get("names", ())), how.get("private", ())
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     start = None if base is None else opened(base, BASE)
-    every, start = _with_ties(every, start)
+    every, start = _alike(every, start)
     architecture = compare_architectures(every, called, start, private)
     how = {**how, "names": called}
     found = statistics_of(every, start, **how)
@@ -90,11 +90,11 @@ def compute(
     return judged(evidence, facts=_facts(found, architecture))
 
 
-def _with_ties(
+def _alike(
     models: Sequence[Checkpoint], base: Checkpoint | None
 ) -> tuple[list[Checkpoint], Checkpoint | None]:
-    """As a merge sees them: the head of one that ties it is its embedding."""
-    every = reconciled([*models, *([] if base is None else [base])]).checkpoints
+    """As a merge sees them: under the first one's names, the head of one that ties it too."""
+    every = alike([*models, *([] if base is None else [base])])
     return list(every[: len(models)]), None if base is None else every[-1]
 
 

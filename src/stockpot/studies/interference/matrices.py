@@ -20,6 +20,7 @@ from ...ops.means import affine
 from ...recipes.assignment import Assignment
 from ...recipes.model import parse_recipe
 from ...recipes.resolve import resolve
+from ...views.matched import matched
 from ..onepass.gathering import Model, opened
 
 
@@ -117,6 +118,8 @@ def choose(
     )
     assignments = resolve(recipe, held, None)
     there = None if base is None else opened(base, "the base")
+    alike = matched([*held, *([] if there is None else [there])]).checkpoints
+    held, there = list(alike[: len(held)]), None if there is None else alike[-1]
     taken = [a for a in assignments.tensors if a.view is not None and a.key == a.name]
     found = [matrix for a in taken for matrix in _matrices(a, held, there)]
     words = (

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from ...checkpoints.inspection import dtype_text
-from ...checkpoints.read import read_checkpoint
 from ...checkpoints.roles import classify
 from ...engine.rows import raw_bytes
 from ...engine.streaming import Aligned, stream
@@ -21,6 +20,8 @@ from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
 from ...values.result import Progress
+from ...views.matched import matched
+from ...views.models import open_model
 from ..study import Model
 from .pieces import Found, measured, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
@@ -75,6 +76,8 @@ def statistics_of(
     called = names_of(models, names)
     every = [opened(model, name) for model, name in zip(models, called, strict=True)]
     there = None if base is None else opened(base, "the base")
+    held = matched([*every, *([] if there is None else [there])]).checkpoints
+    every, there = list(held[: len(every)]), None if there is None else held[-1]
     taken, left = _aligned(every, called, there, private)
     pivots = {one.name: _pivots(one) for one in taken}
     count = len(every)
@@ -142,7 +145,7 @@ def opened(model: Model, name: str) -> Checkpoint:
     """The model with its headers read, and nothing of its tensors."""
     if isinstance(model, Checkpoint):
         return model
-    return from_state_dict(model, name) if isinstance(model, Mapping) else read_checkpoint(model)
+    return from_state_dict(model, name) if isinstance(model, Mapping) else open_model(model)
 
 
 def _path(model: Model, number: int) -> str:

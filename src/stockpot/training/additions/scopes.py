@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
-from ...checkpoints.read import read_checkpoint
 from ...core import SEGMENT
 from ...engine.rows import raw_bytes
 from ...errors import NonFiniteError, StockpotError
 from ...networks.layers import WEIGHTS, Layers, require_same, values_of
+from ...views.models import open_model
 
 Model = nn.Module | Mapping[str, Tensor] | str | Path
 """A network, a state dict, or anything on disk that stockpot reads."""
@@ -111,7 +111,7 @@ def _checkpoint(model: Model, layers: Layers) -> Checkpoint:
     if isinstance(model, nn.Module):
         return from_state_dict(values_of(layers.of(model)), type(model).__name__)
     if isinstance(model, str | Path):
-        return read_checkpoint(model)
+        return open_model(model)
     return from_state_dict(model, "the state dict")
 
 

@@ -1,1 +1,1 @@
-"""Where the bytes of a computed tensor come from: each computes what is asked for, in a tile."""
+"""Bytes of computed tensors: what is asked for is computed, within the memory of a tile."""

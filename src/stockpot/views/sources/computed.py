@@ -5,8 +5,7 @@ at all; so its bits do not depend on how the tensor is cut.
 """
 
 import math
-import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,10 +13,8 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.entry import TensorEntry
-from ...typed import to_numpy
-
-CHUNK = 2**15
-"""Elements computed at a time; sums of squares are joined in this order, whoever asks."""
+from ...ops.rounding import copy_rounded
+from .base import CHUNK, ComputedSource, read_elements
 
 
 def weight_norm(size: TensorEntry, direction: TensorEntry) -> TensorEntry:
@@ -35,15 +32,6 @@ def real_parts(entry: TensorEntry) -> TensorEntry:
     real = {torch.complex32: torch.float16, torch.complex64: torch.float32}
     dtype = real.get(entry.dtype, torch.float64)
     return replace(entry, dtype=dtype, shape=(*entry.shape, 2), stored=entry.dtype)
-
-
-def read_elements(entry: TensorEntry, start: int, stop: int) -> Tensor:
-    """Elements [start, stop) of a tensor, flat, in memory of their own."""
-    raw = bytearray((stop - start) * entry.dtype.itemsize)
-    if not raw:
-        return torch.empty(0, dtype=entry.dtype)
-    entry.source.read_into(memoryview(raw), entry.offset + start * entry.dtype.itemsize)
-    return torch.frombuffer(raw, dtype=entry.dtype)
 
 
 class SliceNorms:
@@ -81,27 +69,18 @@ def chunks(numel: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + CHUNK, numel)) for start in range(0, numel, CHUNK))
 
 
-class _Computed(ABC):
+class _Computed(ComputedSource):
     """A source whose elements are computed chunk by chunk."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
 
     @abstractmethod
     def elements(self, start: int, stop: int) -> Tensor:
         """Elements [start, stop), flat, in float64."""
 
-    def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill `buffer` from byte `offset` of the computed tensor."""
-        item = self.dtype.itemsize
-        first, skipped = divmod(offset, item)
-        stop, done = -(-(offset + len(buffer)) // item), 0
-        for start in range(first, stop, CHUNK):
-            values = self.elements(start, min(start + CHUNK, stop)).to(self.dtype)
-            data = to_numpy(values.view(torch.uint8)).data[skipped:]
-            data = data[: len(buffer) - done]
-            buffer[done : done + len(data)] = data
-            done, skipped = done + len(data), 0
+    def fill(self, out: Tensor, start: int) -> None:
+        """Chunk after chunk."""
+        for at in range(0, len(out), CHUNK):
+            part = out[at : at + CHUNK]
+            copy_rounded(part, self.elements(start + at, start + at + len(part)))
 
 
 class _WeightNorm(_Computed):
@@ -110,7 +89,6 @@ class _WeightNorm(_Computed):
         self._size, self._direction = size, direction
         self._norms = SliceNorms(direction.shape, size.shape)
         self._factors: Tensor | None = None
-        self._lock = threading.Lock()
 
     def __reduce__(self) -> "tuple[type[_WeightNorm], tuple[TensorEntry, TensorEntry]]":
         return _WeightNorm, (self._size, self._direction)
@@ -121,14 +99,14 @@ class _WeightNorm(_Computed):
         return values * factors[self._norms.slices(start, stop)]
 
     def _per_slice(self) -> Tensor:
-        """`g / |v|` of each slice, computed once."""
-        with self._lock:
-            if self._factors is None:
-                for start, stop in chunks(self._direction.numel):
-                    self._norms.add(start, read_elements(self._direction, start, stop))
-                sizes = read_elements(self._size, 0, self._size.numel).double()
-                self._factors = sizes / self._norms.squares.sqrt()
-            return self._factors
+        """`g / |v|` of each slice, computed once; two workers at once compute the same."""
+        if self._factors is None:
+            norms = SliceNorms(self._direction.shape, self._size.shape)
+            for start, stop in chunks(self._direction.numel):
+                norms.add(start, read_elements(self._direction, start, stop))
+            sizes = read_elements(self._size, 0, self._size.numel).double()
+            self._factors = sizes / norms.squares.sqrt()
+        return self._factors
 
 
 class _Masked(_Computed):
@@ -148,5 +126,30 @@ def _rounded(*parts: TensorEntry) -> torch.dtype:
 
 def _computed(source: _Computed, own: TensorEntry, other: TensorEntry) -> TensorEntry:
     return TensorEntry(
-        own.name, source.dtype, own.shape, source, 0, stored=own.dtype, made_of=(own, other)
+        own.name,
+        source.dtype,
+        own.shape,
+        source,
+        0,
+        stored=own.dtype,
+        made_of=(own, other),
+        stands_for=own,
     )
+
+
+def cast(entry: TensorEntry, dtype: torch.dtype) -> TensorEntry:
+    """The tensor in another float dtype, each element rounded once, as if it were stored so."""
+    source = _Cast(entry, dtype)
+    return TensorEntry(entry.name, dtype, entry.shape, source, 0, made_of=(entry,))
+
+
+class _Cast(ComputedSource):
+    def __init__(self, entry: TensorEntry, dtype: torch.dtype) -> None:
+        super().__init__(dtype)
+        self._entry = entry
+
+    def fill(self, out: Tensor, start: int) -> None:
+        for at in range(0, len(out), CHUNK):
+            part = out[at : at + CHUNK]
+            values = read_elements(self._entry, start + at, start + at + len(part))
+            copy_rounded(part, values)

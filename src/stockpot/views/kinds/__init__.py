@@ -1,0 +1,1 @@
+"""The views that a user may choose, one file each."""
