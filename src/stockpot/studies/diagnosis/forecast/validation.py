@@ -8,11 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ....values.result import Result
-from .advising import Advice, advise
 from .fitted import COVERAGE
-from .held_out import Guess, aided, by_data, by_network, guesses, left_out, width_of
-from .ranks import spearman
-from .scoring import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
+from .held_out import Guess, aided, by_data, by_network, guesses, left_out, spearman, width_of
+from .scoring import AIDED, MODEL, RESAMPLES, Advice, Rank, advise, rank_correlations, same_origin
 from .table import MergeRow, pools_of
 from .trees import fit_model
 
