@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack
 
 from ..values.fields import kebab_name
 from ..values.plain import plain_values
-from ..values.result import Result
+from ..values.result import Progress, Result
 from ..views.models import Model
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ PARAMETERS: tuple[RoleName, ...] = (
     *("conv", "matrix", "embedding", "expert-stack", "vector", "scalar"),
 )
 """All that is trained."""
-
-Progress = Callable[[str, float], None]
-"""Called with what is in work, and the fraction of the whole that is behind."""
 
 
 class How(TypedDict, total=False):

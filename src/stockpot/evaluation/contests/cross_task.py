@@ -1,7 +1,7 @@
 """Networks of different tasks merged into one body, each task keeping its own head, and judged."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from time import perf_counter
@@ -12,6 +12,7 @@ from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
 from ...experiments.adaptation import Adamerging
 from ...recipes.searching import Budget
+from ...values.result import Progress
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name
 from ..predictions.ensembles import logits_ensemble
@@ -45,8 +46,6 @@ from .costs import Prices, price_of
 from .ledger import Entrant, Ledger, RowPlace
 from .plan import refuse_counts
 from .provenance import contest_provenance, seeds_used
-
-Progress = Callable[[str, float], None]
 
 
 def cross_task(

@@ -19,10 +19,11 @@ from ...errors import FieldError
 from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
+from ...values.result import Progress
 from ...views.matched import matched
-from ...views.models import Model, checkpoint_of
-from ..study import Progress
-from .pieces import Found, measured, room_for
+from ...views.models import checkpoint_of
+from ..study import Model
+from .pieces import PieceStatistics, measure_piece, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 
@@ -81,10 +82,10 @@ def statistics_of(
     pivots = {one.name: _pivots(one) for one in taken}
     count = len(every)
 
-    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> Found:
-        return measured(rows, pivots[one.name], count, wide=one.wide)
+    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> PieceStatistics:
+        return measure_piece(rows, pivots[one.name], count, wide=one.wide)
 
-    def finish(one: Aligned, found: Found) -> TensorStatistics | Left:
+    def finish(one: Aligned, found: PieceStatistics) -> TensorStatistics | Left:
         return _finished(one, found, called)
 
     def room(one: Aligned) -> int:
@@ -93,7 +94,7 @@ def statistics_of(
     found = stream(
         taken,
         measure,
-        Found.join,
+        PieceStatistics.join,
         finish,
         room=room,
         memory=memory,
@@ -217,7 +218,9 @@ def _pivot(entry: TensorEntry) -> float:
     return pivot_of(flat)
 
 
-def _finished(one: Aligned, found: Found, called: Sequence[str]) -> TensorStatistics | Left:
+def _finished(
+    one: Aligned, found: PieceStatistics, called: Sequence[str]
+) -> TensorStatistics | Left:
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:

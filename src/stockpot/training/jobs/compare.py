@@ -22,11 +22,12 @@ from ...experiments.cells import slug
 from ...experiments.experiment import ACROSS_TASKS, Experiment
 from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
+from ...values.result import Progress
 from ..fitting.devices import Device
 from ..fitting.loop import distil
 from .cell import open_cell
 from .phases import phases
-from .pools import Pool, PoolProgress, train_experiment
+from .pools import Pool, train_experiment
 
 _TRAINING = 0.8
 """Share of the progress that training takes."""
@@ -38,7 +39,7 @@ def compare_experiment(
     *,
     workers: int | None = 1,
     device: Device = "auto",
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Train what is not trained yet, and compare every cell of the sweep.
 
@@ -83,7 +84,7 @@ def _refuse_views(experiment: Experiment) -> None:
 
 
 def _compare_cell(
-    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: Progress
 ) -> Comparison:
     if cell.tasks:
         return _compare_tasks(cell, pools, metric, progress)
@@ -116,7 +117,7 @@ def _compare_cell(
 
 
 def _compare_tasks(
-    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: Progress
 ) -> Comparison:
     wanted, done = cell.compare, -1
     in_turn = (SEQUENTIAL,) if cell.ingredients.start == "previous" else ()
