@@ -13,9 +13,9 @@ from pathlib import Path
 from torch import Tensor
 
 from stockpot.checkpoints.read import read_checkpoint
-from stockpot.engine.factor_store import stored_factors
 from stockpot.engine.merge import merge_opened
 from stockpot.engine.options import Options
+from stockpot.factors.store import stored_factors
 from stockpot.methods import Cart
 from stockpot.recipes.model import parse_recipe
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 import stockpot as sp
 from bench.measure import Summary, clean_slate, execute, interleave
-from stockpot.engine.factored import factor_to
+from stockpot.factors import factor_to
 from stockpot.methods import Cart
 from stockpot.networks.weights import save_state
 from stockpot.ops.spectra.low_rank import Ranks, top_k

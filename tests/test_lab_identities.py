@@ -9,19 +9,14 @@ from torch import nn
 
 from stockpot.data import Dataset, Splits
 from stockpot.errors import StockpotError
-from stockpot.evaluation import (
-    COLUMNS,
-    Tally,
-    compare_pools,
-    logits_ensemble,
-    predict,
-    run_singles,
-    soup,
-)
+from stockpot.evaluation import compare_pools, logits_ensemble, predict, soup
+from stockpot.evaluation.contests.columns import COLUMNS
 from stockpot.evaluation.contests.contest import Contest, Resamplers
 from stockpot.evaluation.contests.ledger import Entrant, Ledger
 from stockpot.evaluation.contests.subset import ColumnOptions, Subset, scores_of_singles
+from stockpot.evaluation.predictions.predict import Tally
 from stockpot.evaluation.scores.metrics import METRICS
+from stockpot.evaluation.scores.singles import run_singles
 
 from .evaluation.making import (
     Linear,

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from stockpot.evaluation import WITHOUT_TRAINING
+from stockpot.evaluation.contests.columns import WITHOUT_TRAINING
 
 from . import formats
 

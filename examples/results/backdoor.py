@@ -39,7 +39,7 @@ from stockpot.methods import (
 )
 from stockpot.studies import statistics_of
 from stockpot.studies.onepass.statistics import Statistics
-from stockpot.studies.backdoor.computing import contributors_of
+from stockpot.studies.backdoor.computing import backdoor_of
 
 METHODS: dict[str, Method] = {
     "average": Average(),
@@ -137,7 +137,7 @@ def scores_of(kitchen: Kitchen) -> Iterator[dict[str, object]]:
             suffix = "" if among == "honest" else ", among mixed"
             pools += [(one + suffix, [one, *rest[: n - 1]]) for one in (*ALL, *odd)]
             for pool, names in pools:
-                for place, one in enumerate(contributors_of(chosen(found, names)).suspicions):
+                for place, one in enumerate(backdoor_of(chosen(found, names)).suspicions):
                     yield {
                         "pool": pool, "n": n, "model": names[place], "first": place == 0,
                         "score": one.score, "alarm": one.alarm, "length": one.length,

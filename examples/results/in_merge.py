@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from stockpot.data import Dataset, Splits, fewer, load, named_views, split
-from stockpot.evaluation import Estimate, Resampler, over_pools, predict
+from stockpot.evaluation import predict
+from stockpot.evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from stockpot.networks import Network, build
 from stockpot.training import Additions, Fit, InModelMerge, Layers, fit, kernel_report
 

@@ -11,7 +11,7 @@ Shapes: K models, S elements of a block (any shape; a block of a large tensor is
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Literal, Protocol, Self, cast
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .asides import Aside, Extra, Note, Where
 from .typed import from_numpy, to_floats
 from .values.fields import field_specs, kebab_name
 
@@ -109,12 +110,42 @@ class Reach(Enum):
     MODEL = auto()  # facts about all tensors that share this method value
 
 
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A tensor about one tensor of a model on the model's data.
+
+    In a file of statistics it has the tensor's name, a dot and its own; or the tensor's name alone,
+    where the method needs no other.
+
+    Attributes:
+        name: such as "fisher".
+        axes: its shape: the sizes of these dimensions of the tensor, (-1, -1) for a Gram matrix
+            [in, in] of a linear layer's inputs. None for the tensor's own shape, in which it is
+            seen block by block as the tensor is; another takes a method that gets whole tensors.
+    """
+
+    name: str
+    axes: tuple[int, ...] | None = None
+
+    def shape(self, of: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape for a tensor of a shape; None where the tensor has no such dimension.
+
+        Example:
+            >>> Statistic("gram", (-1, -1)).shape((3, 5))
+            (5, 5)
+        """
+        if self.axes is None:
+            return of
+        inside = all(-len(of) <= axis < len(of) for axis in self.axes)
+        return tuple(of[axis] for axis in self.axes) if inside else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """What the engine must supply; every field is a law that the contract tests check."""
 
     base: bool = False
-    statistics: Literal["fisher"] | None = None  # of each model on its data, shaped as its tensors
+    statistics: tuple[Statistic, ...] = ()  # of each model on its data
     reach: Reach = Reach.ELEMENT
     sample: bool = False  # the first survey sees a sample of the elements, to set a bracket
     whole: bool = False  # cannot work in blocks (SVD): gets whole tensors in their own shape
@@ -127,6 +158,11 @@ class Needs:
     settle_reads: tuple[str, ...] | None = None  # and `settle`; equal ones are settled once
     held_rows: int = 0  # rows of a block that are held at once beside one per model
     held_per_model: int = 0  # and how many more than one per model, as for inner products
+
+    def __post_init__(self) -> None:
+        apart = [one.name for one in self.statistics if one.axes is not None]
+        if apart and not self.whole:
+            raise TypeError(f"{apart[0]} has a shape of its own: only a whole method can need it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +189,8 @@ class Stack:
             `stacked()` holds K.
         weights: one raw number per model; their sum is 1 where `needs.weights` is "mean".
         base: the same block of the base model, where the method needs one.
-        statistics: K lazy rows, where the method needs them: the same block of each model's.
+        statistics: by name K lazy rows, where the method needs them: the same block of each
+            model's, or all of one that has a shape of its own.
         name: the tensor's name, the key of its randomness.
         start: position of the block's first element in the flattened tensor.
         seed: the run's seed.
@@ -163,13 +200,13 @@ class Stack:
         fresh: whether a row is new memory each time that it is asked for.
         stored: in which dtypes the rows are stored, the models' first, then the base's; empty
             where they are stored as they are seen.
-        tally: where the map counts elements for the report; None where nobody counts.
+        aside: where the map gives extras and tells the manifest; None where nobody takes them.
     """
 
     models: Sequence[Tensor]
     weights: tuple[float, ...]
     base: Tensor | None = None
-    statistics: Sequence[Tensor] = ()
+    statistics: Mapping[str, Sequence[Tensor]] = field(default_factory=dict[str, Sequence[Tensor]])
     name: str = ""
     start: int = 0
     seed: int = 0
@@ -177,12 +214,21 @@ class Stack:
     facts_room: int | None = None
     fresh: bool = False
     stored: tuple[torch.dtype, ...] = ()
-    tally: Callable[[str, Tensor], None] | None = None
+    aside: Aside | None = None
 
-    def count(self, what: str, where: Tensor) -> None:
-        """Count the elements of this block at which `where` holds, or is not 0."""
-        if self.tally is not None:
-            self.tally(what, where)
+    def tell(self, name: str, what: Where | Note) -> None:
+        """Say something of this block, for the manifest: a `Where`, `Count`, `Largest`, `Series`.
+
+        Of a block one may see part of a tensor, or several; what is no `Where` is told by methods
+        that get whole tensors.
+        """
+        if self.aside is not None:
+            self.aside.tell(name, what)
+
+    def give(self, name: str, values: Tensor, model: int | None = None) -> None:
+        """Give a declared extra, of the model of that number in this stack where it is of each."""
+        if self.aside is not None:
+            self.aside.give(name, values, model)
 
     @property
     def anchor(self) -> Tensor:
@@ -299,11 +345,9 @@ class Method(ABC):
         """Which of all tensors that methods of this kind get it works on; None for every one."""
         return None
 
-    def with_report(
-        self, stack: Stack, settled: Settled | None
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """The map of a whole tensor, and what people want to know of it, for the manifest."""
-        return self(stack, settled), {}
+    def extras(self, shape: tuple[int, ...], models: int) -> Sequence[Extra]:  # noqa: ARG002
+        """What the map gives beside a merged tensor of that shape, of so many models."""
+        return ()
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """Float32 elements that the map of a whole tensor holds at once, its rows included."""

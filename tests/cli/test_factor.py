@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import stockpot as sp
-from stockpot.engine.factored import read_factored
+from stockpot.factors.factored import read_factored
 from stockpot.methods import Cart
 
 Run = Callable[..., Any]

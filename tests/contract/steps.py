@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import torch
 from torch import Tensor
 
+from stockpot.asides import Note, Where
 from stockpot.core import Facts, Method, Reach, Settled, Stack
 
 from ..cases import Case
@@ -26,7 +28,10 @@ def stack_of(
         models=[row.to(dtype) for row in rows],
         weights=tuple(weights),
         base=None if case.base is None else _seen(case.base[name], start, stop, whole).to(dtype),
-        statistics=[_seen(one[name], start, stop, whole).to(dtype) for one in case.of_data],
+        statistics={
+            statistic.name: [_seen(one[name], start, stop, whole).to(dtype) for one in case.of_data]
+            for statistic in case.method.needs.statistics
+        },
         name=name,
         start=start,
     )
@@ -49,3 +54,25 @@ def settled_from(method: Method, stacks: Sequence[Stack], order: Sequence[int]) 
 
 def _join(one: Facts, other: Facts) -> Facts:
     return one.join(other)
+
+
+class Telling:
+    """Keeps what a map tells and gives of one block."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, Where | Note] = {}
+        self.given: dict[tuple[str, int | None], Tensor] = {}
+
+    def tell(self, name: str, what: Where | Note) -> None:
+        self.notes[name] = what
+
+    def give(self, name: str, values: Tensor, model: int | None) -> None:
+        assert (name, model) not in self.given
+        self.given[name, model] = values.clone()
+
+
+def told_of(method: Method, stack: Stack) -> dict[str, object]:
+    """What a map of a whole tensor tells, as merge.json has it."""
+    aside = Telling()
+    method(replace(stack, aside=aside), None)
+    return {name: what.plain for name, what in aside.notes.items() if not isinstance(what, Where)}

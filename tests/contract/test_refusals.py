@@ -42,7 +42,7 @@ def test_statistics_are_used_or_refused(cls: type[Method]) -> None:
     case = ordinary(cls)
     given = dataclasses.replace(case, statistics=case.models)
     name = kebab_name(cls)
-    if case.method.needs.statistics is None:
+    if not case.method.needs.statistics:
         with pytest.raises(MergeError, match="no method uses them"):
             given.merge()
         return

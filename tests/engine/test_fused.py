@@ -11,12 +11,12 @@ from torch import Tensor
 import stockpot as sp
 from stockpot.checkpoints.entry import FileSource
 from stockpot.core import Method
-from stockpot.engine.factored import factor_to
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
+from stockpot.factors import factor_to
 from stockpot.methods import Cart, IsoC, IsoCts, TsvM
 from stockpot.recipes.model import parse_recipe
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stockpot.evaluation import COLUMNS
+from stockpot.evaluation.contests.columns import COLUMNS
 from stockpot.experiments import experiment
 from stockpot.experiments.experiment import read_experiment
 from stockpot.experiments.federated import parse_federation, read_federation

@@ -24,6 +24,7 @@ from stockpot.core import Method
 from stockpot.methods import (
     Average,
     Cart,
+    CartFactors,
     Consensus,
     Dare,
     Fisher,
@@ -71,6 +72,7 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
     (Weave(Ties(trim="tensor"), {"density": (0.1, 0.4)}, pool=ModelStock()), None),
     (Cart(rank=0.2, scale=1.5), None),
     (Cart(energy=0.7, around="base"), [1.0, 0.5, 0.7]),
+    (CartFactors(rank=0.2), None),
     (TsvM(), None),
     (TsvM(scale=0.6), [1.0, 0.5, 0.7]),
     (IsoC(scale=0.4), None),
@@ -78,7 +80,7 @@ MERGES: tuple[tuple[Method, list[float] | None], ...] = (
 )
 
 
-PER_PROCESSOR = (Cart, TsvM, IsoC, IsoCts, Slerp)
+PER_PROCESSOR = (Cart, CartFactors, TsvM, IsoC, IsoCts, Slerp)
 """Their bytes are promised on one processor: decompositions are those of LAPACK and BLAS, the sine
 of an angle is the C library's, and these take other steps on other processors."""
 

@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 import stockpot as sp
 from stockpot.core import SEGMENT
 from stockpot.engine import plan
-from stockpot.engine.tasks.counts import Counts
 from stockpot.methods import Consensus, TaskArithmetic, Weave
 
 from ..cases import State, bits, smooth
@@ -110,17 +109,3 @@ def test_a_method_that_counts_nothing_and_a_weave_report_nothing(tmp_path: Path)
         manifest = written(tmp_path / f"out{i}.safetensors", [BASE, *MODELS], method)
         assert manifest["settled"] == []
         assert "settled" not in manifest["tensors"]["layers.0.weight"]
-
-
-def test_counts_of_blocks_that_span_pieces() -> None:
-    counts = Counts([3, 0, 4, 2])
-    where = torch.tensor([1, 0, 1, 1, 1, 0, 0, 1, 1], dtype=torch.bool)
-    for start, stop in ((0, 4), (4, 5), (5, 9)):
-        counts.tally(start)("kept", where[start:stop])
-    counts.tally(0)("all", torch.ones(3, 3))
-    assert [dict(found) for found in counts.found] == [
-        {"kept": 2, "all": 3},
-        {"kept": 0, "all": 0},
-        {"kept": 2, "all": 4},
-        {"kept": 2, "all": 2},
-    ]

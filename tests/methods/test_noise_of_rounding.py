@@ -5,7 +5,6 @@ References are the authors' steps in float64, in which every direction takes par
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -15,6 +14,8 @@ from torch import Tensor
 import stockpot as sp
 from stockpot.core import Stack
 from stockpot.methods import IsoC, IsoCts, TsvM
+
+from ..contract.steps import told_of
 
 Around = IsoC | IsoCts | TsvM
 METHODS = (IsoC(), IsoCts(), TsvM())
@@ -111,7 +112,7 @@ def told(method: Around, base: Tensor, models: list[Tensor], dtype: torch.dtype)
         base=base.to(dtype).float(),
         stored=(dtype,) * (count + 1),
     )
-    return dict(method.with_report(stack, None)[1])
+    return told_of(method, stack)
 
 
 @each_method
@@ -215,6 +216,5 @@ def test_tsv_m_of_more_models_than_rows_leaves_the_matrix_to_the_base() -> None:
     base = {"w": torch.randn(2, 9, generator=generator)}
     models = [{"w": torch.randn(2, 9, generator=generator)} for _ in range(3)]
     assert torch.equal(sp.merge(models, TsvM(), base=base)["w"], base["w"])
-    assert replace(TsvM(), scale=2.0).with_report(
-        Stack(models=[m["w"] for m in models], weights=(1.0,) * 3, base=base["w"]), None
-    )[1]["rank"] == [0, 0, 0]
+    seen = Stack(models=[m["w"] for m in models], weights=(1.0,) * 3, base=base["w"])
+    assert told_of(TsvM(scale=2.0), seen)["rank"] == [0, 0, 0]

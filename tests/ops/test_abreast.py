@@ -6,6 +6,7 @@ from functools import reduce
 import pytest
 import torch
 
+from stockpot.asides import Where
 from stockpot.core import Method, Settled, Stack
 from stockpot.methods import Dare, Median, ModelStock, Slerp, TaskArithmetic, Ties
 from stockpot.ops.abreast import (
@@ -111,14 +112,18 @@ def test_merges_are_rows_made_when_asked_for() -> None:
 
 
 def test_merges_are_not_counted() -> None:
-    def count(_what: str, _where: torch.Tensor) -> None:
-        raise AssertionError
+    class Refusing:
+        def tell(self, name: str, what: object) -> None:
+            raise AssertionError
 
-    seen = Stack(models=stack().models, weights=(1.0, 1.0), tally=count)
+        def give(self, name: str, values: torch.Tensor, model: int | None) -> None:
+            raise AssertionError
+
+    seen = Stack(models=stack().models, weights=(1.0, 1.0), aside=Refusing())
 
     class Counting(Median):
         def __call__(self, stack: Stack, settled: Settled | None) -> torch.Tensor:
-            stack.count("all", stack.models[0])
+            stack.tell("all", Where(stack.models[0]))
             return stack.models[0]
 
     with pytest.raises(AssertionError):

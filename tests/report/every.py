@@ -61,7 +61,7 @@ def of_conflicts(names=PLAIN):
     return Conflicts()(models, base=base, names=names[:3])
 
 
-def of_contributors(names=PLAIN):
+def of_backdoor(names=PLAIN):
     models, base = states(names, count=4, shape=(12, 12))
     return Backdoor()(models, base=base, names=names[:4])
 
@@ -332,7 +332,7 @@ def of_search(names=PLAIN):
 
 
 EVERY = {
-    "backdoor": of_contributors,
+    "backdoor": of_backdoor,
     "conflicts": of_conflicts,
     "diagnosis": of_diagnosis,
     "scopes": of_scopes,

@@ -80,7 +80,7 @@ def test_without_tasks_or_a_grid_there_is_nothing():
 def test_the_table_and_the_figure_are_on_the_page(browser):
     result = comparison([*graded(), *graded("task-arithmetic scale={}")])
     table = dispersion_table(result)
-    assert [one.text for one in table.rows[0]] == [
+    assert [one.text for one in table.cells[0]] == [
         "ties density=0.2", "0.5", "0.5", "1.5", "0.5", "0.47", "+10.0",
     ]  # fmt: skip
     page = render_page(result)

@@ -1,7 +1,7 @@
 import pytest
 
 from stockpot.errors import StockpotError
-from stockpot.report.metric_rows import Cell, most_averaged, only, view
+from stockpot.report.metric_rows import Cell, metric_rows, most_averaged, only
 
 from .making import comparison, grid, row, sweep
 
@@ -22,20 +22,20 @@ def test_pools_can_be_kept_apart():
 
 def test_the_main_metric_is_how_good_not_how_sure():
     rows = [row(metric="nll"), row(metric="f1", split="selection"), row(metric="f1")]
-    seen = view(comparison(rows))
+    seen = metric_rows(comparison(rows))
     assert (seen.metric, seen.split, seen.rows) == ("f1", "test", (rows[2],))
-    assert view(comparison(rows[:1])).metric == "nll"
-    assert view(comparison(rows[1:2])).split == "selection"
+    assert metric_rows(comparison(rows[:1])).metric == "nll"
+    assert metric_rows(comparison(rows[1:2])).split == "selection"
 
 
 def test_without_a_row_there_is_nothing_to_show():
     with pytest.raises(StockpotError, match=r"'empty' has no row .* nothing to show"):
-        view(comparison([row(part="left")], "empty"))
+        metric_rows(comparison([row(part="left")], "empty"))
 
 
 def test_what_is_not_finite_is_not_drawn():
     rows = [row(), row("ties", float("nan")), row("slerp", 0.5, high=float("nan"))]
-    seen = view(comparison(rows))
+    seen = metric_rows(comparison(rows))
     assert [one.method for one in seen.finite()] == ["uniform-soup", "slerp"]
     assert len(seen.contenders()) == 3
 
@@ -51,19 +51,19 @@ def test_what_is_not_finite_is_not_drawn():
     ],
 )
 def test_it_grows_where_a_method_has_several_counts(rows, grows):
-    assert view(comparison(rows)).grows() is grows
+    assert metric_rows(comparison(rows)).grows() is grows
 
 
 def test_a_sweep_can_be_narrowed():
     result = sweep()
     one = only(result, network="resnet-8", data="emoji")
-    assert view(one).cells() == (Cell("resnet-8", "emoji"),)
+    assert metric_rows(one).cells() == (Cell("resnet-8", "emoji"),)
     assert {(c.network, c.data) for c in (*one.costs, *one.decisions)} == {("resnet-8", "emoji")}
     assert one.verdict is None
     assert only(result).rows == result.rows
-    assert len(view(only(result, data="emoji")).cells()) == 4
+    assert len(metric_rows(only(result, data="emoji")).cells()) == 4
 
 
 def test_splits_and_metrics_do_not_mix():
-    seen = view(comparison(grid()), "ece", "selection")
+    seen = metric_rows(comparison(grid()), "ece", "selection")
     assert {(one.metric, one.split) for one in seen.rows} == {("ece", "selection")}

@@ -29,7 +29,7 @@ from stockpot.report import (
 from stockpot.report.confusions import MOST, mistakes, shown_classes
 from stockpot.report.curves import gaps, trial_gaps
 from stockpot.report.decisions import greedy_runs
-from stockpot.report.metric_rows import Cell, view
+from stockpot.report.metric_rows import Cell, metric_rows
 
 from .making import comparison, confusion, decisions, many_methods, row, sweep, whole
 
@@ -153,7 +153,7 @@ def test_the_gap_is_ensemble_minus_soup():
         row("greedy-soup", 0.85, n=3),
         row("ties", 0.2),
     ]
-    found = gaps(view(comparison(rows)))
+    found = gaps(metric_rows(comparison(rows)))
     assert {key[1]: value for key, value in found.items()} == {
         "uniform-soup": [(2, pytest.approx(0.2))],
         "greedy-soup": [(2, pytest.approx(0.05))],

@@ -10,7 +10,7 @@ from stockpot.evaluation import Comparison, Row
 from stockpot.evaluation.results.comparison import Confusion, Cost, Decision, Kind, Verdict
 from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.report import render_page
-from stockpot.report.metric_rows import view
+from stockpot.report.metric_rows import metric_rows
 
 numbers = st.one_of(
     st.floats(0, 1), st.floats(-1e9, 1e9), st.sampled_from([0.0, float("nan"), float("inf")])
@@ -104,6 +104,6 @@ def test_every_valid_comparison_has_a_page(result):
     page.encode("utf-8")
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
-    shown = view(result)
+    shown = metric_rows(result)
     for row in shown.contenders():
         assert shown.unit.show(row.value) in page

@@ -28,8 +28,8 @@ def test_methods_stand_down_and_tasks_across():
     assert [one.text for one in table.headings] == [
         "method", "mean over tasks", "mean, normalised", "digits", "emoji", "evaluations",
     ]  # fmt: skip
-    assert {line[0].text for line in table.rows} == set(METHODS)
-    assert [one.text for one in table.rows[0][1:]] == ["70.0", "77.0", "60.0", "80.0", "1"]
+    assert {line[0].text for line in table.cells} == set(METHODS)
+    assert [one.text for one in table.cells[0][1:]] == ["70.0", "77.0", "60.0", "80.0", "1"]
 
 
 def test_the_page_has_them_and_the_quotients_before_what_is_folded():
@@ -47,7 +47,7 @@ def test_what_has_seen_test_inputs_says_so_in_the_table_and_under_it():
         if one.method == "uniform-soup"
     ]
     result = replace(result, rows=(*result.rows, *seen))
-    (line,) = [one for one in across_tasks(result).rows if one[0].text == "adamerging"]
+    (line,) = [one for one in across_tasks(result).cells if one[0].text == "adamerging"]
     assert line[0].detail == "adapted on unlabelled test inputs"
     assert any("But adamerging" in one for one in how_it_was_measured(result))
     assert not any("But" in one for one in how_it_was_measured(crossed()))

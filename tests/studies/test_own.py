@@ -17,7 +17,7 @@ from stockpot.cli import study as commands
 from stockpot.errors import CheckpointError, FieldError
 from stockpot.methods import Ties
 from stockpot.pages.page import Page, Section
-from stockpot.pages.tables import Entry, Table
+from stockpot.pages.tables import count, table, words
 from stockpot.report import kinds, studies
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
 from stockpot.studies.onepass.gathering import names_of, opened
@@ -49,15 +49,17 @@ class CountsResult(StudyResult):
 
 
 def page(result: CountsResult) -> Page:
-    headings = (Entry("model"), Entry("tensors"))
-    rows = tuple(
-        (Entry(row.model), Entry(str(row.tensors), key=row.tensors)) for row in result.rows
+    tensors = table(
+        "Tensors",
+        "How many there are.",
+        result.rows,
+        words("model", lambda row: row.model),
+        count("tensors", lambda row: row.tensors),
     )
-    table = Table("Tensors", "How many there are.", headings, rows)
     return Page(
         title=result.title,
         sentences=result.sentences,
-        sections=(Section("results", "Results", (table,)),),
+        sections=(Section("results", "Results", (tensors,)),),
         drawings=(),
         facts=result.facts,
         measured=(),

@@ -18,13 +18,13 @@ from torch.nn.utils import spectral_norm as hooked_spectral_norm
 import stockpot as sp
 from stockpot.checkpoints.entry import from_state_dict
 from stockpot.checkpoints.roles import Role
-from stockpot.engine.factored import factor_to
 from stockpot.engine.local import Run
 from stockpot.engine.merge import merge_opened
 from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
+from stockpot.factors import factor_to
 from stockpot.methods import Average, Cart, Slerp, TaskArithmetic, Ties
 from stockpot.recipes.assignment import Assignment
 from stockpot.recipes.model import parse_recipe

@@ -15,7 +15,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..evaluation import Comparison, Row
+    from ..evaluation.results.comparison import Comparison, Row
 
 Folder = Annotated[Path, Parameter(help="Folder of the run, with report.html and results.")]
 Spec = Annotated[str | None, Parameter(help="A name, or a YAML mapping such as {name: cnn, ...}.")]
@@ -96,7 +96,8 @@ def compare(
             named_views(_listed(views))
     with steps(quiet=quiet or json) as progress:
         if existing:
-            from ..evaluation import MARGIN, WITHOUT_TRAINING
+            from ..evaluation.contests.columns import WITHOUT_TRAINING
+            from ..evaluation.contests.compare import MARGIN
             from ..evaluation.contests.models import compare as compare_given
 
             table = compare_given(

@@ -12,14 +12,14 @@ from typing import Any, cast
 from ..core import Method
 from ..engine.merge import merge_to
 from ..errors import OutputError
-from ..evaluation import Comparison
+from ..evaluation.results.comparison import Comparison
 from ..experiments.experiment import Experiment, parse_experiment
 from ..extras import optional
 from ..methods import Average, ModelStock, Ties
 from ..recipes.yaml import load_yaml
 from ..report import write_report
 from ..running.executor import one_thread
-from ..training import compare_experiment
+from ..training.jobs.compare import compare_experiment
 from ..training.jobs.pools import PoolProgress
 
 EXPERIMENT = """\

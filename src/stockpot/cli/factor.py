@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ..engine.factored import Factored, factor_to, read_factored
 from ..engine.prepare import check_output_path
 from ..errors import OutputError
+from ..factors.factored import Factored, read_factored
+from ..factors.making import factor_to
 from ..methods import Cart
 from ..networks.weights import save_state
 from .console import print_json, say, size_text

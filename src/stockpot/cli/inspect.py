@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from ..checkpoints.entry import Checkpoint
 from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
 from ..checkpoints.names.renaming import Renaming
 from ..checkpoints.roles import role_of
+from ..checkpoints.writing.extras import FOLDER, read_extras
 from ..views.matched import matched
 from ..views.models import open_model
 from ..views.ties import reconciled
@@ -76,6 +78,14 @@ def _show(checkpoint: Checkpoint, tensors: bool) -> None:
     if tensors:
         listed = [(t["name"], t["role"], t["dtype"], t["shape"]) for t in _tensors(checkpoint)]
         print_table("", ("tensor", "role", "dtype", "shape"), listed)
+    if (extras := read_extras(Path(checkpoint.label))) is not None:
+        say(
+            f"beside them {len(extras.entries):,} tensors that the method gave, "
+            f"{size_text(extras.nbytes)} in {len(extras.files)} file(s) of {FOLDER}/"
+        )
+        if tensors:
+            beside = [(e.name, dtype_text(e), list(e.shape)) for e in extras.entries.values()]
+            print_table("", ("extra", "dtype", "shape"), beside)
     say("")
 
 
@@ -131,6 +141,8 @@ def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, object]:
         "roles": totals,
         "notes": list(checkpoint.notes),
     }
+    if (extras := read_extras(Path(checkpoint.label))) is not None:
+        facts["extras"] = {"tensors": len(extras.entries), "bytes": extras.nbytes}
     return facts | ({"entries": _tensors(checkpoint)} if tensors else {})
 
 

@@ -39,7 +39,7 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
     ]
     facts: dict[str, Any] = {
         "out": str(out),
-        "files": len(prepared.shards),
+        "files": len(prepared.shards) + len(prepared.extras),
         "bytes_to_read": plan.bytes_read,
         "bytes_to_write": prepared.size,
         "workers": plan.workers,

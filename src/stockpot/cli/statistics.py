@@ -37,7 +37,7 @@ def fisher(
     """
     from ..experiments.experiment import read_experiment
     from ..networks import load_weights, save_state
-    from ..training import fisher as information  # torch's training parts load only here
+    from ..training.fitting.fisher import fisher as information
     from ..training.jobs.cell import open_cell
 
     if out_.suffix != ".safetensors":

@@ -10,7 +10,7 @@ from .console import note, print_json, say, steps
 from .flags import Flag, Jobs
 
 if TYPE_CHECKING:
-    from ..training import Pool
+    from ..training.jobs.pools import Pool
 
 File = Annotated[Path, Parameter(help="The experiment: YAML, see docs/experiments.md.")]
 Folder = Annotated[Path, Parameter(help="Folder of the run; one that is unfinished goes on.")]
@@ -34,7 +34,7 @@ def train(
         quiet: No progress.
     """
     from ..experiments.experiment import read_experiment
-    from ..training import train_experiment
+    from ..training.jobs.pools import train_experiment
 
     wanted, begun = read_experiment(experiment), time.monotonic()
     try:

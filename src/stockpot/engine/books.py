@@ -15,7 +15,8 @@ def books(assignments: Assignments, settled: int) -> int:
     per_model = sum(len(checkpoint.entries) for checkpoint in _checkpoints(assignments))
     per_row = sum(len(a.entries) for a in assignments.tensors)
     names = sum(len(a.name) for a in assignments.tensors)
-    of_tensors = _BOOKS * len(assignments.tensors) + _NAME * names
+    extras = sum(_BOOKS + _NAME * len(x.key) for a in assignments.tensors for x in a.extras)
+    of_tensors = extras + _BOOKS * len(assignments.tensors) + _NAME * names
     return _SETTLED * settled + of_tensors + _ENTRY * per_model + _DIGEST * per_row
 
 

@@ -82,7 +82,7 @@ def _packable(a: Assignment) -> tuple[object, ...] | None:
         assert a.copy_from is not None
         return (None, a.copy_from.dtype, a.dtype)
     needs = needs_of(a.method)
-    if needs.reach is Reach.TENSOR or needs.random or needs.whole:
+    if needs.reach is Reach.TENSOR or needs.random or needs.whole or a.extras:
         return None
     return (a.method, a.weights, a.models, a.dtype, *(row.dtype for row in a.entries))
 

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from ..checkpoints.beside.config import CONFIG
 from ..checkpoints.entry import Checkpoint, TensorEntry
-from ..checkpoints.formats.layout import index_json
+from ..checkpoints.formats.layout import Shard, index_json
 from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
@@ -59,22 +59,33 @@ def manifest_of(
         "inputs": [_input(c, names, folder) for c in prepared.inputs],
         "output": {
             "bytes": prepared.size,
-            "files": [
-                {
-                    "name": shard.filename,
-                    "bytes": shard.size,
-                    "header": blake3.blake3(shard.header).hexdigest(),
-                    **({"sha256": sha256[shard.filename]} if sha256 else {}),
-                }
-                for shard in prepared.shards
-            ],
+            "files": [_file(shard, sha256) for shard in prepared.shards],
+            **({"extras": [_file(s, sha256) for s in prepared.extras]} if prepared.extras else {}),
             "groups": _groups(prepared),
             "small": _small(prepared, small),
         },
         "tensors": Members(
             (a.name, _tensor(a, run, methods, inputs, names)) for a in assignments.tensors
         ),
+        **({"extras": Members(_extras(assignments.tensors, run))} if prepared.extras else {}),
     }
+
+
+def _file(shard: Shard, sha256: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "name": shard.filename,
+        "bytes": shard.size,
+        "header": blake3.blake3(shard.header).hexdigest(),
+        **({"sha256": sha256[shard.filename]} if sha256 else {}),
+    }
+
+
+def _extras(tensors: Sequence[Assignment], run: Run) -> Iterator[tuple[str, dict[str, object]]]:
+    """Of each extra the tensor that it is of, its own name, the model's number, and its digest."""
+    for placed in (placed for a in tensors for placed in a.extras):
+        about: dict[str, object] = {"of": placed.tensor, "name": placed.extra.name}
+        about |= {} if placed.model is None else {"model": placed.model}
+        yield placed.key, about | {"digest": run.records[placed.key].digest}
 
 
 def _input(checkpoint: Checkpoint, names: Mapping[str, str], folder: Path) -> dict[str, object]:

@@ -14,15 +14,18 @@ from typing import TypeVar, cast
 
 import blake3
 
+from ..asides import Note
 from ..checkpoints.writing.journal import Record, Records
 from ..core import Facts, Method, Reach, Settled
 from ..recipes.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
+from ..values.fields import kebab_name
 from .cutting import BLOCK, batched
 from .pieces import Survey, Task
 from .plan import Plan, deriving_bytes
 from .rows import raw_bytes
 from .sinks import Sink
+from .tasks.asides import join_notes, report_of
 from .tasks.deriving import derived
 from .tasks.desk import Setting, fits_tensor
 from .tasks.devices import CPU, Device
@@ -37,10 +40,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Unfinished:
-    """A tensor of which some parts are merged: elements that are missing, and what was counted."""
+    """A tensor of which some parts are merged.
+
+    Attributes:
+        left: elements that are missing.
+        notes: what was told of the others.
+        given: by key the elements of its extras that are written.
+    """
 
     left: int
-    counted: Counter[str] = field(default_factory=Counter[str])
+    notes: Mapping[str, Note] = field(default_factory=dict[str, Note])
+    given: Counter[str] = field(default_factory=Counter[str])
 
 
 class Run:
@@ -88,7 +98,7 @@ class Run:
         self._settled: dict[str, Settled] = {}
         self._unfinished: dict[str, _Unfinished] = {}
         self._by_name = {a.name: a for a in plan.assignments.tensors}
-        self.records = Records(sink.done.values())
+        self.records = Records(_whole(plan, sink.done))
         self.bytes_read, self.bytes_written = 0, 0
 
     def execute(self) -> None:
@@ -98,7 +108,9 @@ class Run:
                 self._survey(survey)
             else:
                 self._total -= _read_bytes(survey)
-        merging = Merging(self._setting, self._sink.target)
+        whole = any(a.method and a.method.needs.whole for a in self._plan.assignments.tensors)
+        memory = "returned" if whole else "kept"
+        merging = Merging(self._setting, self._sink.target, memory)
         tasks = _largest_first([*self._left()], self._plan.workers)
         self._executor.run(merging, tasks, self._take, self._plan.workers)
         left = [a for a in self._plan.derived if a.name not in self.records]
@@ -169,29 +181,37 @@ class Run:
 
     def _take(self, done: Done) -> None:
         """Record what is finished with a step of a task."""
+        for extra in done.given:
+            self._sink.take(extra.key, extra.start, extra.kept)
+            self._begun(extra.tensor).given[extra.key] += extra.numel
         for part in done.parts:
             self._sink.take(part.name, part.start, part.kept)
-        records = [record for part in done.parts if (record := self._recorded(part)) is not None]
+        records = [record for part in done.parts for record in self._recorded(part)]
         if records:
             self._sink.finish(records)
             self.records.add(records)
         self._count(done.bytes_read, done.bytes_written)
 
-    def _recorded(self, part: Part) -> Record | None:
-        """The record of a tensor whose last part this is."""
-        a = self._by_name[part.name]
-        whole = math.prod(a.shape)
-        tensor = self._unfinished.pop(part.name, None) or _Unfinished(whole)
+    def _begun(self, name: str) -> _Unfinished:
+        whole = math.prod(self._by_name[name].shape)
+        return self._unfinished.setdefault(name, _Unfinished(whole))
+
+    def _recorded(self, part: Part) -> Iterator[Record]:
+        """The records of a tensor whose last part this is: of its extras, then its own."""
+        a, tensor = self._by_name[part.name], self._begun(part.name)
         tensor.left -= part.numel
-        tensor.counted.update(part.counts)
+        tensor.notes = join_notes(tensor.notes, part.notes)
         if tensor.left:
-            self._unfinished[part.name] = tensor
-            return None
-        report = part.report
-        if tensor.counted:
-            report = {**(report or {}), **tensor.counted, "total": whole}
+            return
+        del self._unfinished[part.name]
+        for placed in a.extras:
+            if tensor.given[placed.key] != math.prod(placed.extra.shape):
+                method = kebab_name(type(a.method))
+                raise TypeError(f"{method} declares '{placed.key}' and does not give all of it")
+            yield Record(placed.key, part.extras.get(placed.key))
+        report = {**(part.report or {}), **report_of(tensor.notes)}
         output, *inputs = part.digests or [None] * (1 + len(a.entries))
-        return Record(part.name, output, tuple(inputs), report)
+        yield Record(part.name, output, tuple(inputs), report or None)
 
     def _derive(self, a: Assignment) -> None:
         """Compute what follows from a merged tensor that is written, and write and record it."""
@@ -213,6 +233,13 @@ class Run:
         self._moved += read + written
         if self._progress is not None and read + written:
             self._progress(self._moved, self._total)
+
+
+def _whole(plan: Plan, done: Mapping[str, Record]) -> Iterator[Record]:
+    """Records of an earlier run, but of tensors beside which an extra is not there."""
+    tensors = plan.assignments.tensors if done else ()
+    lacking = {a.name for a in tensors if any(placed.key not in done for placed in a.extras)}
+    return (record for record in done.values() if record.name not in lacking)
 
 
 def _largest_first(tasks: Sequence[MapTask], workers: int) -> Sequence[MapTask]:

@@ -334,7 +334,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
     check_disk(prepared, out)
     with Output(
         out,
-        prepared.shards,
+        (*prepared.shards, *prepared.extras),
         fingerprint,
         resume=options.resume,
         overwrite=options.overwrite,
@@ -349,7 +349,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             progress=options.progress,
             executor=options.executor,
         )
-        resumed = len(output.done)
+        resumed = sum(a.name in run.records for a in assignments.tensors)
         try:
             run.execute()
             _refuse_changed(prepared.inputs)

@@ -46,7 +46,7 @@ class Piece:
     def read_bytes(self) -> int:
         """Bytes that are read for it, once or in as many sweeps as it takes."""
         a = self.assignment
-        loaded = self.numel * sum(row.dtype.itemsize for row in a.entries)
+        loaded = self.numel * sum(row.dtype.itemsize for row in a.rows)
         if a.method is None or not needs_of(a.method).whole:
             return loaded
         # Once for its facts and as often as the map needs; the base once for each.
@@ -58,12 +58,14 @@ class Piece:
             + (0 if one.base is None else stacks * one.base.nbytes)
             for one in (*read, *a.above, *a.below)
         )
-        return swept if self.sweeps else loaded + swept
+        apart = sum(row.nbytes for row in a.apart)
+        return apart + (swept if self.sweeps else loaded + swept)
 
     @property
     def written_bytes(self) -> int:
-        """Bytes of its result."""
-        return self.numel * self.assignment.dtype.itemsize
+        """Bytes of its result; with a tensor's last piece, of what is given beside it."""
+        beside = sum(one.nbytes for one in self.assignment.extras) if self.is_last else 0
+        return self.numel * self.assignment.dtype.itemsize + beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def needs_of(method: Method) -> Needs:
 
 def element_bytes(assignment: Assignment) -> int:
     """Bytes that one output element needs in the arena: its inputs and itself."""
-    return sum(row.dtype.itemsize for row in assignment.entries) + assignment.dtype.itemsize
+    return sum(row.dtype.itemsize for row in assignment.rows) + assignment.dtype.itemsize
 
 
 def sweeps_of(method: Method) -> int:
@@ -145,12 +147,13 @@ def working_bytes(a: Assignment) -> int:
     shape = a.view or a.shape
     held = a.method.needs.held_rows * math.prod(shape)
     put_together = 2 * math.prod(shape) if a.joined else 0
-    return width_of(a) * (a.method.room(shape, len(a.sources)) + held + put_together)
+    stored = max((row.nbytes for row in a.apart), default=0)
+    return stored + width_of(a) * (a.method.room(shape, len(a.sources)) + held + put_together)
 
 
 def streamed_bytes(a: Assignment) -> int:
     """The least that a whole tensor takes: its result, one row as stored, and what is computed."""
-    rows = max(row.dtype.itemsize for row in a.entries)
+    rows = max(row.dtype.itemsize for row in a.rows)
     return math.prod(a.shape) * (rows + a.dtype.itemsize) + working_bytes(a)
 
 

@@ -34,6 +34,7 @@ from ..running.allocator import return_large_blocks
 from ..views.models import open_model
 from ..views.view import View, labelled
 from .options import Options
+from .placing import extras_of
 from .plan import Plan, make_plan
 from .tasks.devices import device_for
 
@@ -51,6 +52,7 @@ class Prepared:
     options: Options
     plan: Plan
     shards: tuple[Shard, ...]
+    extras: tuple[Shard, ...]
     origins: Origins
     stem: Stem
     called: tuple[tuple[str, str], ...] = ()
@@ -83,8 +85,8 @@ class Prepared:
 
     @property
     def size(self) -> int:
-        """Bytes of the output's weight files."""
-        return sum(shard.size for shard in self.shards)
+        """Bytes of the output's weight files, and of extras."""
+        return sum(shard.size for shard in (*self.shards, *self.extras))
 
     def fingerprint(self) -> str:
         """Identity of recipe, inputs, layout and whatever else decides the bytes."""
@@ -92,7 +94,7 @@ class Prepared:
             "version": version("stockpot"),
             "recipe": renamed(self.recipe.resolved(), canonical),
             "inputs": [_identity(c) for c in self.inputs],
-            "layout": [blake3.blake3(shard.header).hexdigest() for shard in self.shards],
+            "layout": [blake3.blake3(s.header).hexdigest() for s in (*self.shards, *self.extras)],
             "device": self.options.torch_device.type,
             "digest": self.options.digest,
             "key": self.options.key,
@@ -201,8 +203,9 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
         shards = single_file(tensors, out.name, metadata)
     else:
         shards = hub_shards(tensors, recipe.output.shard_size, metadata, stem)
+    extras = extras_of(assignments, out)
     called = tuple((path, one.label) for (path, _, views), one in opened.items() if views)
-    prepared = Prepared(recipe, options, plan, shards, meaning.origins, stem, called)
+    prepared = Prepared(recipe, options, plan, shards, extras, meaning.origins, stem, called)
     if out is not None:
         _check_apart(prepared, out)
     return prepared

@@ -141,7 +141,7 @@ class Rows(Sequence[Tensor]):
         watch: Watch | None,
         first: int = 0,
     ) -> None:
-        self._raw, self._dtype, self._device = raw, dtype, device
+        self._raw, self.dtype, self._device = raw, dtype, device
         self._shape, self._watch, self._first = shape, watch, first
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Rows(Sequence[Tensor]):
     def fresh(self) -> bool:
         """Whether every row is new memory each time that it is asked for."""
         return all(
-            not isinstance(row, Tensor) or row.dtype != self._dtype or row.device != self._device
+            not isinstance(row, Tensor) or row.dtype != self.dtype or row.device != self._device
             for row in self._raw
         )
 
@@ -163,7 +163,7 @@ class Rows(Sequence[Tensor]):
         if isinstance(index, slice):
             return Rows(
                 self._raw[index],
-                self._dtype,
+                self.dtype,
                 self._device,
                 self._shape,
                 self._watch,
@@ -172,7 +172,7 @@ class Rows(Sequence[Tensor]):
         raw = self._raw[index]
         flat = raw if isinstance(raw, Tensor) else raw.read()
         # torch would convert first, on this side, and wait for it
-        row = flat.to(self._device, non_blocking=True).to(self._dtype).view(self._shape)
+        row = flat.to(self._device, non_blocking=True).to(self.dtype).view(self._shape)
         if self._watch is not None:
             self._watch(self._first + range(len(self))[index], row)
         return row

@@ -53,14 +53,18 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """Collects the merged state dict."""
+    """Collects the merged state dict, and what methods give beside it."""
 
     def __init__(self, assignments: Iterable[Assignment]) -> None:
         self.done: Mapping[str, Record] = {}
-        self.state: dict[str, Tensor] = {
-            a.name: torch.empty(a.stored_shape, dtype=a.stored_dtype) for a in assignments
-        }
-        self.target = _Memory(self.state)
+        self.state: dict[str, Tensor] = {}
+        self.extras: dict[str, Tensor] = {}
+        for a in assignments:
+            self.state[a.name] = torch.empty(a.stored_shape, dtype=a.stored_dtype)
+            for placed in a.extras:
+                extra = placed.extra
+                self.extras[placed.key] = torch.empty(extra.shape, dtype=extra.dtype)
+        self.target = _Memory({**self.state, **self.extras})
 
     def take(self, name: str, offset: int, kept: object) -> None:
         """Bytes that were merged in another process."""

@@ -1,12 +1,13 @@
 """Is an output what its manifest says: every file, every tensor; or made once more."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.entry import Checkpoint, FileSource
 from ..checkpoints.formats.safetensors import read_safetensors
+from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
@@ -63,25 +64,26 @@ def verify(
     """
     out, manifest = Path(path), read_manifest(Path(path))
     problems, notes = _of_files(out, manifest)
-    damaged, written = weight_problems(out, manifest["output"]["files"]), None
+    weights = [*manifest["output"]["files"], *files_of_extras(manifest)]
+    damaged, written, extras = weight_problems(out, weights), None, None
     if not damaged:
         try:
-            written = _read(out, manifest)
+            written, extras = _read(out, manifest), read_extras(out, manifest)
         except CheckpointError as error:
             damaged = [str(error)]
     problems += damaged
     if written is not None:
-        problems += tensor_problems(written, manifest, progress)
+        problems += tensor_problems(written, extras, manifest, progress)
         if out.suffix != ".safetensors":
             problems += structure_problems(out, written)
         if recompute:
             where = None if inputs is None else Path(inputs)
-            problems += recomputed(manifest, out, written, where, progress)
+            problems += recomputed(manifest, out, _joined(written, extras), where, progress)
     unverifiable = [] if recompute and not problems else _without_digests(manifest)
     return Verified(
         path=out,
         tensors=len(manifest["tensors"]),
-        bytes=0 if written is None else written.nbytes,
+        bytes=0 if written is None else _joined(written, extras).nbytes,
         problems=tuple(problems),
         unverifiable=tuple(unverifiable),
         notes=tuple(notes),
@@ -95,7 +97,8 @@ def _of_files(out: Path, manifest: Mapping[str, Any]) -> tuple[list[str], list[s
     problems, notes = manifest_problems(out, manifest), list[str]()
     if out.suffix != ".safetensors":
         small = output.get("small", {})
-        names = {*small, *(file["name"] for file in output["files"]), manifest_path(out).name}
+        weights = (*output["files"], *files_of_extras(manifest))
+        names = {*small, *(file["name"] for file in weights), manifest_path(out).name}
         problems += small_problems(out, small)
         wrong, others = added(out, frozenset(names), all_known=not early)
         problems, notes = problems + wrong, notes + others
@@ -119,6 +122,13 @@ def _read(out: Path, manifest: Mapping[str, Any]) -> Checkpoint:
     parts = [read_safetensors(FileSource(path)) for path in paths]
     entries = {name: entry for part in parts for name, entry in part.entries.items()}
     return Checkpoint(str(out), entries)
+
+
+def _joined(written: Checkpoint, extras: Checkpoint | None) -> Checkpoint:
+    """The merged tensors, and what the method gave beside them."""
+    if extras is None:
+        return written
+    return replace(written, entries={**written.entries, **extras.entries})
 
 
 def _without_digests(manifest: Mapping[str, Any]) -> list[str]:

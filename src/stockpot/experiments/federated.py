@@ -124,7 +124,7 @@ class FederatedRun(Section):
     def needs_statistics(self) -> bool:
         """Whether clients send the Fisher information of what they have learned."""
         rule = self.aggregation
-        return isinstance(rule, Method) and rule.needs.statistics is not None
+        return isinstance(rule, Method) and bool(rule.needs.statistics)
 
     @property
     def merged_rank(self) -> int:

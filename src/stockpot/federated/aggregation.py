@@ -17,7 +17,7 @@ from ..experiments.aggregating import Rule
 from ..experiments.krum import MultiKrum
 from ..methods import Average
 from ..ops.spectra.gram import gram
-from .lora import UP, applied, products, refactored, stacked
+from .lora import UP, applied, pairs_of, products, refactored, stacked
 from .messages import Reply, State
 
 
@@ -63,11 +63,11 @@ def _of_factors(
     if isinstance(rule, Average):
         factors = stacked([reply.state for reply in replies], shares_of(replies))
         return applied(base, refactored(products(factors), rank) if rank else factors)
-    whole = [replace(reply, state=applied(base, reply.state)) for reply in replies]
+    whole = [replace(reply, state=applied(base, pairs_of(reply.state))) for reply in replies]
     merged = _merged(base, whole, rule, seed)
     if not rank:
         return merged
-    weights = products(replies[0].state)
+    weights = pairs_of(replies[0].state)
     return applied(base, refactored({one: merged[one] - base[one] for one in weights}, rank))
 
 

@@ -5,23 +5,21 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..data.augment import Augment
 from ..errors import StockpotError
-from ..evaluation import predict
+from ..evaluation.predictions.predict import predict
 from ..experiments.federated import FederatedRun, LocalTraining
+from ..experiments.fit import Fit
+from ..networks.layers import WEIGHTS
 from ..networks.network import parts
 from ..networks.reproducible import derived
 from ..running.executor import one_thread
-from ..training import (
-    WEIGHTS,
-    Additions,
-    Augment,
-    Fit,
-    ProximalTerm,
-    ScopeRegularizer,
-    fisher,
-    fit,
-)
+from ..training.additions.adding import Additions
+from ..training.additions.proximal import ProximalTerm
+from ..training.additions.scope_penalty import ScopeRegularizer
 from ..training.additions.scopes import scope_of
+from ..training.fitting.fisher import fisher
+from ..training.fitting.loop import fit
 from .lora import adapt, factors_of
 from .messages import Order, Reply, Score, State
 from .partition import Holding

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..networks.layers import WEIGHTS
 from ..networks.network import parts
 from ..networks.reproducible import seeded
+from ..ops.spectra.factors import Factors
 from ..ops.spectra.low_rank import Ranks, top_k
-from ..training import WEIGHTS
 from .messages import State
 
 UP, DOWN = "lora_B", "lora_A"
 
 
-class Factors(nn.Module):
+class Adapter(nn.Module):
     """W + B A, with A drawn at random and B of zeros, so that it begins as W."""
 
     def __init__(self, shape: tuple[int, ...], rank: int) -> None:
@@ -66,8 +67,8 @@ def adapt(network: nn.Module, rank: int, seed: int) -> None:
         for name, weight in weights.items():
             owner, _, attribute = name.rpartition(".")
             shape = tuple(weight.shape)
-            factors = Factors(shape, min(rank, *matrix_of(shape)))
-            parametrize.register_parametrization(modules[owner], attribute, factors)
+            adapter = Adapter(shape, min(rank, *matrix_of(shape)))
+            parametrize.register_parametrization(modules[owner], attribute, adapter)
 
 
 def factors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -83,56 +84,36 @@ def factors_of(network: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def stacked(states: Sequence[State], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Factors whose product is Σ_k p_k B_k A_k: [p_1 B_1 .. p_K B_K] and [A_1; ..; A_K].
+def pairs_of(state: State) -> dict[str, Factors]:
+    """The factors in a state, by the weight that they are of."""
+    weights = [name.removesuffix(f".{UP}") for name in state if name.endswith(UP)]
+    return {one: Factors(state[f"{one}.{UP}"], state[f"{one}.{DOWN}"]) for one in weights}
 
-    Example:
-        >>> one = {"w.lora_B": torch.ones(2, 1), "w.lora_A": torch.ones(1, 3)}
-        >>> found = stacked([one, one], [0.25, 0.75])
-        >>> found["w.lora_B"] @ found["w.lora_A"]
-        tensor([[1., 1., 1.],
-                [1., 1., 1.]])
-    """
-    pairs = list(zip(states, shares, strict=True))
+
+def stacked(states: Sequence[State], shares: Sequence[float]) -> dict[str, Factors]:
+    """Factors whose product is Σ_k p_k B_k A_k: [p_1 B_1 .. p_K B_K] and [A_1; ..; A_K]."""
+    pairs = [pairs_of(state) for state in states]
     return {
-        name: torch.cat([s[name] * p for s, p in pairs], dim=1)
-        if name.endswith(UP)
-        else torch.cat([s[name] for s, _ in pairs])
-        for name in states[0]
+        weight: Factors.end_to_end([one[weight] for one in pairs], shares) for weight in pairs[0]
     }
 
 
-def best_factors(change_MN: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """B [M, R] and A [R, N] whose product is the matrix's best approximation of rank R at most.
-
-        B = U √s,  A = √s Vᵀ   of the truncated singular value decomposition U s Vᵀ
-
-    Example:
-        >>> up_MR, down_RN = best_factors(torch.diag(torch.tensor([3.0, 2.0, 1.0])), 2)
-        >>> (up_MR @ down_RN).diagonal().round(decimals=5)
-        tensor([3., 2., 0.])
-    """
-    found = top_k(change_MN, Ranks(count=rank))
-    root_R, dtype = found.values.sqrt(), change_MN.dtype
-    return (found.left * root_R).to(dtype), (root_R[:, None] * found.right).to(dtype)
+def products(factors: Mapping[str, Factors]) -> dict[str, Tensor]:
+    """B A of each weight."""
+    return {weight: one.product() for weight, one in factors.items()}
 
 
-def refactored(changes: State, rank: int) -> dict[str, Tensor]:
-    """Factors of the given rank at most for each weight's change, which is read as a matrix."""
-    found: dict[str, Tensor] = {}
+def refactored(changes: State, rank: int) -> dict[str, Factors]:
+    """The best of the given rank at most for each weight's change, which is read as a matrix."""
+    ranks = Ranks(count=rank)
+    found: dict[str, Factors] = {}
     for weight, change in changes.items():
-        up_MR, down_RN = best_factors(change.reshape(matrix_of(tuple(change.shape))), rank)
-        found |= {f"{weight}.{UP}": up_MR, f"{weight}.{DOWN}": down_RN}
+        matrix_MN = change.reshape(matrix_of(tuple(change.shape)))
+        found[weight] = top_k(matrix_MN, ranks).balanced(change.dtype)
     return found
 
 
-def products(factors: State) -> dict[str, Tensor]:
-    """B A of each pair of factors, under the name of its weight."""
-    weights = [name.removesuffix(f".{UP}") for name in factors if name.endswith(UP)]
-    return {one: factors[f"{one}.{UP}"] @ factors[f"{one}.{DOWN}"] for one in weights}
-
-
-def applied(base: State, factors: State) -> dict[str, Tensor]:
+def applied(base: State, factors: Mapping[str, Factors]) -> dict[str, Tensor]:
     """The base with each product added to its weight; new tensors only where there are factors."""
     changes = products(factors)
     moved = {name: base[name] + one.reshape(base[name].shape) for name, one in changes.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..training import Scope
+from ..training.additions.scopes import Scope
 
 State = Mapping[str, Tensor]
 """Tensors by name."""

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from ..evaluation.results.intervals import Interval
 from ..pages.drawing import Planned, draw_all
 from ..pages.page import Page, Section
-from ..pages.tables import Entry, Table
+from ..pages.tables import (
+    Column,
+    Entry,
+    Table,
+    count,
+    interval,
+    keyed,
+    table,
+    words,
+)
 from ..pages.units import readable, show_bytes
 from . import Outcome
 from .figures import (
@@ -152,69 +161,67 @@ def _percent(one: Interval) -> str:
     return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
+_Algorithm = tuple[float | None, str]
+"""A partition, and the name of an algorithm on it."""
+
+
 def _table(outcome: Outcome) -> Table:
-    lines: list[tuple[Entry, ...]] = []
-    for alpha in outcome.alphas:
-        for run in outcome.runs:
-            final, gain = outcome.final(alpha, run), outcome.gain(alpha, run)
-            clients = list(outcome.clients(alpha, run).values()) or [float("nan")]
-            sent = outcome.of(alpha, run)[0].sent
-            is_first = run == outcome.runs[0]
-            lines.append(
-                (
-                    Entry(partition_words(alpha), key=alpha),
-                    Entry(readable(run)),
-                    Entry(f"{100 * final.value:.1f}", _bounds(final), final.value),
-                    Entry("—")
-                    if is_first
-                    else Entry(f"{100 * gain.value:+.1f}", _bounds(gain), gain.value),
-                    Entry(f"{100 * min(clients):.1f}", key=min(clients)),
-                    Entry(f"{100 * max(clients):.1f}", key=max(clients)),
-                    Entry(show_bytes(sent), key=sent),
-                )
-            )
-    headings = (
-        "partition",
-        "algorithm",
-        "final accuracy, %",
-        f"minus {outcome.runs[0]}, points",
-        "worst client, %",
-        "best client, %",
-        "sent",
-    )
+    first = outcome.runs[0]
+
+    def gain(row: _Algorithm) -> Interval | None:
+        return None if row[1] == first else outcome.gain(*row)
+
+    def clients(row: _Algorithm) -> list[float]:
+        return list(outcome.clients(*row).values()) or [math.nan]
+
     caption = (
         "Final accuracy over all clients' test samples, with its 95% interval over seeds; the "
         "difference to the first algorithm, seed by seed; clients by their means over seeds; bytes "
         "of one run, both ways."
     )
-    titles = tuple(Entry(readable(one)) for one in headings)
-    return Table("Final accuracy", caption, titles, tuple(lines), names=2)
+    return table(
+        "Final accuracy",
+        caption,
+        [(alpha, run) for alpha in outcome.alphas for run in outcome.runs],
+        Column("partition", _partition),
+        words("algorithm", lambda row: row[1]),
+        interval("final accuracy, %", lambda row: outcome.final(*row), 1, 100),
+        interval(f"minus {first}, points", gain, 1, 100, "+"),
+        keyed("worst client, %", lambda row: min(clients(row)), _percents),
+        keyed("best client, %", lambda row: max(clients(row)), _percents),
+        count("sent", lambda row: outcome.of(*row)[0].sent, show_bytes),
+        names=2,
+    )
 
 
-def _bounds(one: Interval) -> str:
-    return f"{100 * one.low:.1f} to {100 * one.high:.1f}" if math.isfinite(one.low) else ""
+def _partition(row: _Algorithm) -> Entry:
+    return Entry(partition_words(row[0]), key=row[0])
+
+
+def _percents(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _dropped(outcome: Outcome) -> Table:
     """Answers that did not count, and rounds that changed nothing."""
-    lines = [
-        (
-            Entry(partition_words(trace.alpha)),
-            Entry(readable(trace.run)),
-            Entry(str(trace.seed), key=trace.seed),
-            Entry(str(one.number), key=one.number),
-            Entry(client),
-            Entry(readable(words)),
-        )
+    rows = [
+        (trace, one, client, why)
         for trace in outcome.traces
         for one in trace.rounds
-        for client, words in [
+        for client, why in [
             *((str(drop.client), drop.reason) for drop in one.dropped),
             *([("all", one.note)] if one.note else []),
         ]
     ]
-    words = ("partition", "algorithm", "seed", "round", "client", "why")
-    caption = "Answers that did not count. Without any, the table is empty."
-    return Table(
-        "Answers that did not count", caption, tuple(map(Entry, words)), tuple(lines), names=2
+    return table(
+        "Answers that did not count",
+        "Answers that did not count. Without any, the table is empty.",
+        rows,
+        words("partition", lambda row: partition_words(row[0].alpha)),
+        words("algorithm", lambda row: row[0].run),
+        count("seed", lambda row: row[0].seed),
+        count("round", lambda row: row[1].number),
+        words("client", lambda row: row[2]),
+        words("why", lambda row: row[3]),
+        names=2,
     )

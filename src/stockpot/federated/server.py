@@ -15,9 +15,9 @@ from ..errors import CheckpointError, OutputError, StockpotError
 from ..experiments.federated import FederatedRun
 from ..experiments.flower import FlowerStrategy
 from ..networks import save_state
+from ..networks.layers import WEIGHTS
 from ..networks.reproducible import derived
-from ..training import WEIGHTS, Scope, fuse_scopes
-from ..training.additions.scopes import scope_of
+from ..training.additions.scopes import Scope, fuse_scopes, scope_of
 from ..values.differences import first_differences
 from .aggregation import aggregate, expected_shapes
 from .client import private

@@ -3,6 +3,7 @@
 from ..core import Method
 from .average import Average as Average
 from .cart import Cart as Cart
+from .cart_factors import CartFactors as CartFactors
 from .consensus import Consensus as Consensus
 from .dare import Dare as Dare
 from .fisher import Fisher as Fisher
@@ -32,6 +33,7 @@ METHODS: tuple[type[Method], ...] = (
     Consensus,
     Weave,
     Cart,
+    CartFactors,
     TsvM,
     IsoC,
     IsoCts,

@@ -1,6 +1,6 @@
 """CART (Choi et al., Revisiting weight averaging for model merging, arXiv 2412.12153)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
 from ..values.fields import Finite, Fraction, check_fields
 from .average import Average
-from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, told
+from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, tell_parts
 from .task_arithmetic import TaskArithmetic
 
 
@@ -99,13 +99,7 @@ class Cart(Method):
         )
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
-        """The merged matrix, or batch of them."""
-        return self.with_report(stack, settled)[0]
-
-    def with_report(
-        self, stack: Stack, settled: Settled | None
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and by model ranks, shares of energy kept and error bounds."""
+        """The merged matrix, or batch of them; tells ranks, energy kept and error bounds."""
         count = len(stack.models)
         if self.around == "base":
             centre, shares = stack.anchor, stack.weights
@@ -124,7 +118,9 @@ class Cart(Method):
                 part = top_k(matrix, self.ranks)
                 into.add_((part.scaled() * share @ part.right).to(into.dtype))
                 parts.append(part)
-        return total.mul_(self.scale).add_(centre), told(parts) if parts else {}
+        if parts:
+            tell_parts(stack, parts)
+        return total.mul_(self.scale).add_(centre)
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """The average, the sum, a task vector, its low-rank part, and the decomposition."""

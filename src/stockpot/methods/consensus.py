@@ -8,6 +8,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
+from ..asides import Where
 from ..core import Method, Needs, Settled, Stack
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
@@ -69,7 +70,7 @@ class Consensus(Method):
         for delta, ratio in zip(stack.deltas(), per_model(self.ratio, count), strict=True):
             votes.add_(localised(delta, total, ratio))
         keep = votes >= 2 * self.agree - count  # a vote is ±1
-        stack.count("kept", keep.logical_and(total != 0))
+        stack.tell("kept", Where(keep.logical_and(total != 0)))
         added = affine(stack.models, [self.scale * w for w in stack.weights], stack.anchor)
         return torch.where(keep, added, stack.anchor)
 

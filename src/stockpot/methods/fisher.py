@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor
 
-from ..core import Method, Needs, Settled, Stack
+from ..core import Method, Needs, Settled, Stack, Statistic
 from ..ops.means import weighed
 from ..values.fields import check_fields
 
@@ -52,9 +52,9 @@ class Fisher(Method):
     @property
     def needs(self) -> Needs:
         """One model or more, each with its diagonal Fisher information."""
-        return Needs(statistics="fisher", held_rows=2)
+        return Needs(statistics=(Statistic("fisher"),), held_rows=2)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """Σ_k w_k F_k θ_k / Σ_k w_k F_k."""
-        shares = (one.clamp(min=self.floor) for one in stack.statistics)
+        shares = (one.clamp(min=self.floor) for one in stack.statistics["fisher"])
         return weighed(stack.models, stack.weights, shares)

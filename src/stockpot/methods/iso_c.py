@@ -1,6 +1,6 @@
 """Iso-C (Marczak et al., No task left behind, arXiv 2502.04959)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
+from ..asides import Largest, Series
 from ..core import Described, Method, Needs, Selection, Settled, Stack
 from ..ops.spectra.polar import polar, room_for_polar
 from ..values.fields import Finite, check_fields
@@ -81,14 +82,11 @@ class IsoC(Method):
         return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
-        """The merged matrix, or batch of them."""
-        return self.with_report(stack, settled)[0]
+        """The merged matrix, or batch of them.
 
-    def with_report(
-        self, stack: Stack, settled: Settled | None
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and the rank of the sum, the value that its directions got, and how
-        many directions were noise, up to which singular value."""
+        Tells the rank of the sum, the value that its directions got, and how many directions were
+        noise, up to which singular value.
+        """
         total = summed_deltas(stack)
         ranks, values, cut, noise = list[int](), list[float](), list[int](), 0.0
         for matrix in each_matrix(total.values):
@@ -98,8 +96,10 @@ class IsoC(Method):
             cut.append(min(matrix.shape) - found.rank)
             noise = max(noise, found.noise)
             matrix.copy_(found.factor * values[-1])
-        report = {"rank": ranks, "value": values, "cut": cut, "noise": short(noise)}
-        return total.values.mul_(self.scale).add_(stack.anchor), report
+        for name, told in (("rank", ranks), ("value", values), ("cut", cut)):
+            stack.tell(name, Series.of(stack.start, *told))
+        stack.tell("noise", Largest(short(noise)))
+        return total.values.mul_(self.scale).add_(stack.anchor)
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """Base, sum and task vector, and the polar factor."""

@@ -1,7 +1,7 @@
 """Iso-CTS (Marczak et al., No task left behind, arXiv 2502.04959)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -85,14 +85,10 @@ class IsoCts(Method):
         return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
-        """The merged matrix, or batch of them."""
-        return self.with_report(stack, settled)[0]
+        """The merged matrix, or batch of them.
 
-    def with_report(
-        self, stack: Stack, settled: Settled | None
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and ranks, energy, error bounds, what was noise, of the sum first,
-        then by model."""
+        Tells ranks, energy, error bounds and what was noise, of the sum first, then by model.
+        """
         total = summed_deltas(stack)
         shape, count = matrix_shape(tuple(total.values.shape)), len(stack.models)
         shared, own = self._ranks(min(shape), count)
@@ -118,7 +114,8 @@ class IsoCts(Method):
             mean = float(values_S.sum()) / max(len(values_S), 1)
             into.copy_(turned.left @ turned.right * mean)
             dependent += turned.dependent
-        return total.values.mul_(self.scale).add_(stack.anchor), cuts.told(dependent)
+        cuts.tell(stack, dependent)
+        return total.values.mul_(self.scale).add_(stack.anchor)
 
     def _ranks(self, full: int, count: int) -> tuple[int, int]:
         """R_c and s."""

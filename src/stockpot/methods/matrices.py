@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ..asides import Count, Largest, Series
 from ..core import Described, Method, Selection, Stack
 from ..ops.rounding import mean_square_step
 from ..ops.spectra.low_rank import LowRank, room_for_top_k
@@ -264,14 +265,12 @@ def room_for_stacks(view: tuple[int, ...], share: float) -> int:
     return 4 * math.prod(view) + max(batch, 1) * stacks + work
 
 
-def told(parts: Sequence[LowRank]) -> dict[str, object]:
-    """What the manifest says of decompositions: one entry each, in the order of the models."""
-    return {
-        "rank": [part.rank for part in parts],
-        "energy": [round(part.energy, 6) for part in parts],
-        "error": short(max((part.bound for part in parts), default=0.0)),
-        "exact": sum(part.exact for part in parts),
-    }
+def tell_parts(stack: Stack, parts: Sequence[LowRank]) -> None:
+    """Tell the manifest of decompositions: one entry each, in the order of the models."""
+    stack.tell("rank", Series.of(stack.start, *(part.rank for part in parts)))
+    stack.tell("energy", Series.of(stack.start, *(round(part.energy, 6) for part in parts)))
+    stack.tell("error", Largest(short(max((part.bound for part in parts), default=0.0))))
+    stack.tell("exact", Count(sum(part.exact for part in parts)))
 
 
 @dataclass(slots=True)
@@ -296,10 +295,12 @@ class Cuts:
         self.noise = max(self.noise, noise.level)
         return found
 
-    def told(self, dependent: int) -> dict[str, object]:
-        """With how many directions of the parts lay in the span of the others."""
-        noise = {"cut": self.cut, "noise": short(self.noise), "dependent": dependent}
-        return told(self.kept) | noise
+    def tell(self, stack: Stack, dependent: int) -> None:
+        """Tell the manifest, with how many directions of parts lay in the span of the others."""
+        tell_parts(stack, self.kept)
+        stack.tell("cut", Series.of(stack.start, *self.cut))
+        stack.tell("noise", Largest(short(self.noise)))
+        stack.tell("dependent", Count(dependent))
 
 
 def short(value: float) -> float:

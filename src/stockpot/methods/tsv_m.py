@@ -1,6 +1,6 @@
 """TSV-Merge (Gargiulo et al., Task singular vectors, arXiv 2412.00081)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -85,13 +85,7 @@ class TsvM(Method):
         return matrices_of(self, tensors, models)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
-        """The merged matrix, or batch of them."""
-        return self.with_report(stack, settled)[0]
-
-    def with_report(
-        self, stack: Stack, settled: Settled | None
-    ) -> tuple[Tensor, Mapping[str, object]]:
-        """The merged matrix; and by model ranks, energy kept, error bounds and what was noise."""
+        """The merged matrix, or batch of them; tells ranks, energy, errors and noise by model."""
         share = min(matrix_shape(tuple(stack.anchor.shape))) // len(stack.models)
         cuts, of_models = Cuts(), list[list[tuple[LowRank, Noise]]]()
         for delta in weighted_deltas(stack):
@@ -108,7 +102,8 @@ class TsvM(Method):
             values_S = torch.cat([part.values for part in parts]).to(turned.left)
             into.copy_((turned.left * values_S) @ turned.right)
             dependent += turned.dependent
-        return merged.mul_(self.scale).add_(stack.anchor), cuts.told(dependent)
+        cuts.tell(stack, dependent)
+        return merged.mul_(self.scale).add_(stack.anchor)
 
     def room(self, shape: tuple[int, ...], models: int) -> int:
         """Directions of all models, and what finds them and turns them apart."""

@@ -110,7 +110,7 @@ class Merges(Sequence[Tensor]):
         self, methods: Sequence[Method], settled: Parts, stack: Stack, *, with_models: bool
     ) -> None:
         self._makers = tuple(zip(methods, settled, strict=True))
-        self._stack = replace(stack, tally=None)  # a merge may be made more than once
+        self._stack = replace(stack, aside=None)  # a merge may be made more than once
         self._models = stack.models if with_models else ()
 
     def __len__(self) -> int:

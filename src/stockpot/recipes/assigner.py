@@ -1,6 +1,6 @@
 """Building the assignment of one tensor after the other, and gathering what stands in the way."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,6 +16,7 @@ from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
 from .following import AnyOf, Follower
 from .model import Recipe
 from .rules import NORM_STATS, Decision
+from .statistics import find_statistics
 
 
 class Assigner:
@@ -179,9 +180,10 @@ class Assigner:
         if not self.differences.agree(name, found, "0" if self.base is None else "base"):
             return None
         indices = self._indices.setdefault(tuple(taken), tuple(taken))  # one for all tensors
-        statistics = self._statistics(name, taken) if needs.statistics else ()
-        if statistics is None:
-            return None
+        seen = decision.view or found[0][1].shape
+        statistics = find_statistics(name, needs.statistics, taken, seen, self.statistics)
+        if isinstance(statistics, str):
+            return self.differences.add(statistics)
         if len(indices) < len(self.models):
             method = method.among(indices)
         kind = "policy" if decision is NORM_STATS else needs.weights
@@ -252,33 +254,6 @@ class Assigner:
                     "models: set qkv to 'stored'."
                 )
             found.append(Beside(tuple(taken.values()), of))
-        return tuple(found)
-
-    def _statistics(
-        self, name: str, taken: Mapping[int, TensorEntry]
-    ) -> tuple[TensorEntry, ...] | None:
-        """Of each model's data for one tensor; tied tensors have those of the first."""
-        found: list[TensorEntry] = []
-        for k, entry in taken.items():
-            of = self.statistics[k]
-            known = of.entries.get(name) or of.entries.get(entry.alias_of or name)
-            if known is None:
-                return self.differences.add(
-                    f"'{name}' has no statistics in {of.label}: give it a rule with average, or "
-                    "add them."
-                )
-            if known.shape != entry.shape:
-                return self.differences.add(
-                    f"'{name}' is {entry.shape}; its statistics in {of.label} are {known.shape}."
-                )
-            if not is_mergeable(known.dtype):
-                return self.differences.add(f"the statistics of '{name}' are {known.dtype}.")
-            if entry.stands_for is not None:
-                return self.differences.add(
-                    f"'{name}' is merged together with '{entry.made_of[1].name}', of which "
-                    "statistics say nothing: give it a rule with average."
-                )
-            found.append(known)
         return tuple(found)
 
     def _weights(

@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from ..asides import Extra
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.roles import Role
 from ..core import Method
@@ -35,6 +36,26 @@ class Beside:
     base: TensorEntry | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedExtra:
+    """An extra of one output tensor, and of one model where there is one of each."""
+
+    extra: Extra
+    tensor: str
+    model: int | None
+
+    @property
+    def key(self) -> str:
+        """Its name among all tensors of the output."""
+        own = "" if self.model is None else f".{self.model}"
+        return f"{self.tensor}.{self.extra.name}{own}"
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return math.prod(self.extra.shape) * self.extra.dtype.itemsize
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """What one output tensor is made of: a merge, a copy, or what follows from a merged tensor.
@@ -52,7 +73,7 @@ class Assignment:
         sources: the tensors that take part, in the order of the models.
         models: for each source, its index in `Assignments.models`.
         base: the base's tensor, where the method needs it.
-        statistics: for each source those of its model's data, where the method needs them.
+        statistics: of each that the method declares, for each source that of its model's data.
         copy_from: the tensor that is copied; None for a merge.
         derivation: how it follows from a merged tensor, where it is neither merged nor copied.
         parts: the tensors that are read for that.
@@ -74,7 +95,7 @@ class Assignment:
     sources: tuple[TensorEntry, ...] = ()
     models: tuple[int, ...] = ()
     base: TensorEntry | None = None
-    statistics: tuple[TensorEntry, ...] = ()
+    statistics: tuple[tuple[TensorEntry, ...], ...] = ()
     copy_from: TensorEntry | None = None
     derivation: Derivation | None = None
     parts: tuple[TensorEntry, ...] = ()
@@ -98,11 +119,40 @@ class Assignment:
         return sum(one.sources[0].numel for one in self.above)
 
     @property
-    def entries(self) -> tuple[TensorEntry, ...]:
-        """Every tensor that is read for it."""
+    def rows(self) -> tuple[TensorEntry, ...]:
+        """What is read for it piece by piece: as many elements each as it has itself."""
         base = () if self.base is None else (self.base,)
         copied = () if self.copy_from is None else (self.copy_from,)
-        return (*self.sources, *base, *self.statistics, *copied, *self.parts)
+        return (*self.sources, *base, *self._statistics(whole=False), *copied, *self.parts)
+
+    @property
+    def apart(self) -> tuple[TensorEntry, ...]:
+        """Statistics of a shape of their own, which are read whole when they are asked for."""
+        return tuple(self._statistics(whole=True))
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """Every tensor that is read for it."""
+        return (*self.rows, *self.apart)
+
+    def _statistics(self, *, whole: bool) -> Iterator[TensorEntry]:
+        if self.statistics and self.method is not None:
+            declared = self.method.needs.statistics
+            for statistic, found in zip(declared, self.statistics, strict=True):
+                if (statistic.axes is not None) is whole:
+                    yield from found
+
+    @property
+    def extras(self) -> tuple[PlacedExtra, ...]:
+        """What its method gives beside it, and where that lies."""
+        if self.method is None:
+            return ()
+        given = self.method.extras(self.view or self.shape, len(self.sources))
+        return tuple(
+            PlacedExtra(extra, self.name, model)
+            for extra in given
+            for model in (self.models if extra.of == "model" else (None,))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

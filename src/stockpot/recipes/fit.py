@@ -56,7 +56,8 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
         if needs.base and ingredients.base is None:
             raise MergeError(f"{name} needs a base model: pass --base, or use 'average'.")
         if needs.statistics:
-            _check_statistics(name, needs.statistics, ingredients)
+            kinds = " and ".join(one.name for one in needs.statistics)
+            _check_statistics(name, kinds, ingredients)
         low, high = needs.models
         if count < low or (high is not None and count > high):
             raise MergeError(_wrong_count(name, needs.models, count, needs.base))
@@ -75,11 +76,11 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
         )
 
 
-def _check_statistics(name: str, kind: str, ingredients: Ingredients) -> None:
+def _check_statistics(name: str, kinds: str, ingredients: Ingredients) -> None:
     if not ingredients.statistics:
         raise MergeError(
-            f"{name} needs statistics of each model's data ({kind}): pass --statistics, a file for "
-            "each model, or use 'average'."
+            f"{name} needs statistics of each model's data ({kinds}): pass --statistics, a file "
+            "for each model, or use 'average'."
         )
 
 

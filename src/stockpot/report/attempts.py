@@ -13,7 +13,7 @@ from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import BLUE, GREY, INK
 from ..pages.units import Unit, plain, short
 from ..texts import csv_text
-from .metric_rows import view
+from .metric_rows import metric_rows
 
 _OF = ("network", "data", "method", "n", "subset", "seed")
 _FIXED = (*_OF, "number", "origin", "score", "leads", "problem")
@@ -54,7 +54,7 @@ def plot_attempts(result: Comparison, ax: Any = None) -> Any:
     found = _searches(result)
     if not found or (ax is not None and len(found) > 1):
         raise StockpotError(f"one Axes holds one search; this comparison has {len(found)}.")
-    unit = view(result).unit
+    unit = metric_rows(result).unit
     some = dict(list(found.items())[:MOST_PANELS])
     axes = panels(ax, len(some), columns=2, size=(4.8, 2.8), question="How did the search go?")
     for one, (name, attempts) in zip(axes, some.items(), strict=True):
@@ -86,7 +86,7 @@ def plot_fields(result: Comparison, ax: Any = None) -> Any:
     fields = _fields(result)
     if not fields or (ax is not None and len(fields) > 1):
         raise StockpotError(f"one Axes holds one field; this comparison has {len(fields)}.")
-    unit = view(result).unit
+    unit = metric_rows(result).unit
     some = fields[:MOST_PANELS]
     methods = {method for method, _ in fields}
     axes = panels(ax, len(some), columns=3, size=(3.4, 2.6), question="What did it depend on?")

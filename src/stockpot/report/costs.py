@@ -14,7 +14,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import Style, in_order, styles
 from ..pages.units import Unit, show_count
-from .metric_rows import Cell, cell_of, single_cell, titles, view
+from .metric_rows import Cell, cell_of, metric_rows, single_cell, titles
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def plot_cost(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without a finite value, or where `ax` would hold a whole sweep.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     priced, words = prices(in_order(shown.finite()), result.costs)
     cells = tuple(cell for cell in shown.cells() if any(cell_of(p.row) == cell for p in priced))
     if not cells:

@@ -25,13 +25,13 @@ from ..pages.units import Unit
 from .metric_rows import (
     AVERAGED,
     Cell,
-    View,
+    MetricRows,
     cell_of,
     drawable,
+    metric_rows,
     most_averaged,
     single_cell,
     titles,
-    view,
 )
 
 SOUPS = ("uniform-soup", "greedy-soup", "learned-soup")
@@ -65,7 +65,7 @@ def plot_quality(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without a finite value, or where `ax` would hold a whole sweep.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     cells = _cells_with(shown.finite(), "quality")
     question = "What do more networks bring?"
     if ax is not None:
@@ -101,7 +101,7 @@ def _cells_with(rows: Iterable[Row], what: str) -> tuple[Cell, ...]:
     return cells
 
 
-def _methods(shown: View, cell: Cell, families: frozenset[str] = frozenset()) -> list[str]:
+def _methods(shown: MetricRows, cell: Cell, families: frozenset[str] = frozenset()) -> list[str]:
     """Methods of a cell in order; with families, only theirs and those that stand everywhere."""
     wanted = families | {"single", "control"}
     rows = [row for row in in_order(shown.finite()) if cell_of(row) == cell]
@@ -110,7 +110,9 @@ def _methods(shown: View, cell: Cell, families: frozenset[str] = frozenset()) ->
     )
 
 
-def _scale(shown: View, cell: Cell, families: frozenset[str]) -> tuple[tuple[float, float], str]:
+def _scale(
+    shown: MetricRows, cell: Cell, families: frozenset[str]
+) -> tuple[tuple[float, float], str]:
     """The limits of a panel: its cell's, or its own where it would fill less than a third of them.
 
     The second is said in words, for the title.
@@ -121,7 +123,9 @@ def _scale(shown: View, cell: Cell, families: frozenset[str]) -> tuple[tuple[flo
     return whole, ""
 
 
-def _limits(shown: View, cell: Cell, families: frozenset[str] = frozenset()) -> tuple[float, float]:
+def _limits(
+    shown: MetricRows, cell: Cell, families: frozenset[str] = frozenset()
+) -> tuple[float, float]:
     """A little more than the intervals of a cell reach; with families, of theirs."""
     methods = _methods(shown, cell, families)
     rows = [row for row in shown.finite() if cell_of(row) == cell and row.method in methods]
@@ -133,7 +137,7 @@ def _limits(shown: View, cell: Cell, families: frozenset[str] = frozenset()) -> 
 
 def _quality(
     ax: Any,
-    shown: View,
+    shown: MetricRows,
     drawn: dict[str, Style],
     cell: Cell,
     *,
@@ -155,7 +159,7 @@ def _quality(
 
 
 def _line(
-    ax: Any, rows: Sequence[Row], shown: View, style: Style, dodge: float
+    ax: Any, rows: Sequence[Row], shown: MetricRows, style: Style, dodge: float
 ) -> tuple[float, float]:
     """One method's points, joined where each N has one; gives the last point."""
     place = {n: x for x, n in enumerate(shown.counts())}
@@ -174,7 +178,7 @@ def _count_axis(ax: Any, counts: Sequence[int]) -> None:
     ax.set_xlim(-0.5, len(counts) - 0.5)
 
 
-def _axis_words(shown: View) -> str:
+def _axis_words(shown: MetricRows) -> str:
     better = f" ({shown.unit.better} is better)" if shown.unit.better == "lower" else ""
     return f"{shown.split} {shown.unit.label()}{better}"
 
@@ -184,7 +188,7 @@ def _chance(ax: Any, unit: Unit) -> None:
         reference(ax, unit.factor * unit.chance, "a guess")
 
 
-def gaps(shown: View) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
+def gaps(shown: MetricRows) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
     """For each cell and soup: (N, ensemble minus soup), where both were measured with that N.
 
     With several rows of one N (pools that were not averaged) those of one pool are subtracted.
@@ -202,7 +206,7 @@ def gaps(shown: View) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
 
 def trial_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, float]]]:
     """The same for each pool, and subset of it, where the comparison has them beside their mean."""
-    shown = view(result)
+    shown = metric_rows(result)
     rows = tuple(
         row
         for row in result.overall()
@@ -211,7 +215,7 @@ def trial_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, flo
         and drawable(row)
     )
     pools = most_averaged(rows, apart=lambda row: row.seed)
-    return gaps(View(rows=pools, metric=shown.metric, split=shown.split, unit=shown.unit))
+    return gaps(MetricRows(rows=pools, metric=shown.metric, split=shown.split, unit=shown.unit))
 
 
 def plot_gap(result: Comparison, ax: Any = None) -> Any:
@@ -228,7 +232,7 @@ def plot_gap(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without a logits ensemble beside a soup, or where `ax` would hold a sweep.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     lines, dots = gaps(shown), trial_gaps(result)
     cells = tuple(dict.fromkeys(cell for cell, _ in lines))
     if not cells:
@@ -258,7 +262,7 @@ def _gap(
     ax: Any,
     lines: dict[str, list[tuple[int, float]]],
     dots: dict[str, list[tuple[int, float]]],
-    shown: View,
+    shown: MetricRows,
     drawn: dict[str, Style],
 ) -> None:
     counts = sorted({n for points in lines.values() for n, _ in points})

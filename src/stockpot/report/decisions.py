@@ -13,7 +13,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import FAMILIES, INK, PAPER
 from ..pages.units import Unit, plain, short
-from .metric_rows import Cell, titles, view
+from .metric_rows import Cell, metric_rows, titles
 
 GREEDY = FAMILIES["greedy-soup"]
 
@@ -67,7 +67,7 @@ def plot_decisions(result: Comparison, ax: Any = None) -> Any:
         size=(4.6 if len(runs) > 1 else 7.0, height_of(most, least=1.6)),
         question="Which networks did greedy soup take?",
     )
-    unit = view(result).unit
+    unit = metric_rows(result).unit
     names = titles(list(dict.fromkeys(cell for cell, _ in runs)), 24)
     for one, ((cell, seed), steps) in zip(axes, runs.items(), strict=True):
         _steps(one, steps, unit)

@@ -1,5 +1,6 @@
 """Best values of a field, task by task: how dispersed they are."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import StockpotError
@@ -7,8 +8,8 @@ from ..evaluation.results.comparison import Comparison
 from ..evaluation.scores.dispersion import Dispersion, dispersions
 from ..pages.axes import dress, legend, panels
 from ..pages.styles import FAMILIES, INK, Style
-from ..pages.tables import Entry, Table
-from ..pages.units import readable, unit_of
+from ..pages.tables import Column, Table, keyed, table, words
+from ..pages.units import unit_of
 
 MOST_PANELS = 12
 _COLOURS = [one.colour for one in FAMILIES.values() if one.colour != INK]
@@ -30,36 +31,31 @@ def dispersion_table(result: Comparison) -> Table | None:
     several = len({one.network for one in found}) > 1
     tasks = list(dict.fromkeys(task for one in found for task, _ in one.best))
     unit = unit_of(found[0].metric)
-    lines = tuple(
-        (
-            *([Entry(readable(one.network))] if several else []),
-            Entry(readable(one.method)),
-            Entry(f"{one.common:g}", key=one.common),
-            *(_value(dict(one.best).get(task)) for task in tasks),
-            Entry(f"{one.spread:.2f}", key=one.spread),
-            Entry(unit.show_difference(one.gain), key=one.gain),
-        )
-        for one in found
-    )
-    headings = (
-        *([Entry("network")] if several else []),
-        Entry("method"),
-        Entry("best for all"),
-        *(Entry(readable(task)) for task in tasks),
-        Entry("spread"),
-        Entry("gain of own", unit.gap_label()),
-    )
+    network: list[Column[Dispersion]] = []
+    if several:
+        network.append(words("network", lambda one: one.network))
     caption = (
         "The best scale of the grid on the selection split: for the mean over tasks, and for each. "
         "Spread is the standard deviation over tasks. Gain: what each task's own best scale is "
         "worth on the test split over the common one, the mean over tasks. Pooling over scales "
         "(weave) is said to help where they are dispersed."
     )
-    return Table("Best scale by task", caption, headings, lines, names=2 if several else 1)
 
+    def best(task: str) -> Callable[[Dispersion], float | None]:
+        return lambda one: dict(one.best).get(task)
 
-def _value(value: float | None) -> Entry:
-    return Entry("—") if value is None else Entry(f"{value:g}", key=value)
+    return table(
+        "Best scale by task",
+        caption,
+        found,
+        *network,
+        words("method", lambda one: one.method),
+        keyed("best for all", lambda one: one.common, "{:g}".format),
+        *(keyed(task, best(task), "{:g}".format) for task in tasks),
+        keyed("spread", lambda one: one.spread, "{:.2f}".format),
+        keyed("gain of own", lambda one: one.gain, unit.show_difference, unit.gap_label()),
+        names=len(network) + 1,
+    )
 
 
 def plot_scales(result: Comparison, ax: Any = None) -> Any:

@@ -15,7 +15,7 @@ from .curves import ENSEMBLE, gaps, plot_gap, plot_quality
 from .decisions import plot_decisions
 from .dispersion import largest, plot_scales
 from .figures import plot_comparison
-from .metric_rows import View, drawable, view
+from .metric_rows import MetricRows, drawable, metric_rows
 from .shifts import plot_part_gaps, plot_parts
 from .sweeps import plot_data_sets, plot_networks
 
@@ -25,8 +25,8 @@ class _Planned:
     name: str
     title: str
     plot: Callable[[Comparison], Any]
-    found: Callable[[Comparison, View], str]
-    wanted: Callable[[Comparison, View], bool]
+    found: Callable[[Comparison, MetricRows], str]
+    wanted: Callable[[Comparison, MetricRows], bool]
     caption: str
 
 
@@ -170,18 +170,18 @@ def drawings(result: Comparison) -> tuple[Drawing, ...]:
     Raises:
         ExtraError: without matplotlib.
     """
-    shown = view(result)
+    shown = metric_rows(result)
     if not shown.finite():
         return ()
     return tuple(_draw(one, result, shown) for one in _PLANNED if one.wanted(result, shown))
 
 
-def _draw(planned: _Planned, result: Comparison, shown: View) -> Drawing:
+def _draw(planned: _Planned, result: Comparison, shown: MetricRows) -> Drawing:
     left_out = sorted({row.method for row in shown.contenders()} - _drawn(shown))
     missing = f" Not drawn, because not finite: {', '.join(left_out)}." if left_out else ""
     caption = f"{planned.found(result, shown)} {planned.caption}{missing}"
     return draw(planned.plot(result), name=planned.name, title=planned.title, caption=caption)
 
 
-def _drawn(shown: View) -> set[str]:
+def _drawn(shown: MetricRows) -> set[str]:
     return {row.method for row in shown.finite()}

@@ -13,7 +13,7 @@ from ..pages.styles import (
     styles,
 )
 from ..pages.units import plain, short
-from .metric_rows import View, drawable, view
+from .metric_rows import MetricRows, drawable, metric_rows
 
 _KINDS = get_args(Kind)
 
@@ -32,7 +32,7 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without a row of the whole split.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     rows = [row for row in shown.rows if drawable(row)]
     rows.sort(key=lambda row: (-_KINDS.index(row.kind), row.value))
     callers = ax is not None
@@ -56,7 +56,7 @@ def plot_comparison(result: Comparison, ax: Any = None) -> Any:
     return ax
 
 
-def _dot(ax: Any, row: Row, shown: View, style: Style, height: int) -> None:
+def _dot(ax: Any, row: Row, shown: MetricRows, style: Style, height: int) -> None:
     interval_bar(ax, row, shown.unit, style, height, flat=True)
     value = shown.unit.factor * row.value
     ax.plot([value], [height], linestyle="none", **style.marks(6))

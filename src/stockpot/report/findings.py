@@ -9,7 +9,7 @@ from .confusions import mistakes
 from .curves import ENSEMBLE, gaps
 from .decisions import greedy_runs
 from .dispersion import largest
-from .metric_rows import Cell, View, cell_of, drawable
+from .metric_rows import Cell, MetricRows, cell_of, drawable
 
 _MOST = 4
 """Places that a caption names."""
@@ -17,7 +17,7 @@ _LONGEST = 60
 """Characters of a name in a caption; the tables have all of it."""
 
 
-def best_of_all(_result: Comparison, shown: View) -> str:
+def best_of_all(_result: Comparison, shown: MetricRows) -> str:
     """The best contender, and the best single network."""
     rows = [row for row in shown.rows if drawable(row)]
     single = [row for row in rows if row.kind == "single"]
@@ -28,7 +28,7 @@ def best_of_all(_result: Comparison, shown: View) -> str:
     return f"{said}."
 
 
-def best_by_cell(_result: Comparison, shown: View) -> str:
+def best_by_cell(_result: Comparison, shown: MetricRows) -> str:
     """Of each cell the best at its largest N."""
 
     def say(rows: Sequence[Row]) -> str:
@@ -39,17 +39,17 @@ def best_by_cell(_result: Comparison, shown: View) -> str:
     return _by(shown, lambda cell: cell.label(), say)
 
 
-def best_by_network(_result: Comparison, shown: View) -> str:
+def best_by_network(_result: Comparison, shown: MetricRows) -> str:
     """Of each network the best, over its data sets."""
     return _by(shown, lambda cell: cell.network, lambda rows: _named(rows, shown.unit))
 
 
-def best_by_data(_result: Comparison, shown: View) -> str:
+def best_by_data(_result: Comparison, shown: MetricRows) -> str:
     """Of each data set the best, over networks."""
     return _by(shown, lambda cell: cell.data, lambda rows: _named(rows, shown.unit))
 
 
-def best_for_one(_result: Comparison, shown: View) -> str:
+def best_for_one(_result: Comparison, shown: MetricRows) -> str:
     """The best that costs one evaluation, and the best at any cost."""
     rows = shown.finite()
     one = [row for row in rows if row.forwards == 1]
@@ -61,7 +61,7 @@ def best_for_one(_result: Comparison, shown: View) -> str:
     return f"{said}."
 
 
-def gap_at_most(_result: Comparison, shown: View) -> str:
+def gap_at_most(_result: Comparison, shown: MetricRows) -> str:
     """How far the ensemble is above each soup at the largest N, over cells."""
     ends: dict[str, list[float]] = {}
     for (_, method), points in gaps(shown).items():
@@ -76,7 +76,7 @@ def gap_at_most(_result: Comparison, shown: View) -> str:
     )
 
 
-def worst_part(result: Comparison, shown: View) -> str:
+def worst_part(result: Comparison, shown: MetricRows) -> str:
     """The part on which the best method is worst."""
     rows = [row for row in result.parted(shown.metric) if drawable(row)]
     tops = {
@@ -88,7 +88,7 @@ def worst_part(result: Comparison, shown: View) -> str:
     return f"Hardest is the {where}: best there is {_value(low, shown.unit)}."
 
 
-def told_apart(result: Comparison, _shown: View) -> str:
+def told_apart(result: Comparison, _shown: MetricRows) -> str:
     """How many differences to the ensemble are told from none."""
     most = max(pair.n for pair in result.differences)
     pairs = [one for one in result.differences if (one.n, one.a) == (most, ENSEMBLE)]
@@ -97,7 +97,7 @@ def told_apart(result: Comparison, _shown: View) -> str:
     return f"Of {len(pairs)} differences {ahead} have the ensemble ahead and {behind} behind."
 
 
-def scales_apart(result: Comparison, _shown: View) -> str:
+def scales_apart(result: Comparison, _shown: MetricRows) -> str:
     """The method whose best scales lie furthest apart."""
     most = max(largest(result), key=lambda one: one.spread)
     return (
@@ -106,7 +106,7 @@ def scales_apart(result: Comparison, _shown: View) -> str:
     )
 
 
-def accepted(result: Comparison, _shown: View) -> str:
+def accepted(result: Comparison, _shown: MetricRows) -> str:
     """How many candidates greedy soups have taken."""
     runs = list(greedy_runs(result).values())
     taken, tried = sum(one.accepted for steps in runs for one in steps), sum(map(len, runs))
@@ -114,7 +114,7 @@ def accepted(result: Comparison, _shown: View) -> str:
     return f"{taken} of {tried} candidates were accepted{several}."
 
 
-def best_trial(result: Comparison, shown: View) -> str:
+def best_trial(result: Comparison, shown: MetricRows) -> str:
     """The best score, and when it was found."""
     best = _leader(result)
     scored = sum(math.isfinite(one.score) for one in result.attempts)
@@ -124,7 +124,7 @@ def best_trial(result: Comparison, shown: View) -> str:
     )
 
 
-def best_values(result: Comparison, _shown: View) -> str:
+def best_values(result: Comparison, _shown: MetricRows) -> str:
     """What the best trial was."""
     best = _leader(result)
     values = [
@@ -138,7 +138,7 @@ def best_values(result: Comparison, _shown: View) -> str:
     return f"Trial {best.number}{of} is best: {said or 'no field of its own'}."
 
 
-def worst_mistake(result: Comparison, _shown: View) -> str:
+def worst_mistake(result: Comparison, _shown: MetricRows) -> str:
     """The most frequent mistake."""
     assert result.confusion
     counts = result.confusion.counts
@@ -157,7 +157,7 @@ def _leader(result: Comparison) -> Attempt:
     return next((one for one in reversed(finite) if one.leads), finite[0])
 
 
-def _by(shown: View, name: Callable[[Cell], str], say: Callable[[Sequence[Row]], str]) -> str:
+def _by(shown: MetricRows, name: Callable[[Cell], str], say: Callable[[Sequence[Row]], str]) -> str:
     """One finding for each group of cells, of the first four."""
     groups: dict[str, list[Row]] = {}
     for row in shown.finite():

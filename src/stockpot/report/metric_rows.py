@@ -37,7 +37,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class MetricRows:
     """The rows of one metric on one split.
 
     Attributes:
@@ -84,7 +84,9 @@ def cell_of(row: Row) -> Cell:
     return Cell(row.network, row.data)
 
 
-def view(result: Comparison, metric: str | None = None, split: str | None = None) -> View:
+def metric_rows(
+    result: Comparison, metric: str | None = None, split: str | None = None
+) -> MetricRows:
     """The rows of a metric on a split; by default the main metric on the test split.
 
     The main metric is the first that says how good a network is, in the order of the rows. Where
@@ -106,7 +108,7 @@ def view(result: Comparison, metric: str | None = None, split: str | None = None
             f"'{result.title}' has no row of the metric '{metric}' on the {split} split over the "
             f"part 'all': there is nothing to show."
         )
-    return View(rows=rows, metric=metric, split=split, unit=unit_of(metric))
+    return MetricRows(rows=rows, metric=metric, split=split, unit=unit_of(metric))
 
 
 def most_averaged(

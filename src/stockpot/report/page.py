@@ -8,7 +8,7 @@ from ..pages.units import readable
 from . import tables as sheets
 from .dispersion import dispersion_table
 from .drawings import drawings
-from .metric_rows import AVERAGED, view
+from .metric_rows import AVERAGED, metric_rows
 from .task_tables import across_tasks, normalised_results
 
 CHOICES: Mapping[str, str] = {
@@ -80,7 +80,7 @@ def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
         "counts as wrong."
     )
     if comparison.verdict:
-        unit = view(comparison).unit
+        unit = metric_rows(comparison).unit
         margin = f"{unit.show(comparison.verdict.margin)} {unit.gap_label()}"
         said.append(f"Differences of up to {margin} count as none (the margin of equivalence).")
     return tuple(readable(one) for one in said)
@@ -107,7 +107,7 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
             "Results",
             _present(
                 across_tasks(comparison),
-                sheets.results(view(comparison)),
+                sheets.results(metric_rows(comparison)),
                 *normalised_results(comparison),
                 dispersion_table(comparison),
             ),

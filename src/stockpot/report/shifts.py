@@ -15,7 +15,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import in_order, styles
 from .curves import ENSEMBLE
-from .metric_rows import cell_of, drawable, single_cell, titles, view
+from .metric_rows import cell_of, drawable, metric_rows, single_cell, titles
 
 WHOLE = "whole test split"
 """What the part that is all of it is called."""
@@ -41,7 +41,7 @@ def plot_parts(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without a finite value on any part, or where `ax` would hold a whole sweep.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     rows = [row for row in in_order(result.parted(shown.metric)) if drawable(row)]
     rows = [row for row in rows if row.method.partition(":")[0] in _MAIN] or rows
     if not rows:
@@ -83,7 +83,7 @@ def plot_part_gaps(result: Comparison, ax: Any = None) -> Any:
         StockpotError: without differences to the logits ensemble on a part.
         ExtraError: without matplotlib.
     """
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     most = max((pair.n for pair in result.differences), default=0)
     pairs = [pair for pair in result.differences if (pair.n, pair.a) == (most, ENSEMBLE)]
     names = list(dict.fromkeys(_words(pair.part) for pair in pairs))

@@ -14,7 +14,7 @@ from ..pages.axes import (
     panels,
 )
 from ..pages.styles import TABLE_1, in_order, styles
-from .metric_rows import View, cell_of, view
+from .metric_rows import MetricRows, cell_of, metric_rows
 
 Axis = Literal["network", "data"]
 
@@ -50,7 +50,7 @@ def plot_data_sets(result: Comparison, ax: Any = None) -> Any:
 
 
 def _plot(result: Comparison, ax: Any, *, down: Axis, across: Axis, question: str) -> Any:
-    shown, drawn = view(result), styles(result)
+    shown, drawn = metric_rows(result), styles(result)
     rows = _largest(shown)
     if not rows:
         raise StockpotError("no value of the comparison is finite: nothing to draw.")
@@ -89,7 +89,7 @@ def _of(row: Row, axis: Axis) -> str:
     return row.network if axis == "network" else row.data
 
 
-def _largest(shown: View) -> list[Row]:
+def _largest(shown: MetricRows) -> list[Row]:
     """The rows of each cell's largest N, of the main methods."""
     rows = in_order(shown.finite())
     most = {cell: max(row.n for row in rows if cell_of(row) == cell) for cell in map(cell_of, rows)}

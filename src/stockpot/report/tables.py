@@ -1,25 +1,54 @@
 """The tables of a comparison's page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Row
+from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Decision, Row
 from ..evaluation.results.intervals import Difference
 from ..pages.styles import detail_of, in_order
-from ..pages.tables import EMPTY, Entry, Table, capital, interval_words, sort_key, value_entry
-from ..pages.units import Unit, readable, show_bytes, show_count, show_probability, show_seconds
+from ..pages.tables import (
+    Column,
+    Entry,
+    R,
+    Table,
+    capital,
+    count,
+    interval_words,
+    keyed,
+    measured,
+    sort_key,
+    table,
+    words,
+)
+from ..pages.units import Unit, show_bytes, show_count, show_probability, show_seconds
 from .confusions import mistakes
 from .decisions import greedy_runs
-from .metric_rows import Cell, View, cell_of, most_averaged, view
+from .metric_rows import Cell, MetricRows, cell_of, metric_rows, most_averaged
 
 
-def results(shown: View) -> Table:
+class _Place(NamedTuple):
+    """Where a row stands: its cell, N, pool and subset."""
+
+    cell: Cell
+    n: int
+    seed: int
+    subset: int
+
+
+_MethodAt = tuple[_Place, str]
+"""A place, and the name of a method."""
+_Priced = tuple[Cell, str, int, int]
+"""A cell, a method, N, and how many networks it runs."""
+
+
+def results(shown: MetricRows) -> Table:
     """The main table: N down and methods across, or methods down where there is one N only."""
     if len(shown.cells()) == 1 and not shown.grows():
         return _by_method(shown)
     return _by_count(shown)
 
 
-def _by_count(shown: View) -> Table:
+def _by_count(shown: MetricRows) -> Table:
     """A row for each cell and N, a column for each method, Table 1's first.
 
     Pools or subsets that were not averaged have rows of their own.
@@ -28,75 +57,64 @@ def _by_count(shown: View) -> Table:
     methods = {row.method: detail_of(row) for row in rows}
     found = {(*_place(row), row.method): row for row in rows}
     places = sorted({_place(row): None for row in rows}, key=lambda one: one[1:])
-    places.sort(key=lambda one: shown.cells().index(one[0]))
-    names = _naming(shown.cells())
-    apart = len({(place[0], place[1]) for place in places}) < len(places)
-    headings = [*names, Entry("N"), *([Entry("pool"), Entry("subset")] if apart else [])]
-    lines = tuple(
-        (
-            *_named(cell, len(names)),
-            Entry(str(n), key=n),
-            *([_part(seed), _part(subset)] if apart else []),
-            *(
-                value_entry(found.get((cell, n, seed, subset, method)), shown.unit)
-                for method in methods
-            ),
-        )
-        for cell, n, seed, subset in places
-    )
-    columns = tuple(Entry(readable(name), detail) for name, detail in methods.items())
+    places.sort(key=lambda one: shown.cells().index(one.cell))
+    apart = len({(place.cell, place.n) for place in places}) < len(places)
+
+    def value(method: str) -> Callable[[_Place], Row | None]:
+        return lambda place: found.get((*place, method))
+
+    names = (*_cells(shown.cells(), _cell_of_place), count("N", _n), *_apart(apart, _pool))
     caption = (
         f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it. N is the number of networks that a method was given."
     )
-    return Table(_title(shown), caption, (*headings, *columns), lines, names=len(headings))
+    return table(
+        _title(shown),
+        caption,
+        places,
+        *names,
+        *(measured(name, value(name), shown.unit, detail) for name, detail in methods.items()),
+        names=len(names),
+    )
 
 
-def _by_method(shown: View) -> Table:
+def _by_method(shown: MetricRows) -> Table:
     rows = in_order(shown.rows)
-    lines = tuple(
-        (
-            Entry(readable(row.method), detail_of(row)),
-            Entry(str(row.n), key=row.n),
-            *([_part(row.seed), _part(row.subset)] if len(rows) > len(_methods(rows)) else []),
-            value_entry(row, shown.unit),
-            Entry(str(row.forwards), key=row.forwards),
-        )
-        for row in rows
-    )
-    apart = [Entry("pool"), Entry("subset")] if len(rows) > len(_methods(rows)) else []
-    headings = (
-        Entry("method"),
-        Entry("N"),
-        *apart,
-        Entry(f"{shown.split} {shown.unit.label()}"),
-        Entry("evaluations"),
-    )
+    apart = len(rows) > len({(row.method, row.n) for row in rows})
     caption = (
         f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
         f"95% interval under it; evaluations are of networks, for one sample."
     )
-    return Table(_title(shown), caption, headings, lines)
+    return table(
+        _title(shown),
+        caption,
+        rows,
+        words("method", lambda row: row.method, detail_of),
+        count("N", lambda row: row.n),
+        *_apart(apart, _pool_of),
+        measured(f"{shown.split} {shown.unit.label()}", lambda row: row, shown.unit),
+        count("evaluations", lambda row: row.forwards),
+    )
 
 
 def further_results(result: Comparison) -> tuple[Table, ...]:
     """The same of every other metric and split."""
-    main = view(result)
+    main = metric_rows(result)
     keys = dict.fromkeys((row.metric, row.split) for row in result.overall())
     shown = {(main.metric, main.split), (f"{NORMALISED} {main.metric}", main.split)}
     others = [key for key in keys if key not in shown]
     others.sort(key=lambda key: key[1] != main.split)
-    return tuple(results(view(result, *key)) for key in others)
+    return tuple(results(metric_rows(result, *key)) for key in others)
 
 
 def parts(result: Comparison) -> Table | None:
     """The main metric on each part and view of the test split at the largest N, if it has any."""
-    return _parts(result, result.parted(view(result).metric), "")
+    return _parts(result, result.parted(metric_rows(result).metric), "")
 
 
 def further_parts(result: Comparison) -> Table | None:
     """The same of every smaller N."""
-    shown = view(result)
+    shown = metric_rows(result)
     largest = {(cell_of(row), row.n) for row in result.parted(shown.metric)}
     rows = most_averaged(
         row
@@ -107,32 +125,40 @@ def further_parts(result: Comparison) -> Table | None:
     return _parts(result, rows, " at every smaller N")
 
 
-def _parts(result: Comparison, rows: Sequence[Row], words: str) -> Table | None:
+def _parts(result: Comparison, rows: Sequence[Row], which: str) -> Table | None:
     """Methods down and parts across, the whole split first."""
     if not rows:
         return None
-    shown = view(result)
-    names = list(dict.fromkeys(row.part for row in rows))
-    naming = _naming(shown.cells())
+    shown = metric_rows(result)
     found = {(*_place(row), row.method, row.part): row for row in rows}
-    places = dict.fromkeys((*_place(row), row.method) for row in in_order(rows))
-    lines = tuple(
-        (
-            *_named(place[0], len(naming)),
-            Entry(readable(place[4])),
-            Entry(str(place[1]), key=place[1]),
-            *(value_entry(found.get((*place, part)), shown.unit) for part in names),
-        )
-        for place in places
-    )
-    across = (Entry("whole" if one == "all" else readable(one)) for one in names)
-    title = f"{capital(shown.unit.label())} on each part and view of the test split{words}"
+    places = dict.fromkeys((_place(row), row.method) for row in in_order(rows))
+
+    def value(part: str) -> Callable[[_MethodAt], Row | None]:
+        return lambda row: found.get((*row[0], row[1], part))
+
+    def cell(row: _MethodAt) -> Cell:
+        return row[0].cell
+
+    cells = _cells(shown.cells(), cell)
+
+    title = f"{capital(shown.unit.label())} on each part and view of the test split{which}"
     caption = (
         f"{title}{_better(shown.unit)}, with the 95% interval under it. Nothing was chosen on a "
         "view."
     )
-    headings = (*naming, Entry("method"), Entry("N"), *across)
-    return Table(title, caption, headings, lines, names=len(naming) + 1)
+    return table(
+        title,
+        caption,
+        list(places),
+        *cells,
+        words("method", lambda row: row[1]),
+        count("N", lambda row: row[0].n),
+        *(
+            measured("whole" if part == "all" else part, value(part), shown.unit)
+            for part in dict.fromkeys(row.part for row in rows)
+        ),
+        names=len(cells) + 1,
+    )
 
 
 def differences(result: Comparison) -> Table | None:
@@ -144,7 +170,7 @@ def differences(result: Comparison) -> Table | None:
         "Differences on the same test samples, with the paired 95% interval under each; p-values "
         "after Holm's correction, where the verdict rests on them."
     )
-    return _pairs(list(pairs), tested, view(result).unit, ("Differences", caption))
+    return _pairs(list(pairs), tested, metric_rows(result).unit, ("Differences", caption))
 
 
 def further_differences(result: Comparison) -> Table | None:
@@ -152,7 +178,7 @@ def further_differences(result: Comparison) -> Table | None:
     largest = _of_largest(result)
     pairs = [pair for pair in result.differences if pair.part == "all" and pair not in largest]
     words = ("Differences at every smaller N", "The same for every smaller N.")
-    return _pairs(pairs, {}, view(result).unit, words)
+    return _pairs(pairs, {}, metric_rows(result).unit, words)
 
 
 def part_differences(result: Comparison) -> Table | None:
@@ -163,7 +189,7 @@ def part_differences(result: Comparison) -> Table | None:
         "Differences at the largest N on the same samples of each part, with the paired 95% "
         "interval under each.",
     )
-    return _pairs(pairs, {}, view(result).unit, words)
+    return _pairs(pairs, {}, metric_rows(result).unit, words)
 
 
 def _of_largest(result: Comparison) -> list[Difference]:
@@ -175,79 +201,78 @@ def _pairs(
     pairs: Sequence[Difference],
     tested: Mapping[Difference, float],
     unit: Unit,
-    words: tuple[str, str],
+    title: tuple[str, str],
 ) -> Table | None:
     if not pairs:
         return None
     counted = any(pair.n for pair in pairs)
     parted = any(pair.part != "all" for pair in pairs)
-    headings = (
-        *([Entry("part")] if parted else []),
-        Entry("method"),
-        Entry("minus"),
-        *([Entry("N")] if counted else []),
-        Entry(f"difference, {unit.gap_label()}"),
-        *([Entry("p, corrected")] if tested else []),
-        Entry("told apart"),
+    part: list[Column[Difference]] = []
+    counts: list[Column[Difference]] = []
+    if parted:
+        part.append(words("part", lambda pair: pair.part))
+    if counted:
+        counts.append(count("N", lambda pair: pair.n or None))
+    return table(
+        *title,
+        pairs,
+        *part,
+        words("method", lambda pair: pair.a),
+        words("minus", lambda pair: pair.b),
+        *counts,
+        Column(f"difference, {unit.gap_label()}", lambda pair: _difference(pair, unit)),
+        *((keyed("p, corrected", tested.get, show_probability),) if tested else ()),
+        words("told apart", lambda pair: "yes" if pair.decided() else "no"),
+        names=2 + len(part),
     )
-    lines = tuple(
-        (
-            *([Entry(readable(pair.part))] if parted else []),
-            Entry(readable(pair.a)),
-            Entry(readable(pair.b)),
-            *([Entry(str(pair.n), key=pair.n) if pair.n else EMPTY] if counted else []),
-            Entry(
-                unit.show_difference(pair.interval.value),
-                interval_words(pair.interval, unit),
-                sort_key(pair.interval.value),
-            ),
-            *([_p_value(tested.get(pair))] if tested else []),
-            Entry("yes" if pair.decided() else "no"),
-        )
-        for pair in pairs
-    )
-    return Table(*words, headings, lines, names=2 + parted)
 
 
-def _p_value(p: float | None) -> Entry:
-    return EMPTY if p is None else Entry(show_probability(p), key=sort_key(p))
+def _difference(pair: Difference, unit: Unit) -> Entry:
+    value = pair.interval.value
+    return Entry(unit.show_difference(value), interval_words(pair.interval, unit), sort_key(value))
 
 
 def costs(result: Comparison) -> Table:
     """What each method takes at each N: evaluations always, the rest where it was measured."""
-    shown = view(result)
-    naming = _naming(shown.cells())
+    shown = metric_rows(result)
     known = {(Cell(one.network, one.data), one.method, one.n): one for one in result.costs}
     keys = dict.fromkeys(
         (cell_of(row), row.method, row.n, row.forwards) for row in in_order(shown.contenders())
     )
-    lines = tuple(
-        (
-            *_named(cell, len(naming)),
-            Entry(readable(method)),
-            Entry(str(n), key=n),
-            Entry(str(forwards), key=forwards),
-            *(_paid(known.get((cell, method, n))) if known else ()),
-        )
-        for cell, method, n, forwards in keys
-    )
-    words = ["parameters", "MAC per sample", "per 1,000 samples", "on disk"] if known else []
-    headings = [*naming, Entry("method"), Entry("N"), Entry("evaluations"), *map(Entry, words)]
+
+    def cell(row: _Priced) -> Cell:
+        return row[0]
+
+    def paid(row: _Priced) -> Cost | None:
+        return known.get(row[:3])
+
+    cells = _cells(shown.cells(), cell)
     caption = (
         "What one answer takes: network evaluations of one sample, and what is kept. A MAC is one "
         "multiply-add; counts of FLOP are twice as large. Times are of the machine of this run."
     )
-    return Table("Costs", caption, tuple(headings), lines, names=len(naming) + 1)
+    return table(
+        "Costs",
+        caption,
+        list(keys),
+        *cells,
+        words("method", lambda row: row[1]),
+        count("N", lambda row: row[2]),
+        count("evaluations", lambda row: row[3]),
+        *(_paid(paid) if known else ()),
+        names=len(cells) + 1,
+    )
 
 
-def _paid(cost: Cost | None) -> tuple[Entry, ...]:
-    if cost is None:
-        return (EMPTY,) * 4
+def _paid(cost: Callable[[R], Cost | None]) -> tuple[Column[R], ...]:
+    def of(field: str) -> Callable[[R], Any]:
+        return lambda row: None if (paid := cost(row)) is None else getattr(paid, field)
+
     return (
-        Entry(show_count(cost.parameters), key=cost.parameters),
-        Entry(show_count(cost.macs), key=cost.macs),
-        Entry(show_seconds(cost.seconds), key=sort_key(cost.seconds)),
-        Entry(show_bytes(cost.nbytes), key=cost.nbytes),
+        count("parameters", of("parameters"), show_count),
+        count("MAC per sample", of("macs"), show_count),
+        keyed("per 1,000 samples", of("seconds"), show_seconds),
+        count("on disk", of("nbytes"), show_bytes),
     )
 
 
@@ -256,27 +281,29 @@ def decisions(result: Comparison) -> Table | None:
     runs = greedy_runs(result)
     if not runs:
         return None
-    unit = view(result).unit
-    naming = _naming([cell for cell, _ in runs])
-    lines = tuple(
-        (
-            *_named(cell, len(naming)),
-            Entry(str(seed), key=seed),
-            Entry(str(one.step), key=one.step),
-            Entry(readable(one.candidate)),
-            Entry(unit.show(one.score), key=sort_key(one.score)),
-            Entry("accepted" if one.accepted else "left out"),
-        )
-        for (cell, seed), steps in runs.items()
-        for one in steps
-    )
-    words = ["pool", "step", "candidate", f"selection {unit.label()}", "decision"]
+    unit = metric_rows(result).unit
+    steps = [(cell, seed, one) for (cell, seed), several in runs.items() for one in several]
+
+    def cell_of_step(row: tuple[Cell, int, Decision]) -> Cell:
+        return row[0]
+
+    cells = _cells([cell for cell, _ in runs], cell_of_step)
     caption = (
         "Greedy soup, step by step: the score on the selection split with the candidate in the "
         "soup. Steps of smaller N and of other subsets are in results.json."
     )
-    title = "Every step of greedy soup"
-    return Table(title, caption, (*naming, *map(Entry, words)), lines, names=len(naming) + 2)
+    return table(
+        "Every step of greedy soup",
+        caption,
+        steps,
+        *cells,
+        count("pool", lambda row: row[1]),
+        count("step", lambda row: row[2].step),
+        words("candidate", lambda row: row[2].candidate),
+        keyed(f"selection {unit.label()}", lambda row: row[2].score, unit.show),
+        words("decision", lambda row: "accepted" if row[2].accepted else "left out"),
+        names=len(cells) + 2,
+    )
 
 
 def confusions(result: Comparison) -> Table | None:
@@ -284,44 +311,70 @@ def confusions(result: Comparison) -> Table | None:
     found = mistakes(result.confusion) if result.confusion else []
     if not found:
         return None
-    lines = tuple(
-        (
-            Entry(readable(true)),
-            Entry(readable(said)),
-            Entry(str(count), key=count),
-            Entry(f"{100 * count / of:.1f}%", key=count / of),
-        )
-        for true, said, count, of in found
-    )
-    words = ["true class", "said class", "samples", "of the true class"]
     title = "The most frequent mistakes"
-    return Table(title, f"{title}.", tuple(map(Entry, words)), lines, names=2)
+    return table(
+        title,
+        f"{title}.",
+        found,
+        words("true class", lambda row: row[0]),
+        words("said class", lambda row: row[1]),
+        count("samples", lambda row: row[2]),
+        Column("of the true class", _share),
+        names=2,
+    )
 
 
-def _place(row: Row) -> tuple[Cell, int, int, int]:
-    return cell_of(row), row.n, row.seed, row.subset
+def _share(mistake: tuple[str, str, int, int]) -> Entry:
+    *_, number, of = mistake
+    return Entry(f"{100 * number / of:.1f}%", key=number / of)
 
 
-def _part(number: int) -> Entry:
-    """A pool's seed or a subset's number; what was averaged over all has none."""
-    return Entry("all", key=-1) if number < 0 else Entry(str(number), key=number)
+def _place(row: Row) -> _Place:
+    return _Place(cell_of(row), row.n, row.seed, row.subset)
 
 
-def _naming(cells: Iterable[Cell]) -> list[Entry]:
-    """Headings of the columns that name a cell, where there are several."""
-    return [Entry("network"), Entry("data")] if len(set(cells)) > 1 else []
+def _cell_of_place(place: _Place) -> Cell:
+    return place.cell
 
 
-def _named(cell: Cell, columns: int) -> tuple[Entry, ...]:
-    both = (Entry(readable(cell.network) or "—"), Entry(readable(cell.data) or "—"))
-    return both if columns else ()
+def _n(place: _Place) -> int:
+    return place.n
 
 
-def _methods(rows: Sequence[Row]) -> set[tuple[str, int]]:
-    return {(row.method, row.n) for row in rows}
+def _pool_of(row: Row) -> tuple[int, int]:
+    return row.seed, row.subset
 
 
-def _title(shown: View) -> str:
+def _pool(place: _Place) -> tuple[int, int]:
+    return place.seed, place.subset
+
+
+def _apart(several: bool, pool: Callable[[R], tuple[int, int]]) -> tuple[Column[R], ...]:
+    """The pool and the subset of a row, where there are several; averages have none."""
+    if not several:
+        return ()
+
+    def part(place: int) -> Callable[[R], Entry]:
+        def cell(row: R) -> Entry:
+            number = pool(row)[place]
+            return Entry("all", key=-1) if number < 0 else Entry(str(number), key=number)
+
+        return cell
+
+    return Column("pool", part(0)), Column("subset", part(1))
+
+
+def _cells(cells: Iterable[Cell], cell: Callable[[R], Cell]) -> tuple[Column[R], ...]:
+    """The network and the data of a row, where the comparison has several."""
+    if len(set(cells)) < 2:
+        return ()
+    return (
+        words("network", lambda row: cell(row).network or None),
+        words("data", lambda row: cell(row).data or None),
+    )
+
+
+def _title(shown: MetricRows) -> str:
     return f"{capital(shown.unit.label())} on the {shown.split} split"
 
 

@@ -1,16 +1,20 @@
 """Tables of a comparison across tasks: methods down, tasks across."""
 
-from ..evaluation.results.comparison import ALL_TASKS, NORMALISED, Comparison
+from collections.abc import Callable
+
+from ..evaluation.results.comparison import ALL_TASKS, NORMALISED, Comparison, Row
 from ..pages.styles import detail_of, in_order
-from ..pages.tables import Entry, Table, capital, value_entry
-from ..pages.units import readable
-from .metric_rows import View, view
+from ..pages.tables import Column, Table, capital, count, measured, table, words
+from .metric_rows import MetricRows, metric_rows
 from .tables import results
+
+_Method = tuple[str, str]
+"""A network, and the name of a method."""
 
 
 def across_tasks(result: Comparison) -> Table | None:
     """Every method on every task, at the largest N; nothing where there are no tasks."""
-    main = view(result)
+    main = metric_rows(result)
     tasks = [cell.data for cell in main.cells() if cell.data != ALL_TASKS]
     if len(tasks) == len(main.cells()):
         return None
@@ -25,34 +29,33 @@ def across_tasks(result: Comparison) -> Table | None:
         for row in (quotients.contenders() if quotients else ())
         if (row.n, row.data) == (most, ALL_TASKS)
     }
-    lines = tuple(
-        (
-            *([Entry(readable(network))] if several else []),
-            Entry(readable(method), detail_of(found[network, method, ALL_TASKS])),
-            value_entry(found[network, method, ALL_TASKS], main.unit),
-            *([value_entry(whole[network, method], quotients.unit)] if quotients else []),
-            *(
-                value_entry(found[network, method, task], main.unit)
-                for task in dict.fromkeys(tasks)
-            ),
-            _evaluations(found[network, method, ALL_TASKS].forwards),
-        )
-        for network, method in names
-    )
-    headings = (
-        *([Entry("network")] if several else []),
-        Entry("method"),
-        Entry("mean over tasks"),
-        *([Entry("mean, normalised")] if quotients else []),
-        *(Entry(readable(task)) for task in dict.fromkeys(tasks)),
-        Entry("evaluations"),
-    )
+    kinds = tuple(dict.fromkeys(tasks))
+    network: list[Column[_Method]] = []
+    if several:
+        network.append(words("network", lambda row: row[0]))
     caption = (
         f"{capital(main.unit.label())} on the {main.split} split of each of {most} tasks, with the "
         "95% interval under it. individual is a network of its own for each task; the others have "
         "one body for all. Normalised: divided by the individual network's, and then averaged."
     )
-    return Table(f"{most} tasks", caption, headings, lines, names=2 if several else 1)
+
+    def on(task: str) -> Callable[[_Method], Row]:
+        return lambda row: found[*row, task]
+
+    overall = on(ALL_TASKS)
+    normalised = [measured("mean, normalised", whole.get, quotients.unit)] if quotients else []
+    return table(
+        f"{most} tasks",
+        caption,
+        names,
+        *network,
+        words("method", lambda row: row[1], lambda row: detail_of(overall(row))),
+        measured("mean over tasks", overall, main.unit),
+        *normalised,
+        *(measured(task, on(task), main.unit) for task in kinds),
+        count("evaluations", lambda row: overall(row).forwards),
+        names=len(network) + 1,
+    )
 
 
 def normalised_results(result: Comparison) -> tuple[Table, ...]:
@@ -61,12 +64,8 @@ def normalised_results(result: Comparison) -> tuple[Table, ...]:
     return (results(shown),) if shown else ()
 
 
-def _quotients(result: Comparison) -> View | None:
-    main = view(result)
+def _quotients(result: Comparison) -> MetricRows | None:
+    main = metric_rows(result)
     key = f"{NORMALISED} {main.metric}", main.split
     there = any((row.metric, row.split) == key for row in result.overall())
-    return view(result, *key) if there else None
-
-
-def _evaluations(forwards: int) -> Entry:
-    return Entry(str(forwards), key=forwards)
+    return metric_rows(result, *key) if there else None

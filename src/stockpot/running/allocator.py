@@ -11,7 +11,8 @@ def return_large_blocks() -> None:
     """Let glibc give what is larger than 1 MiB back as soon as it is freed, until a run begins.
 
     Otherwise the texts of headers, once freed, leave holes below what is kept of them, for glibc
-    raises the size from which it does so with each that it gives back.
+    raises the size from which it does so with each that it gives back. So does what decomposes
+    matrix after matrix, whose directions are kept: with 128 models of 512 x 512 holes took 45 MiB.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _RETURNED)

@@ -7,10 +7,9 @@ from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
 from ..experiments.experiment import Experiment, parse_experiment, read_experiment
-from ..training import Pool, train_experiment
 from ..training.fitting.devices import Device
 from ..training.jobs.folder import LISTING
-from ..training.jobs.pools import PoolProgress
+from ..training.jobs.pools import Pool, PoolProgress, train_experiment
 
 RUN = "run"
 """Where in a study's folder an experiment is trained."""

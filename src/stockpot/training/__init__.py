@@ -26,10 +26,8 @@ from .additions.scopes import Scope as Scope
 from .additions.scopes import fuse_scopes as fuse_scopes
 from .additions.scopes import scope_divergence as scope_divergence
 from .additions.scopes import scope_of as scope_of
-from .fitting.devices import pick_device as pick_device
 from .fitting.fisher import fisher as fisher
 from .fitting.loop import fit as fit
-from .fitting.loop import loss_of as loss_of
 from .fitting.saves import Save as Save
 from .fitting.tangent import Linearised as Linearised
 from .fitting.tangent import linearise as linearise

@@ -13,9 +13,10 @@ from torch.func import functional_call
 from stockpot.data import Dataset
 from stockpot.engine.merge import merge
 from stockpot.errors import FieldError, MergeError, StockpotError
-from stockpot.evaluation import Learner, Stored, TaskNetwork, TaskPool, adapt, adapt_bodies
+from stockpot.evaluation import Learner, Stored, TaskNetwork, TaskPool, adapt
 from stockpot.evaluation.choices.coefficients import learnable_names
 from stockpot.evaluation.choices.task_vectors import vectors_of
+from stockpot.evaluation.contests.bodies import adapt_bodies
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.evaluation.scores.losses import entropy_of
 from stockpot.experiments.adaptation import Adamerging

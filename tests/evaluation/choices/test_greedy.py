@@ -1,7 +1,6 @@
 import pytest
 
-from stockpot.evaluation import greedy_members, select_with_replacement
-from stockpot.evaluation.choices.greedy import GreedyStep
+from stockpot.evaluation.choices.greedy import GreedyStep, greedy_members, select_with_replacement
 
 
 def test_the_greedy_recipe_by_hand():

@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from stockpot.errors import FieldError
-from stockpot.evaluation import Learning, learn_weights, nll, predict, soup
+from stockpot.evaluation import Learning, nll, predict, soup
 from stockpot.evaluation.choices.coefficients import combine, inner_products, learnable_names
+from stockpot.evaluation.choices.learned_soup import learn_weights
 
 from ..making import few_digits, fitted, mlp, noisy, pool_of, several_splits
 

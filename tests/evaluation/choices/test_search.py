@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stockpot.errors import FieldError, MergeError, NonFiniteError, OutputError
-from stockpot.evaluation import WORST, Search, attempts_of, best_of
+from stockpot.evaluation.choices.search import WORST, Search, attempts_of, best_of
 from stockpot.methods import Average, TaskArithmetic, Ties
 from stockpot.recipes.searching import SAMPLERS, read_axis, space_of
 from stockpot.recipes.space import Candidate

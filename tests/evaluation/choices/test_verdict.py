@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from stockpot.errors import FieldError
-from stockpot.evaluation import METRICS, Estimate, Option, holm, judge
+from stockpot.evaluation import METRICS
+from stockpot.evaluation.choices.verdict import Option, holm, judge
+from stockpot.evaluation.scores.bootstrap import Estimate
 
 COVERS = "Intervals cover test samples only."
 

@@ -8,8 +8,11 @@ import torch
 from torch import nn
 
 from stockpot.errors import FieldError, MergeError, StockpotError
-from stockpot.evaluation import COLUMNS, Tally, compare_pools, metric_from, predict, run_singles
+from stockpot.evaluation import compare_pools, metric_from, predict
 from stockpot.evaluation.contests import costs
+from stockpot.evaluation.contests.columns import COLUMNS
+from stockpot.evaluation.predictions.predict import Tally
+from stockpot.evaluation.scores.singles import run_singles
 from stockpot.methods import TaskArithmetic, Ties
 from stockpot.networks import Network
 
@@ -433,7 +436,7 @@ def test_progress_moves_forward(pools):
 
 
 def test_features_are_what_the_head_saw(splits):
-    from stockpot.evaluation import with_head
+    from stockpot.evaluation.predictions.ingredients import with_head
 
     network = mlp()
     seen = predict(with_head(network), splits.test)

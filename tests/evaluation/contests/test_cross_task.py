@@ -5,7 +5,8 @@ import torch
 
 from stockpot.data import Invert, Splits
 from stockpot.errors import FieldError, MergeError, StockpotError
-from stockpot.evaluation import TaskNetwork, TaskPool, merge_bodies
+from stockpot.evaluation import TaskNetwork, TaskPool
+from stockpot.evaluation.contests.bodies import merge_bodies
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.methods import Average, TaskArithmetic

@@ -10,8 +10,8 @@ import stockpot
 from stockpot.data import three_way
 from stockpot.data.bundled import digits
 from stockpot.errors import FieldError, StockpotError
-from stockpot.evaluation import join
 from stockpot.evaluation.contests.models import compare, reestimation
+from stockpot.evaluation.results.sweeps import join
 from stockpot.networks import build, save_weights
 
 SHAPE = {"num_classes": 10, "in_channels": 1, "image_size": 8}

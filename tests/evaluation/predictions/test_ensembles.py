@@ -12,8 +12,8 @@ from stockpot.evaluation import (
     nll,
     probabilities_ensemble,
     temperature_ensemble,
-    weighted_logits,
 )
+from stockpot.evaluation.predictions.ensembles import weighted_logits
 
 from ..making import said
 

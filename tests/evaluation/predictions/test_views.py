@@ -18,7 +18,6 @@ from stockpot.data import (
 )
 from stockpot.errors import FieldError, StockpotError
 from stockpot.evaluation import (
-    COLUMNS,
     accuracy,
     compare_pools,
     metric_from,
@@ -26,6 +25,7 @@ from stockpot.evaluation import (
     predict,
     soup,
 )
+from stockpot.evaluation.contests.columns import COLUMNS
 from stockpot.evaluation.contests.models import compare
 from stockpot.evaluation.predictions.views import views_of
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from stockpot.evaluation import Estimate, Resampler, over_pools
-from stockpot.evaluation.scores.bootstrap import mean_estimate
+from stockpot.evaluation.scores.bootstrap import Estimate, Resampler, mean_estimate, over_pools
 
 
 def test_counts_are_multinomial():

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from stockpot.errors import FieldError, StockpotError
-from stockpot.evaluation import Resampler, accuracy, metric_from, nll, predict
+from stockpot.evaluation import accuracy, metric_from, nll, predict
+from stockpot.evaluation.scores.bootstrap import Resampler
 
 from ..making import few_digits, mlp, said
 

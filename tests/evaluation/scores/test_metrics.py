@@ -10,16 +10,9 @@ from torchmetrics.functional.classification import (
 )
 
 from stockpot.errors import FieldError, StockpotError
-from stockpot.evaluation import (
-    METRICS,
-    Resampler,
-    accuracy,
-    auroc,
-    ece,
-    find_metric,
-    nll,
-    one_sided,
-)
+from stockpot.evaluation import METRICS, accuracy, auroc, ece, nll
+from stockpot.evaluation.scores.bootstrap import Resampler
+from stockpot.evaluation.scores.metrics import find_metric, one_sided
 
 from ..making import said
 

@@ -8,7 +8,8 @@ from stockpot.data import Dataset, digits
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
 from stockpot.evaluation import accuracy, predict
 from stockpot.networks import build
-from stockpot.training import Augment, Fit, Save, fit, loss_of
+from stockpot.training import Augment, Fit, Save, fit
+from stockpot.training.fitting.loop import loss_of
 
 
 @pytest.fixture(scope="module")

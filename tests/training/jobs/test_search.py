@@ -10,8 +10,8 @@ from stockpot.checkpoints.entry import FileSource
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError
-from stockpot.evaluation import ALL_TASKS
 from stockpot.evaluation.contests import contest
+from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import TaskArithmetic
 from stockpot.recipes.model import parse_recipe

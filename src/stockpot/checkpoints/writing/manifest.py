@@ -26,6 +26,7 @@ _SINCE_2 = {"seed", "methods", "digest", "allow_non_finite", "inputs"}
 _OF_A_FILE = {"name", "bytes", "header"}
 _OF_A_SMALL_FILE = {"bytes", "digest"}
 _OF_A_TENSOR = {"role", "digest"}
+_OF_AN_EXTRA = {"of", "name", "digest"}
 _OF_AN_INPUT = {"name", "path", "bytes", "files"}
 _SEAL = re.compile(rb'\n "seal": "([0-9a-f]{64})"\n}\n\Z')
 _PLAIN = json.JSONEncoder(ensure_ascii=False)
@@ -149,10 +150,14 @@ def _is_complete(manifest: dict[str, Any]) -> bool:
 
 def _is_complete_since_2(manifest: dict[str, Any]) -> bool:
     small, inputs = manifest["output"]["small"], manifest["inputs"]
+    extras = manifest["output"].get("extras", [])
     return (
         manifest.keys() >= _SINCE_2
         and all(is_inside(name) and f.keys() >= _OF_A_SMALL_FILE for name, f in small.items())
         and all(type(f["bytes"]) is int for f in small.values())
+        and all(is_inside(f["name"]) and type(f["bytes"]) is int for f in extras)
+        and all(f.keys() >= _OF_A_FILE for f in extras)
+        and all(told.keys() >= _OF_AN_EXTRA for told in manifest.get("extras", {}).values())
         and all(told.keys() >= _OF_AN_INPUT for told in inputs)
         and all(isinstance(told["name"], str) for told in inputs)
         and all(isinstance(told["path"], str | None) for told in inputs)

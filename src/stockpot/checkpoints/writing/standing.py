@@ -72,7 +72,8 @@ def _all_listed(directory: Path) -> frozenset[str]:
         )
     manifest = read_manifest(directory)
     output = manifest["output"]
-    known = {str(file["name"]) for file in output["files"]} | {*output.get("small", {})}
+    weights = (*output["files"], *output.get("extras", ()))
+    known = {str(file["name"]) for file in weights} | {*output.get("small", {})}
     names = frozenset(known | {manifest_path(directory).name})
     if others := strangers(directory, names):
         raise OutputError(

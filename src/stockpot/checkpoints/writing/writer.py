@@ -38,7 +38,7 @@ class Output:
 
     Args:
         path: where the result will stand: a .safetensors file, or a directory.
-        shards: the layout; for a file, one shard named as the file.
+        shards: the layout, by path within a directory; for a file, one shard named as the file.
         fingerprint: identity of what is being made; a resume must match it.
         resume: continue what PATH.partial holds, if anything.
         overwrite: replace an output of stockpot at PATH, and discard PATH.partial unless resuming.
@@ -117,13 +117,17 @@ class Output:
                 if folder.exists():
                     shutil.rmtree(folder)
             self._files.mkdir()
-        for file in self._files.iterdir():
-            if file.is_dir() and not file.is_symlink():  # small files of a commit that was cut
-                shutil.rmtree(file)
-            elif file.name not in self._shards or not file.is_file() or file.is_symlink():
-                file.unlink()
+        for name in strangers(self._files, frozenset(self._shards)):
+            there = self._files / name
+            if there.is_dir() and not there.is_symlink():  # small files of a commit that was cut
+                shutil.rmtree(there)
+            else:
+                there.unlink()
         for shard in self._shards.values():
             file = self._files / shard.filename
+            file.parent.mkdir(exist_ok=True)
+            if file.is_symlink() or not file.is_file():
+                file.unlink(missing_ok=True)
             fresh = not file.exists() or file.stat().st_size != shard.size
             fd = self._target.open(shard.filename)
             os.ftruncate(fd, shard.size)

@@ -24,8 +24,8 @@ from ..rows import (
     raw_bytes,
     stored_dtype,
 )
+from .asides import Asides
 from .blame import refuse_copy, refuse_input, refuse_result
-from .counts import Counts
 from .devices import CPU, Device, Flag, Mark
 
 UNSAMPLED = 2**18
@@ -67,8 +67,8 @@ class Mapped:
         pieces: one; or several small tensors, end to end.
         rows: their inputs.
         out: the result, there when `mark` has been waited for.
-        report: what was settled for the tensor, or its method tells of it.
-        counts: what the map counts.
+        report: what was settled for the tensor.
+        asides: what the map tells and gives.
         mark: behind the map.
         flag: what was not finite on the device; None where rows were looked at at once.
     """
@@ -77,7 +77,7 @@ class Mapped:
     rows: Sequence[Row]
     out: Tensor
     report: Mapping[str, object] | None
-    counts: Counts
+    asides: Asides
     mark: Mark
     flag: Flag | None = field(default=None)
 
@@ -108,24 +108,25 @@ class Desk:
             wanted = self.setting.digests
             on_disk = [OnDisk(entry, digests=wanted) for entry in first.entries]
             return on_disk, arena.take(numel, first.dtype)
+        apart = [OnDisk(entry, digests=self.setting.digests) for entry in first.apart]
         if len(pieces) == 1 and self._device.kind.type == "cpu":
-            found = [_row(arena, pieces[0], entry) for entry in first.entries]
-            return found, arena.take(numel, first.dtype)
-        rows = [arena.take(numel, row.dtype) for row in first.entries]
+            found = [_row(arena, pieces[0], entry) for entry in first.rows]
+            return [*found, *apart], arena.take(numel, first.dtype)
+        rows = [arena.take(numel, row.dtype) for row in first.rows]
         buffers = [ElementBytes(row) for row in rows]
         at = 0
         for piece in pieces:
-            for into, entry in zip(buffers, piece.assignment.entries, strict=True):
+            for into, entry in zip(buffers, piece.assignment.rows, strict=True):
                 offset = entry.offset + piece.start * entry.dtype.itemsize
                 entry.source.read_into(into[at : at + piece.numel], offset)
             at += piece.numel
-        return rows, arena.take(numel, first.dtype)
+        return [*rows, *apart], arena.take(numel, first.dtype)
 
     def sample(self, assignment: Assignment, starts: Sequence[int]) -> list[Tensor]:
         """Read RUN elements from each start, end to end; the arena must hold them."""
         arena = self._cleared()
-        rows = [arena.take(len(starts) * RUN, row.dtype) for row in assignment.entries]
-        for into, entry in zip(rows, assignment.entries, strict=True):
+        rows = [arena.take(len(starts) * RUN, row.dtype) for row in assignment.rows]
+        for into, entry in zip(rows, assignment.rows, strict=True):
             buffer = ElementBytes(into)
             for at, start in enumerate(starts):
                 run = buffer[at * RUN : (at + 1) * RUN]
@@ -177,30 +178,30 @@ class Desk:
             hint = method.settle(self.facts(piece, method, rows, hint), hint)
         return hint
 
-    def map(self, pieces: Sequence[Piece], settled: Settled | None) -> Mapped:
+    def map(self, pieces: Sequence[Piece], settled: Settled | None, asides: Asides) -> Mapped:
         """Read pieces, settle what one tensor tells, and have the device map them block by block.
 
         Args:
             pieces: one; or several small tensors that are computed end to end.
             settled: what was surveyed before.
+            asides: takes what the map tells and gives.
         """
         rows, out = self.load(pieces)
         first = pieces[0].assignment
-        counts = Counts([piece.numel for piece in pieces])
         if first.method is None:
             (row,) = rows
             assert isinstance(row, Tensor)
             self._device.copy_out(out, row)
-            return Mapped(pieces, rows, out, None, counts, self._device.mark())
+            return Mapped(pieces, rows, out, None, asides, self._device.mark())
         if settled is None and fits_tensor(first):
             settled = self._settle(pieces[0], first.method, rows)
         # what was surveyed was checked then
         flag, among = self._flag(first.method), [p.assignment for p in pieces]
         watch = None if settled is not None else self._watch(among, rows, flag)
-        told = self._merge(first.method, pieces, rows, out, settled, watch, counts)
-        report = (settled.report if settled else None) or told or None
+        self._merge(first.method, pieces, rows, out, settled, watch, asides)
+        report = (settled.report if settled else None) or None
         flag = None if watch is None else flag
-        return Mapped(pieces, rows, out, report, counts, self._device.mark(), flag)
+        return Mapped(pieces, rows, out, report, asides, self._device.mark(), flag)
 
     def _merge(
         self,
@@ -210,22 +211,16 @@ class Desk:
         out: Tensor,
         settled: Settled | None,
         watch: Watch | None,
-        counts: Counts,
-    ) -> Mapping[str, object]:
-        """Map rows into `out`; what a method that works on whole tensors tells of this one."""
+        asides: Asides,
+    ) -> None:
+        """Map rows into `out`."""
         a, begin = pieces[0].assignment, pieces[0].start
         together = Piece(a, begin, begin + out.numel())
-        report: Mapping[str, object] = {}
         for start, stop in self._blocks(together):
             low, high = start - begin, stop - begin
             stack = self._stack(together, rows, low, high, watch)
-            stack = replace(stack, tally=counts.tally(low))
-            if method.needs.whole:
-                merged, report = method.with_report(stack, settled)
-            else:
-                merged = method(stack, settled)
+            merged = method(replace(stack, aside=asides.block(low, high)), settled)
             self._device.copy_out(out[low:high], merged.reshape(-1)[a.skipped :][: high - low])
-        return report
 
     def finish(self, mapped: Mapped) -> None:
         """Wait for the result, and refuse what is not finite in it or was not in its rows."""
@@ -280,9 +275,10 @@ class Desk:
         a = piece.assignment
         assert a.method is not None
         needs = a.method.needs
-        parts = [row if isinstance(row, OnDisk) else row[low:high] for row in rows]
+        own = rows[: len(a.rows)]
+        parts = [row if isinstance(row, OnDisk) else row[low:high] for row in own]
         seen = [_joined(a, row, part) for row, part in enumerate(parts)] if a.joined else parts
-        wide = any(row.dtype == torch.float64 for row in seen)
+        wide = any(row.dtype == torch.float64 for row in (*seen, *rows[len(own) :]))
         dtype = torch.float64 if wide else torch.float32
         shape = (a.view or a.shape) if needs.whole else (high - low,)
         lazy = Rows(seen, dtype, self._device.kind, shape, watch)
@@ -291,7 +287,7 @@ class Desk:
             models=models,
             weights=a.weights,
             base=lazy[len(a.sources)] if a.base is not None else None,
-            statistics=lazy[len(lazy) - len(a.statistics) :],
+            statistics=dict(self._statistics(a, lazy, rows, watch)),
             name=a.key,
             start=piece.start + low,
             seed=self.setting.seed,
@@ -299,6 +295,22 @@ class Desk:
             fresh=models.fresh,
             stored=tuple(map(stored_dtype, seen)),
         )
+
+    def _statistics(
+        self, a: Assignment, own: Rows, rows: Sequence[Row], watch: Watch | None
+    ) -> Iterator[tuple[str, Rows]]:
+        """Those of each model: among the rows of a block, or behind them in another shape."""
+        assert a.method is not None
+        count, at, behind = len(a.sources), len(a.sources) + (a.base is not None), len(own)
+        for statistic, entries in zip(a.method.needs.statistics, a.statistics, strict=True):
+            if statistic.axes is None:
+                yield statistic.name, own[at : at + count]
+                at += count
+            else:
+                raw, shape = rows[behind : behind + count], entries[0].shape
+                device, dtype = self._device.kind, own.dtype
+                yield statistic.name, Rows(raw, dtype, device, shape, watch, behind)
+                behind += count
 
 
 def _blame_flagged(flag: Flag | None, among: Sequence[Assignment], rows: Sequence[Row]) -> None:

@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import blake3
 
 from ...core import Settled
+from ...running.allocator import return_large_blocks
 from ..pieces import Piece, Task
 from ..rows import ElementBytes, OnDisk, raw_bytes
 from ..sinks import Target
+from .asides import Asides, ExtrasOut
 from .desk import Desk, Mapped, Setting
 from .digests import TensorDigests
 from .done import Done, Part
@@ -42,27 +45,33 @@ class Merging:
     Attributes:
         setting: of the run.
         target: where merged bytes go.
+        memory: what becomes of freed blocks: "kept" for the next ones, or "returned", as whole
+            matrices want it, whose work leaves holes that no plan could count.
     """
 
     setting: Setting
     target: Target
+    memory: Literal["kept", "returned"] = "kept"
 
     def __call__(self) -> Callable[[MapTask], Iterator[Done]]:
         """A worker with a desk of its own."""
+        if self.memory == "returned":
+            return_large_blocks()
         return partial(_merged, Desk(self.setting), self.target)
 
 
 def _merged(desk: Desk, target: Target, task: MapTask) -> Iterator[Done]:
     mapped: deque[Mapped] = deque()
     hashes: dict[str, TensorDigests] = {}
+    extras = ExtrasOut(target, desk.setting.check, desk.setting.digests)
     for pieces, settled in task.steps():
-        mapped.append(desk.map(pieces, settled))
+        mapped.append(desk.map(pieces, settled, Asides(pieces, extras)))
         if desk.setting.digests and not task.task.packed:
             _hash_inputs(mapped[-1], hashes)  # while a device computes
         if len(mapped) == desk.arenas:
-            yield _finished(desk, target, mapped.popleft(), hashes)
+            yield _finished(desk, target, mapped.popleft(), hashes, extras)
     while mapped:
-        yield _finished(desk, target, mapped.popleft(), hashes)
+        yield _finished(desk, target, mapped.popleft(), hashes, extras)
 
 
 def _hash_inputs(mapped: Mapped, hashes: dict[str, TensorDigests]) -> None:
@@ -73,19 +82,27 @@ def _hash_inputs(mapped: Mapped, hashes: dict[str, TensorDigests]) -> None:
     hashes[piece.assignment.name].add_inputs(loaded)
 
 
-def _finished(desk: Desk, target: Target, mapped: Mapped, hashes: dict[str, TensorDigests]) -> Done:
+def _finished(
+    desk: Desk,
+    target: Target,
+    mapped: Mapped,
+    hashes: dict[str, TensorDigests],
+    extras: ExtrasOut,
+) -> Done:
     """Wait for the result, hash it and write it."""
     desk.finish(mapped)
     pieces, out, size = mapped.pieces, ElementBytes(mapped.out), mapped.out.dtype.itemsize
     digests = _digests(mapped, hashes) if desk.setting.digests else [None] * len(pieces)
     parts, at = list[Part](), 0
-    for piece, counts, known in zip(pieces, mapped.counts.found, digests, strict=True):
-        name, start = piece.assignment.name, piece.start * size
-        kept = target.write(name, start, out[at : at + piece.numel])
-        parts.append(Part(name, start, piece.numel, kept, counts, mapped.report, known))
+    for piece, notes, known in zip(pieces, mapped.asides.notes, digests, strict=True):
+        a, start = piece.assignment, piece.start * size
+        kept = target.write(a.name, start, out[at : at + piece.numel])
+        beside = extras.digests(a if piece.is_last else None)
+        parts.append(Part(a.name, start, piece.numel, kept, notes, mapped.report, known, beside))
         at += piece.numel
     read = sum(piece.read_bytes for piece in pieces)
-    return Done(tuple(parts), read, sum(piece.written_bytes for piece in pieces))
+    written, given = sum(piece.written_bytes for piece in pieces), tuple(mapped.asides.given)
+    return Done(tuple(parts), given, read, written)
 
 
 def _digests(

@@ -38,23 +38,23 @@ def weight_problems(output: Path, files: Sequence[Mapping[str, Any]]) -> list[st
     A file that was renamed together with its sidecar is still that file.
     """
     if output.suffix == ".safetensors":
-        return [problem for file in files[:1] for problem in _weight_problems(output, file)]
-    return [p for file in files for p in _weight_problems(output / file["name"], file)]
+        return [p for file in files[:1] for p in _weight_problems(output, output.name, file)]
+    return [p for f in files for p in _weight_problems(output / f["name"], f["name"], f)]
 
 
-def _weight_problems(path: Path, file: Mapping[str, Any]) -> list[str]:
-    if wrong := _not_there(path, path.name, file["bytes"]):
+def _weight_problems(path: Path, name: str, file: Mapping[str, Any]) -> list[str]:
+    if wrong := _not_there(path, name, file["bytes"]):
         return [wrong]
     with path.open("rb") as handle:
         prefix = handle.read(8)
         length = int.from_bytes(prefix, "little")
         header = prefix + handle.read(min(length, file["bytes"]))
     if blake3.blake3(header).hexdigest() != file["header"]:
-        return [f"the header of {path.name} is not the one that was written."]
+        return [f"the header of {name} is not the one that was written."]
     if "sha256" in file:
         with path.open("rb") as handle:
             if hashlib.file_digest(handle, "sha256").hexdigest() != file["sha256"]:
-                return [f"{path.name} is not what was written: its SHA-256 differs."]
+                return [f"{name} is not what was written: its SHA-256 differs."]
     return []
 
 

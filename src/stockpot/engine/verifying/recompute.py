@@ -33,7 +33,7 @@ def recomputed(
     Args:
         manifest: of the output.
         out: where the output stands.
-        written: its tensors.
+        written: its tensors, and what the method gave beside them.
         inputs: a folder in which the inputs lie now; None where they lie as they did.
         progress: called as bytes are moved.
 
@@ -63,7 +63,9 @@ def recomputed(
     )
     run.execute()
     problems = [f"{shown(n)} differs from the repeated merge." for n in sorted(sink.different)]
-    missing = sorted(a.name for a in prepared.assignments.tensors if a.name not in written.entries)
+    made = prepared.assignments.tensors
+    names = [*(a.name for a in made), *(placed.key for a in made for placed in a.extras)]
+    missing = sorted(name for name in names if name not in written.entries)
     if missing:
         problems.append(f"the repeated merge has {listed(missing)}, which is not there.")
     repeated = manifest_of(prepared, out, "", run, {}, {})
@@ -132,6 +134,10 @@ def _differences(manifest: Mapping[str, Any], repeated: Mapping[str, Any]) -> It
     names = [str(told.get("name", told["path"])) for told in manifest.get("inputs", ())]
     tensors = dict(cast(Members, repeated["tensors"]).pairs)
     yield from _of_tensors(manifest["tensors"], tensors, names)
+    extras = dict(cast(Members, repeated.get("extras", Members(()))).pairs)
+    told: Mapping[str, Any] = manifest.get("extras", {})
+    if other := sorted(name for name in {*told, *extras} if told.get(name) != extras.get(name)):
+        yield f"tells of {listed(other)} another digest or tensor than the repeated merge."
 
 
 def _of_inputs(told: list[Any], found: list[Any]) -> Iterator[str]:

@@ -18,14 +18,27 @@ _CHUNK = 2**22
 
 
 def tensor_problems(
-    written: Checkpoint, manifest: Mapping[str, Any], progress: Progress | None
+    written: Checkpoint,
+    extras: Checkpoint | None,
+    manifest: Mapping[str, Any],
+    progress: Progress | None,
 ) -> list[str]:
-    """Names, digests and finiteness; where NaN and infinity were allowed, digests alone."""
-    told, entries = manifest["tensors"], written.entries
-    problems = [f"{shown(name)} is missing." for name in told if name not in entries]
-    extra = [name for name in entries if name not in told]
-    problems += [f"{shown(name)} is there but not in the manifest." for name in extra]
-    wanted = [(entries[name], one) for name, one in told.items() if name in entries]
+    """Names, digests and finiteness; where NaN and infinity were allowed, digests alone.
+
+    Args:
+        written: the merged tensors.
+        extras: what the method gave beside them.
+        manifest: what both should be.
+        progress: called as bytes are read.
+    """
+    problems, wanted = list[str](), list[tuple[TensorEntry, Mapping[str, Any]]]()
+    beside: Mapping[str, TensorEntry] = {} if extras is None else extras.entries
+    both = ((manifest["tensors"], written.entries), (manifest.get("extras", {}), beside))
+    for told, entries in both:
+        problems += [f"{shown(name)} is missing." for name in told if name not in entries]
+        unknown = [name for name in entries if name not in told]
+        problems += [f"{shown(name)} is there but not in the manifest." for name in unknown]
+        wanted += [(entries[name], one) for name, one in told.items() if name in entries]
     finite = not manifest.get("allow_non_finite", False)
     return problems + _each(wanted, finite, progress)
 
@@ -54,7 +67,7 @@ def _each(
 def _problem(entry: TensorEntry, told: Mapping[str, Any], check: bool) -> str | None:
     entry = real_parts(entry) if entry.dtype.is_complex else entry
     hasher, finite, digest = blake3.blake3(), True, told["digest"]
-    masked = told["role"] == Role.COUNTER  # masks may be infinite
+    masked = told.get("role") == Role.COUNTER  # masks may be infinite
     check = check and entry.dtype.is_floating_point and not masked
     buffer = bytearray(min(entry.nbytes, _CHUNK))
     for at in range(0, entry.nbytes, _CHUNK):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import StockpotError
 from ...extras import optional
-from ...training import Scope
+from ...training.additions.scopes import Scope
 from ...typed import from_numpy, to_numpy
 from ..messages import Order, Reply, Score, State
 

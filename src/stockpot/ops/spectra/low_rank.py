@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...typed import eigenvalues, eigh, svd
 from ..inner import inner
+from .factors import Factors
 from .graded import product, resolution, right_singular
 from .leading import Certified, by_gaps, fits, leading
 
@@ -41,13 +42,18 @@ class Ranks:
     def of(self, squares_R: Tensor, total: float) -> int:
         """The rank for squared singular values, descending, whose sum is `total`."""
         full = len(squares_R)
-        if self.count:
-            return min(self.count, full)
-        if self.energy:
+        if self.energy and not self.count:
             held_R = squares_R.clamp(min=0).cumsum(0)
             short = held_R < self.energy * total * (1 - 1e-12)
             return min(int(short.sum()) + 1, full)
-        return min(max(1, math.floor(self.fraction * full + 1e-9)), full)
+        return self.known(full)
+
+    def known(self, full: int) -> int:
+        """The rank, of a full one, as far as it is known before a matrix is seen."""
+        if self.count:
+            return min(self.count, full)
+        share = 1.0 if self.energy else self.fraction
+        return min(max(1, math.floor(share * full + 1e-9)), full)
 
     @property
     def everything(self) -> bool:
@@ -97,9 +103,20 @@ class LowRank:
         """`U diag(s)`, [M, K]."""
         return self.left * self.values.to(self.left.dtype)
 
-    def product(self) -> Tensor:
-        """The matrix, [M, N]."""
-        return self.scaled() @ self.right
+    def factors(self) -> Factors:
+        """`U diag(s)` and `V^T`."""
+        return Factors(self.scaled(), self.right)
+
+    def balanced(self, dtype: torch.dtype) -> Factors:
+        """`U √s` and `√s V^T`, each as large as the other, rounded to a dtype.
+
+        Example:
+            >>> found = top_k(torch.diag(torch.tensor([3.0, 2.0, 1.0])), Ranks(count=2))
+            >>> found.balanced(torch.float32).product().diagonal().round(decimals=5)
+            tensor([3., 2., 0.])
+        """
+        root_K = self.values.sqrt()
+        return Factors((self.left * root_K).to(dtype), (root_K[:, None] * self.right).to(dtype))
 
     def first(self, count: int) -> "LowRank":
         """The first directions only."""

@@ -13,7 +13,7 @@ from ..study import PARAMETERS, How, Model, RoleName, StudyOfModels, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
-    from .result import Contributors
+    from .result import BackdoorResult
 
 AVERAGE = Average()
 THRESHOLD = 3.5
@@ -65,7 +65,7 @@ class Backdoor(StudyOfModels):
 
     def __call__(
         self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "Contributors":
+    ) -> "BackdoorResult":
         """Who moves the merge of these models most, and who is odd."""
         from .computing import compute
 
@@ -74,13 +74,13 @@ class Backdoor(StudyOfModels):
     @classmethod
     def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
-        from .result import Contributors
+        from .result import BackdoorResult
 
-        return Contributors
+        return BackdoorResult
 
     @classmethod
     def page(cls) -> "Callable[[Any], Page]":
         """What makes a page of what it gives."""
-        from .page import contributors_page
+        from .page import backdoor_page
 
-        return contributors_page
+        return backdoor_page

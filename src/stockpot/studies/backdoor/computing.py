@@ -22,21 +22,21 @@ from .leave_one_out import left_out
 from .result import (
     EVIDENCE,
     FEWEST,
+    BackdoorResult,
     Contribution,
-    Contributors,
     Suspicion,
 )
 
 
 def compute(
     study: Backdoor, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-) -> Contributors:
+) -> BackdoorResult:
     """The study of contributors; see `Backdoor`."""
     if len(models) < 2:
         raise FieldError(f"contributors are two or more: give more models; got {len(models)}.")
     found = statistics_of(models, base, **how)
     if study.method == AVERAGE:
-        return contributors_of(found, study)
+        return backdoor_of(found, study)
     taken = _taken(found, study.roles)
     inside = frozenset(one.name for one in found.tensors if one.centre == taken[0].centre)
     moved = left_out(
@@ -48,14 +48,14 @@ def compute(
         workers=how.get("workers"),
         seed=study.seed,
     )
-    return contributors_of(found, study, moved)
+    return backdoor_of(found, study, moved)
 
 
-def contributors_of(
+def backdoor_of(
     found: Statistics,
     study: Backdoor | None = None,
     moved: Mapping[str, tuple[Sequence[float], float]] | None = None,
-) -> Contributors:
+) -> BackdoorResult:
     """The same from statistics that are there.
 
     Args:
@@ -82,7 +82,7 @@ def contributors_of(
     given = moved or dict(_average(taken, deltas_TKK, around_base=around_base))
     centre = taken[0].centre
     wanted = [one.name for one in found.among(roles) if one.centre != centre]
-    return Contributors(
+    return BackdoorResult(
         title="Who moves the merge, and who is odd",
         models=found.names,
         centre=centre,

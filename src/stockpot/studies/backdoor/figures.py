@@ -19,7 +19,7 @@ from ...pages.styles import (
 )
 from ...pages.units import plain, short
 from ..interference.result import ALL
-from .result import EVIDENCE, Contributors
+from .result import EVIDENCE, BackdoorResult
 
 _COLOURS = {
     "length": BLUE,
@@ -36,7 +36,7 @@ _WORDS = {
 _MOST = 24
 
 
-def plot_influence(result: Contributors, ax: Any = None) -> Any:
+def plot_influence(result: BackdoorResult, ax: Any = None) -> Any:
     """How far the merge would move without each model, by tensor.
 
     Args:
@@ -66,7 +66,7 @@ def plot_influence(result: Contributors, ax: Any = None) -> Any:
     )
 
 
-def plot_shares(result: Contributors, ax: Any = None) -> Any:
+def plot_shares(result: BackdoorResult, ax: Any = None) -> Any:
     """Which tensors each model's distance to the others is in; see `plot_influence`."""
     cells = {(row.tensor, row.model): 100 * row.share for row in result.rows if row.tensor != ALL}
     return heat(
@@ -80,7 +80,7 @@ def plot_shares(result: Contributors, ax: Any = None) -> Any:
     )
 
 
-def plot_suspicions(result: Contributors, ax: Any = None) -> Any:
+def plot_suspicions(result: BackdoorResult, ax: Any = None) -> Any:
     """Four bars for each model, and the threshold of the alarm; of many the highest scores.
 
     See `plot_influence`. Bars are cut at four thresholds; a number tells what is cut.

@@ -4,15 +4,13 @@ import math
 
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from ...pages.tables import MOST, Column, Table, keyed, number, table, words
 from ..interference.result import ALL
-from ..scopes.page import MOST, number
 from .figures import plot_influence, plot_shares, plot_suspicions
-from .result import Contribution, Contributors, Suspicion
+from .result import BackdoorResult, Contribution
 
 
-def _scores(result: Contributors) -> str:
+def _scores(result: BackdoorResult) -> str:
     most = max(result.suspicions, key=lambda one: one.score)
     return (
         f"The highest score is {most.score:.3g}, of {most.model}; "
@@ -20,7 +18,7 @@ def _scores(result: Contributors) -> str:
     )
 
 
-def _influence(result: Contributors) -> str:
+def _influence(result: BackdoorResult) -> str:
     whole = [r for r in result.rows if r.tensor == ALL and math.isfinite(r.relative)]
     if not whole:
         return "There is nothing that the merge could differ from."
@@ -32,7 +30,7 @@ def _influence(result: Contributors) -> str:
     )
 
 
-def _shares(result: Contributors) -> str:
+def _shares(result: BackdoorResult) -> str:
     most = max((r for r in result.rows if r.tensor != ALL), key=lambda row: row.share)
     return f"The largest part is {100 * most.share:.3g}%, of {most.model} in '{most.tensor}'."
 
@@ -64,7 +62,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def contributors_page(result: Contributors) -> Page:
+def backdoor_page(result: BackdoorResult) -> Page:
     """What the page says: what was found, tables, figures."""
     figures = (*((_SCORES,) if result.suspicions else ()), *_FIGURES)
     return Page(
@@ -77,7 +75,7 @@ def contributors_page(result: Contributors) -> Page:
     )
 
 
-def _measured(result: Contributors) -> list[str]:
+def _measured(result: BackdoorResult) -> list[str]:
     of = "the base" if result.centre == "base" else "0, for there is no base"
     return [
         f"Influence is |M - M_i|, M the merge of all models by {result.method} and M_i that of all "
@@ -94,69 +92,52 @@ def _measured(result: Contributors) -> list[str]:
     ]
 
 
-def _tables(result: Contributors) -> list[Table]:
-    scores = {one.model: one for one in result.suspicions}
-    whole = [row for row in result.rows if row.tensor == ALL]
-    headings = ("model", "score", "longer", "further", "direction", "layer", "which layer", "alarm")
-    lines = tuple(_score(one) for one in result.suspicions)
-    tables = [
-        Table(
-            "Models",
-            "Of all tensors as one vector: length of the task vector, distance to the mean of the "
-            "others, cosine with their mean task vector, and how far the merge moves without it.",
-            tuple(
-                map(Entry, ("model", "length", "distance", "cosine", "influence", "relative, %"))
-            ),
-            tuple((Entry(readable(row.model)), *_numbers(row)) for row in whole),
-        )
-    ]
-    if scores:
-        caption = "In spreads of the others; the score is the largest of the four."
-        tables.insert(0, Table("Scores", caption, tuple(map(Entry, headings)), lines))
-    return tables
+_NUMBERS: tuple[Column[Contribution], ...] = (
+    number("length", lambda row: row.length, 4),
+    number("distance", lambda row: row.distance, 4),
+    number("cosine", lambda row: row.cosine, 3),
+    number("influence", lambda row: row.influence, 4),
+    number("relative, %", lambda row: 100 * row.relative, 3),
+)
 
 
-def _score(one: Suspicion) -> tuple[Entry, ...]:
-    return (
-        Entry(readable(one.model)),
-        *(number(v, 3) for v in (one.score, one.length, one.distance, one.direction, one.layer)),
-        Entry(readable(one.tensor)),
-        Entry("alarm", key=1.0) if one.alarm else EMPTY,
+def _tables(result: BackdoorResult) -> list[Table]:
+    models = table(
+        "Models",
+        "Of all tensors as one vector: length of the task vector, distance to the mean of the "
+        "others, cosine with their mean task vector, and how far the merge moves without it.",
+        [row for row in result.rows if row.tensor == ALL],
+        words("model", lambda row: row.model),
+        *_NUMBERS,
+    )
+    return [_scores_table(result), models] if result.suspicions else [models]
+
+
+def _scores_table(result: BackdoorResult) -> Table:
+    return table(
+        "Scores",
+        "In spreads of the others; the score is the largest of the four.",
+        result.suspicions,
+        words("model", lambda one: one.model),
+        number("score", lambda one: one.score, 3),
+        number("longer", lambda one: one.length, 3),
+        number("further", lambda one: one.distance, 3),
+        number("direction", lambda one: one.direction, 3),
+        number("layer", lambda one: one.layer, 3),
+        words("which layer", lambda one: one.tensor),
+        keyed("alarm", lambda one: 1.0 if one.alarm else None, lambda _: "alarm"),
     )
 
 
-def _numbers(row: Contribution) -> tuple[Entry, ...]:
-    return (
-        number(row.length, 4),
-        number(row.distance, 4),
-        number(row.cosine, 3),
-        number(row.influence, 4),
-        number(100 * row.relative, 3),
+def _layers(result: BackdoorResult) -> Table:
+    return table(
+        "Every layer",
+        "Every layer of every model.",
+        [row for row in result.rows if row.tensor != ALL],
+        words("layer", lambda row: row.tensor),
+        words("model", lambda row: row.model),
+        *_NUMBERS,
+        number("share, %", lambda row: 100 * row.share, 3),
+        names=2,
+        most=MOST,
     )
-
-
-def _layers(result: Contributors) -> Table:
-    rows = [row for row in result.rows if row.tensor != ALL]
-    lines = tuple(
-        (
-            Entry(readable(row.tensor)),
-            Entry(readable(row.model)),
-            *_numbers(row),
-            number(100 * row.share, 3),
-        )
-        for row in rows[:MOST]
-    )
-    caption = "Every layer of every model."
-    if len(rows) > MOST:
-        caption += f" The first {MOST} of {len(rows)}; results.csv has all."
-    names = (
-        "layer",
-        "model",
-        "length",
-        "distance",
-        "cosine",
-        "influence",
-        "relative, %",
-        "share, %",
-    )
-    return Table("Every layer", caption, tuple(map(Entry, names)), lines, names=2)

@@ -69,7 +69,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contributors(StudyResult):
+class BackdoorResult(StudyResult):
     """What `contributors` found.
 
     Attributes:
@@ -125,7 +125,7 @@ _WORDS = {
 }
 
 
-def _sentences(found: Contributors) -> Iterator[str]:
+def _sentences(found: BackdoorResult) -> Iterator[str]:
     for name, reason in found.damaged[:3]:
         yield f"'{name}' {reason}: whoever made that file, do not merge it as it is."
     whole = [row for row in found.rows if row.tensor == ALL]
@@ -159,7 +159,7 @@ def _sentences(found: Contributors) -> Iterator[str]:
     )
 
 
-def _influence(found: Contributors, whole: list[Contribution]) -> Iterator[str]:
+def _influence(found: BackdoorResult, whole: list[Contribution]) -> Iterator[str]:
     known = [row for row in whole if math.isfinite(row.relative)]
     if len(found.models) < FEWEST or not known:
         return

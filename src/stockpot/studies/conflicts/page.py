@@ -4,10 +4,8 @@ import math
 
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import Entry, Table
-from ...pages.units import readable
+from ...pages.tables import MOST, Column, Table, number, table, words
 from ..interference.result import ALL
-from ..scopes.page import MOST, number
 from .figures import (
     coin,
     plot_elections,
@@ -126,52 +124,43 @@ def _measured(result: ConflictsResult) -> list[str]:
     ]
 
 
-_PAIR = ("cosine", "signs agree, %", "expected, %")
-
-
-def _numbers(pair: ConflictPair) -> tuple[Entry, ...]:
-    return (number(pair.cosine, 3), number(100 * pair.agree, 3), number(100 * pair.expected, 3))
+_NUMBERS: tuple[Column[ConflictPair], ...] = (
+    number("cosine", lambda pair: pair.cosine, 3),
+    number("signs agree, %", lambda pair: 100 * pair.agree, 3),
+    number("expected, %", lambda pair: 100 * pair.expected, 3),
+)
+_BOTH: tuple[Column[ConflictPair], ...] = (
+    words("model", lambda pair: pair.one),
+    words("model", lambda pair: pair.other),
+)
 
 
 def _pairs(result: ConflictsResult) -> Table:
-    lines = tuple(
-        (Entry(readable(pair.one)), Entry(readable(pair.other)), *_numbers(pair))
-        for pair in result.pairs
-        if pair.tensor == ALL
-    )
-    headings = (Entry("model"), Entry("model"), *map(Entry, _PAIR))
-    return Table("Pairs", "Of all layers as one vector.", headings, lines, names=2)
+    pairs = [pair for pair in result.pairs if pair.tensor == ALL]
+    return table("Pairs", "Of all layers as one vector.", pairs, *_BOTH, *_NUMBERS, names=2)
 
 
 def _models(result: ConflictsResult) -> Table:
-    lines = tuple(
-        (
-            Entry(readable(one.model)),
-            number(one.norm, 4),
-            number(100 * one.relative, 3),
-            number(100 * one.nonzero, 4),
-        )
-        for one in result.norms
-        if one.tensor == ALL
+    return table(
+        "Task vectors",
+        "Task vectors of all layers: length, and entries that are not 0.",
+        [one for one in result.norms if one.tensor == ALL],
+        words("model", lambda one: one.model),
+        number("length", lambda one: one.norm, 4),
+        number("of the model's, %", lambda one: 100 * one.relative, 3),
+        number("not 0, %", lambda one: 100 * one.nonzero, 4),
     )
-    headings = tuple(map(Entry, ("model", "length", "of the model's, %", "not 0, %")))
-    caption = "Task vectors of all layers: length, and entries that are not 0."
-    return Table("Task vectors", caption, headings, lines)
 
 
 def _layers(result: ConflictsResult) -> Table:
     pairs = [pair for pair in result.pairs if pair.tensor != ALL]
-    lines = tuple(
-        (
-            Entry(readable(pair.tensor)),
-            Entry(readable(pair.one)),
-            Entry(readable(pair.other)),
-            *_numbers(pair),
-        )
-        for pair in pairs[:MOST]
+    return table(
+        "Every pair by layer",
+        "Every layer and pair.",
+        pairs,
+        words("layer", lambda pair: pair.tensor),
+        *_BOTH,
+        *_NUMBERS,
+        names=3,
+        most=MOST,
     )
-    caption = "Every layer and pair."
-    if len(pairs) > MOST:
-        caption += f" The first {MOST} of {len(pairs)}; results.csv has all."
-    headings = (Entry("layer"), Entry("model"), Entry("model"), *map(Entry, _PAIR))
-    return Table("Every pair by layer", caption, headings, lines, names=3)

@@ -12,7 +12,7 @@ from ..study import Progress, StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page
-    from ...training import Pool
+    from ...training.jobs.pools import Pool
     from ..pools import TrainedPools
     from .result import ConnectivityResult
 

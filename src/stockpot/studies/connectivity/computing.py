@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...errors import FieldError
-from ...evaluation import Predictions, accuracy, nll, predict
-from ...evaluation.predictions.predict import BATCH
+from ...evaluation.predictions.predict import BATCH, Predictions, predict
+from ...evaluation.scores.metrics import accuracy, nll
 from ...experiments.cells import spec_name
+from ...experiments.fit import Fit
 from ...networks import has_batch_norm, reestimate_batch_norm
-from ...training import Fit, Pool, fuse_scopes, rescale_to_scope, scope_of
+from ...training.additions.rescaling import rescale_to_scope
+from ...training.additions.scopes import fuse_scopes, scope_of
+from ...training.jobs.pools import Pool
 from ..pools import TrainedPools
 from ..study import Progress
 from . import Connectivity, CurveKind

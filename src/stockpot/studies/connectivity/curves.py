@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...data import Dataset
+from ...data.augment import Augment
 from ...errors import FieldError
-from ...training import Augment, Fit, fit
+from ...experiments.fit import Fit
+from ...training.fitting.loop import fit
 from . import CurveKind
 from .span import Span, State
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
+from ...evaluation.results.intervals import Interval
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from ...pages.tables import Column, Table, count, interval, table, words
 from .figures import plot_barriers, plot_paths, plot_plane
 from .result import (
     ALL,
@@ -120,30 +120,35 @@ def connectivity_page(result: ConnectivityResult) -> Page:
 
 def _table(title: str, caption: str, rows: Sequence[Barrier]) -> Table:
     cells = any(one.cell for one in rows)
-    words = ("pair", "pool", "way", "statistics", "split", "barrier, nats", "drop, points")
-    ends = ("accuracy of the ends, %", "loss of the ends", "paths")
-    headings = (*([Entry("cell")] if cells else []), *map(Entry, (*words, *ends)))
-    lines = tuple(
-        (
-            *([Entry(readable(one.cell))] if cells else []),
-            Entry(readable(one.pair)),
-            Entry(one.pool),
-            Entry(one.way),
-            Entry(one.statistics),
-            Entry(one.split),
-            _entry(one.barrier, one.barrier_low, one.barrier_high, 3),
-            _entry(100 * one.drop, 100 * one.drop_low, 100 * one.drop_high, 1),
-            _entry(100 * one.accuracy, math.nan, math.nan, 1),
-            _entry(one.loss, math.nan, math.nan, 3),
-            Entry(str(one.paths), key=one.paths),
-        )
-        for one in rows
+    names: tuple[Column[Barrier], ...] = (
+        *((words("cell", lambda one: one.cell),) if cells else ()),
+        words("pair", lambda one: one.pair),
+        words("pool", lambda one: one.pool),
+        words("way", lambda one: one.way),
+        words("statistics", lambda one: one.statistics),
+        words("split", lambda one: one.split),
     )
-    return Table(title, caption, headings, lines, names=5 + cells)
+    return table(
+        title,
+        caption,
+        rows,
+        *names,
+        interval("barrier, nats", _barrier, 3),
+        interval("drop, points", _drop, 1),
+        interval("accuracy of the ends, %", lambda one: _alone(100 * one.accuracy), 1),
+        interval("loss of the ends", lambda one: _alone(one.loss), 3),
+        count("paths", lambda one: one.paths),
+        names=len(names),
+    )
 
 
-def _entry(value: float, low: float, high: float, digits: int) -> Entry:
-    if not math.isfinite(value):
-        return EMPTY
-    span = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
-    return Entry(f"{value:.{digits}f}", span, key=value)
+def _barrier(one: Barrier) -> Interval:
+    return Interval(one.barrier, one.barrier_low, one.barrier_high)
+
+
+def _drop(one: Barrier) -> Interval:
+    return Interval(100 * one.drop, 100 * one.drop_low, 100 * one.drop_high)
+
+
+def _alone(value: float) -> Interval:
+    return Interval(value, math.nan, math.nan)

@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 
 from ...data import Dataset
 from ...errors import StockpotError
-from ...evaluation import Predictions, predict
+from ...evaluation.predictions.predict import Predictions, predict
 from ...networks.network import parts
 from ...ops.means import affine
 from ...running.allocator import keep_freed_blocks

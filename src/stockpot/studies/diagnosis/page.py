@@ -1,16 +1,16 @@
 """The page of a diagnosis: the verdict first."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...pages.drawing import Drawing, draw
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
+from ...pages.tables import MOST, Column, Entry, R, Table, count, number, table, words
 from ...pages.units import readable
-from ..scopes.page import MOST, number
+from .comparing.kinship import LayerKinship
 from .figures import plot_kinship, plot_prospects, plot_spreads
-from .result import DiagnosisResult
+from .result import DiagnosisResult, ModelFinding, Prospect
 
 
 def diagnosis_page(result: DiagnosisResult) -> Page:
@@ -84,126 +84,128 @@ def _wide(result: DiagnosisResult) -> str:
 
 
 def _steps(result: DiagnosisResult) -> Table | None:
-    lines = tuple(
-        (
-            Entry(str(number_), key=number_),
-            Entry(readable(one.said), readable(one.command)),
-        )
-        for number_, one in enumerate(result.steps, 1)
-    )
-    caption = "What to do, in this order."
-    return (
-        Table("Steps", caption, (Entry("step"), Entry("what")), lines, names=2) if lines else None
+    return _if_any(
+        "Steps",
+        "What to do, in this order.",
+        tuple(enumerate(result.steps, 1)),
+        count("step", lambda one: one[0]),
+        words("what", lambda one: one[1].said, lambda one: one[1].command),
+        names=2,
     )
 
 
 def _prospects(result: DiagnosisResult) -> Table | None:
-    lines = tuple(
-        (
-            Entry(one.method, "statistics estimated again" if one.mended else ""),
-            Entry(f"{one.quality:.3f}", f"[{one.low:.3f}, {one.high:.3f}]", key=one.quality),
-            Entry(readable(one.reason or "fits")),
-        )
-        for one in result.prospects
-        if one.forecast
-    )
     caption = (
         "Quality is the score above chance over that of the models' mean: 1 is as good as one of "
         f"them. {result.forecast}"
     )
-    headings = (Entry("method"), Entry("forecast quality"), Entry(""))
-    return Table("Methods", readable(caption), headings, lines) if lines else None
+    return _if_any(
+        "Methods",
+        readable(caption),
+        [one for one in result.prospects if one.forecast],
+        words(
+            "method",
+            lambda one: one.method,
+            lambda one: "statistics estimated again" if one.mended else "",
+        ),
+        Column("forecast quality", _forecast),
+        words("", lambda one: one.reason or "fits"),
+    )
+
+
+def _forecast(one: Prospect) -> Entry:
+    return Entry(f"{one.quality:.3f}", f"[{one.low:.3f}, {one.high:.3f}]", one.quality)
 
 
 def _others(result: DiagnosisResult) -> Table | None:
-    lines = tuple(
-        (Entry(one.method), Entry(readable(one.reason or "fits")))
-        for one in result.prospects
-        if not one.forecast
-    )
     caption = "Whether a method can be used on these models; nothing is forecast of these."
     if not any(one.forecast for one in result.prospects):
         caption = f"{caption} {result.forecast}".rstrip()
-    headings = (Entry("method"), Entry(""))
-    return (
-        Table("Methods without a forecast", readable(caption), headings, lines) if lines else None
+    return _if_any(
+        "Methods without a forecast",
+        readable(caption),
+        [one for one in result.prospects if not one.forecast],
+        words("method", lambda one: one.method),
+        words("", lambda one: one.reason or "fits"),
     )
+
+
+def _if_any(
+    title: str, caption: str, rows: Sequence[R], *columns: Column[R], names: int = 1
+) -> Table | None:
+    return table(title, caption, rows, *columns, names=names) if rows else None
 
 
 def _models(result: DiagnosisResult) -> Table:
-    scored = result.gradients.models if result.gradients else ()
-    more = ("loss", "accuracy, %", "gradient") if scored else ()
-    headings = map(Entry, ("model", "origin", "moved, %", "scale", "distance", "outlier", *more))
-    lines = tuple(
-        (
-            Entry(readable(one.name)),
-            EMPTY if result.origin == "unknown" else number(one.origin, 3),
-            number(100 * one.moved, 3),
-            number(one.scale, 3),
-            number(one.far, 3),
-            Entry(readable("; ".join(one.why))) if one.why else EMPTY,
-            *(
-                (
-                    number(scored[k].loss, 3),
-                    number(100 * scored[k].accuracy, 3),
-                    number(scored[k].gradient, 3),
-                )
-                if scored
-                else ()
-            ),
-        )
-        for k, one in enumerate(result.models)
-    )
+    known = result.origin != "unknown"
     caption = (
         "Models of one origin come from one start; a dash is not known. Moved is the distance from "
         "the base, else from the mean, over the length of the model; scale the standard deviation "
         "of weights over the others'; distance that from the others' mean, 1 where all are alike."
     )
-    return Table("Models", caption, tuple(headings), lines)
+    return table(
+        "Models",
+        caption,
+        result.models,
+        words("model", lambda one: one.name),
+        count("origin", lambda one: one.origin if known else None),
+        number("moved, %", lambda one: 100 * one.moved, 3),
+        number("scale", lambda one: one.scale, 3),
+        number("distance", lambda one: one.far, 3),
+        words("outlier", lambda one: "; ".join(one.why) or None),
+        *_scored(result),
+    )
+
+
+def _scored(result: DiagnosisResult) -> tuple[Column[ModelFinding], ...]:
+    """What a few batches tell, where there were any."""
+    if result.gradients is None:
+        return ()
+    scored = dict(zip(result.models, result.gradients.models, strict=True))
+    return (
+        number("loss", lambda one: scored[one].loss, 3),
+        number("accuracy, %", lambda one: 100 * scored[one].accuracy, 3),
+        number("gradient", lambda one: scored[one].gradient, 3),
+    )
 
 
 def _pairs(result: DiagnosisResult) -> Table:
-    lines = tuple(
-        (
-            Entry(readable(one.one)),
-            Entry(readable(one.other)),
-            Entry(("yes" if one.same else "no") if one.known else "not known"),
-            number(one.correlation, 4),
-            number(one.lowest, 4),
-            number(one.alike, 6),
-            number(len(one.unlike), 6),
-            number(one.frozen, 6),
-        )
-        for one in (*result.pairs, *result.bases)[:MOST]
-    )
-    headings = map(
-        Entry,
-        ("model", "other", "one start", "correlation", "lowest", "alike", "unlike", "copies"),
-    )
     caption = (
         "Correlation: median over layers, and of the layer that is least alike; layers by what "
         "they say. One start: by the layers that were compared."
     )
-    return Table("Every pair", caption, tuple(headings), lines, names=2)
+    return table(
+        "Every pair",
+        caption,
+        (*result.pairs, *result.bases)[:MOST],
+        words("model", lambda one: one.one),
+        words("other", lambda one: one.other),
+        words("one start", lambda one: ("yes" if one.same else "no") if one.known else "not known"),
+        number("correlation", lambda one: one.correlation, 4),
+        number("lowest", lambda one: one.lowest, 4),
+        number("alike", lambda one: one.alike, 6),
+        number("unlike", lambda one: len(one.unlike), 6),
+        number("copies", lambda one: one.frozen, 6),
+        names=2,
+    )
 
 
 def _layers(result: DiagnosisResult) -> Table:
     ratios = {one.tensor: one.ratio for one in result.scopes}
-    lines = tuple(
-        (
-            Entry(readable(one.tensor)),
-            Entry(one.role),
-            number(one.entries, 12),
-            number(min(_off_diagonal(one.correlations), default=math.nan), 4),
-            number(ratios.get(one.tensor, math.nan), 4),
-        )
-        for one in result.layers[:MOST]
+    return table(
+        "Every layer",
+        "Every layer that has a say, over all pairs of models.",
+        result.layers[:MOST],
+        words("layer", lambda one: one.tensor),
+        words("role", lambda one: one.role),
+        number("entries", lambda one: one.entries, 12),
+        number("lowest correlation", _lowest, 4),
+        number("largest over smallest σ", lambda one: ratios.get(one.tensor, math.nan), 4),
     )
-    headings = map(
-        Entry, ("layer", "role", "entries", "lowest correlation", "largest over smallest σ")
-    )
-    caption = "Every layer that has a say, over all pairs of models."
-    return Table("Every layer", caption, tuple(headings), lines)
+
+
+def _lowest(one: LayerKinship) -> float:
+    return min(_off_diagonal(one.correlations), default=math.nan)
 
 
 def _off_diagonal(matrix: tuple[tuple[float, ...], ...]) -> list[float]:
@@ -214,9 +216,15 @@ def _differences(result: DiagnosisResult) -> tuple[Table, ...]:
     every = result.architecture.differences
     if not every:
         return ()
-    lines = tuple((Entry(readable(one.tensor)), Entry(readable(one.said))) for one in every[:MOST])
     caption = f"{len(every)} tensors are not alike in all models."
-    return (Table("Differences", caption, (Entry("tensor"), Entry("what")), lines),)
+    differing = table(
+        "Differences",
+        caption,
+        every[:MOST],
+        words("tensor", lambda one: one.tensor),
+        words("what", lambda one: one.said),
+    )
+    return (differing,)
 
 
 def _measured(result: DiagnosisResult) -> list[str]:

@@ -1,12 +1,13 @@
 """The page of the study of interference."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from ...pages.tables import Column, R, Table, count, keyed, number, table, words
 from .figures import (
     plot_interference,
     plot_overlap,
@@ -18,6 +19,7 @@ from .result import (
     Centre,
     InterferenceResult,
     Point,
+    Spectrum,
 )
 
 _BAND = "The line is the mean, the band the middle 80%, over matrices."
@@ -135,84 +137,72 @@ def _measured(result: InterferenceResult) -> list[str]:
 
 
 def _ranks(result: InterferenceResult) -> Table:
-    headings = [Entry("rank")]
+    columns: list[Column[float]] = []
     for centre in result.centres:
-        headings += [
-            Entry("interference", f"around the {centre}"),
-            Entry("left out, %", f"around the {centre}"),
-            Entry("overlap, %", f"around the {centre}"),
-        ]
-    lines = [
-        (
-            _rank(rank),
-            *(entry for centre in result.centres for entry in _entries(_at(result, centre, rank))),
-        )
-        for rank in result.ranks
-    ]
+        columns += _of_points(partial(_at, result, centre), f"around the {centre}")
     caption = "Over all matrices, at each share of the full rank."
-    return Table("Interference by rank", caption, tuple(headings), tuple(lines))
+    return table(
+        "Interference by rank",
+        caption,
+        result.ranks,
+        keyed("rank", lambda rank: rank, _percent),
+        *columns,
+    )
 
 
 def _tasks(result: InterferenceResult) -> Table:
     """Per task: length, and effective rank as a share of the full one."""
-    headings = [Entry("task")]
+
+    def length(centre: Centre, task: str) -> float:
+        return math.sqrt(math.fsum(one.norm**2 for one in spectra(task, centre)))
+
+    def effective(centre: Centre, task: str) -> float:
+        shares = [100 * one.effective_rank / one.full_rank for one in spectra(task, centre)]
+        return math.fsum(shares) / len(shares)
+
+    def spectra(task: str, centre: Centre) -> list[Spectrum]:
+        return [one for one in result.spectra if (one.task, one.centre) == (task, centre)]
+
+    columns: list[Column[str]] = []
     for centre in result.centres:
-        headings += [Entry("length", f"around the {centre}")]
-        headings += [Entry("effective rank, % of full", f"around the {centre}")]
-    lines: list[tuple[Entry, ...]] = []
-    for task in result.tasks:
-        line = [Entry(readable(task))]
-        for centre in result.centres:
-            mine = [s for s in result.spectra if (s.task, s.centre) == (task, centre)]
-            line.append(_number(math.sqrt(math.fsum(s.norm**2 for s in mine)), 4))
-            shares = [100 * s.effective_rank / s.full_rank for s in mine]
-            line.append(_number(math.fsum(shares) / len(shares), 3))
-        lines.append(tuple(line))
+        around = f"around the {centre}"
+        columns.append(number("length", partial(length, centre), 4, around))
+        columns.append(number("effective rank, % of full", partial(effective, centre), 3, around))
     caption = "Task vectors over all matrices: their length, and the mean effective rank."
-    return Table("Task vectors", caption, tuple(headings), tuple(lines))
+    return table("Task vectors", caption, result.tasks, words("task", lambda task: task), *columns)
 
 
 def _matrices(result: InterferenceResult) -> Table:
     rank = result.near(0.08)
-    points = [p for p in result.points if p.rank == rank and p.tensor != ALL]
-    headings = (
-        Entry("matrix"),
-        Entry("centre"),
-        Entry("rows"),
-        Entry("columns"),
-        Entry("k"),
-        Entry("interference"),
-        Entry("left out, %"),
-        Entry("overlap, %"),
+    title = f"Every matrix at rank {_percent(rank)}"
+    return table(
+        title,
+        f"{title}; results.csv has every rank.",
+        [p for p in result.points if p.rank == rank and p.tensor != ALL],
+        words("matrix", lambda p: p.tensor),
+        words("centre", lambda p: p.centre),
+        count("rows", lambda p: p.rows),
+        count("columns", lambda p: p.columns),
+        count("k", lambda p: p.count),
+        *_of_points(_itself),
     )
-    lines = tuple(
-        (
-            Entry(readable(p.tensor)),
-            Entry(p.centre),
-            *(Entry(str(number), key=number) for number in (p.rows, p.columns, p.count)),
-            *_entries(p),
-        )
-        for p in points
-    )
-    title = f"Every matrix at rank {_rank(rank).text}"
-    return Table(title, f"{title}; results.csv has every rank.", headings, lines)
 
 
 def _at(result: InterferenceResult, centre: Centre, rank: float) -> Point:
     return next(p for p in result.overall(centre) if p.rank == rank)
 
 
-def _entries(point: Point) -> tuple[Entry, ...]:
+def _itself(point: Point) -> Point:
+    return point
+
+
+def _of_points(point: Callable[[R], Point], detail: str = "") -> tuple[Column[R], ...]:
     return (
-        _number(point.interference, 3),
-        _number(100 * point.relative, 3),
-        _number(100 * point.overlap, 3),
+        number("interference", lambda row: point(row).interference, 3, detail),
+        number("left out, %", lambda row: 100 * point(row).relative, 3, detail),
+        number("overlap, %", lambda row: 100 * point(row).overlap, 3, detail),
     )
 
 
-def _rank(rank: float) -> Entry:
-    return Entry(f"{100 * rank:.3g}%", key=rank)
-
-
-def _number(value: float, digits: int) -> Entry:
-    return Entry(f"{value:.{digits}g}", key=value) if math.isfinite(value) else EMPTY
+def _percent(rank: float) -> str:
+    return f"{100 * rank:.3g}%"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...errors import FieldError, StockpotError
-from ...evaluation import Ingredients
 from ...evaluation.contests.models import ingredients_of
+from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...experiments.cells import slug
 from ...typed import to_numpy

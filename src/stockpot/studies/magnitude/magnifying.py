@@ -13,21 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import StockpotError
-from ...evaluation import (
-    Ingredients,
-    Predictions,
+from ...evaluation.choices.greedy import greedy_members
+from ...evaluation.choices.soups import soup
+from ...evaluation.predictions.ensembles import (
     average_head,
     features_ensemble,
-    greedy_members,
     logits_ensemble,
-    predict,
     probabilities_ensemble,
-    run_singles,
-    soup,
     temperature_ensemble,
 )
+from ...evaluation.predictions.ingredients import Ingredients
+from ...evaluation.predictions.predict import Predictions, predict
 from ...evaluation.scores.metrics import METRICS
-from ...evaluation.scores.singles import Singles
+from ...evaluation.scores.singles import Singles, run_singles
 from ...networks import Headed
 from .carried import Carried, CarriedRun, carried_head, comparable, run_carried
 from .overflow import subject_in_float64

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ...evaluation.results.intervals import Interval
 from ...pages.drawing import draw
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from ...pages.tables import Column, Entry, Table, count, interval, keyed, number, table, words
 from .figures import (
     disturbances,
     plot_batches,
@@ -161,12 +161,12 @@ def _by_batch(result: MagnitudeResult) -> str:
     """How many batches lie on the soup's side, with and without lost outputs."""
     line = result.line("everything", "float32", result.counts[-1], ENSEMBLE)
     said: list[str] = []
-    for words, lost in (("no output is lost", False), ("some are", True)):
+    for which, lost in (("no output is lost", False), ("some are", True)):
         sizes = {p.size for p in line if (p.non_finite > 0) is lost}
         seen = [b for b in result.batches if b.size in sizes]
         if seen:
             share = sum(b.soup > b.ensemble for b in seen) / len(seen)
-            said.append(f"{100 * share:.0f}% where {words}")
+            said.append(f"{100 * share:.0f}% where {which}")
     return (
         "Above the dotted line the ensemble is ahead, below it the soup: of the batches "
         f"{' and '.join(said)}."
@@ -221,42 +221,55 @@ def _disturbed(result: MagnitudeResult) -> Iterator[Table]:
 
 
 def _by_count(
-    result: MagnitudeResult, size: float, arithmetic: str, scoring: Scoring, words: str
+    result: MagnitudeResult, size: float, arithmetic: str, scoring: Scoring, how: str
 ) -> Table:
     """The paper's Table 10."""
+
+    def at(method: str, size: float) -> Callable[[int], Point]:
+        return lambda n: _at(result, arithmetic, n, method, size, scoring)
+
     start = result.line("everything", arithmetic, result.counts[0], "single-mean", scoring)[0].size
-    rows = [
-        (
-            Entry(str(n), key=n),
-            _entry(_at(result, arithmetic, n, "single-mean", start, scoring)),
-            *(_entry(_at(result, arithmetic, n, name, size, scoring)) for name, _ in PAPER),
-        )
-        for n in result.counts
-    ]
-    headings = (Entry("n"), Entry("single-mean, M = 1", "PerfAve"), *_headings())
-    title = f"Accuracy at M = {size:.4g}, {words}"
-    caption = f"{title}: percent, and the share of outputs that are not finite."
-    return Table(title, caption, headings, tuple(rows))
+    title = f"Accuracy at M = {size:.4g}, {how}"
+    return table(
+        title,
+        f"{title}: percent, and the share of outputs that are not finite.",
+        result.counts,
+        count("n", lambda n: n),
+        _accuracy("single-mean, M = 1", at("single-mean", start), "PerfAve"),
+        *(_accuracy(name, at(name, size), theirs) for name, theirs in PAPER),
+    )
 
 
 def _by_size(
-    result: MagnitudeResult, perturbation: str, arithmetic: str, scoring: Scoring, words: str
+    result: MagnitudeResult, perturbation: str, arithmetic: str, scoring: Scoring, how: str
 ) -> Table:
     n = result.counts[-1]
     lines = {name: result.line(perturbation, arithmetic, n, name, scoring) for name, _ in PAPER}
     sizes = [p.size for p in lines["single-mean"]]
-    rows = [
-        (Entry(f"{size:.4g}", key=size), *(_entry(line[at]) for line in lines.values()))
-        for at, size in enumerate(sizes)
-    ]
+
+    def at(method: str) -> Callable[[int], Point]:
+        return lambda place: lines[method][place]
+
     axis = dict(result.axes)[perturbation]
-    title = f"Accuracy of {n} by {axis}, {words}"
-    caption = f"{title}: percent, and the share of outputs that are not finite."
-    return Table(title, caption, (Entry(axis), *_headings()), tuple(rows))
+    title = f"Accuracy of {n} by {axis}, {how}"
+    return table(
+        title,
+        f"{title}: percent, and the share of outputs that are not finite.",
+        range(len(sizes)),
+        keyed(axis, lambda place: sizes[place], "{:.4g}".format),
+        *(_accuracy(name, at(name), theirs) for name, theirs in PAPER),
+    )
 
 
-def _headings() -> tuple[Entry, ...]:
-    return tuple(Entry(name, words) for name, words in PAPER)
+def _accuracy(heading: str, point: Callable[[int], Point], detail: str) -> Column[int]:
+    """In percent, and under it what is lost."""
+
+    def cell(row: int) -> Entry:
+        found = point(row)
+        lost = f"{100 * found.non_finite:.0f}% lost" if found.non_finite else ""
+        return Entry(f"{100 * found.accuracy:.1f}", lost, found.accuracy)
+
+    return Column(heading, cell, detail)
 
 
 def _gaps(result: MagnitudeResult) -> Iterator[Table]:
@@ -267,58 +280,59 @@ def _gaps(result: MagnitudeResult) -> Iterator[Table]:
         shown.append(("everything", result.exact, "wrong", f"exact ({result.exact})"))
     for name in disturbances(result):
         shown.append((name, "float32", "wrong", name))
-    for perturbation, arithmetic, scoring, words in shown:
+    for perturbation, arithmetic, scoring, how in shown:
         lines = [result.line(perturbation, arithmetic, n, gap, scoring) for n in result.counts]
-        rows = [
-            (
-                Entry(f"{same[0].size:.4g}", key=same[0].size),
-                *(_span(p.accuracy, p.low, p.high, signed=True) for p in same),
-            )
-            for same in zip(*lines, strict=True)
-        ]
-        axis = dict(result.axes)[perturbation]
-        headings = (Entry(axis), *(Entry(f"n = {n}") for n in result.counts))
-        caption = f"Uniform soup less logits ensemble, points, {words}; 95% intervals."
-        yield Table(f"Uniform soup less logits ensemble, {words}", caption, headings, tuple(rows))
+        yield table(
+            f"Uniform soup less logits ensemble, {how}",
+            f"Uniform soup less logits ensemble, points, {how}; 95% intervals.",
+            list(zip(*lines, strict=True)),
+            keyed(dict(result.axes)[perturbation], lambda same: same[0].size, "{:.4g}".format),
+            *(_gap(f"n = {n}", place) for place, n in enumerate(result.counts)),
+        )
+
+
+def _gap(heading: str, place: int) -> Column[tuple[Point, ...]]:
+    def span(same: tuple[Point, ...]) -> Interval:
+        return Interval(same[place].accuracy, same[place].low, same[place].high)
+
+    return interval(heading, span, 1, 100, "+")
 
 
 def _terms(result: MagnitudeResult) -> Iterator[Table]:
-    rows = [
-        (
-            Entry(str(one.pool), key=one.pool),
-            Entry(one.of),
-            _number(one.predicted),
-            _number(one.observed),
-        )
-        for one in result.overflows
-    ]
-    headings = (Entry("pool"), Entry("network"), Entry("predicted M"), Entry("observed M"))
     caption = (
         "Where float32 is full: predicted from the norms of the layers, and where half of the "
         "samples have lost their class. Of ensembles: the first member."
     )
-    yield Table("Overflow", caption, headings, tuple(rows))
-    moments = [
-        (Entry(_QUANTITIES[one.quantity]), _span(one.value, one.low, one.high))
-        for one in result.moments
-        if one.tensor == ALL and one.quantity in _QUANTITIES
-    ]
-    caption = "Equations 9 to 14, means over pairs of ingredients and over tensors, in percent."
-    yield Table("Terms", caption, (Entry("quantity"), Entry("measured, %")), tuple(moments))
+    yield table(
+        "Overflow",
+        caption,
+        result.overflows,
+        count("pool", lambda one: one.pool),
+        words("network", lambda one: one.of),
+        number("predicted M", lambda one: one.predicted, 4),
+        number("observed M", lambda one: one.observed, 4),
+    )
+    yield table(
+        "Terms",
+        "Equations 9 to 14, means over pairs of ingredients and over tensors, in percent.",
+        [one for one in result.moments if one.tensor == ALL and one.quantity in _QUANTITIES],
+        words("quantity", lambda one: _QUANTITIES[one.quantity]),
+        interval("measured, %", lambda one: Interval(one.value, one.low, one.high), 1, 100),
+    )
     if result.bounds:
-        names = ("norm", "norm_bound", "spectral_bound", "constant", "variance", "variance_bound")
-        words = ("|h|/|x|", "eq. 15, C = 1", "spectral", "C enough", "variance", "eq. 16")
-        layers = [
-            (
-                Entry(str(one.layer), key=one.layer),
-                Entry(readable(one.of)),
-                *(_number(getattr(one, name)) for name in names),
-            )
-            for one in result.bounds
-        ]
-        headings = (Entry("layer"), Entry("network"), *map(Entry, words))
-        caption = "Equations 15 and 16 at every layer, geometric means over pools."
-        yield Table("Bounds", caption, headings, tuple(layers))
+        yield table(
+            "Bounds",
+            "Equations 15 and 16 at every layer, geometric means over pools.",
+            result.bounds,
+            count("layer", lambda one: one.layer),
+            words("network", lambda one: one.of),
+            number("|h|/|x|", lambda one: one.norm, 4),
+            number("eq. 15, C = 1", lambda one: one.norm_bound, 4),
+            number("spectral", lambda one: one.spectral_bound, 4),
+            number("C enough", lambda one: one.constant, 4),
+            number("variance", lambda one: one.variance, 4),
+            number("eq. 16", lambda one: one.variance_bound, 4),
+        )
 
 
 def _at(
@@ -326,20 +340,3 @@ def _at(
 ) -> Point:
     line = result.line("everything", arithmetic, n, method, scoring)
     return next(p for p in line if p.size == size)
-
-
-def _entry(point: Point) -> Entry:
-    lost = f"{100 * point.non_finite:.0f}% lost" if point.non_finite else ""
-    return Entry(f"{100 * point.accuracy:.1f}", lost, key=point.accuracy)
-
-
-def _span(value: float, low: float, high: float, *, signed: bool = False) -> Entry:
-    if not math.isfinite(value):
-        return EMPTY
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    bounds = f"{100 * low:.1f} to {100 * high:.1f}" if math.isfinite(low) else ""
-    return Entry(text, bounds, key=value)
-
-
-def _number(value: float) -> Entry:
-    return Entry(f"{value:.4g}", key=value) if math.isfinite(value) else EMPTY

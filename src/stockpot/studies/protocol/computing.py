@@ -17,16 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Dataset
-from ...evaluation import (
-    Greedy,
-    Ingredients,
-    Predictions,
-    average_head,
-    features_ensemble,
-    greedy_members,
-    logits_ensemble,
-    soup,
-)
+from ...evaluation.choices.greedy import Greedy, greedy_members
+from ...evaluation.choices.soups import soup
+from ...evaluation.predictions.ensembles import average_head, features_ensemble, logits_ensemble
+from ...evaluation.predictions.ingredients import Ingredients
+from ...evaluation.predictions.predict import Predictions
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...experiments.cells import slug
 from ...networks import Headed

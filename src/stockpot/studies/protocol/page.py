@@ -22,7 +22,7 @@ from ...pages.styles import (
     VERMILION,
     Style,
 )
-from ...pages.tables import EMPTY, Entry, Table
+from ...pages.tables import EMPTY, Column, Entry, Table, count, keyed, table, words
 from ...pages.units import plain, unit_of
 from .result import (
     COPIES,
@@ -116,28 +116,29 @@ def _methods(result: ProtocolResult, n: int) -> list[str]:
 
 
 def _table(result: ProtocolResult, n: int) -> Table:
-    names = [name for name, _ in result.protocols]
-    methods = list(dict.fromkeys(p.method for p in result.points if p.n == n))
-    rows: list[tuple[Entry, ...]] = []
-    for method in methods:
-        line = [Entry(method)]
-        for name in names:
-            point = result.at(name, n, method)
+    def column(protocol: str) -> Column[str]:
+        def cell(method: str) -> Entry:
+            point = result.at(protocol, n, method)
             if point is None:
-                line.append(EMPTY)
-                continue
+                return EMPTY
             gap = f"{100 * point.difference:+.1f} [{100 * point.difference_low:.1f}, "
             gap += f"{100 * point.difference_high:.1f}]"
-            shown = name != OURS and math.isfinite(point.difference)
-            text = f"{100 * point.accuracy:.1f}"
-            line.append(Entry(text, gap if shown else "", key=point.accuracy))
-        rows.append(tuple(line))
+            told = protocol != OURS and math.isfinite(point.difference)
+            return Entry(f"{100 * point.accuracy:.1f}", gap if told else "", point.accuracy)
+
+        return Column(protocol, cell)
+
     caption = (
         f"Accuracy of {n} in percent, and the difference to ours with its 95% interval. "
         f"'{GAP}' is in points."
     )
-    headings = (Entry("column"), *map(Entry, names))
-    return Table(f"Columns of {n} under each protocol", caption, headings, tuple(rows))
+    return table(
+        f"Columns of {n} under each protocol",
+        caption,
+        list(dict.fromkeys(p.method for p in result.points if p.n == n)),
+        words("column", lambda method: method),
+        *(column(name) for name, _ in result.protocols),
+    )
 
 
 def _others(result: ProtocolResult) -> tuple[Table, ...]:
@@ -145,17 +146,23 @@ def _others(result: ProtocolResult) -> tuple[Table, ...]:
 
 
 def _choices(result: ProtocolResult) -> Table:
-    rows = tuple(
-        (
-            Entry(str(one.n), key=one.n),
-            Entry(one.protocol),
-            Entry(f"{one.members:.1f}", key=one.members),
-            Entry(f"{100 * one.selection:.2f}", key=one.selection),
-            Entry(f"{100 * one.test:.2f}", key=one.test),
-            Entry(f"{100 * (one.selection - one.test):+.2f}", key=one.selection - one.test),
-        )
-        for one in result.choices
+    return table(
+        "Greedy selection under each protocol",
+        "Greedy soups: members accepted, what they were chosen by, and what they are worth.",
+        result.choices,
+        count("n", lambda one: one.n),
+        words("protocol", lambda one: one.protocol),
+        keyed("members", lambda one: one.members, "{:.1f}".format),
+        keyed("selection, %", lambda one: one.selection, _percent),
+        keyed("test, %", lambda one: one.test, _percent),
+        keyed(
+            "promised too much",
+            lambda one: one.selection - one.test,
+            lambda share: f"{100 * share:+.2f}",
+        ),
+        names=2,
     )
-    words = ("n", "protocol", "members", "selection, %", "test, %", "promised too much")
-    caption = "Greedy soups: members accepted, what they were chosen by, and what they are worth."
-    return Table("Greedy selection under each protocol", caption, tuple(map(Entry, words)), rows, 2)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Unpack
 
 from ...errors import MergeError
-from ...training import Scope, fuse_scopes, scope_divergence
+from ...training.additions.scopes import Scope, fuse_scopes, scope_divergence
 from ..onepass.gathering import Model, statistics_of
 from ..onepass.statistics import Statistics, TensorStatistics
 from ..study import How

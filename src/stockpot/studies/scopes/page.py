@@ -5,8 +5,7 @@ from statistics import median
 
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
-from ...pages.units import readable
+from ...pages.tables import MOST, Table, number, table, words
 from .figures import (
     plot_scope_divergence,
     plot_scope_factors,
@@ -123,91 +122,61 @@ def scopes_page(result: ScopesResult) -> Page:
 
 
 def _models(result: ScopesResult) -> Table:
-    headings = tuple(
-        map(Entry, ("model", "σ / fused σ", "KL", "largest KL", "distance to normal", "change, %"))
-    )
-    lines: list[tuple[Entry, ...]] = []
-    for model in (*result.models, *([result.base] if result.base else [])):
-        mine = [row for row in result.rows if row.model == model]
-        if not mine:
-            continue
-        lines.append(
-            (
-                Entry(readable(model)),
-                number(median(1 / row.factor for row in mine if row.factor), 4),
-                number(math.fsum(row.kl for row in mine) / len(mine), 3),
-                number(max(row.kl for row in mine), 3),
-                number(median(row.distance for row in mine), 3),
-                number(median(100 * row.change for row in mine), 3),
-            )
-        )
+    models = (*result.models, *([result.base] if result.base else []))
+    rows = {model: [row for row in result.rows if row.model == model] for model in models}
     caption = (
         "Over layers: medians of the ratio of standard deviations to the fused scope's, of the "
         "distance and of the change; KL to the fused scope is the mean, and the largest."
     )
-    return Table("Models", caption, headings, tuple(lines))
+    return table(
+        "Models",
+        caption,
+        [(model, mine) for model, mine in rows.items() if mine],
+        words("model", lambda one: one[0]),
+        number("σ / fused σ", lambda one: median(1 / r.factor for r in one[1] if r.factor), 4),
+        number("KL", lambda one: math.fsum(row.kl for row in one[1]) / len(one[1]), 3),
+        number("largest KL", lambda one: max(row.kl for row in one[1]), 3),
+        number("distance to normal", lambda one: median(row.distance for row in one[1]), 3),
+        number("change, %", lambda one: median(100 * row.change for row in one[1]), 3),
+    )
 
 
 def _layers(result: ScopesResult) -> Table:
     most: dict[str, float] = {}
     for pair in result.pairs:
         most[pair.tensor] = max(pair.kl, most.get(pair.tensor, 0.0))
-    headings = tuple(
-        map(
-            Entry,
-            ("layer", "fused σ", "mixture, %", "averaged, %", "plain average, %", "largest KL"),
-        )
-    )
-    lines = tuple(
-        (
-            Entry(readable(one.tensor)),
-            number(one.mean, 4),
-            number(100 * one.mixture / one.mean, 4),
-            number(100 * one.averaged / one.mean, 4),
-            number(100 * one.soup / one.mean, 4),
-            number(most.get(one.tensor, 0.0), 3),
-        )
-        for one in result.fused
-    )
     caption = (
         "The fused standard deviation by the mean of variances, and in % of it: by the mixture's "
         "variance, by that of an average of independent weights, and what the plain average of the "
         "models has. The largest KL is between two models, the mean of both directions."
     )
-    return Table("Fused scopes by layer", caption, headings, lines)
+    return table(
+        "Fused scopes by layer",
+        caption,
+        result.fused,
+        words("layer", lambda one: one.tensor),
+        number("fused σ", lambda one: one.mean, 4),
+        number("mixture, %", lambda one: 100 * one.mixture / one.mean, 4),
+        number("averaged, %", lambda one: 100 * one.averaged / one.mean, 4),
+        number("plain average, %", lambda one: 100 * one.soup / one.mean, 4),
+        number("largest KL", lambda one: most.get(one.tensor, 0.0), 3),
+    )
 
 
 def _every(result: ScopesResult) -> Table:
-    headings = tuple(
-        map(
-            Entry,
-            ("layer", "model", "μ", "σ", "skewness", "kurtosis", "distance", "KL", "change, %"),
-        )
+    return table(
+        "Every scope",
+        "Every layer of every model; KL and change to the fused scope.",
+        result.rows,
+        words("layer", lambda row: row.tensor),
+        words("model", lambda row: row.model),
+        number("μ", lambda row: row.mean, 3),
+        number("σ", lambda row: row.std, 4),
+        number("skewness", lambda row: row.skewness, 3),
+        number("kurtosis", lambda row: row.kurtosis, 3),
+        number("distance", lambda row: row.distance, 3),
+        number("KL", lambda row: row.kl, 3),
+        number("change, %", lambda row: 100 * row.change, 3),
+        names=2,
+        most=MOST,
     )
-    lines = tuple(
-        (
-            Entry(readable(row.tensor)),
-            Entry(readable(row.model)),
-            number(row.mean, 3),
-            number(row.std, 4),
-            number(row.skewness, 3),
-            number(row.kurtosis, 3),
-            number(row.distance, 3),
-            number(row.kl, 3),
-            number(100 * row.change, 3),
-        )
-        for row in result.rows[:MOST]
-    )
-    caption = "Every layer of every model; KL and change to the fused scope."
-    if len(result.rows) > MOST:
-        caption += f" The first {MOST} of {len(result.rows)}; results.csv has all."
-    return Table("Every scope", caption, headings, lines, names=2)
-
-
-MOST = 2000
-"""Rows of a folded table."""
-
-
-def number(value: float, digits: int) -> Entry:
-    """A cell with so many significant digits."""
-    return Entry(f"{value:.{digits}g}", key=value) if math.isfinite(value) else EMPTY

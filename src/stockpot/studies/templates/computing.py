@@ -22,8 +22,8 @@ from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks.network import parts
 from ...running.executor import one_thread
-from ...training import Pool, Trained
 from ...training.jobs.make import METADATA
+from ...training.jobs.pools import Pool, Trained
 from ...typed import to_numpy
 from ..pools import TrainedPools
 from ..study import Progress

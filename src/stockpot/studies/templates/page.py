@@ -7,7 +7,7 @@ from typing import Any
 from ...evaluation.results.intervals import Interval
 from ...pages.drawing import Drawing, draw
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
+from ...pages.tables import Table, interval, keyed, table, words
 from ...pages.units import readable
 from .figures import (
     plot_contrast,
@@ -126,37 +126,32 @@ _SUBJECTS: tuple[Subject, ...] = ("single", "merged", "pair")
 
 def _tables(result: TemplatesResult) -> Iterator[Table]:
     for cell in result.cells:
-        lines: list[tuple[float, Subject]] = [
+        rows: list[tuple[float, Subject]] = [
             (decay, subject)
             for decay in result.decays(cell)
             for subject in _SUBJECTS
             if math.isfinite(result.at(cell, decay, subject, "contrast").value)
         ]
-        columns = [
+        measures = [
             one
             for one in _COLUMNS
-            if any(math.isfinite(result.at(cell, *line, one[0]).value) for line in lines)
+            if any(math.isfinite(result.at(cell, *row, one[0]).value) for row in rows)
         ]
-        rows = tuple(
-            (
-                Entry(f"{decay:g}", key=decay),
-                Entry(subject),
-                *(
-                    _entry(result.at(cell, decay, subject, measure), factor, digits)
-                    for measure, _, factor, digits in columns
-                ),
-            )
-            for decay, subject in lines
-        )
-        headings = (Entry("weight decay"), Entry("of"), *(Entry(one[1]) for one in columns))
         title = f"Templates of {readable(cell)}" if len(result.cells) > 1 else "Templates"
-        caption = f"{title}: means over templates and pools, with the 95% interval under each."
-        yield Table(title, caption, headings, rows)
+        yield table(
+            title,
+            f"{title}: means over templates and pools, with the 95% interval under each.",
+            rows,
+            keyed("weight decay", lambda row: row[0], "{:g}".format),
+            words("of", lambda row: row[1]),
+            *(
+                interval(heading, _measure(result, cell, measure), digits, factor)
+                for measure, heading, factor, digits in measures
+            ),
+        )
 
 
-def _entry(one: Interval, factor: float, digits: int) -> Entry:
-    if not math.isfinite(one.value):
-        return EMPTY
-    low, high = factor * one.low, factor * one.high
-    ends = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
-    return Entry(f"{factor * one.value:.{digits}f}", ends, one.value)
+def _measure(
+    result: TemplatesResult, cell: str, measure: Measure
+) -> Callable[[tuple[float, Subject]], Interval]:
+    return lambda row: result.at(cell, *row, measure)

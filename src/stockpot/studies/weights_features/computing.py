@@ -15,7 +15,7 @@ from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks import reestimate_batch_norm
 from ...running.executor import one_thread
-from ...training import Pool
+from ...training.jobs.pools import Pool
 from ..pools import TrainedPools
 from ..study import Progress
 from . import WeightsFeatures

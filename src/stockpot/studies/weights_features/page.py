@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ...evaluation.results.intervals import Interval
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
-from ...pages.tables import EMPTY, Entry, Table
+from ...pages.tables import Table, count, interval, table, words
 from ...pages.units import readable
 from .figures import (
     plot_activations,
@@ -20,6 +20,7 @@ from .result import (
     MERGED,
     SINGLE,
     Measure,
+    Place,
     WeightsFeaturesResult,
 )
 
@@ -142,60 +143,63 @@ def weights_features_page(result: WeightsFeaturesResult) -> Page:
 
 def _ends(result: WeightsFeaturesResult) -> Table:
     """The last features of every cell."""
-    lines: list[tuple[Entry, ...]] = []
-    for cell in result.cells:
-        place = result.features(cell).place
-        for variant in result.variants(cell):
-            values = [_entry(result.at(cell, variant, place, measure)) for measure in _LAST]
-            lines.append((Entry(readable(cell)), Entry(variant), *values))
-    words = ("network", "variant", "cosine", "distance", "a member's distance", "length")
-    headings = tuple(map(Entry, (*words, "variance over the members'")))
+
+    def last(measure: Measure) -> Callable[[tuple[str, str]], Interval]:
+        return lambda row: result.at(*row, result.features(row[0]).place, measure)
+
+    headings = ("cosine", "distance", "a member's distance", "length", "variance over the members'")
     caption = (
         "The last features, which the head sees, against the average of the members'; with the "
         "95% interval over pools under each."
     )
-    return Table("The last features", caption, headings, tuple(lines))
+    return table(
+        "The last features",
+        caption,
+        [(cell, variant) for cell in result.cells for variant in result.variants(cell)],
+        words("network", lambda row: row[0]),
+        words("variant", lambda row: row[1]),
+        *(
+            interval(heading, last(measure), 3)
+            for heading, measure in zip(headings, _LAST, strict=True)
+        ),
+    )
 
 
 def _scores(result: WeightsFeaturesResult) -> Table:
-    lines = tuple(
-        (
-            Entry(readable(cell)),
-            *(_entry(result.score(cell, name), 100, 1) for name in (SINGLE, MERGED, ENSEMBLE)),
-            _entry(result.score(cell, v[1]), 100, 1)
-            if len(v := result.variants(cell)) > 1
-            else EMPTY,
-            _entry(result.gap(cell), 100, 1),
-        )
-        for cell in result.cells
-    )
-    words = ("network", "single", "merged", "logits ensemble", "merged:bn", "ensemble minus merge")
+    def mended(cell: str) -> Interval | None:
+        variants = result.variants(cell)
+        return result.score(cell, variants[1]) if len(variants) > 1 else None
+
     caption = (
         "Accuracy in %, single networks' mean first; the difference is from merged:bn where there "
         "is one, pool by pool."
     )
-    return Table("Accuracy", caption, tuple(map(Entry, words)), lines)
+    return table(
+        "Accuracy",
+        caption,
+        result.cells,
+        words("network", lambda cell: cell),
+        interval("single", lambda cell: result.score(cell, SINGLE), 1, 100),
+        interval("merged", lambda cell: result.score(cell, MERGED), 1, 100),
+        interval("logits ensemble", lambda cell: result.score(cell, ENSEMBLE), 1, 100),
+        interval("merged:bn", mended, 1, 100),
+        interval("ensemble minus merge", result.gap, 1, 100),
+    )
 
 
 def _layers(result: WeightsFeaturesResult, cell: str, variant: str) -> Table:
-    lines = tuple(
-        (
-            Entry(str(one.place), key=one.place),
-            Entry(readable(one.layer)),
-            Entry(one.kind),
-            *(_entry(result.at(cell, variant, one.place, measure)) for measure in MEASURES),
-        )
-        for one in result.places(cell)
-    )
+    def measure(of: Measure) -> Callable[[Place], Interval]:
+        return lambda one: result.at(cell, variant, one.place, of)
+
     names = {"own": "off alone", "kept": "kept alone", "spread": "a member's distance"}
-    headings = ("place", "layer", "kind", *(names.get(one, one) for one in MEASURES))
     title = f"Every layer of {readable(cell)}, {variant}"
-    return Table(title, f"{title}: means over pools.", tuple(map(Entry, headings)), lines, names=2)
-
-
-def _entry(one: Interval, factor: float = 1, digits: int = 3) -> Entry:
-    if not math.isfinite(one.value):
-        return EMPTY
-    low, high = factor * one.low, factor * one.high
-    ends = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
-    return Entry(f"{factor * one.value:.{digits}f}", ends, one.value)
+    return table(
+        title,
+        f"{title}: means over pools.",
+        result.places(cell),
+        count("place", lambda one: one.place),
+        words("layer", lambda one: one.layer),
+        words("kind", lambda one: one.kind),
+        *(interval(names.get(one, one), measure(one), 3) for one in MEASURES),
+        names=2,
+    )

@@ -20,12 +20,12 @@ from ...evaluation.results.comparison import Row
 from ...evaluation.results.intervals import Difference
 from ...experiments.cells import slug
 from ...experiments.experiment import Experiment
+from ...factors.sharing import Factoring
 from ...networks import put_weights
 from ...recipes.model import Ingredient, Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
-from .factoring import Factoring
 from .tasks import open_tasks
 
 

@@ -7,20 +7,17 @@ from pathlib import Path
 from torch import nn
 
 from ...data import named_views
-from ...evaluation import (
-    WITHOUT_TRAINING,
-    Comparison,
-    Metric,
-    TaskNetwork,
-    TaskPool,
-    compare_pools,
-    join,
-    metric_called,
-)
+from ...evaluation.contests.bodies import TaskNetwork, TaskPool
 from ...evaluation.contests.body_methods import SEQUENTIAL
+from ...evaluation.contests.columns import WITHOUT_TRAINING
+from ...evaluation.contests.compare import compare_pools
 from ...evaluation.contests.cross_task import cross_task
 from ...evaluation.contests.models import ingredients_of, reestimation
 from ...evaluation.predictions.views import views_of
+from ...evaluation.results.comparison import Comparison
+from ...evaluation.results.sweeps import join
+from ...evaluation.scores.custom import metric_called
+from ...evaluation.scores.metrics import Metric
 from ...experiments.cells import slug
 from ...experiments.experiment import ACROSS_TASKS, Experiment
 from ...experiments.fit import Fit

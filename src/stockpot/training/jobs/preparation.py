@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Splits
-from ...evaluation import find_metric, predict
+from ...evaluation.predictions.predict import predict
+from ...evaluation.scores.metrics import find_metric
 from ...experiments.additions import ScopeSpec
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived

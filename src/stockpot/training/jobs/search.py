@@ -16,6 +16,7 @@ from ...evaluation.choices.search import WORST, ScoredCandidate, Search, attempt
 from ...evaluation.contests.provenance import contest_provenance
 from ...evaluation.results.comparison import Comparison
 from ...experiments.experiment import Experiment
+from ...factors.sharing import factoring_of
 from ...methods import Average
 from ...networks import has_batch_norm
 from ...recipes.model import Recipe
@@ -26,7 +27,6 @@ from ...values.differences import first_differences
 from ...values.fields import kebab_name
 from ..fitting.devices import Device
 from .candidates import Candidates
-from .factoring import factoring_of
 from .folder import hold
 from .pools import PoolProgress
 

@@ -9,10 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.engine.factor_store import stored_factors
-from stockpot.engine.factored import Factored, factor_to, read_factored
-from stockpot.errors import CheckpointError, FieldError, MergeError, OutputError
-from stockpot.methods import Average, Cart
+from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError, OutputError
+from stockpot.factors import Factored, factor_to, read_factored, stored_factors
+from stockpot.methods import Average, Cart, CartFactors
 
 from ..cases import State, smooth
 
@@ -81,7 +80,7 @@ def test_sizes_are_those_of_the_files(paths: list[Path], tmp_path: Path) -> None
     factors = 4 * 4 * (6 * (60 + 70) + 14 * (150 + 140))
     assert kept.sizes == {"models": 4 * one, "average": one, "factors": factors}
     again = read_factored(tmp_path / "f")
-    assert (again.method, again.tasks) == (Cart(rank=0.1), tuple(map(str, paths)))
+    assert (again.method, again.tasks) == (CartFactors(rank=0.1), tuple(p.name for p in paths))
     assert again.sizes == kept.sizes
 
 
@@ -89,7 +88,7 @@ def test_what_is_there_is_not_computed_again(
     paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factor_to(tmp_path / "f", paths, Cart(rank=0.1))
-    monkeypatch.setattr("stockpot.engine.factored._factor", None)
+    monkeypatch.setattr("stockpot.methods.cart_factors.top_k", None)
     assert isinstance(factor_to(tmp_path / "f", paths, Cart(rank=0.1)), Factored)
     with pytest.raises(sp.StockpotError, match="exists"):
         factor_to(tmp_path / "f", paths, Cart(rank=0.2))
@@ -108,7 +107,7 @@ def test_what_cannot_be_is_refused(paths: list[Path], tmp_path: Path) -> None:
     nan = load_file(paths[0])
     nan["layers.0.weight"][0, 0] = float("nan")
     save_file(nan, paths[0])
-    with pytest.raises(MergeError, match=r"'layers.0.weight' holds NaN"):
+    with pytest.raises(NonFiniteError, match=r"'layers.0.weight' in .*0.safetensors holds NaN"):
         factor_to(tmp_path / "g", paths, Cart(rank=0.1))
     assert not (tmp_path / "g").exists()
 
@@ -122,7 +121,7 @@ def test_factors_are_found_by_content_whatever_the_files_are_called(
     for path, copy in zip(paths, copies, strict=True):
         save_file(load_file(path), copy, {"note": "other bytes in the header"})
     with monkeypatch.context() as patched:
-        patched.setattr("stockpot.engine.factored._factor", None)
+        patched.setattr("stockpot.methods.cart_factors.top_k", None)
         again = stored_factors(store, copies, Cart(rank=0.1, scale=3.0))
     assert again.path == kept.path
     close(again.merged(rank=0.1, scale=2.0), merged(paths, Cart(rank=0.1, scale=2.0)))
@@ -148,7 +147,7 @@ def test_a_store_stays_within_its_limit_and_forgets_what_was_used_longest_ago(
     (store / "notes.txt").write_text("not factors")
     orders = [paths, paths[::-1], [*paths[1:], paths[0]]]
     found = [stored_factors(store, order, Cart(rank=0.1)).path for order in orders[:2]]
-    size = sum(file.stat().st_size for file in found[0].iterdir())
+    size = sum(file.stat().st_size for file in found[0].rglob("*"))
     os.utime(found[0], (1, 1))
     os.utime(found[1], (2, 2))
     stored_factors(store, orders[0], Cart(rank=0.1))  # used again

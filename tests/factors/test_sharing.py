@@ -6,17 +6,16 @@ from collections import Counter
 import pytest
 import torch
 
-from stockpot.engine import factored
 from stockpot.engine.options import Options
 from stockpot.experiments.experiment import parse_experiment
-from stockpot.methods import Average, Cart, cart
+from stockpot.factors.sharing import factoring_of
+from stockpot.methods import Average, Cart, cart, cart_factors
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.searching import space_of
 from stockpot.recipes.space import Candidate
 from stockpot.training import train_experiment
 from stockpot.training.jobs import search as searched
 from stockpot.training.jobs.candidates import Candidates
-from stockpot.training.jobs.factoring import factoring_of
 from stockpot.training.jobs.search import search_experiment
 
 TASKS = {
@@ -48,7 +47,7 @@ def recipe(pool, **more):
 def decomposed(monkeypatch):
     """How many matrices were decomposed for factors, and for whole merges."""
     counts = Counter()
-    for place in (factored, cart):
+    for place in (cart_factors, cart):
 
         def counting(matrix, ranks, place=place, plain=place.top_k):
             counts[place.__name__.rpartition(".")[2]] += 1
@@ -70,7 +69,7 @@ def test_models_are_decomposed_once_for_all_trials(tasks, tmp_path, decomposed):
     experiment, pool = tasks
     found = search_experiment(recipe(pool), experiment, tmp_path, trials=9, sampler="random")
     matrices = len(found.recipe.models) * 2  # two linear layers of the body; heads are copied
-    assert decomposed["factored"] == matrices
+    assert decomposed["cart_factors"] == matrices
     judged = {row.method for row in found.comparison.rows} - {"uniform-soup"}
     assert len(found.comparison.attempts) == 9
     # The defaults, which take tensors "auto", and what is judged at the end, are merged from the
@@ -152,12 +151,12 @@ def test_factors_are_kept_for_the_next_search_where_a_folder_is_named(tasks, tmp
     first = search_experiment(
         recipe(pool), experiment, tmp_path / "a", trials=4, factors=store, seed=1
     )
-    made = decomposed["factored"]
+    made = decomposed["cart_factors"]
     assert made
     lower = recipe(pool, search={"rank": [0.1, 0.3], "scale": [0.1, 3.0]})
     search_experiment(lower, experiment, tmp_path / "b", trials=4, factors=store, seed=2)
-    assert decomposed["factored"] == made
-    (kept,) = store.glob("*/factored.json")
-    assert json.loads(kept.read_text(encoding="utf8"))["fields"]["rank"] == 0.6
+    assert decomposed["cart_factors"] == made
+    (kept,) = store.glob("*/merge.json")
+    assert json.loads(kept.read_text(encoding="utf8"))["recipe"]["method"]["rank"] == 0.6
     assert not (tmp_path / "a" / "factors").exists()
     assert first.merged.exists()

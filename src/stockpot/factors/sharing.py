@@ -6,13 +6,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...engine.factor_store import stored_factors_of
-from ...engine.factored import Factored, at_any_rank
-from ...engine.options import Options
-from ...errors import MergeError, OutputError
-from ...methods import Cart
-from ...recipes.model import Recipe
-from ...recipes.space import Candidate, Choices, Range, Space
+from ..engine.options import Options
+from ..errors import MergeError, OutputError
+from ..methods import Cart
+from ..recipes.model import Recipe
+from ..recipes.space import Candidate, Choices, Range, Space
+from .factored import Factored
+from .making import at_any_rank
+from .store import stored_factors_of
 
 SHARED = frozenset(("rank", "scale"))
 """Fields on which a decomposition does not depend, up to the largest rank."""

@@ -4,28 +4,24 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import blake3
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
+from ..engine.options import Options
+from ..engine.rows import OnDisk
 from ..methods import Average, Cart
 from ..methods.catalogue import method_fields
 from ..recipes.model import Recipe
 from ..recipes.sizes import parse_size
 from ..running.executor import in_order
-from .factored import (
-    Factored,
-    at_any_rank,
-    decomposed_in,
-    factor_prepared,
-    opened_for,
-    read_factored,
-    recipe_of_factors,
-    size_of_factors,
-)
-from .options import Options
-from .rows import OnDisk
+from .factored import Factored, read_factored
+from .making import at_any_rank, decomposed_in, factor_prepared, opened_for, recipe_of_factors
+
+_MARKS = ("merge.json", "factored.json")
+"""What lies in a directory of factors: of this version, or of an earlier one."""
 
 
 def stored_factors(
@@ -69,7 +65,8 @@ def stored_factors_of(
     Raises:
         StockpotError: as `stored_factors`.
     """
-    prepared, method = opened_for(recipe, options), recipe.method
+    options = replace(options, digest="none", resume=True)
+    prepared, method = opened_for(recipe, options, None), recipe.method
     assert isinstance(method, Cart)
     fields = method_fields(at_any_rank(method))
     told = recipe.model_copy(update={"method": Average(), "search": {}, "searched": None})
@@ -84,9 +81,8 @@ def stored_factors_of(
             os.utime(here)
             return found
         shutil.rmtree(here)
-    need = size_of_factors(prepared)
-    if need <= most:
-        _make_room(folder, most - need)
+    if prepared.size <= most:
+        _make_room(folder, most - prepared.size)
     shutil.rmtree(folder / f"{key}.partial", ignore_errors=True)
     return factor_prepared(here, prepared, most)
 
@@ -118,8 +114,8 @@ def _make_room(folder: Path, most: int) -> None:
 
 def _entries(folder: Path) -> Iterator[tuple[float, int, Path]]:
     """When each was used, its bytes, and where it is; nothing else in the folder is touched."""
-    for told in folder.glob("*/factored.json"):
-        path = told.parent
-        if len(path.name) == blake3.blake3().digest_size * 2:
-            size = sum(file.stat().st_size for file in path.iterdir())
+    for path in folder.glob("*/"):
+        is_key = len(path.name) == blake3.blake3().digest_size * 2
+        if is_key and any((path / mark).is_file() for mark in _MARKS):
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             yield path.stat().st_mtime, size, path

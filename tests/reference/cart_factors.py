@@ -1,0 +1,18 @@
+"""CART's average; what is given beside it is held to the truncated SVD in its own test."""
+
+from . import average
+from .arrays import State
+
+
+def merge(
+    models: list[State],
+    base: State | None,
+    weights: list[float],
+    seed: int,
+    *,
+    rank: float,
+    tensors: str,
+    conv: str,
+    qkv: str,
+) -> State:
+    return average.merge(models, base, weights, seed)
