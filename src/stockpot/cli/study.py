@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _LOOK = Group("What is looked at", sort_key=1)
 _RUN = Group("How it runs", sort_key=2)
 
-Models = Annotated[str, Parameter(help="Checkpoints; or the folder of an experiment's run.")]
+Models = Annotated[
+    str, Parameter(help="Checkpoints, also BASE+ADAPTER; or the folder of an experiment's run.")
+]
 Source = Annotated[
     str, Parameter(help="An experiment, trained in OUT/run; or the folder of a finished run.")
 ]
