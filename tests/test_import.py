@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,20 +18,34 @@ def test_public_names() -> None:
     public = [name for name in dir(stockpot) if not name.startswith("_")]
     modules = {name for name in public if type(getattr(stockpot, name)).__name__ == "module"}
     assert len(set(public) - modules) <= 25
-    assert {"merge", "merge_to", "run_recipe", "StockpotError"} <= set(public)
-    assert callable(stockpot.compare)
+    assert {"merge", "merge_to", "run_recipe", "Recipe", "Options", "StockpotError"} <= set(public)
+    for name in ("compare", "diagnose", "inspect", "search", "verify"):
+        assert callable(getattr(stockpot, name))
     with pytest.raises(AttributeError, match="no attribute 'merg'"):
         stockpot.merg  # noqa: B018
 
 
-def test_names_of_studies_are_those_that_a_type_checker_sees() -> None:
-    seen = {
+def seen_in(package: ModuleType) -> dict[str, tuple[str | None, str]]:
+    """What a type checker sees of a package's names: where each is, and its own name there."""
+    return {
         name.asname: (node.module, name.name)
-        for node in ast.walk(ast.parse(Path(str(studies.__file__)).read_text()))
+        for node in ast.walk(ast.parse(Path(str(package.__file__)).read_text()))
         if isinstance(node, ast.ImportFrom) and node.level
         for name in node.names
         if name.asname
     }
+
+
+def test_public_names_are_those_that_a_type_checker_sees() -> None:
+    seen = seen_in(stockpot)
+    assert set(stockpot._WHERE) <= set(seen)
+    for name, (module, own) in seen.items():
+        there = import_module(f"stockpot.{module}")
+        assert getattr(stockpot, name) is getattr(there, own)
+
+
+def test_names_of_studies_are_those_that_a_type_checker_sees() -> None:
+    seen = seen_in(studies)
     assert set(dir(studies)) == {*seen, "FAMILY", "STUDIES"}
     for name, (module, own) in seen.items():
         there = import_module(f"stockpot.studies.{module}")

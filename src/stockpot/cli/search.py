@@ -66,12 +66,12 @@ def search(
         options = Options(memory=memory, workers=workers)
     from ..experiments.experiment import read_experiment
     from ..report import write_report
-    from ..training.jobs.search import search_experiment
+    from ..training.jobs.search import search as search_with
 
     wanted, data = read_recipe(recipe, RunFlags()), read_experiment(experiment)
     try:
         with steps(quiet=quiet or json) as progress:
-            found = search_experiment(
+            found = search_with(
                 wanted,
                 data,
                 out_,

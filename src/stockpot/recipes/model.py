@@ -5,6 +5,7 @@ finds reaches the user as a FieldError that says where in the recipe and what is
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
@@ -36,6 +37,7 @@ from .values import (
     Text,
     ViewsValue,
 )
+from .yaml import read_yaml
 
 BASE_KEY, BASE_VIEWS, STACK = "base.key", "base.view", "layers.stack"
 """Where the key and the views of `base: {path, key, view}` and the stack of `layers: {stack, ...}`
@@ -309,3 +311,12 @@ def parse_recipe(data: object, origin: str = "") -> Recipe:
         (1.0, 2.0)
     """
     return Recipe.parse(data, origin, "a recipe")
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """The recipe in a YAML file.
+
+    Raises:
+        FieldError: the file cannot be read, is not YAML, or is no recipe.
+    """
+    return parse_recipe(read_yaml(Path(path)), str(path))

@@ -19,7 +19,7 @@ from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml
 from stockpot.training import train_experiment
 from stockpot.training.jobs.candidates import Candidates
-from stockpot.training.jobs.search import search_experiment
+from stockpot.training.jobs.search import search
 
 ALONE = {
     "network": {"name": "mlp", "width": 8},
@@ -88,7 +88,7 @@ def searched(alone, tmp_path_factory):
         patch.setattr(contest, "predict", predicting)
         patch.setattr(Candidates, "score", scoring)
         patch.setattr(FileSource, "read_into", reading)
-        found = search_experiment(recipe(pool), experiment, out, trials=6)
+        found = search(recipe(pool), experiment, out, trials=6)
     return out, found, seen
 
 
@@ -132,14 +132,14 @@ def test_it_goes_on_only_where_it_is_the_same_search(alone, searched, tmp_path):
     experiment, pool = alone
     out, found, _ = searched
     with pytest.raises(OutputError, match="--resume goes on"):
-        search_experiment(recipe(pool), experiment, out, trials=6)
+        search(recipe(pool), experiment, out, trials=6)
     with pytest.raises(OutputError, match="seed was 0 and is 1"):
-        search_experiment(recipe(pool), experiment, out, trials=6, seed=1, resume=True)
-    more = search_experiment(recipe(pool), experiment, out, trials=8, resume=True)
+        search(recipe(pool), experiment, out, trials=6, seed=1, resume=True)
+    more = search(recipe(pool), experiment, out, trials=8, resume=True)
     assert more.comparison.attempts[:6] == found.comparison.attempts
-    whole = search_experiment(recipe(pool), experiment, tmp_path, trials=8)
+    whole = search(recipe(pool), experiment, tmp_path, trials=8)
     assert more.comparison.attempts == whole.comparison.attempts
-    fresh = search_experiment(recipe(pool), experiment, out, trials=6, overwrite=True)
+    fresh = search(recipe(pool), experiment, out, trials=6, overwrite=True)
     assert fresh.comparison.attempts == found.comparison.attempts
 
 
@@ -161,7 +161,7 @@ def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
     for name in ("nll", "stockpot.evaluation.examples:brier"):
         keys = ALONE | {"compare": {"metric": name}}
         out = tmp_path / name[:3]
-        found = search_experiment(recipe(pool), parse_experiment(keys), out, trials=5)
+        found = search(recipe(pool), parse_experiment(keys), out, trials=5)
         scores = [one.score for one in found.comparison.attempts]
         assert found.score == min(scores)
         assert found.comparison.rows[0].metric == name.rpartition(":")[2]
@@ -170,7 +170,7 @@ def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
 def test_tasks_keep_their_heads_and_count_alike(tasks, tmp_path):
     experiment, pool = tasks
     backwards = recipe(pool).model_copy(update={"models": recipe(pool).models[::-1]})
-    found = search_experiment(backwards, experiment, tmp_path, trials=4)
+    found = search(backwards, experiment, tmp_path, trials=4)
     values = {
         (row.method, row.data): row.value
         for row in found.comparison.rows
@@ -190,11 +190,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(alone, tasks, t
         TASKS | {"tasks": [*TASKS["tasks"], {"name": "c", "data": "digits", "judge_limit": 90}]}
     )
     with pytest.raises(FieldError, match="2 models for 3 tasks"):
-        search_experiment(recipe(pool), three, out)
+        search(recipe(pool), three, out)
     keys = {key: value for key, value in ALONE.items() if key != "network"}
     swept = parse_experiment(keys | {"sweep": {"network": ["mlp", "cnn"]}})
     with pytest.raises(FieldError, match="the experiment's sweep has 2"):
-        search_experiment(recipe(pool), swept, out)
+        search(recipe(pool), swept, out)
     with pytest.raises(FieldError, match="nothing to search"):
-        search_experiment(recipe(pool, "median", {}), experiment, out)
+        search(recipe(pool, "median", {}), experiment, out)
     assert not out.exists()

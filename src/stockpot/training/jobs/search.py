@@ -15,11 +15,11 @@ from ...errors import OutputError, StockpotError
 from ...evaluation.choices.search import WORST, ScoredCandidate, Search, attempts_of, best_of
 from ...evaluation.contests.provenance import contest_provenance
 from ...evaluation.results.comparison import Comparison
-from ...experiments.experiment import Experiment
+from ...experiments.experiment import Experiment, read_experiment
 from ...factors.sharing import factoring_of
 from ...methods import Average
 from ...networks import has_batch_norm
-from ...recipes.model import Recipe
+from ...recipes.model import Recipe, read_recipe
 from ...recipes.searching import Sampler, Searched, defaults_of, space_of
 from ...recipes.space import Candidate
 from ...recipes.yaml import dump_yaml
@@ -58,10 +58,10 @@ class SearchResult:
     comparison: Comparison
 
 
-def search_experiment(
-    recipe: Recipe,
-    experiment: Experiment,
-    out: Path,
+def search(
+    recipe: Recipe | str | Path,
+    experiment: Experiment | str | Path,
+    out: str | Path,
     *,
     trials: int = 50,
     sampler: Sampler = "tpe",
@@ -80,9 +80,10 @@ def search_experiment(
     a directory), journal.log and search.json into `out`.
 
     Args:
-        recipe: what is merged; its `search` has the axes. With tasks it has one model for each, in
-            the order of the tasks or of their names; each keeps its own head.
-        experiment: network, data or tasks, split, and `compare.metric`; nothing is trained.
+        recipe: what is merged, or its file; its `search` has the axes. With tasks it has one model
+            for each, in the order of the tasks or of their names; each keeps its own head.
+        experiment: network, data or tasks, split, and `compare.metric`, or its file; nothing is
+            trained.
         out: folder.
         trials: candidates that are scored, those that are tried first among them.
         sampler: grid, random, tpe or cma-es.
@@ -102,16 +103,18 @@ def search_experiment(
 
     Cost: for each trial a merge in memory and one pass over the selection split.
     """
-    options = options or Options()
+    options, out = options or Options(), Path(out)
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    experiment = experiment if isinstance(experiment, Experiment) else read_experiment(experiment)
     tell = progress or _silent
     tell("reading models and data", 0.0)
     candidates = Candidates.open(recipe, experiment, device, options)
-    search = _search_of(candidates, trials, sampler, seed)
+    attempts = _search_of(candidates, trials, sampler, seed)
     merged = out / ("merged" if _has_directory(candidates) else "merged.safetensors")
-    with _folder(out, _identity(candidates, search), resume=resume, overwrite=overwrite):
+    with _folder(out, _identity(candidates, attempts), resume=resume, overwrite=overwrite):
         tell("looking for what all trials share", 0.0)
         store = factors or out / FACTORS
-        shared = factoring_of(candidates.recipe, search.space, search.starts, store, options)
+        shared = factoring_of(candidates.recipe, attempts.space, attempts.starts, store, options)
         decomposed = shared if isinstance(shared, str) else shared.fact
         if not isinstance(shared, str):
             candidates = replace(candidates, factoring=shared)
@@ -120,7 +123,7 @@ def search_experiment(
             shown = candidates.contest.metric.sign * best
             tell(f"trial {done} of {trials}, best {shown:.4g}", 0.95 * done / trials)
 
-        tried = search.run(candidates.score, journal=out / JOURNAL, told=told)
+        tried = attempts.run(candidates.score, journal=out / JOURNAL, told=told)
         winner = best_of(tried)
         if winner.score == WORST:
             raise StockpotError(
@@ -128,10 +131,10 @@ def search_experiment(
             )
         score = candidates.contest.metric.sign * winner.score
         best = candidates.recipe_of(winner.candidate).model_copy(
-            update={"searched": _record(candidates, search, len(tried), score)}
+            update={"searched": _record(candidates, attempts, len(tried), score)}
         )
         tell("judging on the test split", 0.96)
-        comparison = _judge(candidates, search, tried, winner, decomposed)
+        comparison = _judge(candidates, attempts, tried, winner, decomposed)
         _write(out / BEST, dump_yaml(best.resolved()))
         run_recipe(best, merged, replace(options, overwrite=True, resume=False))
         if factors is None:
