@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 from stockpot.checkpoints.adapter import read_adapter
 from stockpot.errors import CheckpointError
+from stockpot.networks.weights import load_weights
 from stockpot.views import Adapted, open_model
 
 G = torch.Generator().manual_seed(5)
@@ -209,3 +211,14 @@ def test_the_view_by_itself(base, make_adapter):
     assert torch.equal(seen.entries["q.weight"].load(), wanted)
     assert torch.equal(same.entries["q.weight"].load(), wanted)
     assert json.loads(read_adapter(lora).metadata["adapter_config.json"])["r"] == 2
+
+
+def test_a_network_is_filled_from_it(tmp_path, make_adapter):
+    """So `compare`, and all that builds networks, takes `base+adapter` too."""
+    net = torch.nn.Sequential(torch.nn.Linear(4, 6))
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    lora = make_adapter("lora", {"0": Q["q"]})
+    before = f64(net[0].weight.detach().clone())
+    load_weights(net, Path(f"{tmp_path / 'net.safetensors'}+{lora}"))
+    a, b = Q["q"]
+    close(net[0].weight.detach(), before + 2 * (f64(b) @ f64(a)))

@@ -6,14 +6,13 @@ alone; whoever asks for a part of a tile gets it from the product of the whole t
 zeros at the edges, with the full inner dimension, in float64 and on one thread.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ...checkpoints.entry import TensorEntry
+from ...running.executor import one_thread
 from .base import CHUNK, ComputedSource, read_flat
 
 TILE = 2**16
@@ -157,16 +156,3 @@ def product(
         stored=base.stored_dtype,
         made_of=(base, left.entry, right.entry),
     )
-
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Torch on one thread meanwhile: a product that is shared out comes in other bits."""
-    threads = torch.get_num_threads()
-    if threads > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if threads > 1:
-            torch.set_num_threads(threads)
