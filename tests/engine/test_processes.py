@@ -25,11 +25,12 @@ from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan
 from stockpot.engine.sinks import CompareSink, MemorySink
 from stockpot.errors import NonFiniteError, OutputError
-from stockpot.methods import Consensus, ModelStock, Ties
+from stockpot.methods import CartFactors, Consensus, ModelStock, Ties
 from stockpot.recipes.model import parse_recipe
 from stockpot.views.sources.computed import masked, weight_norm
 
 from ..cases import bits
+from ..contract.giving import Masked
 from .conftest import state
 from .making import MIB, resolved
 
@@ -76,16 +77,20 @@ def test_processes_write_the_bytes_and_the_manifest_of_threads(
     assert tree(tmp_path / "processes" / "out") == tree(tmp_path / "threads" / "out")
 
 
-@pytest.mark.parametrize("method", [Ties(), ModelStock(), Consensus()], ids=repr)
+@pytest.mark.parametrize(
+    "method", [Ties(), ModelStock(), Consensus(), Masked(), CartFactors(rank=0.1)], ids=repr
+)
 def test_of_a_merge_in_memory_the_bytes_come_back(processes: Any, method: Method) -> None:
     base, *models = (from_state_dict(state(k), str(k)) for k in range(3))
     assignments = resolved(method, models, base)
-    plan = make_plan(assignments, memory=4 * MIB, workers=2)
+    plan = make_plan(assignments, memory=(64 if method.needs.whole else 4) * MIB, workers=2)
     here, there = MemorySink(assignments.tensors), MemorySink(assignments.tensors)
     runs = [Run(plan, here), Run(plan, there, executor=processes)]
     for run in runs:
         run.execute()
     assert bits(here.state) == bits(there.state)
+    assert bits(here.extras) == bits(there.extras)
+    assert bool(here.extras) == isinstance(method, Masked | CartFactors)
     assert dict(runs[0].records) == dict(runs[1].records)
     assert runs[0].reports == runs[1].reports
 

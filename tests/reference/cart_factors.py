@@ -1,4 +1,4 @@
-"""CART's average; what is given beside it is held to the truncated SVD in its own test."""
+"""CART's average; what is given beside it is held to CART itself in tests/factors."""
 
 from . import average
 from .arrays import State
