@@ -3,11 +3,13 @@
 Everything is read off a method's class, so that a new method is tried without a new line here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import Method
+from stockpot.engine import cutting, local, plan
+from stockpot.engine.tasks import desk, surveying
 from stockpot.methods import (
     Consensus,
     Dare,
@@ -247,6 +251,19 @@ def cases(
     make = draw(st.sampled_from(values))
     base, models = make(some, count, draw(st.integers(0, 999)), draw(st.sampled_from(dtypes)))
     return Case(method, models, base if method.needs.base else None, weights)
+
+
+@contextmanager
+def cut(**constants: int) -> Iterator[None]:
+    """The engine with other constants; each is set wherever it is used."""
+    modules = (cutting, plan, desk, surveying, local)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            places = [module for module in modules if hasattr(module, name)]
+            assert places, name
+            for module in places:
+                patch.setattr(module, name, value)
+        yield
 
 
 def bits(state: State) -> dict[str, bytes]:

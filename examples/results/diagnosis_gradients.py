@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestRegressor
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
-from stockpot.studies.diagnosis.forecast.ranks import spearman
+from stockpot.studies.diagnosis.forecast.held_out import spearman
 from stockpot.studies.diagnosis.forecast.table import parse
 from stockpot.studies.diagnosis.forecast.trees import (
     HIGH,

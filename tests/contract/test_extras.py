@@ -16,10 +16,10 @@ from stockpot.core import Method
 from stockpot.engine import cutting
 from stockpot.methods import METHODS
 
-from ..cases import Case, State, bits, example
+from ..cases import Case, State, bits, cut, example
 from .giving import Masked
 from .steps import Telling, settled_from, stack_of
-from .test_slicing import CUTS, LEAST, WHOLE, cut, large_cases
+from .test_slicing import CUTS, LEAST, WHOLE, large_cases
 
 GIVING = [*(cls for cls in METHODS if cls.extras is not Method.extras), Masked]
 NAMES = [cls.__name__ for cls in GIVING]

@@ -1,7 +1,6 @@
 """Results are the same to the last bit however the work is cut, ordered or stored."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
-from stockpot.engine import local, plan
-from stockpot.engine.tasks import desk
+from stockpot.engine import cutting, plan
 from stockpot.methods import Average, Slerp, Ties
 
 from ..cases import (
@@ -26,6 +24,7 @@ from ..cases import (
     bits,
     cases,
     counts,
+    cut,
     example,
     methods,
     on_grid,
@@ -48,18 +47,6 @@ CUTS: Mapping[str, tuple[dict[str, Any], dict[str, int]]] = {
     "nothing packed": ({"workers": 2}, {"SMALL": -1, "BLOCK": 2 * SEGMENT}),
     "thresholds by sample": ({"workers": 2}, TINY | {"UNSAMPLED": 2**14, "_SAMPLE": 2**12}),
 }
-
-
-@contextmanager
-def cut(**constants: int) -> Iterator[None]:
-    """The engine with other constants; each is set wherever it is used."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in constants.items():
-            places = [module for module in (plan, desk, local) if hasattr(module, name)]
-            assert places, name
-            for module in places:
-                patch.setattr(module, name, value)
-        yield
 
 
 @cache
@@ -90,7 +77,7 @@ def test_slices_workers_and_memory_do_not_show(cls: type[Method], data: st.DataO
             assert bits(case.merge(**options)) == expected, name
     if case.method.needs.whole:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plan, "_is_loaded", lambda *_: False)
+            patch.setattr(cutting, "is_loaded", lambda *_: False)
             assert bits(case.merge(workers=2)) == expected, "rows read when they are asked for"
 
 

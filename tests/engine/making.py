@@ -1,20 +1,17 @@
 """Assignments, plans and runs without files, and methods that exist for tests only."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
 from stockpot.checkpoints.entry import COMPARED, Checkpoint, TensorEntry, from_state_dict
 from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
-from stockpot.engine import cutting, local, plan
+from stockpot.engine import plan
 from stockpot.engine.local import Run
 from stockpot.engine.sinks import MemorySink
-from stockpot.engine.tasks import desk, surveying
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.resolve import resolve
@@ -54,22 +51,6 @@ def resolved(
         entry["statistics"] = one.label
     plain = {"method": method, "models": entries, "base": base.label if base else None}
     return resolve(parse_recipe(plain | more), models, base, given)
-
-
-@contextmanager
-def engine(**constants: int) -> Iterator[None]:
-    """The engine with other constants; each is set wherever it is used."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in constants.items():
-            places = [
-                module
-                for module in (plan, cutting, desk, surveying, local)
-                if hasattr(module, name)
-            ]
-            assert places, name
-            for module in places:
-                patch.setattr(module, name, value)
-        yield
 
 
 @dataclass

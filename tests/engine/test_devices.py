@@ -25,8 +25,8 @@ from stockpot.errors import NonFiniteError
 from stockpot.methods import Average, Consensus, Dare, Median, ModelStock, Slerp, Ties
 from stockpot.ops.rounding import copy_rounded
 
-from ..cases import State, bits, smooth
-from .making import MIB, RowSoftmax, engine, resolved
+from ..cases import State, bits, cut, smooth
+from .making import MIB, RowSoftmax, resolved
 
 TINY = {"BLOCK": SEGMENT, "CHUNK": 2 * SEGMENT}
 
@@ -146,7 +146,7 @@ def test_results_that_come_late_are_the_same_bytes(method: Method, dtype: torch.
     records: list[object] = []
     late = Late()
     for device in (CPU, late):
-        with engine(**TINY):
+        with cut(**TINY):
             plan = planned(method, models, base, device.arenas)
             sink = MemorySink(plan.assignments.tensors)
             run = Run(plan, sink, device=device)
@@ -164,7 +164,7 @@ def test_results_that_come_late_are_the_same_bytes(method: Method, dtype: torch.
 def test_a_piece_is_waited_for_once_and_its_flag_is_read_once() -> None:
     base, models = smooth([(9 * SEGMENT + 5,), (4 * SEGMENT,)], 3, 4)
     late = Late()
-    with engine(**TINY):
+    with cut(**TINY):
         plan = planned(Average(), models, base, 2)
         Run(plan, MemorySink(plan.assignments.tensors), device=late).execute()
     pieces = sum(len(task.pieces) for task in plan.tasks)

@@ -29,8 +29,8 @@ from stockpot.methods import (
 from stockpot.ops import thresholds
 from stockpot.values.fields import check_fields
 
-from ..cases import State, bits, smooth
-from .making import MIB, Polar, RowSoftmax, engine, names_only, resolved, run
+from ..cases import State, bits, cut, smooth
+from .making import MIB, Polar, RowSoftmax, names_only, resolved, run
 
 TINY = {"BLOCK": SEGMENT, "CHUNK": SEGMENT, "ARENA": 24 * SEGMENT}
 """Slices of one segment, so that a tensor of a few hundred thousand elements is cut in many."""
@@ -83,7 +83,7 @@ def test_an_error_in_a_worker_surfaces_and_stops_the_others(workers: int, digest
     HOOKS[0] = fail_first
     before = torch.get_num_threads()
     constants = {"SMALL": -1, "BLOCK": SEGMENT, "CHUNK": SEGMENT}
-    with engine(**constants), pytest.raises(Trouble, match="the first tensor"):
+    with cut(**constants), pytest.raises(Trouble, match="the first tensor"):
         run(Hooked(), [tensors(50, 2 * SEGMENT)], workers=workers, digests=digests)
     assert len(calls) <= workers
     assert torch.get_num_threads() == before
@@ -98,7 +98,7 @@ def test_an_error_in_a_slice_ends_the_run(start: int, digests: bool) -> None:
             raise Trouble(f"at {stack.start}")
 
     HOOKS[0] = fail_at
-    with engine(**TINY), pytest.raises(Trouble, match=f"at {start}"):
+    with cut(**TINY), pytest.raises(Trouble, match=f"at {start}"):
         run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=4, digests=digests)
 
 
@@ -113,7 +113,7 @@ def test_without_digests_the_slices_of_a_tensor_are_shared_among_workers() -> No
                 barrier.wait(10)
 
         HOOKS[0] = meet
-        with engine(**TINY):
+        with cut(**TINY):
             run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=3, digests=digests)
         assert len(at_work) == expected
 
@@ -127,7 +127,7 @@ def test_an_error_in_a_survey_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
     for method in (Slerp, Ties):
         monkeypatch.setattr(method, "survey", broken)
         for constants in (TINY, {}):
-            with engine(**constants), pytest.raises(Trouble, match="in the survey"):
+            with cut(**constants), pytest.raises(Trouble, match="in the survey"):
                 run(method(), models, base if method is Ties else None, workers=3)
 
 
@@ -160,7 +160,7 @@ def test_digests_are_of_the_bytes(method: Method, workers: int) -> None:
         state["bn.num_batches_tracked"] = torch.tensor(k)
         state["bn.running_mean"] = torch.full((9,), float(k))
     takes_base = method.needs.base
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(method, models, base if takes_base else None, workers=workers, digests=True)
     if not isinstance(method, RowSoftmax):
         assert sum(len(task.pieces) for task in ran.plan.tasks) > 6
@@ -196,7 +196,7 @@ def matrices(dtype: torch.dtype = torch.float32) -> tuple[State, list[State]]:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_whole_matrix_method_sees_whole_matrices(workers: int) -> None:
     _, models = smooth([(300, 200), (4, 4), (), (6,), (2, 3, 4), (0, 5)], 2, 3)
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(RowSoftmax(), models, weights=[1, 3], workers=workers)
     for name, found in ran.state.items():
         total = 0.25 * models[0][name] + 0.75 * models[1][name]
@@ -209,7 +209,7 @@ def test_a_whole_matrix_method_sees_whole_matrices(workers: int) -> None:
 def test_a_whole_matrix_method_that_settles(reach: int) -> None:
     """reach 2: each matrix by its own norm; 3: all by the norms of all."""
     base, models = matrices()
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(Polar(reach=reach), models, base, weights=[1.0, 2.0], workers=2)
     norms = [
         {n: torch.linalg.matrix_norm((m[n] - base[n]).double(), 2).item() for n in base}
@@ -219,7 +219,7 @@ def test_a_whole_matrix_method_that_settles(reach: int) -> None:
         norm = max(own[name] if reach == 2 else sum(own.values()) for own in norms)
         u, _, v = torch.linalg.svd(sum(m[name] - base[name] for m in models), full_matrices=False)
         assert torch.allclose(found, base[name] + norm * (u @ v), atol=1e-4 * (1 + norm))
-    with engine(**TINY):
+    with cut(**TINY):
         again = run(Polar(reach=reach), models, base, weights=[1.0, 2.0], workers=1)
     assert bits(again.state) == bits(ran.state)
 
@@ -260,7 +260,7 @@ def test_nan_is_named_with_its_model_and_tensor(method: Method, dtype: torch.dty
     base, models = smooth(SHAPES, 2, 2, dtype)
     places = [(name, at) for name in list(base)[1::2] for at in (0, -1)]
     places += [("layers.2.weight", 2 * SEGMENT + 1), ("layers.4.weight", 0)]
-    with engine(**TINY, UNSAMPLED=SEGMENT):
+    with cut(**TINY, UNSAMPLED=SEGMENT):
         for i, (name, at) in enumerate(places):
             wrong = i % (3 if method.needs.base else 2)
             states = [
@@ -282,7 +282,7 @@ def test_what_is_not_finite_passes_where_it_is_allowed(method: Method) -> None:
             state = poisoned(state, "layers.2.weight", at, value)
         states.append(poisoned(state, "layers.4.weight", 0, math.inf))
     base = states[2] if method.needs.base else None
-    with engine(**TINY, UNSAMPLED=SEGMENT):
+    with cut(**TINY, UNSAMPLED=SEGMENT):
         ran = run(method, states[:2], base, allow_non_finite=True)
     assert not ran.state["layers.2.weight"].isfinite().all()
     if not isinstance(method, Ties | RowSoftmax):
@@ -297,7 +297,7 @@ def test_overflow_of_the_stored_dtype_is_named_with_the_method(numel: int) -> No
     for model, value in zip(models, (60000.0, -60000.0), strict=True):
         model["w"][-1] = value
     text = r"^interpolate gives NaN or infinity in 'w' from finite inputs: .*range of float16"
-    with engine(**TINY), pytest.raises(NonFiniteError, match=text):
+    with cut(**TINY), pytest.raises(NonFiniteError, match=text):
         run(Interpolate(t=1.5), models)
     ran = run(Interpolate(t=1.5), models, allow_non_finite=True)
     assert ran.state["w"][-1].item() == -math.inf
@@ -369,7 +369,7 @@ def test_a_model_s_threshold_takes_a_sample_and_one_survey(
 ) -> None:
     base, models = smooth(LARGE, 2, 1, dtype)
     numel = sum(t.numel() for t in base.values())
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(Ties(density=density), models, base, workers=3)
     assert 0 < surveys.sampled <= numel / 7
     assert surveys.surveyed == numel
@@ -391,7 +391,7 @@ def test_a_missed_bracket_costs_a_survey_and_changes_nothing(
     for wrong in ((0, 1000), (2**30, 2**30 + 5), (-1, 0)):
         monkeypatch.setattr(thresholds, "_bracket", lambda *about, wrong=wrong: wrong)
         surveys.surveyed, surveys.hints = 0, set()
-        with engine(**TINY):
+        with cut(**TINY):
             ran = run(Ties(), models, base, workers=2)
         assert len(surveys.hints) > 1
         assert surveys.surveyed == len(surveys.hints) * report["total"]
@@ -408,7 +408,7 @@ def test_a_small_model_is_surveyed_without_a_sample(surveys: Surveys) -> None:
 def test_tensors_too_small_to_be_sampled(surveys: Surveys) -> None:
     """Together they would call for a sample, but no run fits into any of them."""
     base, models = smooth([(100,)] * 40, 1, 1)
-    with engine(UNSAMPLED=1000):
+    with cut(UNSAMPLED=1000):
         ran = run(Ties(), models, base)
     assert (surveys.sampled, surveys.surveyed) == (0, 4000)
     assert ran.run.reports[0]["threshold"] == list(thresholds_of(models, base, 0.2))
@@ -418,7 +418,7 @@ def test_a_sample_larger_than_an_arena_is_taken_in_parts(surveys: Surveys) -> No
     """An eighth of twenty segments, where an arena holds one."""
     base, models = smooth([(20 * SEGMENT,), (9,)], 2, 1)
     expected = run(Ties(), models, base).state
-    with engine(**TINY, SPACING=8 * desk.RUN):
+    with cut(**TINY, SPACING=8 * desk.RUN):
         ran = run(Ties(), models, base, memory=8 * MIB)
     assert ran.plan.arena < 20 * SEGMENT // 8 * 3 * 4
     assert surveys.sampled > 2 * SEGMENT
@@ -463,7 +463,7 @@ def test_rules_with_other_values_have_thresholds_of_their_own() -> None:
         {"match": "layers.[02].*", "method": {"name": "ties", "density": 0.5}},
         {"match": "layers.3.*", "method": "average"},
     ]
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(Ties(density=0.1), models, base, rules=rules)
     groups = {0.1: ["layers.1.weight"], 0.5: ["layers.0.weight", "layers.2.weight"]}
     reports = {report["method"]: report for report in ran.run.reports}
@@ -480,7 +480,7 @@ def test_rules_with_other_values_have_thresholds_of_their_own() -> None:
 
 def test_what_a_tensor_settles_is_in_its_record() -> None:
     base, models = smooth([(3 * SEGMENT,), (40,)], 2, 1)
-    with engine(**TINY):
+    with cut(**TINY):
         ran = run(ModelStock(), models, base)
     for name, record in ran.run.records.items():
         deltas = [(m[name] - base[name]).double() for m in models]
@@ -517,7 +517,7 @@ def test_non_contiguous_and_shared_inputs_are_read_by_value() -> None:
 def test_bytes_moved_are_those_of_the_plan() -> None:
     base, models = smooth(LARGE, 2, 1)
     for method in (Average(), Ties(), Slerp()):
-        with engine(**TINY):
+        with cut(**TINY):
             ran = run(method, models, base if method.needs.base else None, workers=2)
         assert ran.run.bytes_read == ran.plan.bytes_read
         assert ran.run.bytes_written == ran.plan.bytes_written

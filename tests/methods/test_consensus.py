@@ -13,10 +13,9 @@ from safetensors.torch import save_file
 
 import stockpot as sp
 from stockpot.core import SEGMENT
-from stockpot.engine import plan
 from stockpot.methods import Consensus, TaskArithmetic, Weave
 
-from ..cases import State, bits, smooth
+from ..cases import State, bits, cut, smooth
 
 SHAPES = [(60, 31), (999,), (), (0, 3)]
 BASE, MODELS = smooth(SHAPES, 3, 0)
@@ -86,8 +85,7 @@ def test_the_manifest_counts_what_is_kept_however_the_work_is_cut(
 ) -> None:
     base, models = smooth([(3 * SEGMENT + 5,), (150, 41), (7,), (), (9, 9)], 3, 4, torch.bfloat16)
     method = Consensus(ratio=0.5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "BLOCK", SEGMENT)
+    with cut(BLOCK=SEGMENT):
         manifest = written(tmp_path / "out.safetensors", [base, *models], method, **how)
     counts = expected(base, models, 2, 0.5)
     for name, tensor in base.items():

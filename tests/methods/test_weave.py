@@ -13,8 +13,6 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method, Needs, Reach, Settled, Stack
-from stockpot.engine import local, plan
-from stockpot.engine.tasks import desk
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import (
@@ -34,7 +32,7 @@ from stockpot.methods import (
 from stockpot.methods.grids import MOST_POINTS, grid_points
 from stockpot.values.fields import Finite, check_fields
 
-from ..cases import State, bits, smooth
+from ..cases import State, bits, cut, smooth
 
 SHAPES = [(60, 31), (999,), (), (0, 3)]
 BASE, MODELS = smooth(SHAPES, 3, 0)
@@ -329,13 +327,9 @@ def test_a_tensor_that_some_models_lack_is_woven_over_the_others(tmp_path: Path)
 def test_neither_slices_nor_samples_nor_files_show(weave: Weave, tmp_path: Path) -> None:
     base, models = smooth([(3 * SEGMENT + 5,), (150, 41), (SEGMENT,), (2,)], 2, 7, torch.bfloat16)
     expected = bits(sp.merge(models, weave, base=base, workers=1, seed=2))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"BLOCK": SEGMENT, "CHUNK": SEGMENT, "ARENA": 24 * SEGMENT}.items():
-            patch.setattr(plan, name, value)
-        for module in (desk, local):
-            patch.setattr(module, "UNSAMPLED", 2**13)
-        cut = sp.merge(models, weave, base=base, workers=3, memory="64MiB", seed=2)
-        assert bits(cut) == expected
+    with cut(BLOCK=SEGMENT, CHUNK=SEGMENT, ARENA=24 * SEGMENT, UNSAMPLED=2**13):
+        found = sp.merge(models, weave, base=base, workers=3, memory="64MiB", seed=2)
+        assert bits(found) == expected
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     for path, state in zip(paths, (base, *models), strict=True):
         save_file(state, path)

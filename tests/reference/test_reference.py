@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 
 import stockpot as sp
 from stockpot.core import SEGMENT, Method
-from stockpot.engine import local, plan
-from stockpot.engine.tasks import desk
 from stockpot.methods import (
     METHODS,
     Cart,
@@ -36,7 +34,7 @@ from stockpot.methods import (
 from stockpot.methods.grids import grid_points
 from stockpot.values.fields import field_specs, kebab_name
 
-from ..cases import Case, State, cases, on_grid, smooth
+from ..cases import Case, State, cases, cut, on_grid, smooth
 from . import consensus, dare, model_stock, slerp, ties, weave
 from .arrays import Array
 from .matrices import Grain, is_taken
@@ -233,11 +231,7 @@ def test_a_threshold_over_slices_and_samples_is_the_reference_s(
     """Tensors cut into slices by three workers, thresholds bracketed by a sample."""
     base, models = smooth([(3 * SEGMENT + 9,), (150, 41), (SEGMENT,), (2,)], 2, 8, dtype)
     case = Case(Ties(density=(0.15, 0.6), trim=trim), models, base, [1.0, 0.5])
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"BLOCK": SEGMENT, "CHUNK": SEGMENT, "ARENA": 24 * SEGMENT}.items():
-            patch.setattr(plan, name, value)
-        for module in (desk, local):
-            patch.setattr(module, "UNSAMPLED", 2**13)
+    with cut(BLOCK=SEGMENT, CHUNK=SEGMENT, ARENA=24 * SEGMENT, UNSAMPLED=2**13):
         merged = compare(case, most_left_out=1e-3)
     assert all(torch.equal(t, merged[n]) for n, t in case.merge(memory="1MiB").items())
 
@@ -252,8 +246,7 @@ def test_a_threshold_over_tensors_of_different_width_is_the_reference_s() -> Non
         for density in (0.01, 0.3, 0.99):
             case = Case(Ties(density=density), states[1:], states[0])
             compare(case, most_left_out=1e-3)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(local, "UNSAMPLED", 2**12)
+            with cut(UNSAMPLED=2**12):
                 compare(case, most_left_out=1e-3)
 
 

@@ -17,7 +17,7 @@ from stockpot.data import load, split
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TsvM
 from stockpot.networks import build
-from stockpot.report import plot_suspicions, render_study, write_study
+from stockpot.report import plot_suspicions, render, write_study
 from stockpot.studies import Backdoor
 from stockpot.training import Fit, fit
 
@@ -207,7 +207,7 @@ def test_of_two_models_neither_is_called_odd():
     assert "cannot tell who is odd" in found.sentences[0]
     whole = [row.influence for row in found.rows if row.tensor == "all"]
     assert math.isclose(*whole, rel_tol=1e-9)
-    assert "<figure id=" in render_study(found)
+    assert "<figure id=" in render(found)
 
 
 def test_weights_that_are_not_finite_are_named():
@@ -349,7 +349,7 @@ def test_what_the_command_refuses(four, tmp_path, capsys, more, code, words):
 @pytest.mark.parametrize("with_base", [True, False])
 def test_the_page_in_a_browser(browser, four, width, with_base):
     paths, base = four
-    page = render_study(Backdoor()(paths, base=base if with_base else None))
+    page = render(Backdoor()(paths, base=base if with_base else None))
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 3
@@ -364,7 +364,7 @@ def test_hostile_names_are_shown_and_not_run(browser, four, tmp_path):
     paths, _ = four
     nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$", "_"]
     found = Backdoor()(paths, names=nasty)
-    seen, console = browser.ask(render_study(found), "return document.body.innerText;")
+    seen, console = browser.ask(render(found), "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen
     write_study(found, tmp_path / "out")

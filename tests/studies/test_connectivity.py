@@ -14,7 +14,7 @@ from stockpot.data import Dataset, Splits
 from stockpot.errors import FieldError
 from stockpot.evaluation import nll, predict
 from stockpot.networks import build, reestimate_batch_norm
-from stockpot.report import plot_barriers, plot_paths, plot_plane, render_study
+from stockpot.report import plot_barriers, plot_paths, plot_plane, render
 from stockpot.studies import Connectivity
 from stockpot.studies.connectivity.computing import batches, some_of
 from stockpot.studies.connectivity.result import WeightPath
@@ -240,7 +240,7 @@ def test_a_pool_of_one_network_is_refused():
 def test_figures_and_page(found):
     for plot in (plot_paths, plot_barriers, plot_plane):
         assert plot(found).get_xlabel()
-    page = render_study(found)
+    page = render(found)
     assert "What lies between networks" in page
     assert all(f'id="{name}-title"' in page for name in ("paths", "barriers", "plane"))
     json.dumps(found.as_dict(), allow_nan=False)
@@ -249,7 +249,7 @@ def test_figures_and_page(found):
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_in_a_browser(browser, found, width):
-    page = render_study(found)
+    page = render(found)
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 3
@@ -265,7 +265,7 @@ def test_hostile_names_are_shown_and_not_run(browser, found):
     names = dict(zip(("net-0", "net-1", "net-2"), nasty, strict=True))
     paths = [replace(p, one=names[p.one], other=names[p.other]) for p in found.paths]
     planes = [replace(p, models=tuple(nasty)) for p in found.planes]
-    page = render_study(replace(found, paths=tuple(paths), planes=tuple(planes)))
+    page = render(replace(found, paths=tuple(paths), planes=tuple(planes)))
     seen, console = browser.ask(page, "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen

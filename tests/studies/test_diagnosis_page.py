@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from stockpot.report import plot_kinship, plot_prospects, plot_spreads, render_study, write_study
+from stockpot.report import plot_kinship, plot_prospects, plot_spreads, render, write_study
 from stockpot.report.files import rebuild
 from stockpot.studies import diagnose
 
@@ -39,7 +39,7 @@ CASES = ("good", "strangers", "scales", "different", "many", "mended", "damaged"
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_in_a_browser(browser, cases, name, width):
-    page = render_study(cases[name])
+    page = render(cases[name])
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == (0 if name == "different" else 3)
@@ -52,8 +52,8 @@ def test_the_page_in_a_browser(browser, cases, name, width):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_verdict_comes_first_and_pages_repeat(cases, name):
-    page = render_study(cases[name])
-    assert page == render_study(cases[name])
+    page = render(cases[name])
+    assert page == render(cases[name])
     assert "<script>console" not in page
     verdict = cases[name].verdict.split("<")[0].split(":")[0].split("'")[0]
     assert verdict in page
@@ -61,10 +61,10 @@ def test_the_verdict_comes_first_and_pages_repeat(cases, name):
 
 
 def test_captions_state_findings(cases):
-    page = render_study(cases["strangers"])
+    page = render(cases["strangers"])
     assert "3 of 6 pairs come from one start" in page
     assert "in grey, are not advised here" in page
-    scales = render_study(cases["scales"])
+    scales = render(cases["scales"])
     assert re.search(
         r"Models differ most in &#39;body\.[13]\.weight&#39;, by a factor of [78]", scales
     )

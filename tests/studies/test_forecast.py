@@ -16,8 +16,8 @@ from stockpot.studies.diagnosis.forecast.held_out import (
     by_data,
     by_network,
     left_out,
+    spearman,
 )
-from stockpot.studies.diagnosis.forecast.ranks import spearman
 from stockpot.studies.diagnosis.forecast.scoring import AIDED
 from stockpot.studies.diagnosis.forecast.table import pools_of
 from stockpot.studies.diagnosis.forecast.traits import NAMES, OF_TASK_VECTORS

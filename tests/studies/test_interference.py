@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError
 from stockpot.experiments.experiment import parse_experiment
-from stockpot.report import render_study, write_study
+from stockpot.report import render, write_study
 from stockpot.studies import Interference
 from stockpot.studies.runs import models_of
 from stockpot.training import train_experiment
@@ -230,7 +230,7 @@ def test_the_ingredients_of_a_run(tmp_path, capsys):
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_in_a_browser(browser, found, width):
-    page = render_study(found)
+    page = render(found)
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 4
@@ -245,7 +245,7 @@ def test_hostile_names_are_shown_and_not_run(browser, three, tmp_path):
     paths, _ = three
     nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$"]
     study = Interference(ranks=RANKS)(paths, names=nasty)
-    seen, console = browser.ask(render_study(study), "return document.body.innerText;")
+    seen, console = browser.ask(render(study), "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen
     write_study(study, tmp_path / "out")

@@ -13,7 +13,7 @@ from stockpot.data import load, split
 from stockpot.errors import FieldError, StockpotError
 from stockpot.evaluation import Ingredients, Predictions, soup
 from stockpot.networks import build, headed
-from stockpot.report.studies import render_study
+from stockpot.report import render
 from stockpot.studies import Magnitude, open_pools
 from stockpot.studies.magnitude.bounds import bounds
 from stockpot.studies.magnitude.carried import run_carried
@@ -347,7 +347,7 @@ def test_the_command_writes_the_study(trial, tmp_path, capsys):
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_in_a_browser(browser, found, width):
-    page = render_study(found)
+    page = render(found)
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 7

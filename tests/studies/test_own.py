@@ -18,12 +18,13 @@ from stockpot.errors import CheckpointError, FieldError
 from stockpot.methods import Ties
 from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import count, table, words
-from stockpot.report import kinds, studies
+from stockpot.report import files, kinds
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
-from stockpot.studies.onepass.gathering import names_of, opened
+from stockpot.studies.onepass.gathering import names_of
 from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
 from stockpot.values.fields import check_fields
+from stockpot.views.models import checkpoint_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Counts(StudyOfModels):
 
     def __call__(self, models, base=None, **how) -> CountsResult:
         names = names_of(models, how.get("names", ()))
-        rows = [Row(n, self._count(opened(m, n))) for m, n in zip(models, names, strict=True)]
+        rows = [
+            Row(n, self._count(checkpoint_of(m, n))) for m, n in zip(models, names, strict=True)
+        ]
         return CountsResult(title="Counts", rows=tuple(rows))
 
     def _count(self, checkpoint) -> int:
@@ -111,7 +114,7 @@ def models(tmp_path):
 def added(monkeypatch):
     """The study in the one tuple, and what is made of the tuple when it is imported."""
     family = Family("study", (*STUDIES, Counts), of=Study)
-    monkeypatch.setattr(studies, "FAMILY", family)
+    monkeypatch.setattr(files, "FAMILY", family)
     monkeypatch.setattr(commands, "FAMILY", family)
     known = {**kinds.KINDS, "counts": kinds.Kind(CountsResult, page)}
     monkeypatch.setattr("stockpot.report.files.KINDS", known)
@@ -148,7 +151,7 @@ def test_what_cannot_be_repeated_is_told(tmp_path, capsys):
         '{"report": {"kind": "scopes", "command": "stockpot study scopes a", "stockpot": "0"}}'
     )
     with pytest.raises(CheckpointError, match=r"older stockpot\. Its command was: stockpot study"):
-        studies.read_made(tmp_path)
+        files.read_made(tmp_path)
     assert execute(["study", "interferenc", "--out", "x"]) == 2
     assert "did you mean 'interference'?" in capsys.readouterr().err
     assert execute(["study", str(tmp_path / "none.json"), "--out", "x"]) == 1
@@ -165,7 +168,7 @@ def test_what_cannot_be_repeated_is_told(tmp_path, capsys):
 )
 def test_a_study_comes_back_from_what_a_file_has_of_it(study):
     told = json.loads(json.dumps(plain_value(study)))
-    assert studies.FAMILY.read(told) == study
+    assert files.FAMILY.read(told) == study
     assert eval(repr(study), vars(methods) | vars(all_studies)) == study
 
 
@@ -181,7 +184,7 @@ def test_a_study_comes_back_from_what_a_file_has_of_it(study):
 )
 def test_a_wrong_value_is_refused_with_the_nearest_right_one(value, words):
     with pytest.raises(FieldError, match=words):
-        studies.FAMILY.read(value)
+        files.FAMILY.read(value)
 
 
 def test_roles_of_a_study_are_those_of_tensors():

@@ -13,7 +13,7 @@ from stockpot.report import (
     plot_resemblance,
     plot_template_accuracy,
     plot_templates,
-    render_study,
+    render,
 )
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -30,7 +30,7 @@ FEWEST = {"templates": 5, "colour": 4, "features": 4, "one-pool": 4}
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_page_in_a_browser(browser, name):
-    page = render_study(STUDIES[name]())
+    page = render(STUDIES[name]())
     figures, console = browser.ask(page, FIGURES)
     assert console == []
     assert len(figures) == page.count("<figure id=") == FEWEST[name]
@@ -46,8 +46,8 @@ def test_the_page_in_a_browser(browser, name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_equal_results_give_equal_pages(name):
-    page = render_study(STUDIES[name]())
-    assert page == render_study(STUDIES[name]())
+    page = render(STUDIES[name]())
+    assert page == render(STUDIES[name]())
     assert "<script>class" not in page
     assert "<b>" not in page
 

@@ -10,7 +10,7 @@ from stockpot.data import load, split
 from stockpot.evaluation import predict, soup
 from stockpot.evaluation.contests.models import ingredients_of
 from stockpot.networks import headed
-from stockpot.report.studies import render_study
+from stockpot.report import render
 from stockpot.studies import Protocol, open_pools
 from stockpot.studies.protocol.computing import (
     PROTOCOLS,
@@ -164,7 +164,7 @@ def test_what_a_network_does_not_have_is_left_out(tmp_path):
         "left out, nothing in this network differs",
         "dropout, batch-statistics",
     ) in result.facts
-    assert render_study(result).count("<figure id=") == 1
+    assert render(result).count("<figure id=") == 1
 
 
 def test_the_command_writes_the_study(trial, tmp_path, capsys):
@@ -180,7 +180,7 @@ def test_the_command_writes_the_study(trial, tmp_path, capsys):
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_in_a_browser(browser, found, width):
-    page = render_study(found)
+    page = render(found)
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 1

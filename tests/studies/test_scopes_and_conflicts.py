@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
 from stockpot.pages.heat import shown_rows
-from stockpot.report import plot_scope_normality, render_study, write_study
+from stockpot.report import plot_scope_normality, render, write_study
 from stockpot.studies import Conflicts, Scopes
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_divergence, scope_of
 
@@ -155,7 +155,7 @@ def test_the_command_writes_files_that_hold_the_numbers(three, name, tmp_path, c
 @pytest.mark.parametrize("study", [Scopes(), Conflicts()])
 def test_the_pages_in_a_browser(browser, three, width, study):
     paths, base = three
-    page = render_study(study(paths, base=base))
+    page = render(study(paths, base=base))
     figures, console = browser.ask(page, FIGURES, width=width)
     assert console == []
     assert len(figures) == page.count("<figure id=") == 4
@@ -171,7 +171,7 @@ def test_hostile_names_are_shown_and_not_run(browser, three, tmp_path, study):
     paths, _ = three
     nasty = ["<script>console.error('ran')</script>", "x" * 300, "\u202eabc $x$"]
     found = study(paths, names=nasty)
-    seen, console = browser.ask(render_study(found), "return document.body.innerText;")
+    seen, console = browser.ask(render(found), "return document.body.innerText;")
     assert console == []
     assert "console.error" in seen
     write_study(found, tmp_path / "out")

@@ -305,10 +305,10 @@ def test_derived_tensors_are_resumed(tmp_path: Path) -> None:
     sp.merge_to(tmp_path / "whole.safetensors", paths, Average())
     derive = Run._derive
 
-    def fail_at_v(run: Run, a: Assignment, desk: object) -> None:
+    def fail_at_v(run: Run, a: Assignment) -> None:
         if a.name == "weight_v":
             raise KeyboardInterrupt
-        derive(run, a, desk)  # pyright: ignore
+        derive(run, a)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "_derive", fail_at_v)

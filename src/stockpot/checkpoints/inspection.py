@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
@@ -27,6 +27,10 @@ class RoleTotal:
     elements: int
     bytes: int
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain values."""
+        return {**asdict(self), "role": self.role.value}
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -48,6 +52,18 @@ class Fit:
     cosine: float | None
     same_origin: bool
     sameness: Sameness
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values."""
+        return {
+            "model": self.label,
+            "names": self.names,
+            "differences": list(self.differences),
+            "cosine": self.cosine,
+            "same_origin": self.same_origin,
+            "unlike": list(self.sameness.unlike),
+            "notes": list(self.sameness.notes),
+        }
 
 
 def role_totals(checkpoint: Checkpoint) -> tuple[RoleTotal, ...]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from ..engine.local import Progress as Callback
 from ..texts import visible, visible_json
+from ..values.result import Progress as Steps
 
 
 class Screen(Console):
@@ -110,7 +111,7 @@ def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
         yield lambda moved, total: bar.update(task, completed=moved, total=total)
 
 
-def _a_line_a_minute() -> Callable[[str, float], None]:
+def _a_line_a_minute() -> Steps:
     said = monotonic()
 
     def tell(what: str, done: float) -> None:
@@ -123,7 +124,7 @@ def _a_line_a_minute() -> Callable[[str, float], None]:
 
 
 @contextmanager
-def steps(*, quiet: bool) -> Generator[Callable[[str, float], None] | None]:
+def steps(*, quiet: bool) -> Generator[Steps | None]:
     """What is being done and how much of the whole is behind, on stderr.
 
     A bar in a terminal; elsewhere, for log files, a line a minute.

@@ -20,7 +20,7 @@ from ..recipes.yaml import load_yaml
 from ..report import write_report
 from ..running.executor import one_thread
 from ..training.jobs.compare import compare_experiment
-from ..training.jobs.pools import PoolProgress
+from ..values.result import Progress
 
 EXPERIMENT = """\
 # Ten fine-tunes of one small network on scikit-learn's digits. Each sees all training images of two
@@ -121,7 +121,7 @@ def run_demo(
     *,
     seed: int = 0,
     workers: int | None = None,
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
     command: str = "",
 ) -> Demo:
     """Train, compare and merge under `out`, and give back what was found.

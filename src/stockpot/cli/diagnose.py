@@ -37,7 +37,7 @@ def _repeat(study: StudyOfModels, results: Path, out: Path | None, flags: dict[s
             f"{results} says itself what is looked at and how: give --base, --pool, --network and "
             "--data with models."
         )
-    from ..report.studies import read_made
+    from ..report.files import read_made
 
     made, subject = read_made(results)
     if not isinstance(made, Diagnosis):

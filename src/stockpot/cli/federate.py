@@ -38,7 +38,7 @@ def federate(
     from ..experiments.federated import read_federation
     from ..federated import federate as run_all  # torch's training parts load only here
     from ..federated import local
-    from ..report import write_federation
+    from ..report import write
 
     federation = read_federation(experiment)
     chosen = local
@@ -52,7 +52,7 @@ def federate(
     except KeyboardInterrupt:
         note("finished rounds are kept: the same command goes on from there.")
         raise
-    write_federation(outcome, out_, spoken())
+    write(outcome, out_, spoken())
     if json:
         print_json({"out": str(out_), "final": outcome.as_dict()["final"]})
     elif not quiet:

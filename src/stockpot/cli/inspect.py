@@ -1,20 +1,13 @@
 """`stockpot inspect MODEL...`"""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..checkpoints.entry import Checkpoint
-from ..checkpoints.inspection import Fit, dtype_text, every_fit, role_totals
-from ..checkpoints.names.renaming import Renaming
-from ..checkpoints.roles import role_of
-from ..checkpoints.writing.extras import FOLDER, read_extras
-from ..views.matched import matched
-from ..views.models import open_model
-from ..views.ties import reconciled
+from ..checkpoints.inspection import Fit, dtype_text
+from ..checkpoints.writing.extras import FOLDER
+from ..views.inspection import Inspected
+from ..views.inspection import inspect as look
 from .console import note, print_json, print_table, say, size_text
 from .flags import MODEL, Flag, Many, key_of
 from .usage import UsageError
@@ -34,51 +27,35 @@ def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = 
     """
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")
-    opened = [open_model(path, key=key_of(key, path)) for path in models]
-    fits = _fits(opened)
+    found = look(models, keys=[key_of(key, path) for path in models])
     if json:
-        print_json(
-            {"models": [_facts(c, tensors) for c in opened], "fits": [_fit(f) for f in fits]}
-        )
+        listed = [one.as_dict() | _listed(one, tensors) for one in found.models]
+        print_json(found.as_dict() | {"models": listed})
         return 0
-    for checkpoint in opened:
-        _show(checkpoint, tensors)
-    for found in fits:
-        _show_fit(opened[0].label, found)
+    for model in found.models:
+        _show(model, tensors)
+    for fit in found.fits:
+        _show_fit(found.models[0].label, fit)
     return 0
 
 
-def _fits(opened: Sequence[Checkpoint]) -> list[Fit]:
-    """Each further model against the first, names and ties alike as a merge has them."""
-    alike = matched(opened)
-    fits = every_fit(reconciled(alike.checkpoints).checkpoints)
-    return [
-        found if renaming is None else replace(found, names=_matched(renaming, opened[0], other))
-        for found, renaming, other in zip(fits, alike.renamings[1:], opened[1:], strict=True)
-    ]
+def _listed(model: Inspected, tensors: bool) -> dict[str, object]:
+    return {"entries": model.listed()} if tensors else {}
 
 
-def _matched(renaming: Renaming, first: Checkpoint, other: Checkpoint) -> str:
-    return f"{renaming.sentence(first.label, other.label)} A merge matches them."
-
-
-def _show(checkpoint: Checkpoint, tensors: bool) -> None:
-    elements = sum(e.numel for e in checkpoint.entries.values() if e.alias_of is None)
+def _show(model: Inspected, tensors: bool) -> None:
     say(
-        f"{checkpoint.label}: {len(checkpoint.entries):,} tensors, {elements:,} parameters, "
-        f"{size_text(checkpoint.nbytes)} in {len(checkpoint.files)} file(s)"
+        f"{model.label}: {len(model.tensors):,} tensors, {model.parameters:,} parameters, "
+        f"{size_text(model.nbytes)} in {model.files} file(s)"
     )
-    for text in checkpoint.notes:
+    for text in model.notes:
         note(text)
-    rows = [
-        (t.role, t.dtype, t.tensors, t.elements, size_text(t.bytes))
-        for t in role_totals(checkpoint)
-    ]
+    rows = [(t.role, t.dtype, t.tensors, t.elements, size_text(t.bytes)) for t in model.roles]
     print_table("", ("role", "dtype", "tensors", "elements", "size"), rows)
     if tensors:
-        listed = [(t["name"], t["role"], t["dtype"], t["shape"]) for t in _tensors(checkpoint)]
+        listed = [(t["name"], t["role"], t["dtype"], t["shape"]) for t in model.listed()]
         print_table("", ("tensor", "role", "dtype", "shape"), listed)
-    if (extras := read_extras(Path(checkpoint.label))) is not None:
+    if (extras := model.extras) is not None:
         say(
             f"beside them {len(extras.entries):,} tensors that the method gave, "
             f"{size_text(extras.nbytes)} in {len(extras.files)} file(s) of {FOLDER}/"
@@ -121,50 +98,3 @@ def _network(found: Fit) -> str:
     if same.said:
         return ", and nothing beside them makes another network of them."
     return "; whether it is the same network no configuration says."
-
-
-def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, object]:
-    totals = [
-        {
-            "role": t.role.value,
-            "dtype": t.dtype,
-            "tensors": t.tensors,
-            "elements": t.elements,
-            "bytes": t.bytes,
-        }
-        for t in role_totals(checkpoint)
-    ]
-    facts: dict[str, object] = {
-        "model": checkpoint.label,
-        "tensors": len(checkpoint.entries),
-        "bytes": checkpoint.nbytes,
-        "roles": totals,
-        "notes": list(checkpoint.notes),
-    }
-    if (extras := read_extras(Path(checkpoint.label))) is not None:
-        facts["extras"] = {"tensors": len(extras.entries), "bytes": extras.nbytes}
-    return facts | ({"entries": _tensors(checkpoint)} if tensors else {})
-
-
-def _tensors(checkpoint: Checkpoint) -> Sequence[dict[str, object]]:
-    return [
-        {
-            "name": e.name,
-            "role": role_of(e).value,
-            "dtype": dtype_text(e),
-            "shape": list(e.shape),
-        }
-        for e in checkpoint.entries.values()
-    ]
-
-
-def _fit(found: Fit) -> dict[str, object]:
-    return {
-        "model": found.label,
-        "names": found.names,
-        "differences": list(found.differences),
-        "cosine": found.cosine,
-        "same_origin": found.same_origin,
-        "unlike": list(found.sameness.unlike),
-        "notes": list(found.sameness.notes),
-    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from ..studies import FAMILY, STUDIES
-from ..studies.study import Study, StudyOfModels, StudyOfPools, Subject
+from ..studies.study import Study, StudyOfModels, StudyOfPools, StudyResult, Subject
 from ..values.fields import nearest
 from ..values.result import Result
 from .console import note, print_json, print_table, say, steps
@@ -21,7 +21,7 @@ from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
-    from ..studies.study import Progress
+    from ..values.result import Progress
 
 _LOOK = Group("What is looked at", sort_key=1)
 _RUN = Group("How it runs", sort_key=2)
@@ -132,13 +132,13 @@ def perform(
 ) -> int:
     """Look, write what was found where a folder is given, and say it."""
     if out is not None:
-        from ..report.studies import refuse_run
+        from ..report.files import refuse_run
 
         refuse_run(out)
     with steps(quiet=quiet or json) as progress:
         found = _look(study, subject, out, progress, how, quiet=quiet)
     if out is not None:
-        from ..report.studies import write_study
+        from ..report.files import write_study
 
         write_study(found, out, spoken(), made=(study, subject))
     if json:
@@ -171,7 +171,7 @@ def _look(
     how: dict[str, Any],
     *,
     quiet: bool,
-) -> Result:
+) -> StudyResult:
     if isinstance(study, StudyOfModels):
         from ..studies.runs import models_of
 
@@ -216,7 +216,7 @@ def repeat(
     if not results.exists() and results.suffix != ".json":
         names = [cls.name() for cls in STUDIES]
         raise UsageError(f"there is no study '{str(results)[:80]}'{nearest(str(results), names)}")
-    from ..report.studies import read_made
+    from ..report.files import read_made
 
     study, subject = read_made(results)
     return perform(study, subject, out_, json=json, quiet=quiet)

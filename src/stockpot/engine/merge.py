@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.in_memory import kind_of
-from ..checkpoints.read import read_given
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -22,7 +21,7 @@ from ..recipes.model import Recipe, parse_recipe
 from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from ..texts import visible
-from ..views.models import Viewed, open_model
+from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .evidence import manifest_of, small_files
 from .local import Progress, Run
 from .options import Options
@@ -33,8 +32,6 @@ from .tasks.devices import device_for
 
 _log = logging.getLogger("stockpot")
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
-Model = Mapping[str, Tensor] | nn.Module | str | Path | Viewed | Checkpoint
-"""A state dict, a network, the path of a checkpoint, or one that views show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +103,13 @@ def merge(
         >>> merge([{"w": torch.zeros(2)}, {"w": torch.ones(2)}], Average(), weights=[1, 3])
         {'w': tensor([0.7500, 0.7500])}
     """
-    opened = [_opened(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))]
-    of_base = None if base is None else _opened(base, "base")
+    opened = [
+        checkpoint_of(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))
+    ]
+    of_base = None if base is None else checkpoint_of(base, "base")
     labels = [one.label for one in opened]
     given = _listed(statistics, "statistics")
-    of_data = [_opened(one, f"statistics[{i}]") for i, one in enumerate(given)]
+    of_data = [checkpoint_of(one, f"statistics[{i}]") for i, one in enumerate(given)]
     recipe = _recipe(
         labels,
         method,
@@ -158,21 +157,6 @@ def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[st
     base = assignments.base
     _refuse_changed([*assignments.models, *([base] if base else []), *assignments.statistics])
     return sink.state
-
-
-def _opened(model: object, label: str) -> Checkpoint:
-    if isinstance(model, Checkpoint):
-        return model
-    if isinstance(model, str | Path):
-        return open_model(model)
-    if isinstance(model, Viewed):
-        return open_model(model.path, model.views)
-    state: object = model.state_dict() if isinstance(model, nn.Module) else model
-    if not isinstance(state, Mapping):
-        raise MergeError(
-            f"{label} is {kind_of(state)}; expected a state dict, a network or a path."
-        )
-    return read_given(cast(Mapping[str, object], state), label)
 
 
 def _listed(models: object, what: str) -> Sequence[object]:

@@ -18,6 +18,7 @@ from ..core import SEGMENT
 from ..errors import FieldError, MergeError
 from ..recipes.sizes import format_size, parse_size
 from ..running.executor import THREADS, workers_for
+from ..values.result import Progress
 from .rows import Arena, raw_bytes
 
 P = TypeVar("P")
@@ -62,7 +63,7 @@ def stream(
     room: Callable[[Aligned], int],
     memory: int | str,
     workers: int | None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[R]:
     """Measure every tensor, piece by piece; results in the order of the tensors.
 

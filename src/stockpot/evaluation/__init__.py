@@ -31,10 +31,10 @@ from .results.intervals import paired_difference as paired_difference
 from .scores.custom import metric_from as metric_from
 from .scores.dispersion import Dispersion as Dispersion
 from .scores.dispersion import dispersions as dispersions
+from .scores.losses import fit_temperature as fit_temperature
 from .scores.metrics import METRICS as METRICS
 from .scores.metrics import Metric as Metric
 from .scores.metrics import accuracy as accuracy
 from .scores.metrics import auroc as auroc
 from .scores.metrics import ece as ece
 from .scores.metrics import nll as nll
-from .scores.temperature import fit_temperature as fit_temperature

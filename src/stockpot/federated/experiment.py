@@ -13,13 +13,12 @@ from ..evaluation.results.intervals import LEVEL
 from ..experiments.cells import spec_name
 from ..experiments.federated import Federation
 from ..training.jobs.folder import hold
+from ..values.result import Progress
 from .driver import drive
 from .result import LAST, Outcome, Trace
 from .server import Server, resume, rounds_in, save
 from .setting import Setting
 
-Progress = Callable[[str, float], None]
-"""Called with what is in work and the fraction of the whole that is done."""
 Told = Callable[[int], None]
 """Called with how many rounds of one run are behind."""
 Engine = Callable[[Setting, Path, Told], None]

@@ -14,7 +14,7 @@ from ..pages.axes import (
 )
 from ..pages.styles import FAMILIES, Style
 from ..pages.units import plain, short
-from . import Outcome
+from .result import Outcome, partition_words
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 
@@ -28,11 +28,6 @@ def run_styles(outcome: Outcome) -> dict[str, Style]:
         for i, run in enumerate(outcome.runs)
         for one in [families[i % count]]
     }
-
-
-def partition_words(alpha: float | None) -> str:
-    """What a partition is called."""
-    return "by domain" if alpha is None else f"alpha = {alpha:g}"
 
 
 def plot_rounds(outcome: Outcome, ax: Any = None) -> Any:

@@ -17,15 +17,14 @@ from ..pages.tables import (
     words,
 )
 from ..pages.units import readable, show_bytes
-from . import Outcome
 from .figures import (
-    partition_words,
     plot_round_scopes,
     plot_rounds,
     plot_spread,
     plot_traffic,
     spreads,
 )
+from .result import Outcome, partition_words, percent
 
 _MOST = 3
 """Partitions that a caption names."""
@@ -35,8 +34,8 @@ def _ending(outcome: Outcome) -> str:
     def say(alpha: float | None) -> str:
         finals = {run: outcome.final(alpha, run) for run in outcome.runs}
         best, worst = (pick(finals, key=lambda run: finals[run].value) for pick in (max, min))
-        last = f", lowest {worst} ({_percent(finals[worst])})" if worst != best else ""
-        return f"{best} ends highest ({_percent(finals[best])}){last}"
+        last = f", lowest {worst} ({percent(finals[worst])})" if worst != best else ""
+        return f"{best} ends highest ({percent(finals[best])}){last}"
 
     return _each(outcome, say)
 
@@ -123,7 +122,7 @@ def federation_page(outcome: Outcome) -> Page:
     """What the page says: what was found, the table, figures."""
     return Page(
         title=outcome.title,
-        sentences=[_sentence(outcome, alpha) for alpha in outcome.alphas],
+        sentences=tuple(map(readable, outcome.sentences)),
         sections=[Section("results", "Results", (_table(outcome),), (_dropped(outcome),))],
         drawings=draw_all(outcome, _FIGURES),
         facts=outcome.facts,
@@ -134,31 +133,6 @@ def federation_page(outcome: Outcome) -> Page:
             "wide, and a difference that it does not show may still be there.",
         ),
     )
-
-
-def _sentence(outcome: Outcome, alpha: float | None) -> str:
-    """Which algorithms end above or below the first, as far as their intervals show it."""
-    first, *others = outcome.runs
-    decided: list[str] = []
-    for run in others:
-        gain = outcome.gain(alpha, run)
-        if gain.low > 0 or gain.high < 0:
-            side = "above" if gain.value > 0 else "below"
-            decided.append(f"{run} ends {_points(gain)} points {side}")
-    words = "; ".join(decided) or "no algorithm is told apart from it"
-    base = outcome.final(alpha, first)
-    return readable(f"{partition_words(alpha)}: {first} ends at {_percent(base)}; {words}.")
-
-
-def _points(gain: Interval) -> str:
-    low, high = sorted((abs(gain.low), abs(gain.high)))
-    return f"{100 * abs(gain.value):.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _percent(one: Interval) -> str:
-    if not math.isfinite(one.low):
-        return f"{100 * one.value:.1f}%"
-    return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
 _Algorithm = tuple[float | None, str]

@@ -3,19 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..evaluation.results.intervals import Interval, over_seeds
-from ..texts import csv_text
 from ..values.plain import plain_values
+from ..values.result import Result
 from .rounds import Round
 
 LAST = 5
 """A final accuracy is the mean of so many last rounds, because single rounds jump."""
-COLUMNS = (
-    *("alpha", "run", "seed", "round", "client", "split", "metric", "value", "low", "high"),
-    *("samples", "participants", "dropped", "sent_down", "sent_up"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +42,36 @@ class Trace:
         return sum(one.sent_down + one.sent_up for one in self.rounds)
 
 
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """A round, over seeds (seed -1) or of one, over clients (client -1) or of one.
+
+    Attributes:
+        alpha, run, seed, round, client: of what; alpha is '' where the partition is by domain.
+        split, metric, value, low, high: accuracy on the test split with its interval over seeds.
+        samples: of the test split.
+        participants, dropped, sent_down, sent_up: of the round, in a row over clients.
+    """
+
+    alpha: float | str
+    run: str
+    seed: int
+    round: int
+    client: int
+    split: str = "test"
+    metric: str = "accuracy"
+    value: float = math.nan
+    low: float | str = ""
+    high: float | str = ""
+    samples: int | str = ""
+    participants: int | str = ""
+    dropped: int | str = ""
+    sent_down: int | str = ""
+    sent_up: int | str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Result):
     """Every trace of a federated experiment.
 
     Attributes:
@@ -56,6 +80,8 @@ class Outcome:
         facts: about the run, for a reader.
         experiment: in plain values.
     """
+
+    file_kind: ClassVar[str] = "federation"
 
     title: str
     traces: tuple[Trace, ...]
@@ -98,25 +124,40 @@ class Outcome:
                 found.setdefault(client, []).append(accuracy)
         return {client: math.fsum(many) / len(many) for client, many in sorted(found.items())}
 
-    def to_csv(self) -> str:
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Which algorithms end above or below the first, as far as their intervals show it."""
+        return tuple(map(self._sentence, self.alphas))
+
+    def _sentence(self, alpha: float | None) -> str:
+        first, *others = self.runs
+        decided: list[str] = []
+        for run in others:
+            gain = self.gain(alpha, run)
+            if gain.low > 0 or gain.high < 0:
+                side = "above" if gain.value > 0 else "below"
+                decided.append(f"{run} ends {_points(gain)} points {side}")
+        words = "; ".join(decided) or "no algorithm is told apart from it"
+        ends = percent(self.final(alpha, first))
+        return f"{partition_words(alpha)}: {first} ends at {ends}; {words}."
+
+    def table(self) -> tuple[type[Any], Sequence[object]]:
         """A row for each round: over seeds (seed -1), of each seed, and of each of its clients."""
-        of_all = [
-            row
+        over_all = [
+            RoundRow(
+                *(_alpha(alpha), run, -1, number, -1),
+                value=one.value,
+                low=one.low,
+                high=one.high,
+            )
             for alpha in self.alphas
             for run in self.runs
-            for row in self._over_seeds(alpha, run)
+            for number, one in enumerate(self.curve(alpha, run))
         ]
         of_each = [
             row for trace in self.traces for one in trace.rounds for row in _rows(trace, one)
         ]
-        return csv_text(COLUMNS, [*of_all, *of_each])
-
-    def _over_seeds(self, alpha: float | None, run: str) -> list[dict[str, object]]:
-        head = {**_head(alpha, run), "seed": -1, "client": -1}
-        return [
-            head | {"round": number, "value": one.value, "low": one.low, "high": one.high}
-            for number, one in enumerate(self.curve(alpha, run))
-        ]
+        return RoundRow, (*over_all, *of_each)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as JSON has it: a bound that does not exist is null."""
@@ -153,23 +194,41 @@ def _within_one(accuracies: Sequence[float]) -> Interval:
     return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
 
 
-def _head(alpha: float | None, run: str) -> dict[str, object]:
-    shown = "" if alpha is None else alpha
-    return {"alpha": shown, "run": run, "split": "test", "metric": "accuracy"}
+def _alpha(alpha: float | None) -> float | str:
+    return "" if alpha is None else alpha
 
 
-def _rows(trace: Trace, one: Round) -> list[dict[str, object]]:
-    head = {**_head(trace.alpha, trace.run), "seed": trace.seed, "round": one.number}
-    told = {
-        "samples": sum(score.count for score in one.scores),
-        "participants": len(one.participants),
-        "dropped": len(one.dropped),
-        "sent_down": one.sent_down,
-        "sent_up": one.sent_up,
-    }
+def _rows(trace: Trace, one: Round) -> list[RoundRow]:
+    head = (_alpha(trace.alpha), trace.run, trace.seed, one.number)
+    whole = RoundRow(
+        *(*head, -1),
+        value=one.accuracy,
+        samples=sum(score.count for score in one.scores),
+        participants=len(one.participants),
+        dropped=len(one.dropped),
+        sent_down=one.sent_down,
+        sent_up=one.sent_up,
+    )
     each = [
-        head | {"client": s.client, "value": s.right / s.count, "samples": s.count}
-        for s in one.scores
-        if s.count
+        RoundRow(*(*head, score.client), value=score.right / score.count, samples=score.count)
+        for score in one.scores
+        if score.count
     ]
-    return [head | told | {"client": -1, "value": one.accuracy}, *each]
+    return [whole, *each]
+
+
+def partition_words(alpha: float | None) -> str:
+    """What a partition is called."""
+    return "by domain" if alpha is None else f"alpha = {alpha:g}"
+
+
+def percent(one: Interval) -> str:
+    """An accuracy with its interval, where it has one."""
+    if not math.isfinite(one.low):
+        return f"{100 * one.value:.1f}%"
+    return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+
+
+def _points(gain: Interval) -> str:
+    low, high = sorted((abs(gain.low), abs(gain.high)))
+    return f"{100 * abs(gain.value):.1f} [{100 * low:.1f}, {100 * high:.1f}]"

@@ -73,6 +73,9 @@ def joint_needs(points: Sequence[Method], pool: Method | None, *, with_models: b
     last = Needs() if pool is None else pool.needs
     if any(needs.statistics for needs in (*each, last)):
         raise FieldError("methods that need statistics of the models' data are not woven.")
+    giving = [type(one) for one in (*points, pool) if one is not None]
+    if any(cls.extras is not Method.extras for cls in giving):
+        raise FieldError("methods that give more than the merged tensors are not woven.")
     reaches = {needs.reach for needs in (*each, last)} - {Reach.ELEMENT}
     if len(reaches) > 1:
         raise FieldError(

@@ -50,10 +50,6 @@ from ..studies.weights_features.figures import plot_feature_variance as plot_fea
 from ..studies.weights_features.figures import plot_own as plot_own
 from .attempts import plot_attempts as plot_attempts
 from .attempts import plot_fields as plot_fields
-from .comparisons import render_federation as render_federation
-from .comparisons import render_page as render_page
-from .comparisons import write_federation as write_federation
-from .comparisons import write_report as write_report
 from .confusions import plot_confusion as plot_confusion
 from .costs import plot_cost as plot_cost
 from .curves import plot_gap as plot_gap
@@ -62,10 +58,13 @@ from .decisions import plot_decisions as plot_decisions
 from .dispersion import plot_scales as plot_scales
 from .figures import plot_comparison as plot_comparison
 from .files import rebuild as rebuild
+from .files import render as render
+from .files import render_page as render_page
+from .files import write as write
+from .files import write_report as write_report
+from .files import write_study as write_study
 from .metric_rows import only as only
 from .shifts import plot_part_gaps as plot_part_gaps
 from .shifts import plot_parts as plot_parts
-from .studies import render_study as render_study
-from .studies import write_study as write_study
 from .sweeps import plot_data_sets as plot_data_sets
 from .sweeps import plot_networks as plot_networks

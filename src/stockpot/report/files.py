@@ -6,14 +6,21 @@ bytes, without models and without data.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from ..errors import CheckpointError, StockpotError
+from ..errors import CheckpointError, OutputError, StockpotError
+from ..evaluation.results.comparison import Comparison
 from ..pages.page import fill, write_files
+from ..studies import FAMILY
+from ..studies.study import Study, StudyResult, Subject
+from ..training.jobs.folder import LISTING
+from ..values.family import plain_value
 from ..values.reading import read_plain
+from ..values.result import Result
+from .attempts import attempts_csv, attempts_json
 from .kinds import KINDS
 
 RESULTS, PAGE = "results.json", "report.html"
@@ -37,18 +44,6 @@ class Head:
     stockpot: str
     study: Mapping[str, Any] | None = None
     subject: Mapping[str, Any] | None = None
-
-
-class Result(Protocol):
-    """What can be written: a comparison, a federated outcome, a study."""
-
-    def to_csv(self) -> str:
-        """The main table."""
-        ...
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON has it."""
-        ...
 
 
 def render(result: Result, command: str = "") -> str:
@@ -180,3 +175,102 @@ def _page(text: str, file: str) -> str:
             f"stockpot {head.stockpot}): {error}. Run the command that made it again."
         ) from None
     return fill(kind.page(result), head.command)
+
+
+def render_page(comparison: Comparison, *, title: str | None = None, command: str = "") -> str:
+    """The page of a comparison, as text: verdict, tables, figures, costs, facts.
+
+    Names are escaped; parts for which the comparison has nothing are left out. Equal comparisons
+    give equal text.
+
+    Args:
+        comparison: what to show.
+        title: of the page; the comparison's own without one.
+        command: what was run, for captions.
+
+    Raises:
+        StockpotError: where the comparison has no row of a whole split.
+        OutputError: the page would be larger than 3 MB.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    titled = comparison if title is None else replace(comparison, title=title)
+    return render(titled, command)
+
+
+def write_report(comparison: Comparison, out: Path, command: str = "") -> None:
+    """Write report.html, results.csv and results.json into `out`, replacing those of before.
+
+    Where something was searched, trials.csv and trials.json have every attempt. See
+    `write`.
+
+    Args:
+        comparison: what to write.
+        out: folder; made where it is missing.
+        command: what was run, for captions.
+
+    Raises:
+        OutputError: where a file cannot be written, or the page would be larger than 3 MB.
+        StockpotError: where the comparison has no row of a whole split.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    more: dict[str, str] = {}
+    if comparison.attempts:
+        more["trials.csv"] = attempts_csv(comparison.attempts)
+        more["trials.json"] = attempts_json(comparison)
+    write(comparison, out, command, more)
+
+
+def refuse_run(out: Path) -> None:
+    """A run's folder has a report of its own, which a study must not replace.
+
+    Raises:
+        OutputError: `out` is one.
+    """
+    if (out / LISTING).exists():
+        raise OutputError(
+            f"{out} is the run of an experiment, with a report of its own: give the study a folder "
+            f"in it, such as --out {out / 'study'}."
+        )
+
+
+def write_study(
+    found: StudyResult, out: Path, command: str = "", made: tuple[Study, Subject] | None = None
+) -> None:
+    """Write report.html, results.csv and results.json into `out`, as `write_report` does.
+
+    Args:
+        found: what to write.
+        out: folder; made where it is missing.
+        command: what was run, for captions.
+        made: the study that found it and what it looked at: what repeats it.
+
+    Raises:
+        OutputError: where a file cannot be written, or `out` is the run of an experiment.
+        ExtraError: without matplotlib and Jinja2.
+    """
+    refuse_run(out)
+    told: dict[str, object] = {}
+    if made is not None:
+        study, subject = made
+        told = {"study": plain_value(study), "subject": subject.plain()}
+    write(found, out, command, told=told)
+
+
+def read_made(path: Path) -> tuple[Study, Subject]:
+    """The study that a results file holds, and what it looked at.
+
+    Raises:
+        CheckpointError: it is no results file of a study, or one of an older stockpot.
+        FieldError: the study has other fields now.
+    """
+    file = path / RESULTS if path.is_dir() else path
+    head = read_results(file)
+    if not head.study or not head.subject:
+        raise CheckpointError(
+            f"{file} does not say how to repeat it: it is no study, or one of an older stockpot. "
+            f"Its command was: {head.command or 'none'}."
+        )
+    try:
+        return FAMILY.read(head.study), read_plain(Subject, head.subject)
+    except StockpotError as error:
+        raise CheckpointError(f"{file} cannot be repeated: {error}") from None

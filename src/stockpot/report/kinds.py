@@ -14,6 +14,7 @@ from ..federated.page import federation_page
 from ..federated.result import Outcome
 from ..pages.page import Page
 from ..studies import FAMILY
+from ..values.result import Result
 from .page import comparison_page
 
 
@@ -26,13 +27,16 @@ class Kind:
         page: what a page says of one.
     """
 
-    result: type[Any]
+    result: type[Result]
     page: Callable[[Any], Page]
 
 
 KINDS: Mapping[str, Kind] = {
-    "comparison": Kind(Comparison, comparison_page),
-    "federation": Kind(Outcome, federation_page),
-    **{study.name(): Kind(study.result(), study.page()) for study in FAMILY.classes},
+    kind.result.file_kind: kind
+    for kind in (
+        Kind(Comparison, comparison_page),
+        Kind(Outcome, federation_page),
+        *(Kind(study.result(), study.page()) for study in FAMILY.classes),
+    )
 }
 """By the name that is in a results file under report, kind."""

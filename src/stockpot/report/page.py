@@ -32,7 +32,7 @@ def comparison_page(comparison: Comparison) -> Page:
     return Page(
         title=comparison.title,
         choice=_choice(comparison),
-        sentences=_sentences(comparison),
+        sentences=tuple(dict.fromkeys(map(readable, comparison.sentences))),
         sections=_sections(comparison),
         drawings=drawings(comparison),
         facts=comparison.facts,
@@ -91,12 +91,6 @@ def _choice(comparison: Comparison) -> str:
         return ""
     choice = comparison.verdict.choice
     return CHOICES.get(choice, readable(choice))
-
-
-def _sentences(comparison: Comparison) -> tuple[str, ...]:
-    """The verdict's sentence and the conclusion, without saying a thing twice."""
-    said = [comparison.verdict.sentence if comparison.verdict else "", comparison.conclusion]
-    return tuple(dict.fromkeys(readable(one) for one in said if one))
 
 
 def _sections(comparison: Comparison) -> tuple[Section, ...]:

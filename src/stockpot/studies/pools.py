@@ -9,7 +9,8 @@ from ..errors import CheckpointError, FieldError
 from ..experiments.experiment import Experiment, parse_experiment, read_experiment
 from ..training.fitting.devices import Device
 from ..training.jobs.folder import LISTING
-from ..training.jobs.pools import Pool, PoolProgress, train_experiment
+from ..training.jobs.pools import Pool, train_experiment
+from ..values.result import Progress
 
 RUN = "run"
 """Where in a study's folder an experiment is trained."""
@@ -36,7 +37,7 @@ def open_pools(
     *,
     jobs: int | None = 1,
     device: Device = "auto",
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
 ) -> TrainedPools:
     """The pools of a run that is there, or of an experiment, which is trained in OUT/run.
 

@@ -11,8 +11,8 @@ from ..training.jobs.folder import LISTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What was given.
+class ChosenModels:
+    """Models that a study looks at.
 
     Attributes:
         models, names: the checkpoints, and what to call them; no names for paths.
@@ -30,7 +30,7 @@ class Given:
 
 def models_of(
     paths: Sequence[str | Path], base: str | Path | None = None, pool: int | None = None
-) -> Given:
+) -> ChosenModels:
     """Checkpoints, or where the one path is a run's folder, the ingredients of one of its pools.
 
     Args:
@@ -47,7 +47,7 @@ def models_of(
     if listing is None or not listing.is_file():
         if pool is not None:
             raise FieldError("pool is for the folder of a run; these are checkpoints.")
-        return Given(models=tuple(map(Path, paths)), base=own)
+        return ChosenModels(models=tuple(map(Path, paths)), base=own)
     run = listing.parent
     try:
         told = cast(dict[str, Any], json.loads(listing.read_text(encoding="utf8")))
@@ -61,7 +61,7 @@ def models_of(
         first = wanted[0]
         made = cast(list[dict[str, Any]], first["ingredients"])
         start = first["base"]
-        found = Given(
+        found = ChosenModels(
             models=tuple(run / one["path"] for one in made),
             names=tuple(Path(one["path"]).stem for one in made),
             base=own or (run / start if start else None),

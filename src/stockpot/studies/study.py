@@ -6,17 +6,15 @@ repetition of a results file follow from the value.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack
 
-from torch import Tensor
-
-from ..checkpoints.entry import Checkpoint
 from ..values.fields import kebab_name
 from ..values.plain import plain_values
-from ..values.result import Result
+from ..values.result import Progress, Result
+from ..views.models import Model
 
 if TYPE_CHECKING:
     from ..pages.page import Page
@@ -31,12 +29,6 @@ PARAMETERS: tuple[RoleName, ...] = (
     *("conv", "matrix", "embedding", "expert-stack", "vector", "scalar"),
 )
 """All that is trained."""
-
-Model = str | Path | Mapping[str, Tensor] | Checkpoint
-"""A checkpoint on disk, one that is open already, or a state dict."""
-
-Progress = Callable[[str, float], None]
-"""Called with what is in work, and the fraction of the whole that is behind."""
 
 
 class How(TypedDict, total=False):

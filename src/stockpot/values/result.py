@@ -1,15 +1,18 @@
-"""What a run found: a frozen dataclass that says it in words and goes into files.
+"""What a run tells: progress on its way, and what it found, a frozen dataclass for files and words.
 
 A study, a comparison, a federated run and a validation give one; what writes and shows results
 knows no more of them than this.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, cast
 
 from .plain import plain_values, rows_csv
+
+Progress = Callable[[str, float], None]
+"""Called with what is in work, and the fraction of the whole that is behind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,20 @@
 A path that is there is meant as it stands, whatever is in its name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import cast
+
+from torch import Tensor, nn
 
 from ..checkpoints.adapter import is_adapter, read_adapter
 from ..checkpoints.entry import Checkpoint
+from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.formats.untrusted import shown
-from ..checkpoints.read import read_checkpoint
-from ..errors import CheckpointError
+from ..checkpoints.read import read_checkpoint, read_given
+from ..errors import CheckpointError, MergeError
 from ..values.fields import kebab_name
 from .kinds.adapted import Adapted
 from .view import View, labelled
@@ -38,6 +42,35 @@ class Viewed:
 
     def __str__(self) -> str:
         return label_of(str(self.path), self.views)
+
+
+Model = Mapping[str, Tensor] | nn.Module | str | Path | Viewed | Checkpoint
+"""A state dict, a network, the path of a checkpoint, or one that views show."""
+
+
+def checkpoint_of(model: object, label: str) -> Checkpoint:
+    """Whatever a `Model` is, with headers read and nothing of the tensors of files.
+
+    Args:
+        model: see `Model`.
+        label: what one that has no path is called.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        MergeError: it is something else.
+    """
+    if isinstance(model, Checkpoint):
+        return model
+    if isinstance(model, str | Path):
+        return open_model(model)
+    if isinstance(model, Viewed):
+        return open_model(model.path, model.views)
+    state: object = model.state_dict() if isinstance(model, nn.Module) else model
+    if not isinstance(state, Mapping):
+        raise MergeError(
+            f"{label} is {kind_of(state)}; expected a state dict, a network or a path."
+        )
+    return read_given(cast(Mapping[str, object], state), label)
 
 
 def label_of(model: str, views: Sequence[View]) -> str:

@@ -5,7 +5,7 @@ import torch
 from stockpot.data import digits
 from stockpot.networks import build
 from stockpot.training import Fit, fit
-from stockpot.training.fitting.distil import distil
+from stockpot.training.fitting.loop import distil
 
 SHAPE = {"num_classes": 10, "in_channels": 1, "image_size": 8}
 HOW = Fit(epochs=6, lr=3e-3)

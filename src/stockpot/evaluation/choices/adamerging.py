@@ -4,7 +4,7 @@ Shapes: K tasks, T tensors, B samples of a batch, N samples, L classes.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,11 +16,10 @@ from ...data import Dataset
 from ...errors import StockpotError
 from ...experiments.adaptation import Adamerging
 from ...ops.means import affine
+from ...values.result import Progress
 from ..scores.losses import entropy_of
 from .coefficients import State, averaged_names, combine, inner_products, learnable_names
 from .task_vectors import vectors_of
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -138,7 +138,7 @@ def adapt_bodies(
     return {task.name: with_body(task.network, found.body) for task in tasks}, found
 
 
-def lend_body(task: TaskNetwork, other: TaskNetwork, own: Collection[str]) -> nn.Module:
+def with_body_of(task: TaskNetwork, other: TaskNetwork, own: Collection[str]) -> nn.Module:
     """One task's own tensors on another task's body: a new network."""
     return with_body(task.network, body_of(other.network.state_dict(), own))
 

@@ -52,7 +52,7 @@ def is_adapted(method: BodyMethod) -> bool:
     return isinstance(method, Adamerging) and method.inputs == "test"
 
 
-def learning_of(how: Adamerging, found: Adapted, tasks: Sequence[TaskNetwork]) -> str:
+def adaptation_fact(how: Adamerging, found: Adapted, tasks: Sequence[TaskNetwork]) -> str:
     """On what it was adapted, and what came of it."""
     where = ADAPTED_WORDS if how.inputs == "test" else "adapted on unlabelled selection inputs"
     means = to_floats(found.coefficients.mean(dim=0))

@@ -1,6 +1,6 @@
 """Singles, soups and ensembles of pools of networks on the same data, in one table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
@@ -8,6 +8,7 @@ from ...core import Method
 from ...data import Transform
 from ...errors import StockpotError
 from ...recipes.searching import Budget
+from ...values.result import Progress
 from ..choices.learned_soup import Learning
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning
@@ -26,9 +27,6 @@ from .outcomes import Confusions, differences_at, options_at
 from .plan import SubsetPlan, refuse_impossible
 from .provenance import covers, pool_provenance
 from .subset import ColumnOptions, Distil, Subset, scores_of_singles
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of the whole that is behind."""
 
 MARGIN = 0.005
 

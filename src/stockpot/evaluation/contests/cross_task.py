@@ -1,7 +1,7 @@
 """Networks of different tasks merged into one body, each task keeping its own head, and judged."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from time import perf_counter
@@ -12,6 +12,7 @@ from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
 from ...experiments.adaptation import Adamerging
 from ...recipes.searching import Budget
+from ...values.result import Progress
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name
 from ..predictions.ensembles import logits_ensemble
@@ -30,14 +31,14 @@ from ..results.comparison import (
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
 from ..scores.scores import quotient
-from .bodies import TaskNetwork, TaskPool, adapt_bodies, lend_body, merge_bodies
+from .bodies import TaskNetwork, TaskPool, adapt_bodies, merge_bodies, with_body_of
 from .body_methods import (
     MERGED,
     SEQUENTIAL,
     BodyMethod,
+    adaptation_fact,
     body_methods,
     is_adapted,
-    learning_of,
     needs_base,
 )
 from .contest import Contest, Exam, Resamplers, choose_metric
@@ -45,8 +46,6 @@ from .costs import Prices, price_of
 from .ledger import Entrant, Ledger, RowPlace
 from .plan import refuse_counts
 from .provenance import contest_provenance, seeds_used
-
-Progress = Callable[[str, float], None]
 
 
 def cross_task(
@@ -165,7 +164,7 @@ class _Exchange:
             return self.individual[task.name].predictions
         key, exam = (task.name, body.name), self.exams[task.name]
         if key not in self.known:
-            network, called = lend_body(task, body, self.own), f"body of {body.name}"
+            network, called = with_body_of(task, body, self.own), f"body of {body.name}"
             self.known[key] = {
                 split: self.contest.run(network, exam.data(split), called) for split in JUDGED
             }
@@ -238,7 +237,7 @@ class _Run:
     ) -> Iterator[Entrants]:
         for name, method in self.methods.items():
             if name == SEQUENTIAL:
-                last = {task.name: lend_body(task, tasks[-1], self.own) for task in tasks}
+                last = {task.name: with_body_of(task, tasks[-1], self.own) for task in tasks}
                 yield from self._entered(name, "control", tasks, last).values()
             elif method is None:
                 yield {task.name: exchange.ensemble(name, task, tasks) for task in tasks}
@@ -293,7 +292,7 @@ class _Run:
             progress=lambda step, _done: self.tell(f"{what}: {step}", begun),
         )
         where = f"pool {pool.seed}, N = {len(tasks)}"
-        self.learned[name] = f"{learning_of(method, found, tasks)} ({where})"
+        self.learned[name] = f"{adaptation_fact(method, found, tasks)} ({where})"
         return networks
 
     def _tuned(

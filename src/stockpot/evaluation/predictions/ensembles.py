@@ -77,7 +77,7 @@ def temperature_ensemble(
 ) -> Predictions:
     """Mean of logits, each member's divided by its own temperature first: (1/M) Σ_m z_m / T_m.
 
-    The temperatures come from the selection split (`temperature.fit_temperature`), so that a member
+    The temperatures come from the selection split (`losses.fit_temperature`), so that a member
     with large logits does not decide alone.
 
     Raises:

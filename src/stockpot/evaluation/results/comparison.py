@@ -1,10 +1,10 @@
 """One table over everything that was compared on one split: a row per method and part of it."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from ...values.plain import plain_values, rows_csv
+from ...values.result import Result
 from .intervals import Difference
 
 Kind = Literal["single", "merge", "test-time-adaptation", "ensemble", "control"]
@@ -151,7 +151,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Result):
     """Every row, and what may be said of them.
 
     Attributes:
@@ -166,6 +166,8 @@ class Comparison:
         facts: about the run, for a reader: networks, data, splits, seeds, machine.
         attempts: what searches on the selection split tried.
     """
+
+    file_kind: ClassVar[str] = "comparison"
 
     title: str
     rows: tuple[Row, ...]
@@ -199,13 +201,15 @@ class Comparison:
         """The rows of the whole split."""
         return tuple(row for row in self.rows if row.part == "all")
 
-    def to_csv(self) -> str:
-        """All rows under a header of the column names."""
-        return rows_csv(Row, self.rows)
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict's sentence and the conclusion, without saying a thing twice."""
+        said = (self.verdict.sentence if self.verdict else "", self.conclusion)
+        return tuple(dict.fromkeys(one for one in said if one))
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it: a bound that does not exist is null."""
-        return {key: plain_values(value) for key, value in asdict(self).items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """All rows."""
+        return Row, self.rows
 
 
 def _summed(rows: Iterable[Row]) -> tuple[Row, ...]:

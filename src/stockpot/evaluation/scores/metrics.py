@@ -3,7 +3,8 @@
 What is not finite is not left out: it counts as wrong (accuracy), as certain of the wrong thing
 (nll, ece), or as chance (auroc), and is reported beside the score.
 
-Shapes: N samples, L classes, R resamples, B bins.
+Shapes: N samples, L classes, R resamples, B bins; F finite samples in order of their scores, P
+positives among them.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +22,6 @@ from ..predictions.predict import Predictions
 from ..results.intervals import Floats
 from .bootstrap import Estimate, Resampler
 from .losses import losses_of
-from .ranking import resampled_auroc
 
 BINS = 15
 CURVE_RESAMPLES = 200
@@ -207,11 +207,44 @@ def _auroc_draws(predictions: Predictions, resampler: Resampler) -> Floats:
     weights_RN = from_numpy(resampler.weights(CURVE_RESAMPLES))
     finite_N, truth_NL, scores_NL = predictions.finite(), _truth(predictions), _ranks(predictions)
     areas = [
-        resampled_auroc(scores_NL[:, c], truth_NL[:, c], finite_N, weights_RN)
+        _resampled_auroc(scores_NL[:, c], truth_NL[:, c], finite_N, weights_RN)
         for c in _two_sided(predictions)
     ]
     # A resample without a class on either side has no area for it, and averages the others.
     return to_numpy(torch.stack(areas).nanmean(dim=0))
+
+
+def _resampled_auroc(
+    scores_N: Tensor, truth_N: Tensor, finite_N: Tensor, weights_RN: Tensor
+) -> Tensor:
+    """Σ over pairs (positive, negative) of 1 where ranked right and 1/2 where tied, over all pairs.
+
+    On all resamples at once; scikit-learn takes one at a time.
+
+    Args:
+        scores_N: larger for likelier positives.
+        truth_N: bool, the positives.
+        finite_N: bool; a pair of which one is not finite counts 1/2.
+        weights_RN: float64, how often each resample holds each sample.
+
+    Returns:
+        float64 [R]; NaN where a resample has no pair.
+    """
+    finite_F = finite_N.nonzero().flatten()
+    scores_F, order_F = scores_N[finite_F].sort()
+    order_F = finite_F[order_F]
+    positive_F = truth_N[order_F]
+    negatives_RF = weights_RN[:, order_F] * ~positive_F
+    before_RF = torch.nn.functional.pad(negatives_RF.cumsum(dim=1), (1, 0))
+    scores_P = scores_F[positive_F]
+    lower_RP = before_RF[:, torch.searchsorted(scores_F, scores_P)]
+    upper_RP = before_RF[:, torch.searchsorted(scores_F, scores_P, right=True)]
+    positives_RP = weights_RN[:, order_F[positive_F]]
+    ranked_R = (positives_RP * (lower_RP + upper_RP)).sum(dim=1) / 2
+    compared_R = positives_RP.sum(dim=1) * before_RF[:, -1]
+    positives_R = weights_RN @ truth_N.double()
+    pairs_R = positives_R * (weights_RN.sum(dim=1) - positives_R)
+    return (ranked_R + (pairs_R - compared_R) / 2) / pairs_R
 
 
 METRICS: Mapping[str, Metric] = {

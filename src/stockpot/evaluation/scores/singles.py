@@ -13,8 +13,8 @@ from ...networks import Headed
 from ..predictions.ingredients import Ingredients
 from ..predictions.predict import BATCH, Predictions, Tally, predict
 from ..predictions.views import JUDGED, TEST, Viewed, Views, seen_on, split_of
+from .losses import fit_temperature
 from .metrics import Metric
-from .temperature import fit_temperature
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

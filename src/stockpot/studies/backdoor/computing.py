@@ -11,9 +11,10 @@ import numpy as np
 
 from ...errors import FieldError, MergeError
 from ...values.fields import kebab_name
+from ...views.models import Model
 from ..interference.result import ALL
 from ..onepass.deviations import Deviation, Floats, deviations, places, stacked
-from ..onepass.gathering import Model, statistics_of
+from ..onepass.gathering import statistics_of
 from ..onepass.statistics import Centre, Statistics, TensorStatistics
 from ..scopes.computing import facts_of
 from ..study import How

@@ -13,7 +13,8 @@ from ...engine.options import Options
 from ...errors import FieldError
 from ...recipes.model import parse_recipe
 from ...values.fields import kebab_name
-from ..onepass.gathering import Model, opened, statistics_of
+from ...views.models import Model, checkpoint_of
+from ..onepass.gathering import statistics_of
 
 
 def left_out(
@@ -83,6 +84,6 @@ def left_out(
 
 
 def _opened(model: Model, label: str, tensors: frozenset[str]) -> Checkpoint:
-    found = opened(model, label)
+    found = checkpoint_of(model, label)
     entries = {name: one for name, one in found.entries.items() if name in tensors}
     return replace(found, entries=entries)

@@ -6,8 +6,9 @@ from itertools import combinations
 from typing import Unpack
 
 from ...errors import FieldError, MergeError
+from ...views.models import Model
 from ..interference.result import ALL
-from ..onepass.gathering import Model, statistics_of
+from ..onepass.gathering import statistics_of
 from ..onepass.statistics import (
     Centre,
     Statistics,

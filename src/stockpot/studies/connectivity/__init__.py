@@ -8,7 +8,8 @@ from annotated_types import Ge, Gt
 
 from ...errors import FieldError
 from ...values.fields import check_fields
-from ..study import Progress, StudyOfPools, StudyResult
+from ...values.result import Progress
+from ..study import StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page

@@ -22,8 +22,8 @@ from ...networks import has_batch_norm, reestimate_batch_norm
 from ...training.additions.rescaling import rescale_to_scope
 from ...training.additions.scopes import fuse_scopes, scope_of
 from ...training.jobs.pools import Pool
+from ...values.result import Progress
 from ..pools import TrainedPools
-from ..study import Progress
 from . import Connectivity, CurveKind
 from .curves import along, fit_curve, straight
 from .result import (

@@ -10,9 +10,10 @@ from ...checkpoints.beside.networks import compare_networks
 from ...checkpoints.entry import Checkpoint
 from ...checkpoints.lineage import lineage_of
 from ...errors import FieldError
+from ...views.models import Model, checkpoint_of
 from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
-from ..onepass.gathering import Model, names_of, opened, statistics_of
+from ..onepass.gathering import names_of, statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
 from . import Diagnosis
@@ -37,8 +38,8 @@ def compute(
     if len(models) < 2:
         raise FieldError(f"a diagnosis is of models to be merged: give two; got {len(models)}.")
     called, private = names_of(models, how.get("names", ())), how.get("private", ())
-    every = [opened(model, name) for model, name in zip(models, called, strict=True)]
-    start = None if base is None else opened(base, BASE)
+    every = [checkpoint_of(model, name) for model, name in zip(models, called, strict=True)]
+    start = None if base is None else checkpoint_of(base, BASE)
     every, start = _alike(every, start)
     architecture = compare_architectures(every, called, start, private)
     how = {**how, "names": called}

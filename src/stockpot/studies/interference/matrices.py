@@ -21,7 +21,7 @@ from ...recipes.assignment import Assignment
 from ...recipes.model import parse_recipe
 from ...recipes.resolve import resolve
 from ...views.matched import matched
-from ..onepass.gathering import Model, opened
+from ...views.models import Model, checkpoint_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,7 @@ def choose(
         StockpotError: a checkpoint cannot be read, or the models do not fit together.
         MergeError: nothing is chosen, or the base lacks what is.
     """
-    held = [opened(model, f"models[{k}]") for k, model in enumerate(models)]
+    held = [checkpoint_of(model, f"models[{k}]") for k, model in enumerate(models)]
     recipe = parse_recipe(
         {
             "method": by,
@@ -117,7 +117,7 @@ def choose(
         }
     )
     assignments = resolve(recipe, held, None)
-    there = None if base is None else opened(base, "the base")
+    there = None if base is None else checkpoint_of(base, "the base")
     alike = matched([*held, *([] if there is None else [there])]).checkpoints
     held, there = list(alike[: len(held)]), None if there is None else alike[-1]
     taken = [a for a in assignments.tensors if a.view is not None and a.key == a.name]

@@ -14,8 +14,8 @@ from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...experiments.cells import slug
 from ...typed import to_numpy
+from ...values.result import Progress
 from ..pools import TrainedPools
-from ..study import Progress
 from . import Magnitude
 from .bounds import Bound, bounds
 from .factors import LOOKED_AT, grid_of, overflows_of

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
+from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.inspection import dtype_text
 from ...checkpoints.roles import classify
 from ...engine.rows import raw_bytes
@@ -19,10 +19,11 @@ from ...errors import FieldError
 from ...ops.agreement import SignCounts
 from ...ops.distribution import pivot_of
 from ...typed import to_floats
+from ...values.result import Progress
 from ...views.matched import matched
-from ...views.models import open_model
-from ..study import Model, Progress
-from .pieces import Found, measured, room_for
+from ...views.models import checkpoint_of
+from ..study import Model
+from .pieces import PieceStatistics, measure_piece, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
 
 
@@ -73,18 +74,18 @@ def statistics_of(
     if not models:
         raise FieldError("statistics are of models: give one or more.")
     called = names_of(models, names)
-    every = [opened(model, name) for model, name in zip(models, called, strict=True)]
-    there = None if base is None else opened(base, "the base")
+    every = [checkpoint_of(model, name) for model, name in zip(models, called, strict=True)]
+    there = None if base is None else checkpoint_of(base, "the base")
     held = matched([*every, *([] if there is None else [there])]).checkpoints
     every, there = list(held[: len(every)]), None if there is None else held[-1]
     taken, left = _aligned(every, called, there, private)
     pivots = {one.name: _pivots(one) for one in taken}
     count = len(every)
 
-    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> Found:
-        return measured(rows, pivots[one.name], count, wide=one.wide)
+    def measure(one: Aligned, rows: Sequence[Tensor], _start: int) -> PieceStatistics:
+        return measure_piece(rows, pivots[one.name], count, wide=one.wide)
 
-    def finish(one: Aligned, found: Found) -> TensorStatistics | Left:
+    def finish(one: Aligned, found: PieceStatistics) -> TensorStatistics | Left:
         return _finished(one, found, called)
 
     def room(one: Aligned) -> int:
@@ -93,7 +94,7 @@ def statistics_of(
     found = stream(
         taken,
         measure,
-        Found.join,
+        PieceStatistics.join,
         finish,
         room=room,
         memory=memory,
@@ -140,17 +141,10 @@ def _parts(path: Path) -> tuple[str, ...]:
     return path.parts if path.is_dir() or not path.name else path.with_suffix("").parts
 
 
-def opened(model: Model, name: str) -> Checkpoint:
-    """The model with its headers read, and nothing of its tensors."""
-    if isinstance(model, Checkpoint):
-        return model
-    return from_state_dict(model, name) if isinstance(model, Mapping) else open_model(model)
-
-
 def _path(model: Model, number: int) -> str:
     if isinstance(model, Checkpoint):
         return model.label
-    return f"model {number + 1}" if isinstance(model, Mapping) else str(model)
+    return f"model {number + 1}" if isinstance(model, Mapping | nn.Module) else str(model)
 
 
 def _aligned(
@@ -224,7 +218,9 @@ def _pivot(entry: TensorEntry) -> float:
     return pivot_of(flat)
 
 
-def _finished(one: Aligned, found: Found, called: Sequence[str]) -> TensorStatistics | Left:
+def _finished(
+    one: Aligned, found: PieceStatistics, called: Sequence[str]
+) -> TensorStatistics | Left:
     made = [each.distribution() for each in found.sketches]
     labels = [*called, "the base"]
     if bad := [label for label, each in zip(labels, made, strict=False) if each is None]:

@@ -23,7 +23,7 @@ _BINS = 2**19
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class PieceStatistics:
     """Of some elements of one tensor: what joins exactly.
 
     Attributes:
@@ -37,17 +37,19 @@ class Found:
     products: Sums
     signs: SignCounts
 
-    def join(self, other: "Found") -> "Found":
+    def join(self, other: "PieceStatistics") -> "PieceStatistics":
         """Of both."""
         pairs = zip(self.sketches, other.sketches, strict=True)
-        return Found(
+        return PieceStatistics(
             tuple(one.join([two]) for one, two in pairs),
             self.products.join(other.products),
             self.signs.join(other.signs),
         )
 
 
-def measured(rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool) -> Found:
+def measure_piece(
+    rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wide: bool
+) -> PieceStatistics:
     """Of a piece that starts at a multiple of SEGMENT.
 
     Args:
@@ -73,7 +75,7 @@ def measured(rows: Sequence[Tensor], pivots: Sequence[float], models: int, *, wi
         mean_B = None if based else mean_of(offsets_KB, centre_B[: stop - start])
         planes.mark(start, offsets_KB, mean_B)
     sketches = tuple(sketch(row, pivot) for row, pivot in zip(rows, pivots, strict=True))
-    return Found(sketches, Sums(torch.cat(products)), count_signs(planes))
+    return PieceStatistics(sketches, Sums(torch.cat(products)), count_signs(planes))
 
 
 def room_for(rows: int, numel: int, *, wide: bool) -> int:

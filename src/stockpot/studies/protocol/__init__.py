@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from ...values.fields import check_fields
-from ..study import Progress, StudyOfPools, StudyResult
+from ...values.result import Progress
+from ..study import StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page

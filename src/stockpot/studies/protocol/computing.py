@@ -27,9 +27,9 @@ from ...experiments.cells import slug
 from ...networks import Headed
 from ...networks.reproducible import seeded
 from ...running.executor import one_thread
+from ...values.result import Progress
 from ..magnitude.computing import RESAMPLES, counts_of, ingredients_in_memory
 from ..pools import TrainedPools
-from ..study import Progress
 from . import Protocol
 from .result import (
     COPIES,

@@ -7,7 +7,8 @@ from typing import Unpack
 
 from ...errors import MergeError
 from ...training.additions.scopes import Scope, fuse_scopes, scope_divergence
-from ..onepass.gathering import Model, statistics_of
+from ...views.models import Model
+from ..onepass.gathering import statistics_of
 from ..onepass.statistics import Statistics, TensorStatistics
 from ..study import How
 from . import Scopes

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..study import Progress, StudyOfPools, StudyResult
+from ...values.result import Progress
+from ..study import StudyOfPools, StudyResult
 
 if TYPE_CHECKING:
     from ...pages.page import Page

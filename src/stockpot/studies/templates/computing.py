@@ -25,8 +25,8 @@ from ...running.executor import one_thread
 from ...training.jobs.make import METADATA
 from ...training.jobs.pools import Pool, Trained
 from ...typed import to_numpy
+from ...values.result import Progress
 from ..pools import TrainedPools
-from ..study import Progress
 from ..weights_features.passes import Step, observe
 from . import Templates
 from .resemblance import contrasts, correlation, fading, matched, mean, similarity

@@ -16,8 +16,8 @@ from ...methods import Average
 from ...networks import reestimate_batch_norm
 from ...running.executor import one_thread
 from ...training.jobs.pools import Pool
+from ...values.result import Progress
 from ..pools import TrainedPools
-from ..study import Progress
 from . import WeightsFeatures
 from .agreement import Agreement, compare_layers
 from .result import (

@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -90,6 +90,21 @@ def fit(
     return follow(
         start, lessons, how, device=device, additions=additions, save=save, progress=progress
     )
+
+
+def distil(how: Fit, start: nn.Module, data: Dataset, targets_NL: Tensor, seed: int) -> nn.Module:
+    """Fit a copy of `start` to an ensemble's own probabilities: the soup's rival at equal cost.
+
+    Args:
+        how: optimiser, schedule and length; its seed is replaced.
+        start: the student's start, such as the best member; left as it is.
+        data: the inputs; their labels are not looked at.
+        targets_NL: probabilities, rows that sum to 1, or one for each of several classes.
+        seed: of the order of the data.
+
+    Source: Hinton et al., Distilling the knowledge in a neural network, arXiv 1503.02531.
+    """
+    return fit(start, data, replace(how, seed=seed), targets=targets_NL)
 
 
 def follow(

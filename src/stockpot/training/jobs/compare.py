@@ -22,11 +22,12 @@ from ...experiments.cells import slug
 from ...experiments.experiment import ACROSS_TASKS, Experiment
 from ...experiments.fit import Fit
 from ...networks import load_shared, load_task
+from ...values.result import Progress
 from ..fitting.devices import Device
-from ..fitting.distil import distil
+from ..fitting.loop import distil
 from .cell import open_cell
 from .phases import phases
-from .pools import Pool, PoolProgress, train_experiment
+from .pools import Pool, train_experiment
 
 _TRAINING = 0.8
 """Share of the progress that training takes."""
@@ -38,7 +39,7 @@ def compare_experiment(
     *,
     workers: int | None = 1,
     device: Device = "auto",
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Train what is not trained yet, and compare every cell of the sweep.
 
@@ -71,7 +72,7 @@ def compare_experiment(
     for number, (name, cell) in enumerate(cells):
         begin, end = (_TRAINING + (1 - _TRAINING) * (number + k) / len(cells) for k in (0, 1))
         mine = [pool for pool in pools if pool.cell == name]
-        found.append(_compared(cell, mine, metric, partial(tell, begin, end)))
+        found.append(_compare_cell(cell, mine, metric, partial(tell, begin, end)))
     return join(found)
 
 
@@ -82,11 +83,11 @@ def _refuse_views(experiment: Experiment) -> None:
         views_of(open_cell(cell).splits, views)
 
 
-def _compared(
-    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+def _compare_cell(
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: Progress
 ) -> Comparison:
     if cell.tasks:
-        return _crossed(cell, pools, metric, progress)
+        return _compare_tasks(cell, pools, metric, progress)
     wanted, first = cell.compare, pools[0]
     return compare_pools(
         [
@@ -108,15 +109,15 @@ def _compared(
         views=named_views(wanted.view_texts),
         seed=cell.seed,
         reestimate=reestimation(first.build()),
-        distil=partial(distil, _schooling(cell)),
+        distil=partial(distil, _last_fit(cell)),
         search=wanted.search,
         network=slug(cell.network),
         progress=progress,
     )
 
 
-def _crossed(
-    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: PoolProgress
+def _compare_tasks(
+    cell: Experiment, pools: Sequence[Pool], metric: Metric | None, progress: Progress
 ) -> Comparison:
     wanted, done = cell.compare, -1
     in_turn = (SEQUENTIAL,) if cell.ingredients.start == "previous" else ()
@@ -141,7 +142,7 @@ def _crossed(
         search=wanted.search,
         seed=cell.seed,
         network=slug(cell.network),
-        facts=_said_of(cell),
+        facts=_training_facts(cell),
         progress=tell,
     )
 
@@ -164,7 +165,7 @@ def _task_pool(cell: Experiment, pool: Pool) -> TaskPool:
     )
 
 
-def _said_of(cell: Experiment) -> list[tuple[str, str]]:
+def _training_facts(cell: Experiment) -> list[tuple[str, str]]:
     made, first = cell.ingredients, cell.pretraining
     start = f"trained jointly for {first.epochs} epochs" if first else made.share
     start = f"{made.weights.path}, {start}" if made.weights else start
@@ -183,6 +184,6 @@ def _said_of(cell: Experiment) -> list[tuple[str, str]]:
     ]
 
 
-def _schooling(cell: Experiment) -> Fit:
+def _last_fit(cell: Experiment) -> Fit:
     """How the ingredients themselves were trained last."""
     return list(phases(cell, cell.seed, 0))[-1].how

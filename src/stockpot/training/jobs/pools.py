@@ -12,6 +12,7 @@ from ...data import Splits
 from ...experiments.cells import Spec
 from ...experiments.experiment import Experiment
 from ...networks import load_weights
+from ...values.result import Progress
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
 from .folder import list_pools, run_folder
@@ -19,9 +20,6 @@ from .job import BASE, FinishedJob, Job
 from .phases import JOINT, Which
 from .tasks import open_tasks
 from .workers import carry_out
-
-PoolProgress = Callable[[str, float], None]
-"""Called with the network in work and the fraction of the whole that is done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +87,7 @@ def train_experiment(
     *,
     workers: int | None = 1,
     device: Device = "auto",
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
 ) -> list[Pool]:
     """Train every pool of every cell into `out`, or go on where an earlier run ended.
 
@@ -150,7 +148,7 @@ def _jobs(cells: dict[str, Experiment], whole: Experiment, out: Path, device: st
 class _Share:
     """How much of all the work is done, from how much of each job is."""
 
-    def __init__(self, jobs: Sequence[Job], progress: PoolProgress | None) -> None:
+    def __init__(self, jobs: Sequence[Job], progress: Progress | None) -> None:
         self._jobs, self._progress = jobs, progress
         self._epochs = [job.effort for job in jobs]
         self._done = [0.0] * len(jobs)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Splits
+from ...evaluation.contests.contest import choose_metric
 from ...evaluation.predictions.predict import predict
-from ...evaluation.scores.metrics import find_metric
 from ...experiments.additions import ScopeSpec
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
@@ -106,10 +106,9 @@ def score_on(cell: Cell) -> Callable[[nn.Module], dict[str, Any]]:
 
 def selection_score(network: nn.Module, splits: Splits) -> tuple[str, float]:
     """Accuracy on the selection split, or mean AUROC where a sample may have several classes."""
-    selection = splits.selection
-    metric = find_metric("auroc" if selection.is_multilabel else "accuracy")
+    metric = choose_metric(None, [splits])
     assert metric.value is not None
-    return metric.name, metric.value(predict(network, selection))
+    return metric.name, metric.value(predict(network, splits.selection))
 
 
 def state_of(network: nn.Module) -> Mapping[str, Tensor]:

@@ -25,10 +25,10 @@ from ...recipes.space import Candidate
 from ...recipes.yaml import dump_yaml
 from ...values.differences import first_differences
 from ...values.fields import kebab_name
+from ...values.result import Progress
 from ..fitting.devices import Device
 from .candidates import Candidates
 from .folder import hold
-from .pools import PoolProgress
 
 JOURNAL = "journal.log"
 LISTING = "search.json"
@@ -71,7 +71,7 @@ def search_experiment(
     device: Device = "auto",
     factors: Path | None = None,
     options: Options | None = None,
-    progress: PoolProgress | None = None,
+    progress: Progress | None = None,
 ) -> SearchResult:
     """Search a recipe's weights and fields by the experiment's metric on its selection split.
 

@@ -6,8 +6,7 @@ from functools import cache, cached_property
 
 from ....extras import optional
 from .candidates import CANDIDATES, candidates
-from .held_out import aided, by_data, left_out, width_of
-from .ranks import spearman
+from .held_out import aided, by_data, left_out, spearman, width_of
 from .table import MergeRow, pools_of, shipped
 from .traits import Traits
 from .trees import Case, Model, fit_model, scale

@@ -6,13 +6,14 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ....extras import optional
 from .candidates import CANDIDATES
-from .ranks import Array
 from .table import MergeRow
 from .traits import Traits
 
+Array = npt.NDArray[np.float64]
 LOW, HIGH = -0.2, 1.6
 """Bounds within which qualities are fitted: beyond them one pool would outweigh the others."""
 TREES, LEAF, SHARE = 100, 3, 0.3

@@ -1,17 +1,16 @@
 """How good the forecast is where it has seen neither the data set nor the architecture."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ....values.plain import plain_values, rows_csv
-from .advising import Advice, advise
+from ....values.result import Result
 from .fitted import COVERAGE
-from .held_out import Guess, aided, by_data, by_network, guesses, left_out, width_of
-from .ranks import spearman
-from .scoring import AIDED, MODEL, RESAMPLES, Rank, rank_correlations, same_origin
+from .held_out import Guess, aided, by_data, by_network, guesses, left_out, spearman, width_of
+from .scoring import AIDED, MODEL, RESAMPLES, Advice, Rank, advise, rank_correlations, same_origin
 from .table import MergeRow, pools_of
 from .trees import fit_model
 
@@ -56,7 +55,7 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
+class Validation(Result):
     """What `validate` found.
 
     Attributes:
@@ -66,6 +65,8 @@ class Validation:
             others; and "all".
         width: of intervals, over the spread, from all.
     """
+
+    file_kind: ClassVar[str] = "validation"
 
     merges: int
     pools: int
@@ -84,13 +85,18 @@ class Validation:
         wanted = (left, part, among, predictor)
         return next(r for r in self.ranks if (r.left, r.part, r.among, r.predictor) == wanted)
 
-    def to_csv(self) -> str:
-        """All rank correlations under a header of the column names."""
-        return rows_csv(Rank, self.ranks)
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How good forecasts of data sets are that the fit has not seen."""
+        rank = self.rank()
+        return (
+            f"Forecasts of data sets left out in turn have a rank correlation of {rank.value:.2f} "
+            f"with what {rank.merges} merges of {rank.pools} pools were worth.",
+        )
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
-        return {key: plain_values(value) for key, value in asdict(self).items()}
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """All rank correlations."""
+        return Rank, self.ranks
 
 
 def validate(
