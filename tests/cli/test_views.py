@@ -117,7 +117,7 @@ def test_what_a_recipe_says_wrong_has_its_place(house: Path, cli: Run, model: st
 
 
 def test_help_says_base_plus_adapter(house: Path, cli: Run):
-    for command in (("merge", "ties"), ("inspect",), ("diagnose",)):
+    for command in (("merge",), ("merge", "ties"), ("inspect",), ("diagnose",)):
         assert "BASE+ADAPTER" in cli(*command, "--help").out
 
 

@@ -7,7 +7,7 @@ import stockpot as sp
 from stockpot.checkpoints.entry import Checkpoint, from_state_dict
 from stockpot.errors import MergeError
 from stockpot.methods import Average, Fisher, TaskArithmetic
-from stockpot.views.matched import matched, one_to_one
+from stockpot.views.matched import matched, one_to_one, under_first
 
 EXPERTS, HIDDEN, INNER = 3, 4, 6
 
@@ -136,3 +136,15 @@ def test_what_is_not_explained_is_missing_and_the_names_are_told():
     lines = str(caught.value).splitlines()
     assert "with 'model.' before them. They are matched." in lines[1]
     assert "'head.weight' is missing from models[0]" in lines[2]
+
+
+def test_statistics_of_some_tensors_are_renamed_as_far_as_they_go():
+    one, two = experts(1, stacked=True), experts(2, stacked=False)
+    renaming = one_to_one(open_(one, "a"), open_(two, "b"))
+    assert renaming is not None
+    some = {name: tensor for name, tensor in two.items() if ".w2." not in name}
+    seen = under_first(open_(some, "statistics"), open_(one, "a"), renaming)
+    assert list(seen.entries) == ["model.layers.0.mlp.experts.gate_up_proj"]
+    del some["model.layers.0.block_sparse_moe.experts.1.w1.weight"]
+    left = under_first(open_(some, "statistics"), open_(one, "a"), renaming)
+    assert list(left.entries) == list(some)

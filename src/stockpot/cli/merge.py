@@ -43,7 +43,11 @@ Statistics = Annotated[
     ),
 ]
 
-merge_app = App(name="merge", help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH.")
+merge_app = App(
+    name="merge",
+    help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH. A MODEL is a file or a "
+    "directory, or BASE+ADAPTER, one with a PEFT LoRA adapter on it.",
+)
 
 
 def _command(cls: type[Method]) -> Callable[..., int]:

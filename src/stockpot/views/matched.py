@@ -113,6 +113,9 @@ def _stacked(
     """By name what stands in the place of a whole stack, or of a part of one."""
     found: dict[str, tuple[TensorEntry, ...]] = {}
     for stack in renaming.stacks:
+        wanted = stack.parts if stack.whole_in == "first" else (stack.whole,)
+        if any(name not in checkpoint.entries for name in wanted):
+            continue  # statistics of some tensors only
         if stack.whole_in == "first":
             parts = [checkpoint.entries[name] for name in stack.parts]
             whole = joined(stack.whole, first.entries[stack.whole].shape, parts)
