@@ -12,7 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stockpot.core import SEGMENT, Method, Needs, Settled, Stack
+from stockpot.checkpoints.entry import from_state_dict
+from stockpot.core import SEGMENT, Facts, Method, Needs, Settled, Stack
+from stockpot.engine.merge import merge_opened
+from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan
 from stockpot.engine.tasks import desk, surveying
 from stockpot.errors import MergeError, NonFiniteError
@@ -27,6 +30,7 @@ from stockpot.methods import (
     Ties,
 )
 from stockpot.ops import thresholds
+from stockpot.recipes.model import parse_recipe
 from stockpot.values.fields import check_fields
 
 from ..cases import State, bits, cut, smooth
@@ -521,3 +525,31 @@ def test_bytes_moved_are_those_of_the_plan() -> None:
             ran = run(method, models, base if method.needs.base else None, workers=2)
         assert ran.run.bytes_read == ran.plan.bytes_read
         assert ran.run.bytes_written == ran.plan.bytes_written
+
+
+def test_what_was_settled_is_surveyed_once_for_methods_that_settle_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Candidates of a search that differ in scale have one threshold; another density another."""
+    base, models = smooth([(300, 40), (50,)], 3, 5)
+    opened = [from_state_dict(state, str(k)) for k, state in enumerate([base, *models])]
+    options, settled = Options(workers=1), dict[object, Settled]()
+    asked, survey = list[str](), Ties.survey
+
+    def counted(self: Ties, stack: Stack, hint: Settled | None) -> Facts:
+        asked.append(stack.name)
+        return survey(self, stack, hint)
+
+    monkeypatch.setattr(Ties, "survey", counted)
+    counts = list[int]()
+    for scale, density, weight in [(1, 0.2, 1), (2, 0.2, 1), (2, 0.3, 1), (2, 0.2, 1), (2, 0.2, 3)]:
+        method = Ties(scale=scale, density=density, trim="model")
+        entries = [{"path": str(k), "weight": weight} for k in (1, 2, 3)]
+        recipe = parse_recipe({"method": method, "models": entries, "base": "0"})
+        asked.clear()
+        found = merge_opened(recipe, opened[1:], opened[0], options, settled)
+        counts.append(len(asked))
+        alone = merge_opened(recipe, opened[1:], opened[0], options)
+        assert all(torch.equal(found[name], alone[name]) for name in alone)
+    assert counts[0] == counts[2] == counts[4] > 0
+    assert counts[1] == counts[3] == 0

@@ -8,7 +8,7 @@ worker, so that no result depends on their number.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -17,6 +17,7 @@ import blake3
 from ..asides import Note
 from ..checkpoints.writing.journal import Record, Records
 from ..core import Facts, Method, Reach, Settled
+from ..ops.abreast import settles_as
 from ..recipes.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
 from ..values.fields import kebab_name
@@ -36,6 +37,8 @@ from .tasks.surveying import SampleTask, Surveyed, Surveying, SurveyTask, sample
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with the bytes moved so far and in all, often, in the thread that asked for the merge."""
+SettledBefore = MutableMapping[object, Settled]
+"""What surveys have settled, by what was asked; for runs on the same models."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,8 @@ class Run:
         allow_non_finite: let NaN and infinity through.
         progress: called as bytes are moved.
         executor: where tasks run.
+        settled: what earlier runs on the same models have settled, to which this one adds; none of
+            it is surveyed again.
 
     Attributes:
         records: a record per finished tensor, those of an earlier run included.
@@ -82,8 +87,10 @@ class Run:
         allow_non_finite: bool = False,
         progress: Progress | None = None,
         executor: Executor = THREADS,
+        settled: SettledBefore | None = None,
     ) -> None:
         self._plan, self._sink, self._executor = plan, sink, executor
+        self._known: SettledBefore = {} if settled is None else settled
         self._setting = Setting(
             arena=plan.arena,
             block=plan.block,
@@ -158,16 +165,22 @@ class Run:
 
     def _survey(self, survey: Survey) -> None:
         """Rounds over all tensors of the survey until its method has settled."""
-        method, hint = survey.method, cast(Settled | None, None)
-        if method.needs.sample and (batches := sample_of(survey)):
+        method, hint = survey.method, self._known.get(self._question(survey))
+        if hint is None and method.needs.sample and (batches := sample_of(survey)):
             hint = method.settle(self._joined(batches).close(), None)
         self._total -= _read_bytes(survey)
         while hint is None or not hint.final:
             self._total += _read_bytes(survey)
             tasks = [SurveyTask(method, task.pieces, hint) for task in survey.tasks]
             hint = method.settle(self._joined(tasks).close(), hint)
+        self._known[self._question(survey)] = hint
         for a in survey.assignments:
             self._settled[a.name] = hint
+
+    def _question(self, survey: Survey) -> object:
+        """What is equal for surveys of the same models that settle alike."""
+        about = tuple((a.name, a.models, a.weights) for a in survey.assignments)
+        return settles_as(survey.method), about, self._setting.seed
 
     def _joined(self, tasks: Sequence[SurveyTask | SampleTask]) -> Facts:
         total: list[Facts] = []

@@ -23,7 +23,7 @@ from ..recipes.resolve import resolve
 from ..texts import visible
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .evidence import manifest_of, small_files
-from .local import Progress, Run
+from .local import Progress, Run, SettledBefore
 from .options import Options
 from .plan import make_plan
 from .prepare import Prepared, check_disk, prepare
@@ -131,7 +131,11 @@ def merge(
 
 
 def merge_opened(
-    recipe: Recipe, models: Sequence[Checkpoint], base: Checkpoint | None, options: Options
+    recipe: Recipe,
+    models: Sequence[Checkpoint],
+    base: Checkpoint | None,
+    options: Options,
+    settled: SettledBefore | None = None,
 ) -> dict[str, Tensor]:
     """Carry out a recipe in memory on checkpoints that are open; the bits of `run_recipe`.
 
@@ -142,18 +146,23 @@ def merge_opened(
         recipe: what is merged with what.
         models, base: of the recipe, in its order.
         options: memory, workers, and whether NaN and infinity are let through.
+        settled: what was settled for earlier recipes on these models, such as thresholds, and is
+            not surveyed again where it does not depend on what has changed; this one adds to it.
 
     Raises:
         StockpotError: what cannot be merged, and why.
     """
     given = [open_model(one.statistics) for one in recipe.models if one.statistics]
-    return _in_memory(resolve(recipe, models, base, given), options, recipe.seed)
+    assignments = resolve(recipe, models, base, given)
+    return _in_memory(assignments, options, recipe.seed, settled)
 
 
-def _in_memory(assignments: Assignments, options: Options, seed: int) -> dict[str, Tensor]:
+def _in_memory(
+    assignments: Assignments, options: Options, seed: int, settled: SettledBefore | None = None
+) -> dict[str, Tensor]:
     plan = make_plan(assignments, memory=options.memory_bytes, workers=options.worker_count)
     sink, allow = MemorySink(assignments.tensors), options.allow_non_finite
-    Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow).execute()
+    Run(plan, sink, seed=seed, digests=False, allow_non_finite=allow, settled=settled).execute()
     base = assignments.base
     _refuse_changed([*assignments.models, *([base] if base else []), *assignments.statistics])
     return sink.state

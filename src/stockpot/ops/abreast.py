@@ -47,12 +47,23 @@ def settlers(methods: Iterable[Method]) -> tuple[tuple[Method, ...], tuple[int |
         if method.needs.reach is Reach.ELEMENT:
             of.append(None)
             continue
-        key = _read(method, method.needs.settle_reads)
+        key = settles_as(method)
         if key not in keys:
             keys.append(key)
             some.append(method)
         of.append(keys.index(key))
     return tuple(some), tuple(of)
+
+
+def settles_as(method: Method) -> object:
+    """What is equal for methods that settle alike: their kind, and the fields that settling reads.
+
+    Example:
+        >>> from stockpot.methods import Ties
+        >>> settles_as(Ties(scale=1.0)) == settles_as(Ties(scale=2.0))
+        True
+    """
+    return _read(method, method.needs.settle_reads)
 
 
 def _read(method: Method, names: tuple[str, ...] | None) -> object:

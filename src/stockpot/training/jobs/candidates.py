@@ -10,6 +10,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ...checkpoints.entry import Checkpoint, from_state_dict
+from ...core import Settled
+from ...engine.local import SettledBefore
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...engine.prepare import prepare
@@ -64,6 +66,7 @@ class Candidates:
         digests: of the data of each task.
         inputs: every checkpoint that the recipe reads.
         factoring: what all candidates share, where they do.
+        settled: what candidates before have settled, for those that settle alike.
     """
 
     recipe: Recipe
@@ -75,6 +78,7 @@ class Candidates:
     digests: Mapping[str, str]
     inputs: Sequence[Checkpoint]
     factoring: Factoring | None = None
+    settled: SettledBefore = field(default_factory=dict[object, Settled])
 
     @classmethod
     def open(
@@ -141,7 +145,8 @@ class Candidates:
 
     def merge(self, candidate: Candidate) -> dict[str, Tensor]:
         """A candidate's tensors."""
-        return merge_opened(self.recipe_of(candidate), self.models, self.base, self.options)
+        recipe = self.recipe_of(candidate)
+        return merge_opened(recipe, self.models, self.base, self.options, self.settled)
 
     def score(self, candidate: Candidate) -> float:
         """Mean over tasks on the selection split, larger is better.
