@@ -55,7 +55,7 @@ clean:
 # The environment is made once for each state of pyproject.toml and constraints.txt.
 $(VENV)/.libraries-$(key):
 	$(PYTHON) -m venv $(VENV)
-	$(pip) torch numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras) hatchling
+	$(pip) torch numpy safetensors blake3 annotated-types pyyaml cyclopts docstring-parser rich $(extras) hatchling
 	touch $@
 
 $(VENV)/.dev-$(key): $(VENV)/.libraries-$(key)
@@ -69,7 +69,7 @@ $(VENV)/.docs-$(key): $(VENV)/.libraries-$(key)
 # timm imports torchvision, whose wheels fit another build of torch than the one that is pinned.
 $(VENV)/.timm-$(key): $(VENV)/.libraries-$(key)
 	$(PYTHON) -m venv $(VENV)/timm
-	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet torch torchvision timm pytest hypothesis numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras)
+	$(VENV)/timm/bin/python -m pip --disable-pip-version-check install --quiet torch torchvision timm pytest hypothesis numpy safetensors blake3 annotated-types pyyaml cyclopts docstring-parser rich $(extras)
 	touch $@
 
 $(VENV)/.timm-package-$(key): $(VENV)/.timm-$(key) $(sources)
@@ -81,7 +81,7 @@ $(VENV)/.timm-package-$(key): $(VENV)/.timm-$(key) $(sources)
 # Flower wants older versions of rich, typer and packaging than those that are pinned.
 $(VENV)/.flower-$(key): $(VENV)/.libraries-$(key)
 	$(PYTHON) -m venv $(VENV)/flower
-	$(VENV)/flower/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 'flwr[simulation]==1.42.0' pytest hypothesis numpy safetensors blake3 annotated-types pydantic pyyaml cyclopts docstring-parser rich $(extras)
+	$(VENV)/flower/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0 'flwr[simulation]==1.42.0' pytest hypothesis numpy safetensors blake3 annotated-types pyyaml cyclopts docstring-parser rich $(extras)
 	touch $@
 
 $(VENV)/.flower-package-$(key): $(VENV)/.flower-$(key) $(sources)

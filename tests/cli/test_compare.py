@@ -210,7 +210,7 @@ def test_a_metric_that_is_not_there_is_said_before_any_training(
         (["a", "b", "--network", "{cnn", "--data", "digits"], "--network"),
         (
             ["a", "b", "--network", "cnn", "--data", "digits", "--counts", "x"],
-            "is not whole numbers",
+            "is no whole number, and no whole numbers between commas",
         ),
     ],
 )

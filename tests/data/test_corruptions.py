@@ -128,7 +128,7 @@ def test_texts_cannot_be_blurred():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: corruption("blurr", 1), "Did you mean 'blur'"),
+        (lambda: corruption("blurr", 1), "did you mean 'blur'"),
         (lambda: corruption("blur", 6), r"severity must be a whole number in \[1, 5\]"),
         (lambda: corruption("noise", 0), "severity"),
     ],

@@ -112,7 +112,7 @@ def test_texts_name_views():
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["nois-3"], "'nois-3' is neither .* Did you mean 'noise'"),
+        (["nois-3"], "'nois-3' is neither .*: did you mean 'noise'"),
         (["noise-6"], "'noise-6' is neither domain=NAME nor a corruption"),
         (["noise-"], "'noise-' is neither"),
         (["noise-03"], "'noise-03' is neither"),

@@ -157,7 +157,7 @@ def test_an_output_with_extras_is_replaced_as_a_whole(paths: list[Path], tmp_pat
 def test_the_plan_sizes_them(paths: list[Path], tmp_path: Path) -> None:
     recipe = parse_recipe({"method": FACTORS, "models": [str(path) for path in paths[:3]]})
     prepared = prepare(recipe, Options(), tmp_path / "out")
-    plain = prepare(recipe.model_copy(update={"method": Average()}), Options(), tmp_path / "other")
+    plain = prepare(replace(recipe, method=Average()), Options(), tmp_path / "other")
     beside = 4 * 3 * (12 * (60 + 70) + 28 * (150 + 140))
     assert prepared.plan.bytes_written - plain.plan.bytes_written == beside
     assert prepared.size == sum(shard.size for shard in (*prepared.shards, *prepared.extras))

@@ -1,6 +1,7 @@
 """Rounds in this process: they repeat, resume, drop what fails, and do what each algorithm says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_the_same_experiment_gives_the_same_bytes_and_another_seed_others(
         federate(small(participation=0.5), tmp_path / name, local)
     first, again = (only_file(tmp_path / name).read_bytes() for name in ("a", "b"))
     assert first == again
-    other = small(participation=0.5).model_copy(update={"seed": 1})
+    other = replace(small(participation=0.5), seed=1)
     federate(other, tmp_path / "c", local)
     assert only_file(tmp_path / "c").read_bytes() != first
 

@@ -95,7 +95,7 @@ def test_a_head_that_does_not_fit_is_refused(clip, store_head, embeds, others, w
     [
         ({"head": "boats"}, "has no head 'boats'; there are cars"),
         ({"head": 3}, "has no head '3'"),
-        ({"heads": "cars"}, "takes head; got 'heads'"),
+        ({"heads": "cars"}, "unknown key 'heads': did you mean 'head'"),
     ],
 )
 def test_its_own_keys_are_checked(clip, own, words):

@@ -187,9 +187,9 @@ def test_a_body_from_a_file_with_another_head(vit, tmp_path):
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"haed": "new"}, "takes start, head; got 'haed'. Did you mean 'head'"),
-        ({"head": "old"}, "head must be keep or new; got 'old'"),
-        ({"start": True}, "start must be weights or random; got True"),
+        ({"haed": "new"}, "unknown key 'haed': did you mean 'head'"),
+        ({"head": "old"}, "head must be one of 'keep', 'new'; got 'old'"),
+        ({"start": True}, "start must be one of 'weights', 'random'; got True"),
     ],
 )
 def test_its_own_keys_are_checked(vit, own, words):

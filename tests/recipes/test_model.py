@@ -1,11 +1,11 @@
 import json
 import re
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from stockpot.errors import FieldError
 from stockpot.methods import Average, Dare, Interpolate, Ties, Weave
@@ -132,8 +132,8 @@ def test_any_recipe_reads_back(plain: dict[str, Any]) -> None:
 
 def test_a_recipe_is_frozen() -> None:
     recipe = parse_recipe({"method": "average", "models": ["a"]})
-    with pytest.raises(ValidationError, match="frozen"):
-        recipe.seed = 1
+    with pytest.raises(FrozenInstanceError):
+        recipe.seed = 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def wrong(**changes: object) -> dict[str, object]:
@@ -170,11 +170,11 @@ def wrong(**changes: object) -> dict[str, object]:
         ),
         (
             wrong(models=[{"path": "b", "weight": "0.5"}]),
-            "models[0].weight must be a number; got '0.5'.",
+            "models[0].weight must be a number, or nothing; got '0.5'.",
         ),
         (
             wrong(models=[{"path": "b", "weight": True}]),
-            "models[0].weight must be a number; got True.",
+            "models[0].weight must be a number, or nothing; got True.",
         ),
         (wrong(method="tis"), "method: there is no method 'tis': did you mean 'ties'?"),
         (
@@ -261,10 +261,10 @@ def wrong(**changes: object) -> dict[str, object]:
         ),
         (wrong(output={"shard_size": "5XB"}), "output.shard_size: cannot read the size '5XB'"),
         (wrong(output={"shardsize": 1}), "output: unknown key 'shardsize': did you mean"),
-        (wrong(seed=-1), "seed must be at least 0; got -1."),
-        (wrong(seed=2**63), f"seed must be less than {2**63}; got {2**63}."),
-        (wrong(seed=1.5), "seed must be a whole number; got 1.5."),
-        (wrong(seed=True), "seed must be a whole number; got True."),
+        (wrong(seed=-1), f"seed must be a whole number in [0, {2**63}); got -1."),
+        (wrong(seed=2**63), f"seed must be a whole number in [0, {2**63}); got {2**63}."),
+        (wrong(seed=1.5), f"seed must be a whole number in [0, {2**63}); got 1.5."),
+        (wrong(seed=True), f"seed must be a whole number in [0, {2**63}); got True."),
         (wrong(missing="skip"), "missing must be one of 'error', 'base', 'present'; got 'skip'."),
         (wrong(only="x"), "only must be a list; got 'x'."),
         (wrong(base=""), "base must not be empty; got ''."),
@@ -274,8 +274,7 @@ def test_what_is_wrong_is_said_with_its_place(data: object, message: str) -> Non
     with pytest.raises(FieldError, match=re.escape(f"r.yml: {message}")) as caught:
         parse_recipe(data, "r.yml")
     text = str(caught.value)
-    assert "pydantic" not in text
-    assert "Input should" not in text
+    assert text.count("r.yml: ") == len(text.splitlines())
 
 
 def test_everything_wrong_is_said_at_once() -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..errors import OutputError
 from .console import note, out, print_json, say, steps
-from .flags import Flag, Jobs
+from .flags import Base, Counts, Jobs, Json, Quiet, Words
 from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, Parameter(help="Folder of the run, with report.html and results.")]
 Spec = Annotated[str | None, Parameter(help="A name, or a YAML mapping such as {name: cnn, ...}.")]
-Model = Annotated[str | None, Parameter(help="What the models were fine-tuned from.")]
 VIEWS = "Of the test split, to be judged on too, such as noise-3,blur-all,domain=twitter."
 DOMAINS = "The only ones that the splits hold; others of the test split are kept for views."
-Counts = Annotated[str | None, Parameter(help="How many go in, such as 2,3,5; default 2 to all.")]
+COUNTS = "How many go in, such as 2,3,5; default 2 to all."
 
 
 def compare(
@@ -30,19 +29,19 @@ def compare(
     out_: Annotated[Folder, Parameter(name="--out")],
     network: Spec = None,
     data: Spec = None,
-    base: Model = None,
-    counts: Counts = None,
+    base: Base = None,
+    counts: Annotated[Counts, Parameter(help=COUNTS)] = None,
     subsets: int | None = None,
-    methods: Annotated[str | None, Parameter(help="Columns and methods, with commas.")] = None,
+    methods: Annotated[Words, Parameter(help="Columns and methods, with commas.")] = None,
     metric: str | None = None,
     margin: float | None = None,
-    views: Annotated[str | None, Parameter(help=VIEWS)] = None,
-    domains: Annotated[str | None, Parameter(help=DOMAINS)] = None,
+    views: Annotated[Words, Parameter(help=VIEWS)] = None,
+    domains: Annotated[Words, Parameter(help=DOMAINS)] = None,
     seed: int | None = None,
     jobs: Jobs = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compare keeping the best network, souping them, and ensembling them, on the same data.
 
@@ -56,8 +55,6 @@ def compare(
         margin: A difference of the metric that does not matter; 0.005 by default.
         seed: Of the split and the subsets; 0 by default.
         device: Where networks of an experiment are trained.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
     """
     existing = network is not None or data is not None
     if existing and (network is None or data is None or len(given) < 2):
@@ -82,7 +79,6 @@ def compare(
         {"--jobs": jobs, "--device": device} if existing else own,
         "models that exist are not trained" if existing else f"{given[0]} says that itself",
     )
-    numbers = _whole(counts)
     with told_by_the_command_line():
         from ..recipes.yaml import name_or_mapping
 
@@ -93,7 +89,7 @@ def compare(
         if views is not None:
             from ..data import named_views
 
-            named_views(_listed(views))
+            named_views(views)
     with steps(quiet=quiet or json) as progress:
         if existing:
             from ..evaluation.contests.columns import WITHOUT_TRAINING
@@ -104,13 +100,13 @@ def compare(
                 given,
                 *cast(Any, specs),
                 base=base,
-                counts=numbers,
+                counts=counts or (),
                 subsets=3 if subsets is None else subsets,
-                methods=_listed(methods) or WITHOUT_TRAINING,
+                methods=methods or WITHOUT_TRAINING,
                 metric=metric,
                 margin=MARGIN if margin is None else margin,
-                views=_listed(views),
-                domains=_listed(domains),
+                views=views or (),
+                domains=domains or (),
                 seed=seed or 0,
                 progress=progress,
             )
@@ -142,19 +138,6 @@ def _refuse_given(flags: Mapping[str, object], because: str) -> None:
     idle = [flag for flag, value in flags.items() if value is not None]
     if idle:
         raise UsageError(f"{', '.join(idle)}: {because}; leave it out.")
-
-
-def _listed(text: str | None) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
-
-
-def _whole(counts: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(number) for number in counts.split(",")) if counts else ()
-    except ValueError:
-        raise UsageError(
-            f"--counts: '{str(counts)[:80]}' is not whole numbers and commas."
-        ) from None
 
 
 def print_comparison(result: "Comparison") -> None:

@@ -12,8 +12,8 @@ from ..factors.making import factor_to
 from ..methods import Cart
 from ..networks.weights import save_state
 from .console import print_json, say, size_text
-from .flags import Flag
-from .merge import Weights, read_weights
+from .flags import Flag, Json, Memory, Workers
+from .merge import Weights, refuse_other_count
 from .usage import UsageError, told_by_the_command_line
 
 Model = Annotated[str, Parameter(help="The tasks' models, in the order of their numbers from 0.")]
@@ -29,9 +29,9 @@ def factor(
     conv: Literal["average", "as-matrix"] = "average",
     qkv: Literal["stored", "split"] = "stored",
     limit: str | None = None,
-    memory: str = "2GiB",
-    workers: int | None = None,
-    json: Flag = False,
+    memory: Memory = "2GiB",
+    workers: Workers = None,
+    json: Json = False,
 ) -> int:
     """Store models as their average and CART's low-rank factors of each: one network per task.
 
@@ -42,17 +42,14 @@ def factor(
         conv: Convolutions: averaged, or with factors.
         qkv: Query, key and value stored as one: taken so, or as three.
         limit: Refuse, before anything is computed, what would be larger, such as 5GB.
-        memory: Budget for buffers, such as 512MiB or 8GiB.
-        workers: Threads; by default one per core, at most eight.
-        json: Print one JSON object on stdout and nothing else.
     """
     with told_by_the_command_line():
         if not models:
             raise UsageError("no model given: stockpot factor MODEL... --out FACTORS.")
-        numbers = read_weights(weights, len(models))
+        refuse_other_count(weights, len(models))
         method = Cart(rank=rank, tensors=tensors, conv=conv, qkv=qkv)
     kept = factor_to(
-        out, models, method, weights=numbers, limit=limit, memory=memory, workers=workers
+        out, models, method, weights=weights, limit=limit, memory=memory, workers=workers
     )
     if json:
         print_json({"path": str(out), "tasks": list(kept.tasks), "rank": rank, **kept.sizes})

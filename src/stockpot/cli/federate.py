@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from .console import note, print_json, print_table, say, steps
-from .flags import Flag
+from .flags import Json, Quiet
 from .spoken import spoken
 
 if TYPE_CHECKING:
@@ -24,16 +24,14 @@ def federate(
     *,
     out_: Annotated[Folder, Parameter(name="--out")],
     engine: Literal["local", "flower"] = "local",
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Run federated learning: clients learn on their own data, the server merges what they send.
 
     Args:
         engine: local runs clients one after the other in this process; flower runs the same app in
             Flower's simulation engine, to the same bytes.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
     """
     from ..experiments.federated import read_federation
     from ..federated import federate as run_all  # torch's training parts load only here

@@ -9,6 +9,7 @@ from docstring_parser import parse
 
 from ..recipes.yaml import load_yaml
 from ..values.fields import FieldSpec, field_specs
+from .flags import separated
 
 _PLAIN = (float, int, bool, str)
 
@@ -94,35 +95,16 @@ def _words(default: object) -> str:
 
 def _reader(spec: FieldSpec) -> Callable[[object, Any], object]:
     """Values between commas; a single one by itself where one may stand."""
+    kind = cast(type[Any], spec.kind)
 
     def read(_: object, tokens: Any) -> object:
         text = cast(str, tokens[0].value)
         if text in spec.choices and not spec.many:
             return text
-        parts = [] if spec.many and text in ("", "none") else text.split(",")
-        found: tuple[object, ...] = tuple(_one(part, spec) for part in parts)
+        try:
+            found = separated(text, kind)
+        except ValueError as error:
+            raise ValueError(f"{error}; must be {spec.interval()}") from None
         return found if spec.many or len(found) != 1 else found[0]
 
     return read
-
-
-def _one(text: str, spec: FieldSpec) -> object:
-    if spec.kind is str:
-        return text.strip()
-    try:
-        return int(text) if spec.kind is int else float(text)
-    except ValueError:
-        what = "whole number" if spec.kind is int else "number"
-        raise ValueError(f"'{text[:80]}' is no {what}; must be {spec.interval()}") from None
-
-
-def read_numbers(text: str) -> tuple[float, ...]:
-    """Numbers between commas.
-
-    Raises:
-        ValueError: there is something else.
-    """
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"'{text[:80]}' is not a number, or numbers separated by commas") from None

@@ -1,16 +1,53 @@
 """The flags that every command which merges shares, as one dataclass that becomes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from cyclopts import Group, Parameter
-from cyclopts.validators import Number
 
 from ..engine.options import Options
 from ..errors import FieldError
 
+T = TypeVar("T")
+_NOUNS: Mapping[object, str] = {int: "whole number", float: "number"}
+
+
+def separated(text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
+    """Values between commas; of nothing, or `none`, no value.
+
+    Raises:
+        ValueError: one of them is of another kind.
+
+    Example:
+        >>> separated("0.5,1", float), separated("none", str)
+        ((0.5, 1.0), ())
+    """
+    parts = [] if text in ("", "none") else text.split(",")
+    try:
+        return tuple(kind(part.strip()) for part in parts)
+    except ValueError:
+        noun = _NOUNS.get(kind, "value")
+        raise ValueError(f"'{text[:80]}' is no {noun}, and no {noun}s between commas") from None
+
+
+def _between_commas(kind: Callable[[str], object], **more: Any) -> Parameter:
+    def read(_: object, tokens: Any) -> object:
+        return tuple(value for token in tokens for value in separated(str(token.value), kind))
+
+    return Parameter(converter=read, n_tokens=1, negative="", show_default=False, **more)
+
+
+def _at_least_1(_: object, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"must be at least 1; got {value}.")
+
+
+Words = Annotated[tuple[str, ...] | None, _between_commas(str)]
+Counts = Annotated[tuple[int, ...] | None, _between_commas(int)]
+Numbers = Annotated[tuple[float, ...] | None, _between_commas(float, allow_leading_hyphen=True)]
+"""Values between commas, as one argument."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 MODEL = (
     "Checkpoints: files or directories; BASE+ADAPTER is one with a PEFT LoRA adapter on it, "
@@ -23,9 +60,18 @@ Jobs = Annotated[
     int | None,
     Parameter(
         help="Networks trained at once; by default one per core for more than 20 s of work.",
-        validator=Number(gte=1),
+        validator=_at_least_1,
     ),
 ]
+Workers = Annotated[
+    int | None,
+    Parameter(
+        help="Threads of a merge; by default one per core, at most eight.", validator=_at_least_1
+    ),
+]
+Memory = Annotated[str, Parameter(help="Budget for buffers, such as 512MiB or 8GiB.")]
+Json = Annotated[Flag, Parameter(help="Print one JSON object on stdout and nothing else.")]
+Quiet = Annotated[Flag, Parameter(help="No notes, no progress.")]
 Many = Annotated[tuple[str, ...], Parameter(negative="", n_tokens=1, show_default=False)]
 
 
@@ -36,7 +82,6 @@ class RunFlags:
 
     Attributes:
         memory: Budget, such as 512MiB or 8GiB, above the libraries; exceeded by 64 MiB at most.
-        workers: Threads; by default one per core, at most eight.
         device: Where blocks are computed.
         dtype: Of the float tensors written; same keeps what the inputs have.
         shard_size: Largest file of an output directory.
@@ -53,12 +98,10 @@ class RunFlags:
         overwrite: Replace an earlier output of stockpot at the output's path, and that alone.
         allow_non_finite: Let NaN and infinity through.
         dry_run: Show the plan and write nothing.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No notes, no progress.
     """
 
     memory: str = "2GiB"
-    workers: int | None = None
+    workers: Workers = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["same", "float32", "bfloat16", "float16"] | None = None
     shard_size: str | None = None
@@ -74,8 +117,8 @@ class RunFlags:
     overwrite: Flag = False
     allow_non_finite: Flag = False
     dry_run: Flag = False
-    json: Flag = False
-    quiet: Flag = False
+    json: Json = False
+    quiet: Quiet = False
 
     def options(self, progress: Any = None) -> Options:
         """The run's options."""

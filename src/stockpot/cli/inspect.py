@@ -9,21 +9,20 @@ from ..checkpoints.writing.extras import FOLDER
 from ..views.inspection import Inspected
 from ..views.inspection import inspect as look
 from .console import note, print_json, print_table, say, size_text
-from .flags import MODEL, Flag, Many, key_of
+from .flags import MODEL, Flag, Json, Many, key_of
 from .usage import UsageError
 
 Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20
 
 
-def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Flag = False) -> int:
+def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Json = False) -> int:
     """Show tensors, roles, dtypes and sizes; of several models, whether they fit.
 
     Args:
         tensors: List every tensor.
         key: Which nested dictionary of a torch file is the state dict: KEY for every file, or
             MODEL=KEY for one. Repeatable.
-        json: Print one JSON object on stdout and nothing else.
     """
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")

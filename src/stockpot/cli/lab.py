@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from .compare import print_comparison
 from .console import print_json, say, steps
-from .flags import Flag
+from .flags import Json, Quiet
 from .spoken import spoken
 
 Folder = Annotated[Path, Parameter(help="Folder for the networks, merges, tables and figures.")]
@@ -17,15 +17,13 @@ def demo(
     *,
     out_: Annotated[Folder, Parameter(name="--out")] = Path("demo"),
     seed: int = 0,
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Train ten fine-tunes on handwritten digits, merge them, and compare on held-out images.
 
     Args:
         seed: Of the split, the random starts and the order of the data.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
     """
     from .demo import run_demo  # the lab's libraries load only here
 

@@ -13,18 +13,15 @@ from ..methods.catalogue import make_method
 from ..recipes.fit import check_needs, gather
 from ..recipes.model import Recipe, parse_recipe
 from ..values.fields import kebab_name
-from .fields import field_flags, given_fields, made_command, optional_flag, read_numbers
-from .flags import MODEL, Base, Out, Run, RunFlags
+from .fields import field_flags, given_fields, made_command, optional_flag
+from .flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
 from .perform import perform
 from .usage import UsageError, told_by_the_command_line
 
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)
 
-Weights = Annotated[
-    str | None,
-    Parameter(help="One number per model, such as 0.7,0.3.", allow_leading_hyphen=True),
-]
+Weights = Annotated[Numbers, Parameter(help="One number per model, such as 0.7,0.3.")]
 Decayed = Annotated[
     str | None,
     Parameter(
@@ -96,12 +93,12 @@ def _check_alone(recipe: Recipe) -> None:
 
 
 def _ingredients(
-    models: tuple[str, ...], weights: str | None, statistics: tuple[str, ...]
+    models: tuple[str, ...], weights: tuple[float, ...] | None, statistics: tuple[str, ...]
 ) -> list[dict[str, object]]:
-    numbers = read_weights(weights, len(models))
+    refuse_other_count(weights, len(models))
     found: list[dict[str, object]] = [{"path": path} for path in models]
-    if numbers is not None:
-        found = [one | {"weight": w} for one, w in zip(found, numbers, strict=True)]
+    if weights is not None:
+        found = [one | {"weight": w} for one, w in zip(found, weights, strict=True)]
     if statistics:
         if len(statistics) != len(models):
             raise UsageError(f"--statistics has {len(statistics)} files for {len(models)} models.")
@@ -109,22 +106,16 @@ def _ingredients(
     return found
 
 
-def read_weights(weights: str | None, models: int) -> tuple[float, ...] | None:
-    """One number per model, where they are given."""
-    if weights is None:
-        return None
-    try:
-        numbers = read_numbers(weights)
-    except ValueError as error:
-        raise UsageError(f"--weights: {error}.") from None
-    if len(numbers) != models:
-        raise UsageError(f"--weights has {len(numbers)} numbers for {models} models.")
-    return numbers
+def refuse_other_count(weights: tuple[float, ...] | None, models: int) -> None:
+    """Weights are one number per model, where they are given."""
+    if weights is not None and len(weights) != models:
+        raise UsageError(f"--weights has {len(weights)} numbers for {models} models.")
 
 
-def _decay(text: str) -> str | list[float]:
+def _decay(text: str) -> str | tuple[float, ...]:
+    """Numbers, or a name; what is neither is for the recipe to refuse."""
     try:
-        return list(read_numbers(text))
+        return separated(text, float)
     except ValueError:
         return text
 

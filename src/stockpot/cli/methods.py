@@ -11,18 +11,14 @@ from ..methods import METHODS
 from ..methods.catalogue import find_method, method_fields
 from ..values.fields import field_specs, kebab_name
 from .console import print_json, print_table, say
-from .flags import Flag
+from .flags import Json
 from .usage import told_by_the_command_line
 
 Name = Annotated[str | None, Parameter(help="A method's name; without one, all are listed.")]
 
 
-def methods(name: Name = None, /, *, json: Flag = False) -> int:
-    """List the merge methods, or explain one: formula, fields, needs, cost, source.
-
-    Args:
-        json: Print one JSON object on stdout and nothing else.
-    """
+def methods(name: Name = None, /, *, json: Json = False) -> int:
+    """List the merge methods, or explain one: formula, fields, needs, cost, source."""
     if name is None:
         listed = [_facts(cls) for cls in METHODS]
         if json:

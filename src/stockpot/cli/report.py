@@ -6,19 +6,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .console import print_json, say
-from .flags import Flag
+from .flags import Json, Quiet
 
 Run = Annotated[Path, Parameter(help="The folder of a finished run, or the results.json in it.")]
 
 
-def report(run: Run, /, *, json: Flag = False, quiet: Flag = False) -> int:
+def report(run: Run, /, *, json: Json = False, quiet: Quiet = False) -> int:
     """Make the page of a run again from its results.json, without models and without data.
 
     Of whatever writes a report.html: compare, search, federate, demo, every study. The same version
     of stockpot makes the same bytes.
 
     Args:
-        json: Print one JSON object on stdout and nothing else.
         quiet: Print nothing.
     """
     from ..report import rebuild

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from ..engine.options import Options
 from .compare import print_comparison
 from .console import note, print_json, say, steps
-from .flags import Flag, RunFlags
+from .flags import Flag, Json, Quiet, RunFlags, Workers
 from .recipe import read_recipe
 from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
@@ -31,13 +31,13 @@ def search(
     sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe",
     seed: int = 0,
     memory: str = "2GiB",
-    workers: int | None = None,
+    workers: Workers = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     factors: Path | None = None,
     resume: Flag = False,
     overwrite: Flag = False,
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Search a recipe's weights and fields on the selection split; judge the winner on test, once.
 
@@ -48,13 +48,10 @@ def search(
         sampler: How they are drawn.
         seed: Of the sampler; the same seed gives the same trials.
         memory: Models that fit in it together are read once, and held.
-        workers: Threads of a merge.
         device: Where networks are run.
         factors: Folder that keeps CART's factors for other searches of these models.
         resume: Go on with an earlier search, perhaps for more trials.
         overwrite: Forget an earlier search.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
     """
     if trials < 1:
         raise UsageError(f"--trials must be at least 1; got {trials}.")

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from ..errors import OutputError, StockpotError
 from .console import print_json, say
-from .flags import Flag
+from .flags import Json
 from .usage import UsageError
 
 Model = Annotated[Path, Parameter(help="A checkpoint of the experiment's network.")]
@@ -26,14 +26,13 @@ def fisher(
     out_: Out,
     examples: int = 256,
     seed: int = 0,
-    json: Flag = False,
+    json: Json = False,
 ) -> int:
     """The diagonal Fisher information of a model on the experiment's training split.
 
     Args:
         examples: How many samples it is estimated on; more cost more and vary less.
         seed: Of their draw.
-        json: Print one JSON object on stdout and nothing else.
     """
     from ..experiments.experiment import read_experiment
     from ..networks import load_weights, save_state

@@ -16,7 +16,7 @@ from ..values.fields import nearest
 from ..values.result import Result
 from .console import note, print_json, print_table, say, steps
 from .fields import field_flags, given_fields, made_command, optional_flag
-from .flags import Base, Flag, Folder, Jobs
+from .flags import Base, Folder, Jobs, Json, Memory, Quiet, Workers
 from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
 
@@ -36,17 +36,6 @@ Pool = Annotated[
     int | None,
     Parameter(help="The seed of the run's pool; its first without it.", group=_RUN),
 ]
-Memory = Annotated[str, Parameter(help="Budget for buffers, such as 512MiB.", group=_RUN)]
-Workers = Annotated[
-    int | None, Parameter(help="Threads; by default one per core, at most eight.", group=_RUN)
-]
-Json = Annotated[
-    Flag, Parameter(help="Print one JSON object on stdout and nothing else.", group=_RUN)
-]
-Quiet = Annotated[
-    Flag, Parameter(help="No notes, no progress; the answer alone, if anything.", group=_RUN)
-]
-
 study_app = App(name="study", help="Why merging works: stockpot study NAME ... --out RUN.")
 
 
@@ -77,8 +66,8 @@ def study_command(
         folder,
         *field_flags(cls, _LOOK),
         *_how(cls),
-        optional_flag("json", Json, False),
-        optional_flag("quiet", Quiet, False),
+        optional_flag("json", Annotated[Json, Parameter(group=_RUN)], False),
+        optional_flag("quiet", Annotated[Quiet, Parameter(group=_RUN)], False),
     ]
     return made_command(cls.name(), cls.__doc__, command, parameters)
 
@@ -104,8 +93,8 @@ def _how(cls: type[Study]) -> list[inspect.Parameter]:
     return [
         optional_flag("base", Base, None),
         optional_flag("pool", Pool, None),
-        optional_flag("memory", Memory, "2GiB"),
-        optional_flag("workers", Workers, None),
+        optional_flag("memory", Annotated[Memory, Parameter(group=_RUN)], "2GiB"),
+        optional_flag("workers", Annotated[Workers, Parameter(group=_RUN)], None),
     ]
 
 
@@ -116,8 +105,6 @@ def subject_of(given: tuple[str, ...], flags: dict[str, Any], usage: str) -> Sub
     """
     if not given:
         raise UsageError(f"no model given: {usage}")
-    if (workers := flags.get("workers")) is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}.")
     return Subject.of(given, flags.pop("base", None), flags.pop("pool", None))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from .console import note, print_json, say, steps
-from .flags import Flag, Jobs
+from .flags import Jobs, Json, Quiet
 
 if TYPE_CHECKING:
     from ..training.jobs.pools import Pool
@@ -23,15 +23,13 @@ def train(
     out_: Annotated[Folder, Parameter(name="--out")],
     jobs: Jobs = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Train the ingredients of an experiment, or go on where an earlier run ended.
 
     Args:
         device: Where networks are trained.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No progress.
     """
     from ..experiments.experiment import read_experiment
     from ..training.jobs.pools import train_experiment

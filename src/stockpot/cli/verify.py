@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from ..engine.verify import Verified
 from ..engine.verify import verify as check
 from .console import complain, note, print_json, progress_bar, say, size_text
-from .flags import Flag
+from .flags import Flag, Json, Quiet
 from .usage import UsageError
 
 _SHOWN = 20
@@ -24,8 +24,8 @@ def verify(
     *,
     recompute: Flag = False,
     inputs: Path | None = None,
-    json: Flag = False,
-    quiet: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Check every file of an output: there, as written, finite, and no other beside it.
 
@@ -34,8 +34,6 @@ def verify(
     Args:
         recompute: Repeat the merge and compare bytes, digests of inputs, methods and seed.
         inputs: With --recompute: the folder in which the inputs lie now, if they were moved.
-        json: Print one JSON object on stdout and nothing else.
-        quiet: No notes, no progress.
     """
     if inputs is not None and not recompute:
         raise UsageError("--inputs says where --recompute finds the inputs: pass both.")

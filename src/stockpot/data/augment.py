@@ -5,18 +5,17 @@ Shapes: B samples of a batch, C channels, H x W pixels.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
-from ..values.fields import check_fields
+from ..values.bounds import Below1, Degrees, NotNegative, Share
+from ..values.section import Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Augment:
+class Augment(Section):
     """Each image is turned, scaled, moved and mirrored, then noised, then a square is erased.
 
     Draws come from torch's CPU generator for every device, so that a seed gives the same changes
@@ -31,15 +30,12 @@ class Augment:
         erase: side of a square set to 0, as a fraction of the image's, at a uniform centre.
     """
 
-    flip: Annotated[float, Ge(0), Le(1)] = 0.0
-    shift: Annotated[float, Ge(0), Lt(1)] = 0.0
-    rotate: Annotated[float, Ge(0), Le(180)] = 0.0
-    scale: Annotated[float, Ge(0), Lt(1)] = 0.0
-    noise: Annotated[float, Ge(0)] = 0.0
-    erase: Annotated[float, Ge(0), Lt(1)] = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
+    flip: Share = 0.0
+    shift: Below1 = 0.0
+    rotate: Degrees = 0.0
+    scale: Below1 = 0.0
+    noise: NotNegative = 0.0
+    erase: Below1 = 0.0
 
     def __call__(self, images_BCHW: Tensor) -> Tensor:
         """The batch, changed; the same shape, dtype and device."""

@@ -22,9 +22,8 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from ..errors import FieldError
-from ..values.fields import check_fields
+from ..values.fields import check_fields, nearest
 from .dataset import Dataset
-from .options import nearest
 from .pixels import changed, check_unit_range
 
 Severity = Annotated[int, Ge(1), Le(5)]
@@ -205,8 +204,5 @@ def corruption(name: str, severity: int) -> Corruption:
     Blur(severity=3)
     """
     if name not in CORRUPTIONS:
-        raise FieldError(
-            f"No corruption '{name[:80]}'; there are {', '.join(CORRUPTIONS)}."
-            f"{nearest(name, CORRUPTIONS)}"
-        )
+        raise FieldError(f"there is no corruption '{name[:80]}'{nearest(name, CORRUPTIONS)}")
     return CORRUPTIONS[name](severity=severity)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
+from ..values.fields import nearest
+from ..values.reading import read_arguments
 from .bundled import digits
 from .collection import Collection
 from .custom import from_function
-from .options import checked, nearest
 from .readers import (
     celeba,
     chestx_ray14,
@@ -23,6 +24,7 @@ from .readers import (
     mnist_5k,
     tiny_imagenet,
 )
+from .sources import SOURCES
 
 Spec = str | Mapping[str, object]
 
@@ -74,8 +76,13 @@ def load(spec: Spec) -> Collection:
         return from_function(name, options)
     if name not in READERS:
         raise FieldError(
-            f"No data set '{name[:80]}'; there are {', '.join(READERS)}, and "
-            f"package.module:function.{nearest(name, READERS)}"
+            f"there is no data set '{name[:80]}'{nearest(name, READERS, most=40)} Or give "
+            "package.module:function."
         )
     reader = READERS[name]
-    return reader(**checked(name, reader, options))
+    try:
+        arguments = read_arguments(reader, options, f"data '{name}'")
+    except FieldError as error:
+        source = f" {SOURCES[name]}" if name in SOURCES and "path" not in options else ""
+        raise FieldError(f"{error}{source}") from None
+    return reader(**arguments)

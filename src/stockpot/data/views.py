@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import FieldError
+from ..values.fields import nearest
 from .corruptions import CORRUPTIONS, corruption
 from .dataset import Dataset
-from .options import nearest
 from .subsets import OnlyDomain
 from .transforms import Transform
 
@@ -69,9 +69,8 @@ def _views(text: str) -> Iterable[tuple[str, Transform]]:
     ends = {"": [SEVERITY], "all": SEVERITIES} | {str(one): [one] for one in SEVERITIES}
     if name not in CORRUPTIONS or severity not in ends or (hyphen and not severity):
         raise FieldError(
-            f"views: '{text[:80]}' is neither {DOMAIN}NAME nor a corruption ("
-            f"{', '.join(CORRUPTIONS)}) with its severity, 1 to 5 or all, such as noise-3."
-            f"{nearest(name, CORRUPTIONS)}"
+            f"views: '{text[:80]}' is neither {DOMAIN}NAME nor a corruption with its severity, "
+            f"1 to 5 or all, such as noise-3{nearest(name, CORRUPTIONS)}"
         )
     return [(f"{name}-{one}", corruption(name, one)) for one in ends[severity]]
 

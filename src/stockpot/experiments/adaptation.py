@@ -1,17 +1,14 @@
 """AdaMerging as an experiment writes it: a name and its fields, beside the merge methods."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from ..errors import FieldError
 from ..values.fields import (
     Finite,
     Fraction,
     check_fields,
-    find_field,
 )
 
 ADAMERGING = "adamerging"
@@ -53,33 +50,3 @@ class Adamerging:
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-
-def is_adamerging(value: object) -> bool:
-    """Whether a value of a file names it."""
-    if isinstance(value, Mapping):
-        value = cast(Mapping[object, object], value).get("name")
-    return isinstance(value, Adamerging) or value == ADAMERGING
-
-
-def read_adamerging(value: object) -> Adamerging:
-    """The value, its name, or a mapping of its name and its fields.
-
-    Raises:
-        FieldError: an unknown field, or a value out of its bounds.
-
-    Example:
-        >>> read_adamerging({"name": "adamerging", "level": "task"}).level
-        'task'
-    """
-    if isinstance(value, Adamerging):
-        return value
-    if isinstance(value, str) and value == ADAMERGING:
-        return Adamerging()
-    if not is_adamerging(value):
-        raise FieldError(f"must be '{ADAMERGING}', or {{name: {ADAMERGING}, and its fields}}.")
-    given = {str(key): one for key, one in cast(Mapping[object, object], value).items()}
-    del given["name"]
-    for name in given:
-        find_field(Adamerging, name)
-    return Adamerging(**given)  # pyright: ignore[reportArgumentType] - its fields are checked there

@@ -1,46 +1,27 @@
 """What training may add to a plain fit: penalties, in-model merging, averages on the way.
 
-`stockpot.training` has the same words for its own values; here they are only read and bounded.
+`stockpot.training.additions` carries them out.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Le
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from ..recipes.section import (
-    Below1,
-    Count,
-    NotNegative,
-    Part,
-    Positive,
-    Section,
-    Share,
-    Text,
-    within,
-)
+from ..errors import FieldError
+from ..networks.layers import WEIGHTS, Layers
+from ..values.bounds import Count, NotNegative, Positive, Share, Text
+from ..values.section import Section
+from .averaging import AveragingEntry
 
-Cosine = Annotated[float, within(float, Ge(-1), Le(1))]
-Whole = Annotated[int, within(int, Ge(0), Le(100_000))]
-Number = Annotated[float, within(float, Ge(-1e30), Le(1e30))]
-
-Kind = Literal["swa", "ema", "lawa", "fge"]
-_OWN: dict[Kind, tuple[str, ...]] = {
-    "swa": ("start", "every", "lr"),
-    "ema": ("decay", "warmup"),
-    "lawa": ("last", "every"),
-    "fge": ("start", "cycle", "lr"),
-}
+Cosine = Annotated[float, Ge(-1), Le(1)]
+Number = Annotated[float, Ge(-1e30), Le(1e30)]
+KERNELS = Layers(roles=("conv",))
+"""Of convolutions alone."""
 
 
-class LayersSpec(Section):
-    """Which weight tensors count, as `stockpot.training.Layers`."""
-
-    roles: tuple[Text, ...] = ("conv", "matrix")
-    match: tuple[Text, ...] = ("*",)
-    leave: tuple[Text, ...] = ()
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeTarget(Section):
     """Where a target scope comes from.
 
@@ -50,21 +31,24 @@ class ScopeTarget(Section):
             every tensor; `file`: of the model at `path`.
     """
 
-    short: ClassVar[str | None] = "kind"
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """A word alone is its `kind`."""
+        return {"kind": data} if isinstance(data, str) else data
 
     kind: Literal["start", "init", "fused", "constant", "file"] = "start"
     mean: Number = 0.0
     std: Positive | None = None
     path: Text | None = None
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         for key, kind in (("std", "constant"), ("path", "file")):
             if (getattr(self, key) is None) == (self.kind == kind):
-                raise ValueError(f"needs {key} with kind: {kind}, and with no other.")
-        return self
+                raise FieldError(f"needs {key} with kind: {kind}, and with no other.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeSpec(Section):
     """Weight Scope Alignment, as `stockpot.training.ScopeRegularizer`.
 
@@ -75,9 +59,10 @@ class ScopeSpec(Section):
     target: ScopeTarget = ScopeTarget()
     weight: NotNegative = 0.1
     variance: Literal["mean", "mixture", "averaged"] = "mean"
-    layers: LayersSpec = LayersSpec()
+    layers: Layers = WEIGHTS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProximalSpec(Section):
     """A proximal term to the weights that training begins with.
 
@@ -86,55 +71,36 @@ class ProximalSpec(Section):
     """
 
     weight: NotNegative = 0.01
-    layers: LayersSpec | None = None
+    layers: Layers | None = None
 
 
-class InMergeSpec(Section):
-    """In-model merging, as `stockpot.training.InModelMerge`."""
+@dataclass(frozen=True, slots=True)
+class InMerge(Section):
+    """In-model merging: kernels of a layer are pulled toward similar ones.
+
+    Attributes:
+        p: how often a kernel draws; larger merges more.
+        tau: least cosine; smaller merges more.
+        alpha: what a kernel keeps of itself; smaller pulls harder.
+        skip_first: layers that are left alone, in the order in which modules were registered: of
+            VGG, ResNet and DenseNet that in which they are called.
+        every: steps from one pass to the next.
+        norm: a mean of two kernels is shorter than they are. `shrinks` leaves it so, as the paper's
+            code does, and some of the effect is that of weight decay; `kept` gives it the length
+            that kernel i had.
+        layers: which tensors count; those of convolutions, and with `Layers()` linear ones too.
+    """
 
     p: Share = 0.3
     tau: Cosine = 0.3
     alpha: Share = 0.8
-    skip_first: Whole = 10
+    skip_first: Annotated[int, Ge(0), Le(100_000)] = 10
     every: Count = 1
     norm: Literal["shrinks", "kept"] = "shrinks"
-    layers: LayersSpec = LayersSpec(roles=("conv",))
+    layers: Layers = KERNELS
 
 
-class AveragingSpec(Section):
-    """An average of the weights along the way, as `stockpot.training` has Swa, Ema, Lawa and Fge.
-
-    Attributes:
-        start: fraction of the steps after which it begins (swa 0.75, fge 0.5).
-        every: steps from one to the next; the ends of epochs, where it is not given (swa, lawa).
-        lr: learning rate from the start on (swa), or the lowest of each cycle (fge).
-        decay, warmup: of ema.
-        last: how many are averaged (lawa).
-        cycle: epochs of one cycle (fge).
-    """
-
-    kind: Kind
-    start: Below1 | None = None
-    every: Count | None = None
-    lr: Positive | None = None
-    decay: Part | None = None
-    warmup: Literal["ramp", "none"] | None = None
-    last: Count | None = None
-    cycle: Count | None = None
-
-    @model_validator(mode="after")
-    def _of_its_kind(self) -> Self:
-        for key in self.model_fields_set - {"kind", *_OWN[self.kind]}:
-            if getattr(self, key) is not None:
-                raise ValueError(f"{key} has no meaning for {self.kind}: leave it out.")
-        return self
-
-    def fields(self) -> dict[str, Any]:
-        """What is said of it, without the kind."""
-        own = {key: getattr(self, key) for key in _OWN[self.kind]}
-        return {key: value for key, value in own.items() if value is not None}
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Additions(Section):
     """What is added to a plain fit; nothing, as it stands.
 
@@ -147,19 +113,32 @@ class Additions(Section):
 
     scope: ScopeSpec | None = None
     proximal: ProximalSpec | None = None
-    in_merge: InMergeSpec | None = None
-    averaging: AveragingSpec | None = None
+    in_merge: InMerge | None = None
+    averaging: AveragingEntry | None = None
 
     @property
     def added(self) -> "Additions | None":
         """These keys alone, where any is given."""
-        values = {name: getattr(self, name) for name in Additions.model_fields}
-        given = {name: one for name, one in values.items() if one is not None}
-        return Additions(**given) if given else None
+        given = {name: getattr(self, name) for name in ADDITIONS}
+        return Additions(**given) if any(one is not None for one in given.values()) else None
 
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """Files that were trained before there were these keys have none."""
-        plain: dict[str, Any] = handler(self)
-        empty = [name for name in Additions.model_fields if plain.get(name) is None]
-        return {name: value for name, value in plain.items() if name not in empty}
+        plain = Section.plain(self)
+        return {key: one for key, one in plain.items() if key not in ADDITIONS or one is not None}
+
+
+ADDITIONS = ("scope", "proximal", "in_merge", "averaging")
+
+
+def as_written_now(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of a network's training, additions as they are written now.
+
+    Averages were once written with the keys of all of them, null where they had no meaning.
+    """
+    now = dict(record)
+    for name, phase in record.items():
+        if isinstance(phase, dict) and "additions" in phase:
+            told = cast(dict[str, Any], phase)
+            now[name] = told | {"additions": Additions.parse(told["additions"]).plain()}
+    return now

@@ -1,26 +1,26 @@
 """What makes one model of the replies of a round, as a file writes it: a name and its fields."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, cast
 
-from pydantic import PlainValidator
-
 from ..core import Method
-from ..errors import FieldError
-from ..methods.catalogue import plain_method, read_method
-from ..values.fields import find_field
+from ..methods import METHODS, catalogue
+from ..values.family import Family, plain_value
+from ..values.reading import Reads
 from .flower import PREFIX, FlowerStrategy, read_strategy
-from .krum import MULTI_KRUM, MultiKrum
+from .krum import MultiKrum
 
 Rule = Method | MultiKrum
 """What turns several models into one, whatever was before."""
 Aggregation = Rule | FlowerStrategy
 """A rule, or a strategy that may remember earlier rounds."""
+RULES: Family[Rule] = Family(
+    "method", (*METHODS, MultiKrum), of=Method | MultiKrum, inner=(catalogue.FAMILY,)
+)
 
 
 def read_aggregation(value: object) -> Any:
-    """A merge method as `read_method` takes it; multi-krum, or a strategy of Flower's, alike.
+    """A rule by its name and fields, or a strategy of Flower's.
 
     Raises:
         FieldError: an unknown name or field, or a value out of its bounds.
@@ -31,36 +31,22 @@ def read_aggregation(value: object) -> Any:
         >>> read_aggregation("flower:FedMedian")
         FlowerStrategy(name='FedMedian', fields=())
     """
-    if isinstance(value, MultiKrum | FlowerStrategy):
+    if isinstance(value, FlowerStrategy):
         return value
-    given, entries = value, dict[str, object]()
-    if isinstance(given, Mapping):
-        entries = {str(k): v for k, v in cast(Mapping[object, object], given).items()}
-    name = entries.pop("name", None) if entries else value
+    entries = cast(object, value if isinstance(value, Mapping) else {"name": value})
+    named = {str(key): one for key, one in cast(Mapping[object, object], entries).items()}
+    name = named.pop("name", None)
     if isinstance(name, str) and name.startswith(PREFIX):
-        return read_strategy(name.removeprefix(PREFIX), entries)
-    if name != MULTI_KRUM:
-        return read_method(value)
-    for field in entries:
-        find_field(MultiKrum, field)
-    return MultiKrum(**cast(dict[str, Any], entries))
+        return read_strategy(name.removeprefix(PREFIX), named)
+    return RULES.read(cast(object, value))
 
 
 def plain_aggregation(rule: Aggregation) -> dict[str, object]:
     """The aggregation as a file has it; `read_aggregation` reads it back."""
-    if isinstance(rule, MultiKrum):
-        return {"name": MULTI_KRUM, **asdict(rule)}
     if isinstance(rule, FlowerStrategy):
         return {"name": PREFIX + rule.name, **dict(rule.fields)}
-    return plain_method(rule)
+    return plain_value(rule)
 
 
-def _located(value: object) -> Aggregation:
-    try:
-        return read_aggregation(value)
-    except FieldError as error:
-        raise ValueError(str(error)) from None
-
-
-AggregationValue = Annotated[Any, PlainValidator(_located)]
+AggregationEntry = Annotated[Any, Reads(read_aggregation)]
 """An Aggregation where it stands in a file."""

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
-from pydantic import PlainValidator
+from ..errors import FieldError
+from ..values.reading import Reads
 
 Spec = str | Mapping[str, Any]
 """A name, or a mapping of `name` and keys of its own."""
@@ -18,11 +19,13 @@ def _read_spec(value: object) -> Spec:
         entries = {str(k): v for k, v in cast(Mapping[object, object], value).items()}
         if isinstance(entries.get("name"), str) and entries["name"]:
             return entries
-    raise ValueError("must be a name, or a mapping of a name and its own keys.")
+    raise FieldError("must be a name, or a mapping of a name and its own keys.")
 
 
-SpecValue = Annotated[Any, PlainValidator(_read_spec)]
+SpecEntry = Annotated[Any, Reads(_read_spec)]
 """A Spec where it stands in a file."""
+SpecIfAny = Annotated[Any, Reads(lambda value: None if value is None else _read_spec(value))]
+"""The same, where it may be left out."""
 
 _WITH_WEIGHTS = ("hf:", "clip:")
 _PLACES = ("name", "path")

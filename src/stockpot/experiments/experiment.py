@@ -5,23 +5,24 @@ Whatever is wrong reaches the user as a FieldError that says where in the file a
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
-
-from pydantic import PlainValidator, model_validator
+from typing import Annotated, Any, Literal, cast
 
 from ..core import Method
 from ..errors import FieldError
-from ..methods import METHODS
-from ..methods.catalogue import plain_method, read_method
+from ..methods import METHODS, catalogue
 from ..recipes.searching import Budget
-from ..recipes.section import Count, NotNegative, Part, Portion, Section, Seed, Text
 from ..recipes.yaml import read_yaml
-from ..values.fields import kebab_name, nearest
-from .adaptation import ADAMERGING, Adamerging, is_adamerging, read_adamerging
-from .cells import SpecValue, cell_names, own_weights
-from .schooling import Pretraining, Schooling, Vary, Weights
+from ..values.bounds import Count, NotNegative, Part, Seed, Text
+from ..values.family import Family
+from ..values.fields import Fraction, kebab_name, nearest
+from ..values.reading import Reads
+from ..values.section import Section
+from .adaptation import ADAMERGING, Adamerging
+from .cells import SpecEntry, SpecIfAny, cell_names, own_weights
+from .schooling import EACH_ITS_SEED, Pretraining, Schooling, Vary, Weights
 from .tasks import TaskSpec, refuse_tasks
 from .views import ViewSpec
 
@@ -44,25 +45,29 @@ ACROSS_TASKS = ("uniform-soup", "logits-ensemble")
 """The columns that networks of several tasks have too."""
 
 
+MERGES: Family[Method | Adamerging] = Family(
+    "method", (*METHODS, Adamerging), of=Method | Adamerging, inner=(catalogue.FAMILY,)
+)
+"""What merges the networks of a comparison."""
+
+
 def _read_column(value: object) -> str | Method | Adamerging:
     if isinstance(value, str):
         if value in COLUMNS:
             return value
-        names = [*COLUMNS, ADAMERGING, *map(kebab_name, METHODS)]
+        names = [*COLUMNS, *MERGES.by_name]
         if value not in names:
-            raise ValueError(f"there is no method '{value[:80]}'{nearest(value, names)}")
-    try:
-        found = read_adamerging(value) if is_adamerging(value) else read_method(value)
-    except FieldError as error:
-        raise ValueError(str(error)) from None
+            raise FieldError(f"there is no method '{value[:80]}'{nearest(value, names)}")
+    found = MERGES.read(value)
     if isinstance(found, Method) and found.needs.statistics:
-        raise ValueError(f"{kebab_name(type(found))}: a comparison has no statistics of data.")
+        raise FieldError(f"{kebab_name(type(found))}: a comparison has no statistics of data.")
     return found
 
 
-ColumnValue = Annotated[Any, PlainValidator(_read_column)]
+ColumnEntry = Annotated[Any, Reads(_read_column)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSpec(Section):
     """How data are split; official parts are used as they are.
 
@@ -79,18 +84,18 @@ class SplitSpec(Section):
     test: Part = 0.2
     seed: Seed | None = None
     limit: Count | None = None
-    fraction: Portion | None = None
+    fraction: Fraction | None = None
     domains: tuple[Text, ...] = ()
 
-    @model_validator(mode="after")
-    def _leaves_something(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if self.selection + self.test >= 1:
-            raise ValueError("selection and test must have a sum below 1.")
+            raise FieldError("selection and test must have a sum below 1.")
         if self.limit is not None and self.fraction is not None:
-            raise ValueError("needs at most one of limit and fraction.")
-        return self
+            raise FieldError("needs at most one of limit and fraction.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredients(Schooling):
     """How many networks there are in a pool, how they are related, and how each is trained.
 
@@ -115,24 +120,24 @@ class Ingredients(Schooling):
     start: Literal["shared", "previous"] = "shared"
     weights: Weights | None = None
     pretrain: Pretraining | None = None
-    vary: Vary = Vary()
+    vary: Vary = EACH_ITS_SEED
     stages: Count = 1
     heads: Literal["trained", "frozen"] = "trained"
     private: tuple[Text, ...] = ()
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        Schooling.check(self)
         if self.weights and self.share != "pretrained":
-            raise ValueError(f"weights: with share: {self.share} nothing starts from them.")
+            raise FieldError(f"weights: with share: {self.share} nothing starts from them.")
         if self.pretrain and self.share == "init":
-            raise ValueError("pretrain: a common start that is trained is share: pretrained.")
+            raise FieldError("pretrain: a common start that is trained is share: pretrained.")
         if self.count > 1 and self.share != "none" and not self.vary.anything:
-            raise ValueError("vary: nothing varies, so all ingredients would be one network.")
+            raise FieldError("vary: nothing varies, so all ingredients would be one network.")
         if self.scope and self.scope.target.kind == "fused" and self.stages == 1:
-            raise ValueError("scope.target: fused is of the stage before: give stages: 2 or more.")
+            raise FieldError("scope.target: fused is of the stage before: give stages: 2 or more.")
         if self.pretrain and self.pretrain.scope and self.pretrain.scope.target.kind == "fused":
-            raise ValueError("pretrain.scope.target: there is nothing to fuse before a pool.")
-        return self
+            raise FieldError("pretrain.scope.target: there is nothing to fuse before a pool.")
 
     @property
     def for_tasks(self) -> bool:
@@ -140,6 +145,7 @@ class Ingredients(Schooling):
         return self.heads == "frozen" or bool(self.private) or self.start == "previous"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compare(Section):
     """What is compared.
 
@@ -148,31 +154,30 @@ class Compare(Section):
         subsets: how many subsets of each count are drawn from a pool.
         seeds: how many pools are trained, with the seeds seed, seed + 1, ...; intervals over luck
             need at least three.
-        methods: columns and merge methods, with tasks adamerging too; none for all columns that
-            need no training.
         metric: accuracy, auroc, nll, ece, or package.module:function; by default accuracy, or auroc
             where a sample may have several classes.
         margin: a difference of the metric that does not matter.
         views: of the test split, for a look at what a shift does; nothing is chosen on them.
         search: the budget with which every merge method is tuned on the selection split; none
             takes each as it is written.
+        methods: columns and merge methods, with tasks adamerging too; none for all columns that
+            need no training.
     """
 
     counts: tuple[Count, ...] = ()
     subsets: Count = 3
     seeds: Count = 1
-    methods: tuple[ColumnValue, ...] = ()
     metric: Text | None = None
     margin: NotNegative = 0.005
     views: tuple[ViewSpec, ...] = ()
     search: Budget | None = None
+    methods: tuple[ColumnEntry, ...] = ()
 
-    @model_validator(mode="after")
-    def _views_differ(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         twice = [text for text, count in Counter(self.view_texts).items() if count > 1]
         if twice:
-            raise ValueError(f"views: '{twice[0][:80]}' stands twice.")
-        return self
+            raise FieldError(f"views: '{twice[0][:80]}' stands twice.")
 
     @property
     def view_texts(self) -> tuple[str, ...]:
@@ -180,13 +185,15 @@ class Compare(Section):
         return tuple(text for view in self.views for text in view.texts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep(Section):
     """Lists of networks and of data; every pair of them is a cell of its own."""
 
-    network: tuple[SpecValue, ...] = ()
-    data: tuple[SpecValue, ...] = ()
+    network: tuple[SpecEntry, ...] = ()
+    data: tuple[SpecEntry, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment(Section):
     """Which networks, on which data, trained and compared how.
 
@@ -201,8 +208,8 @@ class Experiment(Section):
         seed: of everything that draws at random.
     """
 
-    network: SpecValue = None
-    data: SpecValue = None
+    network: SpecIfAny = None
+    data: SpecIfAny = None
     tasks: tuple[TaskSpec, ...] = ()
     split: SplitSpec = SplitSpec()
     ingredients: Ingredients = Ingredients()
@@ -210,29 +217,44 @@ class Experiment(Section):
     sweep: Sweep = Sweep()
     seed: Seed = 0
 
-    @model_validator(mode="after")
-    def _is_complete(self) -> Self:
-        if self.tasks or "tasks" in self.model_fields_set:
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """As it is; with tasks, keys that have no meaning then are refused, not ignored."""
+        if isinstance(data, Mapping) and "tasks" in data:
+            given = cast(Mapping[object, Any], data)
+            if given["tasks"] == []:
+                refuse_tasks(())
+            for section, keys in _IDLE.items():
+                there = cast(object, given.get(section))
+                for key in keys:
+                    if isinstance(there, Mapping) and key in there:
+                        raise FieldError(
+                            f"{section}.{key} has no meaning with tasks: leave it out."
+                        )
+        return cast(object, data)
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.tasks:
             self._fits_tasks()
         elif self.ingredients.for_tasks:
-            raise ValueError(
+            raise FieldError(
                 "ingredients: heads, private and start are for experiments with tasks."
             )
         elif any(isinstance(one, Adamerging) for one in self.compare.methods):
-            raise ValueError(f"compare.methods: {ADAMERGING} is for experiments with tasks.")
+            raise FieldError(f"compare.methods: {ADAMERGING} is for experiments with tasks.")
         for name in ("network", "data"):
             one, many = getattr(self, name), getattr(self.sweep, name)
             if one is None and not many and not (name == "data" and self.tasks):
-                raise ValueError(f"{name} is required.")
+                raise FieldError(f"{name} is required.")
             if one is not None and many:
-                raise ValueError(f"{name}: sweep has {name}s too; give one or the other.")
+                raise FieldError(f"{name}: sweep has {name}s too; give one or the other.")
         most, of = self.members, "the number of tasks" if self.tasks else "ingredients.count"
         for index, count in enumerate(self.compare.counts):
             if count > most:
-                raise ValueError(
+                raise FieldError(
                     f"compare.counts[{index}] must be at most {of}, {most}; got {count}."
                 )
-        return self
 
     def _fits_tasks(self) -> None:
         """What has no meaning with tasks is refused, not ignored."""
@@ -241,42 +263,38 @@ class Experiment(Section):
         idle = {
             "data": self.data is not None,
             "sweep.data": bool(self.sweep.data),
-            "ingredients.count": "count" in made.model_fields_set,
-            "ingredients.vary": "vary" in made.model_fields_set,
             "ingredients.part": made.part is not None,
             "ingredients.stages": made.stages > 1,
             "ingredients.pretrain.part": made.pretrain is not None and made.pretrain.part,
-            "compare.subsets": "subsets" in wanted.model_fields_set,
-            "compare.margin": "margin" in wanted.model_fields_set,
             "compare.views": bool(wanted.views),
         }
         for name in (name for name, is_given in idle.items() if is_given):
-            raise ValueError(f"{name} has no meaning with tasks: leave it out.")
+            raise FieldError(f"{name} has no meaning with tasks: leave it out.")
         if not self.trains_tasks and (made.pretrain or self.pretraining):
-            raise ValueError(
+            raise FieldError(
                 "tasks: all have weights and nothing is trained, so say what they were fine-tuned "
                 "from: ingredients.weights, or a network that brings its own; or share: none."
             )
         if not self.trains_tasks and wanted.seeds > 1:
-            raise ValueError(
+            raise FieldError(
                 "compare.seeds: nothing is trained, so the pools would be copies of one."
             )
         if made.share == "none" and made.start == "previous":
-            raise ValueError("ingredients.start: with share: none tasks have no start in common.")
+            raise FieldError("ingredients.start: with share: none tasks have no start in common.")
         if made.start == "previous" and any(task.weights for task in self.tasks):
-            raise ValueError("ingredients.start: a task with weights goes on from no other task.")
+            raise FieldError("ingredients.start: a task with weights goes on from no other task.")
         for one in filter(None, (made.scope, made.pretrain and made.pretrain.scope)):
             if one.target.kind in ("init", "file"):
-                raise ValueError("ingredients.scope.target: with tasks start or a constant.")
+                raise FieldError("ingredients.scope.target: with tasks start or a constant.")
         if made.share == "none" and made.pretrain:
-            raise ValueError("ingredients.pretrain: tasks with share: none start from nothing.")
+            raise FieldError("ingredients.pretrain: tasks with share: none start from nothing.")
         if made.heads == "frozen" and not self.knows_heads:
-            raise ValueError("ingredients.heads: frozen ones need a pretrain that trains them.")
+            raise FieldError("ingredients.heads: frozen ones need a pretrain that trains them.")
         if any(count < 2 for count in wanted.counts):
-            raise ValueError("compare.counts must be at least 2 with tasks.")
+            raise FieldError("compare.counts must be at least 2 with tasks.")
         for index, column in enumerate(wanted.methods):
             if isinstance(column, str) and column not in ACROSS_TASKS:
-                raise ValueError(
+                raise FieldError(
                     f"compare.methods[{index}]: '{column}' is of networks of one task; with tasks "
                     f"give merge methods, or {' or '.join(ACROSS_TASKS)}."
                 )
@@ -320,14 +338,11 @@ class Experiment(Section):
         pairs = list(product(networks, data))
         names = cell_names(pairs, networks=bool(self.sweep.network), data=bool(self.sweep.data))
         for name, (network, one) in zip(names, pairs, strict=True):
-            changes = {"network": network, "data": one, "sweep": Sweep()}
-            yield name, self.model_copy(update=changes)
+            yield name, replace(self, network=network, data=one, sweep=Sweep())
 
     def resolved(self) -> dict[str, Any]:
         """All of it in plain values, defaults too; `parse_experiment` reads it back."""
-        plain = cast(dict[str, Any], _plain(self.model_dump(exclude={"compare": {"methods"}})))
-        methods = [_plain_column(one) for one in self.compare.methods]
-        plain["compare"]["methods"] = methods
+        plain = self.plain()
         if not self.split.domains:  # files that were trained before there was the key have none
             del plain["split"]["domains"]
         if self.compare.search is None:
@@ -350,20 +365,7 @@ class Experiment(Section):
 
 
 _IDLE = {"ingredients": ("count", "vary"), "compare": ("subsets", "margin", "views")}
-
-
-def _plain(value: object) -> object:
-    """Lists in place of tuples, as JSON has them."""
-    if isinstance(value, Mapping):
-        entries = cast(Mapping[object, object], value)
-        return {str(key): _plain(one) for key, one in entries.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in cast(list[object], value)]
-    return value
-
-
-def _plain_column(column: str | Method | Adamerging) -> object:
-    return column if isinstance(column, str) else plain_method(column)
+"""Keys that have no meaning with tasks."""
 
 
 def parse_experiment(data: object, origin: str = "") -> Experiment:

@@ -4,28 +4,33 @@ Whatever is wrong reaches the user as a FieldError that says where in the file a
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
-
-from pydantic import PlainValidator, model_validator
+from typing import Annotated, Any, Literal, cast
 
 from ..core import Method
+from ..errors import FieldError
 from ..methods import Average
-from ..recipes.section import Below1, Count, NotNegative, Portion, Positive, Section, Seed, Text
 from ..recipes.yaml import read_yaml
-from .additions import Additions
-from .aggregating import Aggregation, AggregationValue, plain_aggregation
-from .cells import SpecValue
+from ..values.bounds import Below1, Count, NotNegative, Positive, Seed, Text
+from ..values.fields import Fraction
+from ..values.reading import Reads
+from ..values.section import Section, plain
+from .additions import ADDITIONS
+from .aggregating import Aggregation, AggregationEntry, plain_aggregation
+from .cells import SpecEntry
 from .experiment import Experiment, SplitSpec
 from .flower import FlowerStrategy
 from .schooling import Schooling
 
 Client = Literal["fedavg", "fedprox", "fedbn", "wsa", "wsa-fedprox"]
 
+_AVERAGE, _SPLIT = Average(), SplitSpec()
+_IDLE = ("part", *ADDITIONS)
 
-_IDLE = ("part", *Additions.model_fields)
 
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTraining(Schooling):
     """How a client learns in one round; the schedule is of one round.
 
@@ -40,14 +45,15 @@ class LocalTraining(Schooling):
     weight_decay: NotNegative = 0.0
     schedule: Literal["cosine", "constant", "step", "one-cycle"] = "constant"
 
-    @model_validator(mode="after")
-    def _plain(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        Schooling.check(self)
         for key in _IDLE:
             if getattr(self, key) is not None:
-                raise ValueError(f"{key}: has no meaning for clients; leave it out.")
-        return self
+                raise FieldError(f"{key}: has no meaning for clients; leave it out.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSpec(Section):
     """Clients train and send factors B, A of rank r of each matrix's change, W + B A.
 
@@ -63,6 +69,7 @@ class LoraSpec(Section):
     merge: Literal["stacked", "refactored"] = "stacked"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FederatedRun(Section):
     """One algorithm: what clients minimise, and how the server merges what they send.
 
@@ -79,32 +86,34 @@ class FederatedRun(Section):
         lora: clients send low-rank factors in place of networks.
     """
 
-    short: ClassVar[str | None] = "client"
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """A word alone is its `client`."""
+        return {"client": data} if isinstance(data, str) else data
 
     client: Client = "fedavg"
     name: Text | None = None
     proximal: NotNegative | None = None
     scope: NotNegative | None = None
     variance: Literal["mean", "mixture", "averaged"] = "mean"
-    aggregation: AggregationValue = Average()
+    aggregation: AggregationEntry = _AVERAGE
     lora: LoraSpec | None = None
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if self.proximal is not None and "fedprox" not in self.client:
-            raise ValueError("proximal: is of fedprox and wsa-fedprox; leave it out.")
+            raise FieldError("proximal: is of fedprox and wsa-fedprox; leave it out.")
         if self.scope is not None and "wsa" not in self.client:
-            raise ValueError("scope: is of wsa and wsa-fedprox; leave it out.")
+            raise FieldError("scope: is of wsa and wsa-fedprox; leave it out.")
         if self.lora and self.client != "fedavg":
-            raise ValueError("lora: goes with client: fedavg.")
+            raise FieldError("lora: goes with client: fedavg.")
         if self.lora and self.needs_statistics:
-            raise ValueError("lora: factors have no statistics; choose another aggregation.")
+            raise FieldError("lora: factors have no statistics; choose another aggregation.")
         if self.lora and isinstance(self.aggregation, FlowerStrategy):
-            raise ValueError(
+            raise FieldError(
                 "lora: strategies of Flower's would merge factors apart, which is another matrix: "
                 "choose a merge method."
             )
-        return self
 
     @property
     def proximal_weight(self) -> float:
@@ -138,18 +147,20 @@ class FederatedRun(Section):
 
     def plain(self) -> dict[str, Any]:
         """In plain values, read back by the same section."""
-        plain = self.model_dump(exclude={"aggregation"}, exclude_none=True)
-        return plain | {"aggregation": plain_aggregation(self.aggregation)}
+        names = [one.name for one in fields(self) if one.name != "aggregation"]
+        given = {name: plain(value) for name in names if (value := getattr(self, name)) is not None}
+        return given | {"aggregation": plain_aggregation(self.aggregation)}
 
 
 def _read_alphas(value: object) -> tuple[float, ...]:
     many = cast(list[object], value) if isinstance(value, list | tuple) else [value]
     good = all(isinstance(a, int | float) and not isinstance(a, bool) and 0 < a < 1e6 for a in many)
     if not many or not good or len(set(many)) < len(many):
-        raise ValueError("must be a number in (0, 1e6), or a list of different ones.")
+        raise FieldError("must be a number in (0, 1e6), or a list of different ones.")
     return tuple(float(cast(float, a)) for a in many)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Federated(Section):
     """Clients, rounds, and the algorithms that are compared.
 
@@ -170,25 +181,31 @@ class Federated(Section):
     clients: Count = 10
     rounds: Count = 20
     partition: Literal["dirichlet", "domain"] = "dirichlet"
-    alpha: Annotated[tuple[float, ...], PlainValidator(_read_alphas)] = (0.5,)
-    participation: Portion = 1.0
+    alpha: Annotated[tuple[float, ...], Reads(_read_alphas)] = (0.5,)
+    participation: Fraction = 1.0
     seeds: Count = 1
     timeout: Positive = 3600.0
     local: LocalTraining = LocalTraining()
     runs: tuple[FederatedRun, ...] = (FederatedRun(),)
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.partition == "domain" and "alpha" in self.model_fields_set:
-            raise ValueError("alpha: is of partition: dirichlet; leave it out.")
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """As it is; an alpha that has no meaning is refused, not ignored."""
+        if isinstance(data, Mapping):
+            given = cast(Mapping[object, object], data)
+            if given.get("partition") == "domain" and "alpha" in given:
+                raise FieldError("alpha: is of partition: dirichlet; leave it out.")
+        return cast(object, data)
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if not self.runs:
-            raise ValueError("runs: needs at least one.")
+            raise FieldError("runs: needs at least one.")
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
-            raise ValueError(f"runs: two are called '{twice[0][:80]}': give one a name.")
+            raise FieldError(f"runs: two are called '{twice[0][:80]}': give one a name.")
         for index, run in enumerate(self.runs):
             self._refuse_misfit(index, run.aggregation)
-        return self
 
     def _refuse_misfit(self, index: int, rule: Aggregation) -> None:
         count, words = self.drawn, rule.misfit(self.drawn)
@@ -197,7 +214,7 @@ class Federated(Section):
             if count < least or (most is not None and count > most):
                 words = f"it merges {least if least == most else f'{least} or more'} models."
         if words:
-            raise ValueError(
+            raise FieldError(
                 f"runs[{index}].aggregation: {count} clients are drawn each round, and {words}"
             )
 
@@ -219,6 +236,7 @@ class Federated(Section):
         return tuple(found)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Federation(Section):
     """A federated experiment.
 
@@ -229,9 +247,9 @@ class Federation(Section):
         seed: of everything that draws at random.
     """
 
-    network: SpecValue
-    data: SpecValue
-    split: SplitSpec = SplitSpec()
+    network: SpecEntry
+    data: SpecEntry
+    split: SplitSpec = _SPLIT
     federated: Federated
     seed: Seed = 0
 
@@ -252,10 +270,11 @@ class Federation(Section):
 
     def resolved(self) -> dict[str, Any]:
         """All of it in plain values, defaults too; `parse_federation` reads it back."""
-        head = {k: v for k, v in self.experiment.resolved().items() if k in Federation.model_fields}
-        inner = self.federated.model_dump(exclude={"runs", "local", "alpha"})
-        local = self.federated.local.model_dump(exclude=set(_IDLE))
-        local["milestones"] = list(self.federated.local.milestones)
+        names = [one.name for one in fields(self)]
+        head = {k: v for k, v in self.experiment.resolved().items() if k in names}
+        apart = ("runs", "local", "alpha")
+        inner = {k: v for k, v in self.federated.plain().items() if k not in apart}
+        local = {k: v for k, v in self.federated.local.plain().items() if k not in _IDLE}
         if self.federated.partition == "dirichlet":
             inner["alpha"] = list(self.federated.alpha)
         runs = [run.plain() for run in self.federated.runs]

@@ -1,14 +1,19 @@
 """Flower's own strategies as a file writes them, to stand beside merge methods as they are."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
 
 from ..errors import FieldError
+from ..values.bounds import NotNegative
 from ..values.fields import nearest
+from ..values.reading import read_entries
 
 PREFIX = "flower:"
 """How their names begin in files and tables."""
+_WHOLE = Annotated[int, Ge(0)]
 _ADAPTIVE = ("eta", "eta_l", "tau")
 STRATEGIES: Mapping[str, tuple[str, ...]] = {
     "FedAvg": (),
@@ -63,23 +68,7 @@ def read_strategy(name: str, fields: Mapping[str, object]) -> FlowerStrategy:
     """
     if name not in STRATEGIES:
         raise FieldError(f"there is no strategy '{PREFIX}{name[:80]}'{nearest(name, STRATEGIES)}")
-    known, found = STRATEGIES[name], list[tuple[str, float]]()
-    for field, value in fields.items():
-        if field not in known:
-            have = f"its fields are {', '.join(known)}." if known else "it has no fields."
-            raise FieldError(f"{PREFIX}{name} has no field '{field[:80]}': {have}")
-        number = _number(value, whole=field.startswith("num_"))
-        if number is None:
-            kind = "whole number" if field.startswith("num_") else "number"
-            raise FieldError(f"{PREFIX}{name}: {field} must be a {kind} of 0 or more.")
-        found.append((field, number))
-    return FlowerStrategy(name, tuple(found))
-
-
-def _number(value: object, *, whole: bool) -> float | None:
-    """A number of 0 or more, an int where it counts something; else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not math.isfinite(value) or value < 0 or (whole and value != int(value)):
-        return None
-    return int(value) if whole else float(value)
+    known = {
+        field: _WHOLE if field.startswith("num_") else NotNegative for field in STRATEGIES[name]
+    }
+    return FlowerStrategy(name, tuple(read_entries(known, fields, PREFIX + name).items()))

@@ -7,9 +7,6 @@ from annotated_types import Ge
 
 from ..values.fields import check_fields
 
-MULTI_KRUM = "multi-krum"
-"""What it is called in files and tables."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiKrum:

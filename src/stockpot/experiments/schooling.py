@@ -1,48 +1,16 @@
-"""How networks of an experiment are trained: schedule, augmentation, part of the data.
+"""How networks of an experiment are trained: schedule, augmentation, part of the data."""
 
-`stockpot.training` has the same words for its own values; here they are only read and bounded.
-"""
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
-from typing import Any, ClassVar, Literal, Self
-
-from pydantic import model_validator
-
-from ..recipes.section import (
-    Below1,
-    Count,
-    Degrees,
-    Index,
-    NotNegative,
-    Part,
-    Positive,
-    Section,
-    Share,
-    Switch,
-    Text,
-)
-from .additions import Additions
+from ..data.augment import Augment
+from ..errors import FieldError
+from ..values.bounds import Below1, Count, Index, NotNegative, Part, Positive, Share, Text
+from ..values.section import Section
+from .additions import ADDITIONS, Additions
 
 
-class Augment(Section):
-    """How each image of a batch is changed at random; the default of each key changes nothing.
-
-    Attributes:
-        flip: probability of a mirror image, left for right.
-        shift: at most this fraction of the image's side, each way.
-        rotate: at most this many degrees, each way.
-        scale: at most this fraction larger or smaller.
-        noise: standard deviation of what is added to a pixel of [0, 1].
-        erase: side of a square set to 0, as a fraction of the image's.
-    """
-
-    flip: Share = 0.0
-    shift: Below1 = 0.0
-    rotate: Degrees = 0.0
-    scale: Below1 = 0.0
-    noise: NotNegative = 0.0
-    erase: Below1 = 0.0
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataPart(Section):
     """A part of the training data: some classes or some domains whole, a fraction of the rest.
 
@@ -56,13 +24,13 @@ class DataPart(Section):
     domains: tuple[Text, ...] = ()
     keep: Share = 0.1
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if bool(self.classes) == bool(self.domains):
-            raise ValueError("needs exactly one of classes and domains.")
-        return self
+            raise FieldError("needs exactly one of classes and domains.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schooling(Additions):
     """One stretch of training; `stockpot.training.Fit` says what each key does.
 
@@ -87,20 +55,21 @@ class Schooling(Additions):
     augment: Augment | None = None
     part: DataPart | None = None
 
-    @model_validator(mode="after")
-    def _milestones_rise(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if not self.milestones or list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError("milestones must rise, and there must be at least one.")
+            raise FieldError("milestones must rise, and there must be at least one.")
         if self.schedule == "one-cycle" and self.warmup:
-            raise ValueError("warmup: one-cycle rises by itself; leave warmup out.")
-        return self
+            raise FieldError("warmup: one-cycle rises by itself; leave warmup out.")
 
     def fields(self) -> dict[str, Any]:
         """The keys that `stockpot.training.Fit` has too."""
-        own = set(Schooling.model_fields) - {"augment", "part", *Additions.model_fields}
-        return {name: getattr(self, name) for name in own}
+        own = [one.name for one in fields(Schooling)]
+        apart = ("augment", "part", *ADDITIONS)
+        return {name: getattr(self, name) for name in own if name not in apart}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pretraining(Schooling):
     """What comes before the ingredients: the same for all of them, or the same for each."""
 
@@ -108,6 +77,7 @@ class Pretraining(Schooling):
     lr: Positive = 3e-3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weights(Section):
     """Where the common start comes from: any MODEL.
 
@@ -117,12 +87,16 @@ class Weights(Section):
             classes.
     """
 
-    short: ClassVar[str | None] = "path"
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """A word alone is its `path`."""
+        return {"path": data} if isinstance(data, str) else data
 
     path: Text
     head: Literal["file", "new"] = "file"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vary(Section):
     """What differs between ingredients.
 
@@ -135,8 +109,8 @@ class Vary(Section):
             values.
     """
 
-    seed: Switch = True
-    order: Switch | None = None
+    seed: bool = True
+    order: bool | None = None
     pick: Literal["cycle", "draw"] = "cycle"
     lr: tuple[Positive, ...] = ()
     batch_size: tuple[Count, ...] = ()
@@ -169,3 +143,5 @@ LISTS = (
     *("lr", "batch_size", "optimiser", "weight_decay"),
     *("label_smoothing", "epochs", "augment", "part"),
 )
+
+EACH_ITS_SEED = Vary()

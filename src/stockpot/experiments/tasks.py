@@ -2,24 +2,27 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import model_validator
 
-from ..recipes.section import Count, Index, Section, Switch, Text, within
-from .cells import SpecValue
+from ..errors import FieldError
+from ..values.bounds import Count, Index, Text
+from ..values.section import Section
+from .cells import SpecEntry
 
 RESERVED = ("base", "joint", "all-tasks")
 """Names that files and rows have for what belongs to no one task."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 
-Pixels = Annotated[int, within(int, Ge(-4096), Le(4096))]
-Side = Annotated[int, within(int, Ge(1), Le(4096))]
-Turn = Annotated[float, within(float, Ge(-360), Le(360))]
+Pixels = Annotated[int, Ge(-4096), Le(4096)]
+Side = Annotated[int, Ge(1), Le(4096)]
+Turn = Annotated[float, Ge(-360), Le(360)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Move(Section):
     """By how many pixels images are moved; negative is left or up."""
 
@@ -27,6 +30,7 @@ class Move(Section):
     down: Pixels = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec(Section):
     """One task: its data, and how they are seen.
 
@@ -51,7 +55,7 @@ class TaskSpec(Section):
     """
 
     name: Text
-    data: SpecValue
+    data: SpecEntry
     domain: Text | None = None
     classes: tuple[Index, ...] = ()
     limit: Count | None = None
@@ -60,32 +64,31 @@ class TaskSpec(Section):
     channels: Literal[1, 3] | None = None
     rotate: Turn = 0.0
     shift: Move = Move()
-    invert: Switch = False
+    invert: bool = False
     epochs: Count | None = None
     weights: Text | None = None
     head: Text | None = None
 
-    @model_validator(mode="after")
-    def _has_a_name_for_files(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if not _NAME.fullmatch(self.name) or self.name in RESERVED:
-            raise ValueError(
+            raise FieldError(
                 f"name: letters, digits, hyphens and underscores, at most 60, and none of "
                 f"{', '.join(RESERVED)}; got '{self.name[:80]}'."
             )
         if self.weights and self.epochs:
-            raise ValueError(f"{self.name}: with weights nothing is trained; leave epochs out.")
-        return self
+            raise FieldError(f"{self.name}: with weights nothing is trained; leave epochs out.")
 
 
 def refuse_tasks(tasks: Sequence[TaskSpec]) -> None:
     """Too few tasks, or several of one name.
 
     Raises:
-        ValueError: which.
+        FieldError: which.
     """
     names = [task.name for task in tasks]
     twice = [name for name in names if names.count(name) > 1]
     if len(names) < 2:
-        raise ValueError(f"tasks: give two or more; got {len(names)}.")
+        raise FieldError(f"tasks: give two or more; got {len(names)}.")
     if twice:
-        raise ValueError(f"tasks: '{twice[0]}' stands twice.")
+        raise FieldError(f"tasks: '{twice[0]}' stands twice.")

@@ -1,12 +1,15 @@
 """Further test samples that an experiment's networks are judged on: its YAML, checked."""
 
-from typing import Annotated, Literal, Self, cast
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
 
 from annotated_types import Ge, Le
-from pydantic import PlainValidator, model_validator
 
-from ..recipes.section import Section, Text
+from ..errors import FieldError
+from ..values.bounds import Text
 from ..values.fields import FieldSpec
+from ..values.reading import Reads
+from ..values.section import Section
 
 _SEVERITY = FieldSpec("", int, (Ge(1), Le(5)), (), False)
 
@@ -16,10 +19,11 @@ def _read_severities(value: object) -> tuple[int, ...]:
         return tuple(range(1, 6))
     many = cast(list[object], value) if isinstance(value, list | tuple) else [value]
     if not all(map(_SEVERITY.admits, many)):
-        raise ValueError(f"must be {_SEVERITY.interval()}, a list of such numbers, or all.")
+        raise FieldError(f"must be {_SEVERITY.interval()}, a list of such numbers, or all.")
     return tuple(cast(list[int], many))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSpec(Section):
     """A view of the test split: the samples of a domain, or all samples made worse.
 
@@ -31,15 +35,14 @@ class ViewSpec(Section):
 
     domain: Text | None = None
     corruption: Literal["noise", "blur", "contrast", "shift"] | None = None
-    severity: Annotated[tuple[int, ...], PlainValidator(_read_severities)] = ()
+    severity: Annotated[tuple[int, ...], Reads(_read_severities)] = ()
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if (self.domain is None) == (self.corruption is None):
-            raise ValueError("needs exactly one of domain and corruption.")
+            raise FieldError("needs exactly one of domain and corruption.")
         if self.domain is not None and self.severity:
-            raise ValueError("severity: a domain has none.")
-        return self
+            raise FieldError("severity: a domain has none.")
 
     @property
     def texts(self) -> tuple[str, ...]:

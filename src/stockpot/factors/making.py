@@ -89,7 +89,7 @@ def opened_for(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     method = factors_of(recipe.method)
     if recipe.layers or any(isinstance(rule.method, Cart) for rule in recipe.rules):
         raise MergeError("factors are kept of one CART for all layers.")
-    wanted = recipe.model_copy(update={"method": method, "search": {}, "searched": None})
+    wanted = replace(recipe, method=method, search={}, searched=None)
     prepared = prepare(wanted, options, out)
     if prepared.plan.derived:
         name = prepared.plan.derived[0].name

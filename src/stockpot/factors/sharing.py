@@ -84,7 +84,7 @@ def factoring_of(
         if isinstance(one, Cart) and at_any_rank(one) == at_any_rank(centre)
     ]
     method = replace(centre, rank=max(_top(space, centre.rank), centre.rank, *ranks))
-    wanted = recipe.model_copy(update={"method": method})
+    wanted = replace(recipe, method=method)
     try:
         kept = stored_factors_of(folder, wanted, replace(options, device="cpu"))
     except (MergeError, OutputError) as error:

@@ -13,7 +13,7 @@ from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..engine.options import Options
 from ..engine.rows import OnDisk
 from ..methods import Average, Cart
-from ..methods.catalogue import method_fields
+from ..methods.catalogue import method_fields, plain_method
 from ..recipes.model import Recipe
 from ..recipes.sizes import parse_size
 from ..running.executor import in_order
@@ -69,8 +69,9 @@ def stored_factors_of(
     prepared, method = opened_for(recipe, options, None), recipe.method
     assert isinstance(method, Cart)
     fields = method_fields(at_any_rank(method))
-    told = recipe.model_copy(update={"method": Average(), "search": {}, "searched": None})
-    rest = {k: v for k, v in told.resolved().items() if k not in ("models", "base")}
+    apart = ("models", "base", "method", "searched")
+    rest = {k: v for k, v in recipe.resolved().items() if k not in apart}
+    rest["method"] = plain_method(Average())  # keys of stores are of what they were made with
     shares = [a.weights for a in decomposed_in(prepared)][:1]
     made_of = [fields, rest, shares, [_content(one, options) for one in prepared.inputs]]
     key = blake3.blake3(json.dumps(made_of, sort_keys=True).encode()).hexdigest()

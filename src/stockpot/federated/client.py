@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..data.augment import Augment
 from ..errors import StockpotError
 from ..evaluation.predictions.predict import predict
 from ..experiments.federated import FederatedRun, LocalTraining
@@ -80,7 +79,7 @@ def learn(client: Client, order: Order, own: State) -> tuple[Reply, dict[str, Te
     ]
     if run.lora:
         adapt(network, run.lora.rank, derived(seed, "factors"))
-    augment = Augment(**local.augment.model_dump()) if local.augment else None
+    augment = local.augment
     with one_thread():  # so that every engine gives the same bits
         fitted = fit(
             network,

@@ -8,6 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ..errors import StockpotError
+from ..values.bounds import Size
 from .network import Network
 
 
@@ -23,7 +24,7 @@ class Cnn(Network):
     """
 
     def __init__(
-        self, *, num_classes: int, in_channels: int, image_size: int, width: int = 16
+        self, *, num_classes: Size, in_channels: Size, image_size: Size, width: Size = 16
     ) -> None:
         super().__init__()
         if image_size < 4 or width % 4:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, FieldError
 from ..extras import optional
+from ..values.fields import nearest
 from ..views.models import open_model
 from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images
 from .names import keep_file_names
@@ -80,7 +81,7 @@ def open_clip(path: str, task: Task, own: Mapping[str, object]) -> nn.Module:
 def _head_file(directory: Path, own: Mapping[str, object], label: str) -> Path:
     heads = {file.stem: file for file in sorted((directory / "heads").glob("*.safetensors"))}
     if other := [key for key in own if key != "head"]:
-        raise FieldError(f"{label} takes head; got '{other[0]}'.")
+        raise FieldError(f"{label}: unknown key '{other[0][:80]}'{nearest(other[0], ['head'])}")
     there = ", ".join(heads) or "none; see the documentation of clip: for what to store there"
     if "head" not in own and len(heads) != 1:
         raise FieldError(f"{label}: say which head; in {directory / 'heads'} there are {there}.")

@@ -9,8 +9,9 @@ Shapes: N samples, C channels, H x W pixels, T tokens, L classes.
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,25 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, StockpotError
 from ..extras import optional
 from ..texts import visible
+from ..values.reading import read
+from ..values.section import Section
 from .names import keep_file_names
-from .task import Task, choices, require_logits
+from .task import Task, require_logits
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys(Section):
+    """A network's own keys.
+
+    Attributes:
+        start: with the weights of its file, or random ones.
+        head: the file's, where it fits, or a new one.
+    """
+
+    start: Literal["weights", "random"] = "weights"
+    head: Literal["keep", "new"] = "keep"
 
 
 def open_transformers(path: str, task: Task, own: Mapping[str, object]) -> nn.Module:
@@ -42,16 +58,16 @@ def open_transformers(path: str, task: Task, own: Mapping[str, object]) -> nn.Mo
         StockpotError: where the network cannot take such inputs.
     """
     label = f"hf:{path}"
-    how = choices(label, own, start=("weights", "random"), head=("keep", "new"))
+    chosen = read(Keys, own, label)
     transformers = optional("transformers", "hf")
     require_directory(path)
     with quiet(transformers), refusals(label):
         config = transformers.AutoConfig.from_pretrained(path, **LOCAL)
         config.num_labels = task.num_classes
         auto, takes, sample = _kind(transformers, config, task, label)
-        fresh = how["start"] == "random" or how["head"] == "new"
+        fresh = chosen.start == "random" or chosen.head == "new"
         network: Any = auto.from_config(config, dtype=torch.float32) if fresh else None
-        if how["start"] == "weights":
+        if chosen.start == "weights":
             network = _load(auto, path, config, network)
     network = network.eval()
     keep_file_names(network)

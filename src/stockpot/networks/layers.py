@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.names.unwrap import bare_names
 from ..checkpoints.roles import Role, classify
 from ..errors import FieldError, StockpotError
+from ..values.bounds import Text
 from ..values.fields import nearest
+from ..values.section import Section
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ CHOICES = tuple(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layers:
+class Layers(Section):
     """A choice of weight tensors by role and by name, the same for networks, state dicts and files.
 
     Attributes:
@@ -42,19 +44,15 @@ class Layers:
         (['0.weight', '2.weight'], ['0.weight'])
     """
 
-    roles: tuple[str, ...] = ("conv", "matrix")
-    match: tuple[str, ...] = ("*",)
-    leave: tuple[str, ...] = ()
+    roles: tuple[Text, ...] = ("conv", "matrix")
+    match: tuple[Text, ...] = ("*",)
+    leave: tuple[Text, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("roles", "match", "leave"):
-            value: object = getattr(self, name)
-            if isinstance(value, str) or not all(isinstance(one, str) for one in _listed(value)):
-                raise FieldError(f"layers: {name} must be a list of words; got {value!r:.80}.")
-            object.__setattr__(self, name, tuple(_listed(value)))
+    def check(self) -> None:
+        """Refuse a role that there is not."""
         for role in self.roles:
             if role not in CHOICES:
-                raise FieldError(f"layers: there is no role '{role[:80]}'{nearest(role, CHOICES)}")
+                raise FieldError(f"there is no role '{role[:80]}'{nearest(role, CHOICES)}")
 
     def admits(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
         """Whether a tensor counts that is no second name of another."""
@@ -96,10 +94,6 @@ class Layers:
         if not found:
             raise StockpotError(f"{what} has no tensor that {self} chooses: change roles or globs.")
         return found
-
-
-def _listed(value: object) -> tuple[object, ...]:
-    return tuple(cast(list[object], value)) if isinstance(value, list | tuple) else (value,)
 
 
 @lru_cache(maxsize=2**14)

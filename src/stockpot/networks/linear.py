@@ -5,6 +5,7 @@ Shapes: N samples, C channels, H x W pixels, F features.
 
 from torch import Tensor, nn
 
+from ..values.bounds import Size
 from .network import Network
 
 
@@ -17,7 +18,7 @@ class LinearClassifier(Network):
         image_size: pixels along a side.
     """
 
-    def __init__(self, *, num_classes: int, in_channels: int, image_size: int) -> None:
+    def __init__(self, *, num_classes: Size, in_channels: Size, image_size: Size) -> None:
         super().__init__()
         self.head = nn.Linear(in_channels * image_size**2, num_classes)
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from ..values.bounds import Size
 from .network import Network
 
 
@@ -25,11 +26,11 @@ class Mlp(Network):
     def __init__(
         self,
         *,
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        width: int = 128,
-        depth: int = 2,
+        num_classes: Size,
+        in_channels: Size,
+        image_size: Size,
+        width: Size = 128,
+        depth: Size = 2,
     ) -> None:
         super().__init__()
         sizes = [in_channels * image_size**2] + [width] * depth

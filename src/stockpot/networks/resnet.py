@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import StockpotError
+from ..values.bounds import Below1, Size
 from .network import Network
 
 Norm = Literal["batch", "group"]
@@ -31,13 +32,13 @@ class ResNet(Network):
     def __init__(
         self,
         *,
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        depth: int,
-        width: int = 16,
+        num_classes: Size,
+        in_channels: Size,
+        image_size: Size,
+        depth: Size,
+        width: Size = 16,
         norm: Norm = "batch",
-        dropout: float = 0.0,
+        dropout: Below1 = 0.0,
     ) -> None:
         super().__init__()
         if image_size < 4 or width % 4 or depth % 6 != 2:

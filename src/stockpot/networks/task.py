@@ -3,14 +3,12 @@
 Shapes: N samples, C channels, H x W pixels, T tokens, L classes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import FieldError, StockpotError
+from ..errors import StockpotError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +54,3 @@ def require_logits(network: nn.Module, sample: Tensor, task: Task, label: str) -
         raise StockpotError(
             f"{label}: expected logits of shape (1, {task.num_classes}) for one sample; got {got}."
         )
-
-
-def choices(label: str, own: Mapping[str, object], **allowed: tuple[str, ...]) -> dict[str, str]:
-    """A network's own keys, each one of a few words; the first is what a missing key means.
-
-    Raises:
-        FieldError: for another key, or another word.
-    """
-    for key, value in own.items():
-        if key not in allowed:
-            near = get_close_matches(key, allowed, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise FieldError(f"{label} takes {', '.join(allowed)}; got '{key}'.{hint}")
-        if value not in allowed[key]:
-            raise FieldError(
-                f"{label}: {key} must be {' or '.join(allowed[key])}; got {value!r:.80}."
-            )
-    return {key: str(own.get(key, words[0])) for key, words in allowed.items()}

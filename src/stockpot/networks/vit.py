@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import StockpotError
+from ..values.bounds import Size
 from .network import Network
 
 
@@ -28,13 +29,13 @@ class VisionTransformer(Network):
     def __init__(
         self,
         *,
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        width: int = 192,
-        depth: int = 4,
-        heads: int = 3,
-        patch: int = 4,
+        num_classes: Size,
+        in_channels: Size,
+        image_size: Size,
+        width: Size = 192,
+        depth: Size = 4,
+        heads: Size = 3,
+        patch: Size = 4,
     ) -> None:
         super().__init__()
         if width % heads or patch > image_size:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, cast
 
-from pydantic import PlainValidator
-
 from ..errors import FieldError
 from ..values.fields import nearest
+from ..values.reading import Reads
 
 DECAYS = ("linear", "cosine", "1-sqrt")
 
@@ -105,11 +104,11 @@ def _read_decay(value: object) -> Decay:
     listed = cast(list[object], value) if isinstance(value, list | tuple) else [value]
     if isinstance(value, str):
         if value not in DECAYS:
-            raise ValueError(f"there is no decay '{value[:80]}'{nearest(value, DECAYS)}")
+            raise FieldError(f"there is no decay '{value[:80]}'{nearest(value, DECAYS)}")
         return value
     if any(isinstance(one, bool) or not isinstance(one, int | float) for one in listed):
-        raise ValueError(f"must be one of {', '.join(DECAYS)}, or a list of numbers.")
+        raise FieldError(f"must be one of {', '.join(DECAYS)}, or a list of numbers.")
     return tuple(float(cast(float, one)) for one in listed)
 
 
-DecayValue = Annotated[Decay, PlainValidator(_read_decay)]
+DecayEntry = Annotated[Decay, Reads(_read_decay)]

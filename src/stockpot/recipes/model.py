@@ -1,42 +1,27 @@
 """A recipe: what is merged with what, as its YAML writes it; checked and frozen.
 
-pydantic checks the recipe around the methods; the methods check their own fields. Whatever either
-finds reaches the user as a FieldError that says where in the recipe and what is wrong.
+Whatever is wrong reaches the user as a FieldError that says where in the recipe and what.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
-
-from pydantic import (
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    model_validator,
-)
+from typing import Any, Literal, cast
 
 from ..errors import FieldError
 from ..methods.catalogue import plain_method
+from ..values.bounds import Seed, Text
 from ..values.family import plain_value
 from ..values.fields import nearest
+from ..values.reading import read_at
+from ..values.section import Section
 from ..views import Renamed, View
 from ..views.models import label_of
-from .decay import Decay, DecayValue, decay_weights, refuse_wrong_order
+from .decay import Decay, DecayEntry, decay_weights, refuse_wrong_order
+from .entries import CopyEntry, MethodEntry, RenameEntry, RoleEntry, SizeEntry, ViewsEntry
 from .layers import check_layers
-from .searching import AxisValue, Searched, space_of
-from .section import Section
+from .searching import AxisEntry, Searched, space_of
 from .sizes import format_size
-from .values import (
-    CopyValue,
-    MethodValue,
-    Number,
-    RenameValue,
-    RoleValue,
-    SizeValue,
-    Text,
-    ViewsValue,
-)
 from .yaml import read_yaml
 
 BASE_KEY, BASE_VIEWS, STACK = "base.key", "base.view", "layers.stack"
@@ -52,6 +37,7 @@ Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredient(Section):
     """A model that goes into the merge: its path, and its raw weight (1 where it is not given).
 
@@ -60,14 +46,17 @@ class Ingredient(Section):
     (`rename`), and through views (`view`: one, or a list, the first one first; after `rename`).
     """
 
-    short: ClassVar[str | None] = "path"
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """A word alone is its `path`."""
+        return {"path": data} if isinstance(data, str) else data
 
     path: Text
-    weight: Number | None = None
+    weight: float | None = None
     statistics: Text | None = None
     key: Text | None = None
-    rename: RenameValue | None = None
-    view: ViewsValue = ()
+    rename: RenameEntry | None = None
+    view: ViewsEntry = ()
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -81,30 +70,33 @@ class Ingredient(Section):
 
     def plain(self) -> dict[str, Any]:
         """The entry in plain values."""
-        plain = self.model_dump(exclude_none=True, exclude={"rename", "view"})
+        apart = ("rename", "view")
+        given = {key: one for key, one in Section.plain(self).items() if one is not None}
+        plain = {key: one for key, one in given.items() if key not in apart}
         return plain | _plain_views(self.rename, self.view)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Section):
     """What happens to some tensors: those whose name matches a glob, or those of a role."""
 
     match: Text | None = None
-    role: RoleValue | None = None
-    method: MethodValue | None = None
-    copy_from: CopyValue | None = Field(None, alias="copy")
+    role: RoleEntry | None = None
+    method: MethodEntry | None = None
+    copy_from: CopyEntry | None = field(default=None, metadata={"key": "copy"})
 
-    @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if (self.match is None) == (self.role is None):
-            raise ValueError("needs exactly one of match and role.")
+            raise FieldError("needs exactly one of match and role.")
         if (self.method is None) == (self.copy_from is None):
-            raise ValueError("needs exactly one of method and copy.")
-        return self
+            raise FieldError("needs exactly one of method and copy.")
 
     def __str__(self) -> str:
         return f"match '{self.match}'" if self.role is None else f"role '{self.role}'"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output(Section):
     """What is written: the dtype of float tensors, and the largest file of a directory.
 
@@ -112,10 +104,11 @@ class Output(Section):
     """
 
     dtype: OutputDtype = "same"
-    shard_size: SizeValue = 5 * 10**9
-    files_from: CopyValue | None = None
+    shard_size: SizeEntry = 5 * 10**9
+    files_from: CopyEntry | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(Section):
     """What is merged with what.
 
@@ -141,70 +134,65 @@ class Recipe(Section):
         searched: how weights and fields came about, in a recipe that a search has written.
     """
 
-    method: MethodValue
+    method: MethodEntry
     models: tuple[Ingredient, ...]
     base: Text | None = None
-    base_key: Text | None = Field(None, alias=BASE_KEY)
-    base_views: ViewsValue = Field((), alias=BASE_VIEWS)
-    decay: DecayValue | None = None
+    base_key: Text | None = field(default=None, metadata={"key": BASE_KEY})
+    base_views: ViewsEntry = field(default=(), metadata={"key": BASE_VIEWS})
+    decay: DecayEntry | None = None
     rules: tuple[Rule, ...] = ()
-    layers: dict[StrictStr, tuple[Number, ...]] = Field(default_factory=dict)
-    stack: Text | None = Field(None, alias=STACK)
+    layers: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    stack: Text | None = field(default=None, metadata={"key": STACK})
     output: Output = Output()
-    seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     missing: Missing = "error"
     only: tuple[Text, ...] = ()
-    allow_different_configs: StrictBool = False
-    search: dict[StrictStr, AxisValue] = Field(default_factory=dict)
+    allow_different_configs: bool = False
+    search: Mapping[str, AxisEntry] = field(default_factory=dict[str, Any])
     searched: Searched | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _taken_apart(cls, data: object) -> object:
+    def rewritten(cls, data: object) -> object:
         """A base with its key, and layers with their stack, are two values each."""
         if not isinstance(data, Mapping):
             return data
         given = dict(cast(Mapping[object, object], data))
         if "merge_method" in given:
-            raise ValueError(MERGEKIT)
+            raise FieldError(MERGEKIT)
         if hidden := [key for key in (BASE_KEY, BASE_VIEWS, STACK) if key in given]:
-            raise ValueError(f"unknown key '{hidden[0]}'.")
+            raise FieldError(f"unknown key '{hidden[0]}'.")
         base, layers = given.get("base"), given.get("layers")
         if isinstance(base, Mapping):
-            of_base = Ingredient.model_validate(base)
+            of_base = read_at("base", Ingredient, cast(object, base))
             if of_base.weight is not None or of_base.statistics is not None:
-                raise ValueError("base: it has a path, a key, rename and view, and nothing else.")
+                raise FieldError("base: it has a path, a key, rename and view, and nothing else.")
             given |= {"base": of_base.path, BASE_KEY: of_base.key, BASE_VIEWS: of_base.views}
         if isinstance(layers, Mapping) and "stack" in layers:
             fields = dict(cast(Mapping[object, object], layers))
             given |= {STACK: fields.pop("stack"), "layers": fields}
         return given
 
-    @model_validator(mode="after")
-    def _refers_to_what_there_is(self) -> Self:
+    def check(self) -> None:
+        """Refuse what does not go together."""
         if not self.models:
-            raise ValueError("models needs at least one entry.")
+            raise FieldError("models needs at least one entry.")
         if self.missing == "base" and self.base is None:
-            raise ValueError("missing: there is no base to take tensors from: pass --base.")
-        try:
-            if self.decay is not None:
-                self._check_decay(self.decay)
-            with_statistics = [model.statistics is not None for model in self.models]
-            if any(with_statistics) and not all(with_statistics):
-                missing = self.models[with_statistics.index(False)].path
-                raise FieldError(f"models: {missing} has no statistics; others have.")
-            check_layers(self.method, self.layers)
-            if self.stack is not None and not self.layers:
-                raise FieldError("layers: stack names blocks, and no field runs over them.")
-            space_of(self.method, len(self.models), self.search)
-            if both := [name for name in self.layers if name in self.search]:
-                raise FieldError(f"search.{both[0]}: layers says already what it is.")
-            for index, rule in enumerate(self.rules):
-                if rule.copy_from is not None:
-                    self.copied_model(rule.copy_from, f"rules[{index}].copy")
-        except FieldError as error:
-            raise ValueError(str(error)) from None
-        return self
+            raise FieldError("missing: there is no base to take tensors from: pass --base.")
+        if self.decay is not None:
+            self._check_decay(self.decay)
+        with_statistics = [model.statistics is not None for model in self.models]
+        if any(with_statistics) and not all(with_statistics):
+            missing = self.models[with_statistics.index(False)].path
+            raise FieldError(f"models: {missing} has no statistics; others have.")
+        check_layers(self.method, self.layers)
+        if self.stack is not None and not self.layers:
+            raise FieldError("layers: stack names blocks, and no field runs over them.")
+        space_of(self.method, len(self.models), self.search)
+        if both := [name for name in self.layers if name in self.search]:
+            raise FieldError(f"search.{both[0]}: layers says already what it is.")
+        for index, rule in enumerate(self.rules):
+            if rule.copy_from is not None:
+                self.copied_model(rule.copy_from, f"rules[{index}].copy")
 
     def _check_decay(self, decay: Decay) -> None:
         if any(model.weight is not None for model in self.models):
@@ -277,7 +265,7 @@ class Recipe(Section):
         if self.only:
             plain["only"] = list(self.only)
         if self.searched is not None:
-            plain["searched"] = self.searched.model_dump(mode="json")
+            plain["searched"] = self.searched.plain()
         return plain
 
 

@@ -1,26 +1,24 @@
-"""`search:` of a recipe and `compare.search` of an experiment: axes, defaults, and the budget.
-
-Every problem is a FieldError, or a ValueError of the same words where pydantic knows the place.
-"""
+"""`search:` of a recipe and `compare.search` of an experiment: axes, defaults, and the budget."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import PlainValidator
+from annotated_types import Ge, Le
 
 from ..core import Method
 from ..errors import FieldError
 from ..methods.catalogue import required_fields
+from ..values.bounds import Count, Seed, Text
 from ..values.fields import (
     FieldSpec,
     field_specs,
     find_field,
     kebab_name,
-    nearest,
 )
-from .section import Count, Section, Seed, Text
+from ..values.reading import Reads, read
+from ..values.section import Section
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value
 
 Sampler = Literal["grid", "random", "tpe", "cma-es"]
@@ -38,6 +36,7 @@ USUAL: Mapping[str, Range] = {
 switches, tolerances, or another way to say the same."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Section):
     """How every merge method of a comparison is tuned on the selection split.
 
@@ -52,6 +51,7 @@ class Budget(Section):
     seed: Seed = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Searched(Section):
     """What a recipe that was found by a search says of it; merge.json has it with the recipe.
 
@@ -88,8 +88,8 @@ def read_axis(value: object) -> Axis:
     if isinstance(value, list | tuple):
         return _listed(list(cast(list[object], value)))
     if isinstance(value, Mapping):
-        return _mapped({str(k): v for k, v in cast(Mapping[object, object], value).items()})
-    raise ValueError(
+        return read(_Mapped, cast(object, value)).axis
+    raise FieldError(
         "must be [low, high], a list of three or more values, or {low: ..., high: ...}; "
         "weights may be simplex."
     )
@@ -98,27 +98,30 @@ def read_axis(value: object) -> Axis:
 def _listed(values: list[object]) -> Axis:
     plain = [one for one in values if isinstance(one, bool | int | float | str)]
     if len(plain) < len(values) or len(set(map(repr, plain))) < len(plain) or len(plain) < 2:
-        raise ValueError("must be a list of two or more different values.")
+        raise FieldError("must be a list of two or more different values.")
     if len(plain) == 2 and all(_is_number(one) for one in plain):
         return _range(float(plain[0]), float(plain[1]), log=False, steps=STEPS)
     return Choices(tuple(plain))
 
 
-def _mapped(given: dict[str, object]) -> Axis:
-    if unknown := [key for key in given if key not in ("low", "high", "log", "steps", "simplex")]:
-        raise ValueError(f"unknown key '{unknown[0][:80]}'" + nearest(unknown[0], _KEYS))
-    steps = given.get("steps", STEPS)
-    if not isinstance(steps, int) or isinstance(steps, bool) or not 2 <= steps <= 1000:
-        raise ValueError("steps must be a whole number in [2, 1000].")
-    if given.get("simplex") is True:
-        return Simplex(steps)
-    low, high, log = given.get("low"), given.get("high"), given.get("log", False)
-    if not (_is_number(low) and _is_number(high) and isinstance(log, bool)):
-        raise ValueError("needs numbers low and high; log is true or false.")
-    return _range(cast(float, low), cast(float, high), log=log, steps=steps)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mapped(Section):
+    """An axis as a mapping."""
 
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    steps: Annotated[int, Ge(2), Le(1000)] = STEPS
+    simplex: bool = False
 
-_KEYS = ("low", "high", "log", "steps", "simplex")
+    @property
+    def axis(self) -> Axis:
+        """What it says."""
+        if self.simplex:
+            return Simplex(self.steps)
+        if self.low is None or self.high is None:
+            raise FieldError("needs numbers low and high.")
+        return _range(self.low, self.high, log=self.log, steps=self.steps)
 
 
 def _is_number(value: object) -> bool:
@@ -127,13 +130,13 @@ def _is_number(value: object) -> bool:
 
 def _range(low: float, high: float, *, log: bool, steps: int) -> Range:
     if not low < high:
-        raise ValueError(f"low must be below high; got {low:g} and {high:g}.")
+        raise FieldError(f"low must be below high; got {low:g} and {high:g}.")
     if log and low <= 0:
-        raise ValueError(f"log needs a low above 0; got {low:g}.")
+        raise FieldError(f"log needs a low above 0; got {low:g}.")
     return Range(float(low), float(high), log=log, steps=steps)
 
 
-AxisValue = Annotated[Any, PlainValidator(read_axis)]
+AxisEntry = Annotated[Any, Reads(read_axis)]
 
 
 def space_of(

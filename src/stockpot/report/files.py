@@ -18,7 +18,7 @@ from ..studies import FAMILY
 from ..studies.study import Study, StudyResult, Subject
 from ..training.jobs.folder import LISTING
 from ..values.family import plain_value
-from ..values.reading import read_plain
+from ..values.reading import read, read_result
 from ..values.result import Result
 from .attempts import attempts_csv, attempts_json
 from .kinds import KINDS
@@ -149,7 +149,7 @@ def _parse(text: str, file: str) -> tuple[Head, dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}.") from None
     try:
-        return read_plain(Head, told[_HEAD]), told
+        return read_result(Head, told[_HEAD]), told
     except (KeyError, TypeError, StockpotError):
         raise CheckpointError(
             f"{file} does not say what kind of results it has: it is of an older stockpot, or of "
@@ -168,7 +168,7 @@ def _page(text: str, file: str) -> str:
         )
     kind = KINDS[name]
     try:
-        result = read_plain(kind.result, told)
+        result = read_result(kind.result, told)
     except StockpotError as error:
         raise CheckpointError(
             f"{file} does not fit what stockpot {version('stockpot')} knows of {name} (it is by "
@@ -271,6 +271,6 @@ def read_made(path: Path) -> tuple[Study, Subject]:
             f"Its command was: {head.command or 'none'}."
         )
     try:
-        return FAMILY.read(head.study), read_plain(Subject, head.subject)
+        return FAMILY.read(head.study), read(Subject, head.subject)
     except StockpotError as error:
         raise CheckpointError(f"{file} cannot be repeated: {error}") from None

@@ -135,7 +135,7 @@ class Subject:
         )
 
     def plain(self) -> dict[str, object]:
-        """What a results file has of it; `read_plain` reads it back."""
+        """What a results file has of it; `read` reads it back."""
         told = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             name: plain_values(value) for name, value in told.items() if value not in ((), None)

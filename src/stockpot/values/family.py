@@ -24,7 +24,8 @@ class Family(Generic[T]):
     Args:
         kind: what a value of it is called in messages.
         classes: frozen dataclasses that check their fields; their names in kebab case.
-        of: what all classes derive from; a field that holds a value is annotated with it.
+        of: what all classes derive from, or a union; a field that holds a value is annotated with
+            it. Its `name_key` is the key of a value's name in files, where that is not "name".
         inner: families of what fields may hold, beside the family itself.
     """
 
@@ -32,11 +33,12 @@ class Family(Generic[T]):
         self,
         kind: str,
         classes: Sequence[type[T]],
-        of: type[T],
+        of: Any,
         inner: "Sequence[Family[Any]]" = (),
     ) -> None:
         self.kind, self.classes, self.of = kind, tuple(classes), of
-        self._inner: Mapping[type, Family[Any]] = {one.of: one for one in (*inner, self)}
+        self.name_key: str = getattr(of, "name_key", "name")
+        self._inner: Mapping[Any, Family[Any]] = {one.of: one for one in (*inner, self)}
 
     @cached_property
     def by_name(self) -> Mapping[str, type[T]]:
@@ -73,15 +75,16 @@ class Family(Generic[T]):
             FieldError: it is none of these, or `make` refuses it.
         """
         if isinstance(value, self.of):
-            return value
+            return cast(T, value)
         if isinstance(value, str):
             return self.make(value, {})
         if isinstance(value, Mapping):
             given = {str(key): item for key, item in cast(Mapping[object, object], value).items()}
-            name = given.pop("name", None)
+            name = given.pop(self.name_key, None)
             if isinstance(name, str):
                 return self.make(name, given)
-        raise FieldError(f"must be a {self.kind}'s name, or {{name: ..., and its fields}}.")
+        name = f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}'s name"
+        raise FieldError(f"must be {name}, or {{{self.name_key}: ..., and its fields}}.")
 
     def _read_field(self, cls: type[T], field: str, value: object) -> object:
         spec = find_field(cls, field)
@@ -113,7 +116,8 @@ def plain_fields(value: object) -> dict[str, object]:
 
 def plain_value(value: object) -> dict[str, object]:
     """The value as a file writes it: its name and its fields; `Family.read` reads it back."""
-    return {"name": kebab_name(type(value)), **plain_fields(value)}
+    key = getattr(type(value), "name_key", "name")
+    return {key: kebab_name(type(value)), **plain_fields(value)}
 
 
 def _plain(value: object) -> object:

@@ -199,7 +199,8 @@ class FieldSpec:
             return False
         if not math.isfinite(number):
             return False
-        return all(_within(number, bound) for bound in self.bounds)
+        exact = value if isinstance(value, int) else number  # 2**63 - 1 is no float
+        return all(_within(exact, bound) for bound in self.bounds)
 
 
 def _within(number: float, bound: Gt | Ge | Lt | Le) -> bool:

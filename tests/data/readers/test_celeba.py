@@ -28,7 +28,7 @@ def test_one_attribute_is_two_classes(folder):
 
 
 def test_an_unknown_attribute_names_the_nearest(folder):
-    with pytest.raises(StockpotError, match="Did you mean 'Smiling'"):
+    with pytest.raises(StockpotError, match="did you mean 'Smiling'"):
         load({"name": "celeba", "path": str(folder), "attribute": "Smile"})
 
 

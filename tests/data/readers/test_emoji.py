@@ -105,7 +105,7 @@ def test_a_vendor_that_is_not_there_names_the_packages(modules):
     path = str(modules / "emoji-datasource-google")
     with pytest.raises(StockpotError, match=r"img/twitter/64 .* npm install emoji-datasource"):
         load({"name": "emoji", "path": path})
-    with pytest.raises(FieldError, match="vendor must be one of google, twitter, both"):
+    with pytest.raises(FieldError, match="vendor must be one of 'google', 'twitter', 'both'"):
         load({"name": "emoji", "path": path, "vendor": "apple"})
 
 

@@ -225,7 +225,7 @@ def test_a_file_is_a_target_and_a_wrong_one_is_said(staged, small, tmp_path):
 def test_keys_that_mean_nothing_are_refused(small):
     for keys, said in [
         ({"scope": {"target": "fused"}}, "give stages: 2 or more"),
-        ({"averaging": {"kind": "ema", "last": 3}}, "last has no meaning for ema"),
+        ({"averaging": {"kind": "ema", "last": 3}}, "ema has no field 'last'"),
         ({"scope": {"target": "constant"}}, "needs std with kind: constant"),
         ({"scope": {"target": {"kind": "start", "path": "x"}}}, "needs path with kind: file"),
         ({"in_merge": {"q": 1}}, "unknown key 'q'"),

@@ -1,6 +1,7 @@
 """Searches on an experiment: what is read and looked at, what is written, and tasks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -169,7 +170,7 @@ def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
 
 def test_tasks_keep_their_heads_and_count_alike(tasks, tmp_path):
     experiment, pool = tasks
-    backwards = recipe(pool).model_copy(update={"models": recipe(pool).models[::-1]})
+    backwards = replace(recipe(pool), models=recipe(pool).models[::-1])
     found = search(backwards, experiment, tmp_path, trials=4)
     values = {
         (row.method, row.data): row.value

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ...errors import StockpotError
+from ...values.fields import nearest
 from ..collection import Collection
 from ..dataset import Dataset
-from ..options import Size, nearest
+from ..options import Size
 from ..pictures import read_images
 from ..sources import absent, damaged, file_in, folder_at
 from ..tables import lines_of, plain
@@ -38,8 +39,8 @@ def celeba(path: str, attribute: str = "all", size: Size = 64) -> Collection:
     names, signs = _attributes(folder)
     if attribute != "all" and attribute not in names:
         raise StockpotError(
-            f"data '{NAME}': no attribute '{attribute[:80]}'; there are {', '.join(names)}, and "
-            f"all.{nearest(attribute, names)}"
+            f"data '{NAME}': there is no attribute '{attribute[:80]}'"
+            f"{nearest(attribute, ['all', *names], most=41)}"
         )
     chosen = names if attribute == "all" else (attribute,)
     columns = [names.index(one) for one in chosen]

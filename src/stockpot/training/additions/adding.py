@@ -1,16 +1,15 @@
 """What training adds to a plain fit, as values that any fit takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from ...experiments.additions import Additions as Wanted
-from ...experiments.additions import AveragingSpec, InMergeSpec, LayersSpec, ScopeSpec
-from ...networks.layers import EVERY_PARAMETER, Layers
-from .averaging import Averaging, Ema, Fge, Lawa, Swa
+from ...experiments.additions import InMerge, ScopeSpec
+from ...experiments.averaging import Averaging
+from ...networks.layers import EVERY_PARAMETER
 from .in_merge import InModelMerge
 from .proximal import ProximalTerm
 from .scope_penalty import ScopeRegularizer, Target
@@ -61,9 +60,9 @@ def additions_of(
     penalties = list[Penalty]()
     if scope is not None:
         target = _target(scope, start, find)
-        penalties.append(ScopeRegularizer(target, scope.weight, layers_of(scope.layers)))
+        penalties.append(ScopeRegularizer(target, scope.weight, scope.layers))
     if proximal is not None:
-        layers = layers_of(proximal.layers) if proximal.layers else EVERY_PARAMETER
+        layers = proximal.layers or EVERY_PARAMETER
         penalties.append(ProximalTerm(start, proximal.weight, layers))
     merge = _merge(merging, seed) if merging else None
     if merge is not None:
@@ -71,7 +70,7 @@ def additions_of(
     return Additions(
         penalties=tuple(penalties),
         merging=merge,
-        averaging=_averaging(wanted.averaging),
+        averaging=wanted.averaging,
         snapshots=snapshots,
     )
 
@@ -87,19 +86,6 @@ def _target(scope: ScopeSpec, start: nn.Module, find: Find) -> Target:
             return find(scope)
 
 
-def _merge(wanted: InMergeSpec, seed: int) -> InModelMerge:
-    names = set(InMergeSpec.model_fields) - {"layers"}
-    fields: dict[str, Any] = {name: getattr(wanted, name) for name in names}
-    return InModelMerge(**fields, layers=layers_of(wanted.layers), seed=seed)
-
-
-def layers_of(wanted: LayersSpec) -> Layers:
-    """The choice that a file makes."""
-    return Layers(roles=wanted.roles, match=wanted.match, leave=wanted.leave)
-
-
-def _averaging(wanted: AveragingSpec | None) -> Averaging | None:
-    if wanted is None:
-        return None
-    kinds = {"ema": Ema, "swa": Swa, "lawa": Lawa, "fge": Fge}
-    return kinds[wanted.kind](**wanted.fields())
+def _merge(wanted: InMerge, seed: int) -> InModelMerge:
+    chosen = {one.name: getattr(wanted, one.name) for one in fields(InMerge)}
+    return InModelMerge(**chosen, seed=seed)

@@ -6,93 +6,17 @@ arXiv 1802.10026.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ...errors import StockpotError
+from ...experiments.averaging import Averaging, Ema, Fge, Lawa, Swa
 from ...ops.means import affine
-from ...values.fields import check_fields
 
 _TORCH = cast(Any, torch)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ema:
-    """Exponential moving average after every step: m ← d m + (1 - d) θ.
-
-    Attributes:
-        decay: d; larger remembers longer, about 1 / (1 - d) steps.
-        warmup: `ramp` takes min(d, (1 + n) / (10 + n)) after n updates, so that the start is soon
-            forgotten; `none` takes d from the first.
-    """
-
-    decay: Annotated[float, Gt(0), Lt(1)] = 0.999
-    warmup: Literal["ramp", "none"] = "ramp"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swa:
-    """The plain mean of the weights at regular moments of the last part of training.
-
-    Attributes:
-        start: fraction of the steps after which it begins.
-        every: steps from one to the next; 0 for the ends of epochs.
-        lr: the learning rate from the start on, reached within an epoch; 0 leaves the schedule.
-    """
-
-    start: Annotated[float, Ge(0), Lt(1)] = 0.75
-    every: Annotated[int, Ge(0)] = 0
-    lr: Annotated[float, Ge(0)] = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lawa:
-    """The mean of the last few checkpoints: a window that moves along.
-
-    Attributes:
-        last: checkpoints in the window, all held in memory.
-        every: steps from one to the next; 0 for the ends of epochs.
-    """
-
-    last: Annotated[int, Ge(1)] = 6
-    every: Annotated[int, Ge(0)] = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fge:
-    """Fast geometric ensembling: a cyclic learning rate, and a snapshot at each lowest point.
-
-    The snapshots are for an ensemble; their mean is the network that comes out.
-
-    Attributes:
-        start: fraction of the steps after which the cycles begin.
-        cycle: epochs of one; the rate falls linearly for half of it and rises for the other.
-        lr: the lowest rate; 0 for a hundredth of the largest.
-    """
-
-    start: Annotated[float, Ge(0), Lt(1)] = 0.5
-    cycle: Annotated[int, Ge(1)] = 2
-    lr: Annotated[float, Ge(0)] = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-Averaging = Ema | Swa | Lawa | Fge
 
 
 def moments(how: Averaging, steps: int, epochs: int) -> Sequence[int]:
@@ -106,16 +30,16 @@ def moments(how: Averaging, steps: int, epochs: int) -> Sequence[int]:
         ([9, 12], [8, 12])
     """
     ends = [-(-steps * at // epochs) for at in range(1, epochs + 1)]
-    match how:
-        case Ema():
-            return range(1, steps + 1)
-        case Swa() | Lawa():
-            begin = round(how.start * steps) if isinstance(how, Swa) else 0
-            chosen = range(begin + how.every, steps + 1, how.every) if how.every else ends
-            found = [one for one in chosen if one > begin]
-        case Fge():
-            begin, length = fge_cycles(how, steps, epochs)
-            found = list(range(begin + length // 2, steps + 1, length))
+    if isinstance(how, Ema):
+        return range(1, steps + 1)
+    if isinstance(how, Fge):
+        begin, length = fge_cycles(how, steps, epochs)
+        found = list(range(begin + length // 2, steps + 1, length))
+    else:
+        assert isinstance(how, Swa | Lawa)
+        begin = round(how.start * steps) if isinstance(how, Swa) else 0
+        chosen = range(begin + how.every, steps + 1, how.every) if how.every else ends
+        found = [one for one in chosen if one > begin]
     if not found:
         raise StockpotError(
             f"{how} takes no weights in {steps} steps of {epochs} epochs: begin earlier, or more "

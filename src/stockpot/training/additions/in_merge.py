@@ -5,11 +5,9 @@ InMerge: arXiv 2502.20516. Shapes: C kernels of a layer, D numbers of a kernel, 
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn.modules.conv import (
     ConvTranspose1d,
@@ -18,16 +16,14 @@ from torch.nn.modules.conv import (
 )
 
 from ...errors import StockpotError
+from ...experiments.additions import InMerge
 from ...networks.layers import WEIGHTS, Layers
 from ...networks.network import parts
 from ...networks.reproducible import derived
 from ...ops.inner import inner
 from ...ops.spectra.gram import cosines
 from ...typed import eigh, to_floats
-from ...values.fields import check_fields
 
-KERNELS = Layers(roles=("conv",))
-"""Of convolutions alone."""
 _TURNED = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
 
 
@@ -45,7 +41,7 @@ class InMerged:
 
 
 @dataclass(frozen=True, slots=True)
-class InModelMerge:
+class InModelMerge(InMerge):
     """Pull kernels of a layer toward similar ones, at random, before forward passes of training.
 
     In each layer after the first `skip_first`, each kernel i draws with probability p one other
@@ -56,16 +52,7 @@ class InModelMerge:
     Biases, norms and the next layer stay as they are, and so do the optimiser's moments.
 
     Attributes:
-        p: how often a kernel draws; larger merges more.
-        tau: least cosine; smaller merges more.
-        alpha: what a kernel keeps of itself; smaller pulls harder.
-        skip_first: layers that are left alone, in the order in which modules were registered: of
-            VGG, ResNet and DenseNet that in which they are called.
-        every: steps from one pass to the next.
-        layers: which tensors count; those of convolutions, and with `Layers()` linear ones too.
-        norm: a mean of two kernels is shorter than they are. `shrinks` leaves it so, as the paper's
-            code does, and some of the effect is that of weight decay; `kept` gives it the length
-            that kernel i had.
+        p, tau, alpha, skip_first, every, norm, layers: as `stockpot.experiments.additions.InMerge`.
         seed: the draws are of (seed, step) alone, so a run that goes on draws the same.
 
     Call it as `merge(network, step)` before the forward pass of each training step. A network in
@@ -89,17 +76,7 @@ class InModelMerge:
     Source: arXiv 2502.20516.
     """
 
-    p: Annotated[float, Ge(0), Le(1)] = 0.3
-    tau: Annotated[float, Ge(-1), Le(1)] = 0.3
-    alpha: Annotated[float, Ge(0), Le(1)] = 0.8
-    skip_first: Annotated[int, Ge(0)] = 10
-    every: Annotated[int, Ge(1)] = 1
-    layers: Layers = KERNELS
-    norm: Literal["shrinks", "kept"] = "shrinks"
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def names(self, network: nn.Module) -> tuple[str, ...]:
         """The tensors that a pass goes through, in order.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError, OutputError
+from ...experiments.additions import as_written_now
 from ...values.differences import first_differences
 
 
@@ -74,7 +75,7 @@ class Save:
             kept = cast(
                 dict[str, Any], torch.load(self.path, map_location="cpu", weights_only=True)
             )
-            made = json.loads(kept.pop("made"))
+            made = as_written_now(json.loads(kept.pop("made")))
             state = State(**kept)
         except Exception as error:  # torch's readers raise whatever a damaged file leads them to
             raise CheckpointError(

@@ -133,14 +133,14 @@ class Candidates:
             for one, weight in zip(self.recipe.models, weights, strict=True)
         ]
         same = type(candidate.method) is type(self.recipe.method)
-        return self.recipe.model_copy(
-            update={
-                "method": candidate.method,
-                "models": tuple(models),
-                "layers": self.recipe.layers if same else {},
-                "stack": self.recipe.stack if same else None,
-                "search": {},
-            }
+        return replace(
+            self.recipe,
+            method=candidate.method,
+            models=tuple(models),
+            decay=self.recipe.decay if candidate.weights is None else None,
+            layers=self.recipe.layers if same else {},
+            stack=self.recipe.stack if same else None,
+            search={},
         )
 
     def merge(self, candidate: Candidate) -> dict[str, Tensor]:
@@ -212,8 +212,8 @@ def _of_tasks(recipe: Recipe, tasks: Sequence[str], own: frozenset[str]) -> Reci
             f"the recipe has {len(models)} models for {len(tasks)} tasks: give one for each, in "
             f"the order {', '.join(tasks)}."
         )
-    rules = [Rule.model_validate({"match": glob.escape(name), "copy": 0}) for name in sorted(own)]
-    return recipe.model_copy(update={"models": models, "rules": (*rules, *recipe.rules)})
+    rules = [Rule(match=glob.escape(name), copy_from=0) for name in sorted(own)]
+    return replace(recipe, models=models, rules=(*rules, *recipe.rules))
 
 
 def _held(checkpoint: Checkpoint) -> Checkpoint:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...data import Dataset, Splits, load, split
 from ...experiments.experiment import Experiment
 from ...networks import open_network
+from ...networks.sources import NetworkSpec
 from ...typed import to_numpy
 
 
@@ -20,12 +21,12 @@ class Cell:
     """A cell of an experiment with its data at hand.
 
     Attributes:
-        experiment: of the cell, without a sweep.
+        spec: of its network.
         splits: train, selection and test; the same for all pools.
         digest: BLAKE3 of the training and selection splits.
     """
 
-    experiment: Experiment
+    spec: NetworkSpec
     splits: Splits
     digest: str
 
@@ -33,7 +34,7 @@ class Cell:
         """A new network that fits the data, with random weights or the ones it brings."""
         train = self.splits.train
         return open_network(
-            self.experiment.network,
+            self.spec,
             num_classes=train.num_classes,
             in_channels=train.in_channels,
             image_size=train.inputs.shape[-1] if train.is_text else train.image_size,
@@ -41,11 +42,17 @@ class Cell:
         )
 
 
+def network_of(experiment: Experiment) -> NetworkSpec:
+    """The network of an experiment without a sweep."""
+    assert experiment.network is not None
+    return experiment.network
+
+
 def open_cell(experiment: Experiment) -> Cell:
     """Read and split the data; those of the last few cells are kept in memory."""
     resolved = experiment.resolved()
     data = json.dumps([resolved["data"], resolved["split"], experiment.seed])
-    return Cell(experiment, *_opened(data))
+    return Cell(network_of(experiment), *_opened(data))
 
 
 @lru_cache(maxsize=2)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ...checkpoints.read import read_checkpoint
 from ...errors import OutputError
+from ...experiments.additions import as_written_now
 from ...networks import save_state
 from ...values.differences import first_differences
 from ..fitting.loop import Progress
@@ -54,7 +55,8 @@ def _finished(job: Job, plan: Mapping[str, Any]) -> dict[str, Any]:
     if text is None:
         raise OutputError(f"{job.path} is in the way: it is no ingredient of this experiment.")
     record = cast(dict[str, Any], json.loads(text))
-    there = {key: value for key, value in record.items() if key not in _MACHINE}
+    told = as_written_now(record)
+    there = {key: value for key, value in told.items() if key not in _MACHINE}
     wanted = {key: value for key, value in plan.items() if key not in _MACHINE}
     if there != wanted:
         raise OutputError(

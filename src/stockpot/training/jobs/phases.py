@@ -6,7 +6,7 @@ changes no other draw.
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from ...data import Skew, Transform
@@ -49,7 +49,7 @@ class Phase:
             "how": _listed(asdict(self.how)),
             "augment": asdict(self.augment) if self.augment else None,
             "task": repr(self.task) if self.task else "as they are",
-            **({"additions": _listed(self.added.model_dump())} if self.added else {}),
+            **({"additions": self.added.plain()} if self.added else {}),
         }
 
 
@@ -80,7 +80,7 @@ def phases(experiment: Experiment, pool: int, index: Which, stage: int = 1) -> t
     order = derived(pool, "order", index if vary.orders else "all", *later)
     if stage == 1 and made.scope and made.scope.target.kind == "fused":
         changes["scope"] = None
-    return (*own, _phase("train", made.model_copy(update=changes), seed, order))
+    return (*own, _phase("train", replace(made, **changes), seed, order))
 
 
 def passes(experiment: Experiment, index: Which) -> dict[str, int]:
@@ -97,7 +97,7 @@ def _task_phase(experiment: Experiment, pool: int, index: int | Literal["joint"]
     name = JOINT if index == JOINT else experiment.tasks[index].name
     epochs = max(times.values()) if index == JOINT else times[name]
     seeds = derived(pool, "train", name), derived(pool, "order", name)
-    return _phase("train", experiment.ingredients.model_copy(update={"epochs": epochs}), *seeds)
+    return _phase("train", replace(experiment.ingredients, epochs=epochs), *seeds)
 
 
 def start_seed(experiment: Experiment, pool: int, index: Which) -> int:
@@ -120,7 +120,7 @@ def _phase(name: str, schooling: Schooling, seed: int, order: int | None = None)
     return Phase(
         name=name,
         how=Fit(**schooling.fields(), seed=seed, order=seed if order is None else order),
-        augment=Augment(**augment.model_dump()) if augment else None,
+        augment=augment,
         task=_task(schooling.part, seed) if schooling.part else None,
         added=schooling.added,
     )

@@ -14,7 +14,7 @@ from ...evaluation.predictions.predict import predict
 from ...experiments.additions import ScopeSpec
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
-from ..additions.adding import Additions, Find, additions_of, layers_of
+from ..additions.adding import Additions, Find, additions_of
 from ..additions.scope_penalty import Target
 from ..additions.scopes import fuse_scopes, scope_of
 from ..fitting.loop import Progress, fit
@@ -84,7 +84,7 @@ def added_to(phase: Phase, start: nn.Module, job: Job, find: Find) -> Additions:
 
 
 def _target(scope: ScopeSpec, cell: Cell, job: Job) -> Target:
-    layers = layers_of(scope.layers)
+    layers = scope.layers
     match scope.target.kind:
         case "file":
             return scope_of(str(scope.target.path), layers)

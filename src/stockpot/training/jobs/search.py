@@ -130,9 +130,8 @@ def search(
                 f"no candidate has a score: {winner.problem or 'none is a number'}."
             )
         score = candidates.contest.metric.sign * winner.score
-        best = candidates.recipe_of(winner.candidate).model_copy(
-            update={"searched": _record(candidates, attempts, len(tried), score)}
-        )
+        record = _record(candidates, attempts, len(tried), score)
+        best = replace(candidates.recipe_of(winner.candidate), searched=record)
         tell("judging on the test split", 0.96)
         comparison = _judge(candidates, attempts, tried, winner, decomposed)
         _write(out / BEST, dump_yaml(best.resolved()))
@@ -174,7 +173,7 @@ def _identity(candidates: Candidates, search: Search) -> dict[str, Any]:
     """What makes a search another one; the number of trials does not."""
     files = [source for one in candidates.inputs for source in one.files]
     return {
-        "recipe": candidates.recipe.model_copy(update={"searched": None}).resolved(),
+        "recipe": replace(candidates.recipe, searched=None).resolved(),
         "axes": {name: repr(axis) for name, axis in search.space.axes.items()},
         "network": candidates.contest.ledger.network,
         "data": dict(candidates.digests),

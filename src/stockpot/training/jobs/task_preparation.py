@@ -66,7 +66,7 @@ def _of_one(job: Job, tasks: Tasks) -> PreparedJob:
 def _given(cell: Cell, path: str) -> nn.Module:
     """A network with given weights; what it brings itself and they lack, it keeps."""
     network = cell.network(0)
-    if own_weights(cell.experiment.network):
+    if own_weights(cell.spec):
         load_over(network, Path(path))
     else:
         load_weights(network, Path(path))

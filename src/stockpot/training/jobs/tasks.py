@@ -26,7 +26,8 @@ from ...errors import StockpotError
 from ...experiments.experiment import Experiment
 from ...experiments.tasks import TaskSpec
 from ...networks import Headed, MultiTask, headed, private_names
-from .cell import Cell, digest_of
+from ...networks.sources import NetworkSpec
+from .cell import Cell, digest_of, network_of
 
 HEAD_BATCH = 4
 """Samples on which the head of a network is found."""
@@ -74,7 +75,7 @@ def open_tasks(experiment: Experiment) -> Tasks:
     resolved = experiment.resolved()
     text = json.dumps([resolved["tasks"], resolved["split"], experiment.seed])
     cells = {
-        task.name: Cell(_alone(experiment, task), splits, digest)
+        task.name: Cell(_network_for(experiment, task), splits, digest)
         for task, (splits, digest) in zip(experiment.tasks, _opened(text), strict=True)
     }
     return Tasks(experiment, cells)
@@ -88,20 +89,20 @@ def task_record(experiment: Experiment, task: TaskSpec) -> dict[str, Any]:
     }
 
 
-def _alone(experiment: Experiment, task: TaskSpec) -> Experiment:
-    """What a cell of one task looks like to what builds its network."""
-    network = experiment.network
-    if task.head:
-        named = {"name": network} if isinstance(network, str) else dict(network)
-        network = named | {"head": task.head}
-    return experiment.model_copy(update={"network": network, "data": task.data})
+def _network_for(experiment: Experiment, task: TaskSpec) -> NetworkSpec:
+    """The experiment's network, with the task's head where it brings several."""
+    network = network_of(experiment)
+    if not task.head:
+        return network
+    named = {"name": network} if isinstance(network, str) else dict(network)
+    return named | {"head": task.head}
 
 
 @lru_cache(maxsize=1)
 def _opened(text: str) -> tuple[tuple[Splits, str], ...]:
     listed, wanted, seed = json.loads(text)
     seed = seed if wanted["seed"] is None else wanted["seed"]
-    tasks = [TaskSpec.model_validate(one) for one in listed]
+    tasks = [TaskSpec.parse(one) for one in listed]
     found = [_viewed(task, dict(wanted), seed) for task in tasks]
     shapes = {
         task.name: (tuple(one.train.inputs.shape[1:]), one.train.is_text)

@@ -86,7 +86,7 @@ def _at_once(
                     tell(number, 1.0)
         except BrokenProcessPool:
             raise StockpotError(
-                "a worker died, most likely for want of memory: run it again with fewer --workers. "
+                "a worker died, most likely for want of memory: run it again with fewer --jobs. "
                 "What is finished is kept."
             ) from None
         finally:

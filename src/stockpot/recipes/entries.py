@@ -1,19 +1,13 @@
-"""What may stand in a recipe beside plain text and numbers: methods, views, roles, copies, sizes.
+"""What may stand in a recipe beside text and numbers: methods, views, roles, copies, sizes."""
 
-Each reader raises a FieldError; pydantic, which knows where in the recipe the value stands, sees a
-ValueError with the same words.
-"""
-
-from collections.abc import Callable
 from typing import Annotated, cast
-
-from pydantic import Field, PlainValidator, StrictStr
 
 from ..checkpoints.roles import Role
 from ..core import Method
 from ..errors import FieldError
 from ..methods.catalogue import read_method
 from ..values.fields import nearest
+from ..values.reading import Reads
 from ..views import FAMILY, Renamed, View
 from .sizes import parse_size
 
@@ -21,6 +15,8 @@ from .sizes import parse_size
 def read_role(value: object) -> Role:
     """A role by its name; a tied alias goes with the tensor it is tied to, so it is none."""
     roles = [role.value for role in Role if role is not Role.TIED_ALIAS]
+    if isinstance(value, Role):
+        value = value.value
     if not isinstance(value, str) or value not in roles:
         raise FieldError(f"there is no role '{str(value)[:80]}'{nearest(str(value), roles)}")
     return Role(value)
@@ -49,21 +45,9 @@ def read_rename(value: object) -> Renamed:
     return value if isinstance(value, Renamed) else Renamed(cast(dict[str, str], value))
 
 
-def _validator(read: Callable[[object], object]) -> PlainValidator:
-    def located(value: object) -> object:
-        try:
-            return read(value)
-        except FieldError as error:
-            raise ValueError(str(error)) from None
-
-    return PlainValidator(located)
-
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Text = Annotated[StrictStr, Field(min_length=1)]
-MethodValue = Annotated[Method, _validator(read_method)]
-RoleValue = Annotated[Role, _validator(read_role)]
-CopyValue = Annotated[str | int, _validator(read_copy)]
-ViewsValue = Annotated[tuple[View, ...], _validator(read_views)]
-RenameValue = Annotated[Renamed, _validator(read_rename)]
-SizeValue = Annotated[int, _validator(read_size)]
+MethodEntry = Annotated[Method, Reads(read_method)]
+RoleEntry = Annotated[Role, Reads(read_role)]
+CopyEntry = Annotated[str | int, Reads(read_copy)]
+ViewsEntry = Annotated[tuple[View, ...], Reads(read_views)]
+RenameEntry = Annotated[Renamed, Reads(read_rename)]
+SizeEntry = Annotated[int, Reads(read_size)]
