@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from stockpot.checkpoints.entry import FileSource
 from stockpot.engine.merge import run_recipe
@@ -15,7 +16,7 @@ from stockpot.evaluation.contests import contest
 from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import TaskArithmetic
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.model import parse_recipe, read_recipe
 from stockpot.recipes.space import Candidate
 from stockpot.recipes.yaml import read_yaml
 from stockpot.training import train_experiment
@@ -127,6 +128,20 @@ def test_the_winner_runs_as_a_recipe_and_says_where_it_is_from(searched, tmp_pat
     assert kept["fields"] == ["scale", "weights"]
     assert (kept["trials"], kept["sampler"], kept["data"]) == (6, "tpe", "digits")
     assert (kept["metric"], kept["score"], kept["split"]) == ("accuracy", found.score, "selection")
+
+
+def test_the_winner_sees_its_models_as_the_recipe_does(alone, tmp_path):
+    experiment, pool = alone
+    stored = [tmp_path / f"{number}.safetensors" for number in range(2)]
+    for one, path in zip(pool.kept, stored, strict=True):
+        save_file({f"net.{name}": tensor for name, tensor in state(one.path).items()}, path)
+    models = [{"path": str(path), "rename": {"net.*": "*"}} for path in stored]
+    renamed = search(recipe(pool, models=models), experiment, tmp_path / "out", trials=3)
+    plain = search(recipe(pool), experiment, tmp_path / "plain", trials=3)
+    run_recipe(read_recipe(renamed.best), tmp_path / "again.safetensors")
+    again, expected = state(tmp_path / "again.safetensors"), state(plain.merged)
+    assert again.keys() == expected.keys()
+    assert all(torch.equal(again[name], expected[name]) for name in expected)
 
 
 def test_it_goes_on_only_where_it_is_the_same_search(alone, searched, tmp_path):

@@ -24,7 +24,7 @@ from ...experiments.cells import slug
 from ...experiments.experiment import Experiment
 from ...factors.sharing import Factoring
 from ...networks import put_weights
-from ...recipes.model import Ingredient, Recipe, Rule
+from ...recipes.model import Recipe, Rule
 from ...recipes.space import Candidate
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
@@ -129,7 +129,7 @@ class Candidates:
         """The recipe with a candidate's method and weights; layers are of its own method alone."""
         weights = candidate.weights or (None,) * len(self.recipe.models)
         models = [
-            Ingredient(path=one.path, weight=weight, key=one.key)
+            replace(one, weight=weight)
             for one, weight in zip(self.recipe.models, weights, strict=True)
         ]
         same = type(candidate.method) is type(self.recipe.method)
