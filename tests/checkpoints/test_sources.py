@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stockpot.checkpoints import entry
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints import source
 from stockpot.checkpoints.read import read_checkpoint
+from stockpot.checkpoints.source import FileSource
 from stockpot.errors import CheckpointError
 
 
@@ -71,7 +71,7 @@ def test_an_unpickled_source_is_refused_where_another_file_stands(tmp_path: Path
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """A system that allows 20 more descriptors than are open already, and the half of that."""
-    most = len(entry._OPEN) + 10
+    most = len(source._OPEN) + 10
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2 * most, 2 * most))
     return most
 
@@ -79,7 +79,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> int:
 def test_more_files_are_read_than_may_be_open(tmp_path: Path, few: int) -> None:
     paths = [a_file(tmp_path / str(i), f"{i:04}".encode()) for i in range(50)]
     sources = [FileSource(path) for path in paths]
-    assert len(entry._OPEN) <= few
+    assert len(source._OPEN) <= few
 
     def read(i: int) -> bytes:
         return sources[i % 50].read(0, 4)
@@ -87,11 +87,11 @@ def test_more_files_are_read_than_may_be_open(tmp_path: Path, few: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(read, range(1000)))
     assert found == [f"{i % 50:04}".encode() for i in range(1000)]
-    assert len(entry._OPEN) <= few + 4
+    assert len(source._OPEN) <= few + 4
     assert not any(source.changed() for source in sources)
     sources.clear()
     gc.collect()
-    assert len(entry._OPEN) <= few - 10
+    assert len(source._OPEN) <= few - 10
 
 
 def test_a_file_that_changes_while_it_is_closed_is_noticed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 from stockpot.checkpoints.writing import renaming
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options

@@ -21,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stockpot.checkpoints import entry
+from stockpot.checkpoints import source
 from stockpot.checkpoints.writing import writer
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
@@ -176,7 +176,7 @@ def test_a_read_error_in_the_middle(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return inner(fd, buffers, offset)
 
-    monkeypatch.setattr(entry.os, "preadv", preadv)
+    monkeypatch.setattr(source.os, "preadv", preadv)
     with pytest.raises(CheckpointError, match=r"model\.safetensors failed at byte \d+: Input"):
         merge(recipe(**SHARDS), tmp_path / "out")
     monkeypatch.undo()
@@ -190,7 +190,7 @@ def test_short_reads_and_writes_are_completed(
 ) -> None:
     read, write = os.preadv, os.pwrite
     monkeypatch.setattr(
-        entry.os, "preadv", lambda fd, buffers, at: read(fd, [buffers[0][:50_001]], at)
+        source.os, "preadv", lambda fd, buffers, at: read(fd, [buffers[0][:50_001]], at)
     )
     monkeypatch.setattr(writer.os, "pwrite", lambda fd, data, at: write(fd, data[:40_003], at))
     merge(recipe(**SHARDS), tmp_path / "out")
@@ -520,7 +520,7 @@ def test_disk_space_is_checked_first(recipe: Make, tmp_path: Path, monkeypatch: 
 SLOW = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 inner = FileSource.read_into
 def read_into(source, buffer, offset):
     time.sleep(0.1)
@@ -577,16 +577,16 @@ def test_a_merge_error_in_a_worker_stops_the_others(pair: dict[str, Any], tmp_pa
 
 
 def test_a_changed_input_is_told_apart_from_an_unchanged_one(pair: dict[str, Any]) -> None:
-    source = entry.FileSource(Path(pair["models"][0]))
-    assert not source.changed()
+    opened = source.FileSource(Path(pair["models"][0]))
+    assert not opened.changed()
     time.sleep(0.01)
     os.utime(pair["models"][0])
-    assert source.changed()
+    assert opened.changed()
 
 
 def test_merge_error_is_what_a_changed_input_raises(
     pair: dict[str, Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(entry.FileSource, "changed", lambda _: True)
+    monkeypatch.setattr(source.FileSource, "changed", lambda _: True)
     with pytest.raises(MergeError, match=r"changed while it was being merged"):
         merge(pair, tmp_path / "out")

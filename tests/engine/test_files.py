@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.checkpoints.entry import Checkpoint, FileSource
+from stockpot.checkpoints.entry import Checkpoint
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.checkpoints.sampling import ELEMENTS, TENSORS
+from stockpot.checkpoints.source import FileSource
 from stockpot.engine import merge as engine_merge
 from stockpot.engine import prepare
 from stockpot.engine.merge import run_recipe

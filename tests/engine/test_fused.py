@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 from stockpot.core import Method
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options

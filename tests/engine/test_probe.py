@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.probe import predict_seconds

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import stockpot as sp
-from stockpot.checkpoints.entry import MemorySource
+from stockpot.checkpoints.source import MemorySource
 from stockpot.core import Method
 from stockpot.engine import cutting, plan
 from stockpot.errors import MergeError, NonFiniteError

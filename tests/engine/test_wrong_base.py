@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import stockpot as sp
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 from stockpot.engine.merge import merge_opened
 from stockpot.methods import Average, Slerp, TaskArithmetic, Ties
 

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from stockpot.checkpoints.entry import Checkpoint, MemorySource, TensorEntry
+from stockpot.checkpoints.entry import Checkpoint, TensorEntry
+from stockpot.checkpoints.source import MemorySource
 from stockpot.core import Method
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe

@@ -9,9 +9,10 @@ from pathlib import Path
 import blake3
 
 from ..errors import CheckpointError
-from .entry import Checkpoint, FileSource
+from .entry import Checkpoint
 from .formats.untrusted import parse_config
 from .read import read_file
+from .source import FileSource
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CheckpointError
-from .entry import Checkpoint, FileSource, from_state_dict
+from .entry import Checkpoint, from_state_dict
 from .formats.directory import join, locate
 from .formats.distributed import METADATA, SUFFIX, is_distributed, read_distributed
 from .formats.in_memory import check_expansion
@@ -20,6 +20,7 @@ from .kinds.adapters import refuse_adapter
 from .kinds.files import refuse_file, tensorflow_checkpoint
 from .kinds.parts import check_gathered, refuse_part
 from .names.unwrap import unwrap
+from .source import FileSource
 
 
 def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:

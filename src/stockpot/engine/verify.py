@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.entry import Checkpoint, FileSource
+from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.safetensors import read_safetensors
+from ..checkpoints.source import FileSource
 from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted

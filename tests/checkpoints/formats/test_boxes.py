@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.checkpoints.entry import MemorySource
 from stockpot.checkpoints.formats.boxes import Box, BoxedSource, are_a_cover
+from stockpot.checkpoints.source import MemorySource
 
 
 @st.composite

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stockpot.checkpoints.entry import FileSource
 from stockpot.checkpoints.formats import torch_files as torchfile
 from stockpot.checkpoints.formats.strided import StridedSource
 from stockpot.checkpoints.read import read_checkpoint
+from stockpot.checkpoints.source import FileSource
 from stockpot.errors import CheckpointError
 
 FORMS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

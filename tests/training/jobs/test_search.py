@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from stockpot.checkpoints.entry import FileSource
+from stockpot.checkpoints.source import FileSource
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import FieldError, OutputError

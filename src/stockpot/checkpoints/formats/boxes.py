@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..entry import Source
+from ..source import Source
 
 Elements = NDArray[np.void]
 

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from ...errors import CheckpointError
-from ..entry import Checkpoint, FileSource, TensorEntry
+from ..entry import Checkpoint, TensorEntry
 from ..kinds.folders import refuse_parts, refuse_weightless
+from ..source import FileSource
 from .untrusted import listed, parse_json, shown
 
 FAMILIES = ((".safetensors",), (".bin", ".pt", ".pth", ".ckpt", ".pth.tar"))

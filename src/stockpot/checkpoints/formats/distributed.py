@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ..entry import Checkpoint, FileSource, PartSource, TensorEntry
+from ..entry import Checkpoint, TensorEntry
 from ..pickles import rules
 from ..pickles.budget import LARGEST, Budget, NamedError, PickleError
 from ..pickles.dialect import Dialect, Rule
 from ..pickles.machine import scan
+from ..source import FileSource, PartSource
 from .boxes import Box, BoxedSource, are_a_cover
 from .directory import is_inside
 from .in_memory import MAX_RANK

@@ -7,7 +7,8 @@ from typing import cast
 import torch
 
 from ...errors import CheckpointError
-from ..entry import Checkpoint, FileSource, TensorEntry
+from ..entry import Checkpoint, TensorEntry
+from ..source import FileSource
 from .dequantising import BY_LEAF, PACKED, Format, by_method, way_of_scale
 from .untrusted import parse_config, shown
 

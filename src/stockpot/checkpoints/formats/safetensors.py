@@ -16,7 +16,8 @@ import torch
 from blake3 import blake3
 
 from ...errors import CheckpointError
-from ..entry import Checkpoint, FileSource, TensorEntry
+from ..entry import Checkpoint, TensorEntry
+from ..source import FileSource
 from .layout import DTYPE_NAMES, MAX_HEADER, MAX_RANK
 from .untrusted import json_members, parse_json, shown
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from ..entry import Source
+from ..source import Source
 
 Elements = NDArray[np.void]
 

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ..entry import Checkpoint, FileSource, PartSource, TensorEntry, from_state_dict
+from ..entry import Checkpoint, TensorEntry, from_state_dict
 from ..kinds.files import refuse_archive
 from ..pickles.budget import LARGEST, PickleError
 from ..pickles.refusals import refusal
 from ..pickles.torch_files import scan_legacy, scan_record
+from ..source import FileSource, PartSource
 from .in_memory import why_not_dense
 from .nested import find_state_dict
 from .safetensors import DTYPES

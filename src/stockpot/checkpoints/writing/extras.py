@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..entry import Checkpoint, FileSource
+from ..entry import Checkpoint
 from ..formats.safetensors import read_safetensors
+from ..source import FileSource
 from .manifest import manifest_path, read_manifest
 
 FOLDER = "extras"

@@ -7,7 +7,8 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from ...checkpoints.entry import MemorySource, TensorEntry
+from ...checkpoints.entry import TensorEntry
+from ...checkpoints.source import MemorySource
 from ...core import Facts, Method, Reach, Settled, Stack
 from ...recipes.assignment import Assignment, Beside
 from ..pieces import Piece
