@@ -104,7 +104,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stockpot.training.train_experiment", interrupted)
+    monkeypatch.setattr("stockpot.training.jobs.pools.train_experiment", interrupted)
     done = cli("train", "e.yml", "--out", "run")
     assert done.code == 130
     assert "the same command goes on from there" in done.err

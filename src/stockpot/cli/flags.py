@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from ..engine.options import Options
 from ..errors import FieldError
+from .usage import UsageError
 
 T = TypeVar("T")
 _NOUNS: Mapping[object, str] = {int: "whole number", float: "number"}
@@ -39,9 +40,18 @@ def _between_commas(kind: Callable[[str], object], **more: Any) -> Parameter:
     return Parameter(converter=read, n_tokens=1, negative="", show_default=False, **more)
 
 
-def _at_least_1(_: object, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError(f"must be at least 1; got {value}.")
+def at_least(least: int, flag: str) -> Callable[[object, int | None], None]:
+    """A check of a flag's number, for cyclopts.
+
+    Raises:
+        UsageError: when it is called with a smaller one.
+    """
+
+    def check(_: object, value: int | None) -> None:
+        if value is not None and value < least:
+            raise UsageError(f"{flag} must be at least {least}; got {value}.")
+
+    return check
 
 
 Words = Annotated[tuple[str, ...] | None, _between_commas(str)]
@@ -60,13 +70,14 @@ Jobs = Annotated[
     int | None,
     Parameter(
         help="Networks trained at once; by default one per core for more than 20 s of work.",
-        validator=_at_least_1,
+        validator=at_least(1, "--jobs"),
     ),
 ]
 Workers = Annotated[
     int | None,
     Parameter(
-        help="Threads of a merge; by default one per core, at most eight.", validator=_at_least_1
+        help="Threads of a merge; by default one per core, at most eight.",
+        validator=at_least(1, "--workers"),
     ),
 ]
 Memory = Annotated[str, Parameter(help="Budget for buffers, such as 512MiB or 8GiB.")]

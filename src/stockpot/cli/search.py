@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from ..engine.options import Options
 from .compare import print_comparison
 from .console import note, print_json, say, steps
-from .flags import Flag, Json, Quiet, RunFlags, Workers
+from .flags import Flag, Json, Quiet, RunFlags, Workers, at_least
 from .recipe import read_recipe
 from .spoken import spoken
 from .usage import UsageError, told_by_the_command_line
@@ -27,9 +27,9 @@ def search(
     /,
     *,
     out_: Annotated[Folder, Parameter(name="--out")] = Path("search"),
-    trials: int = 50,
+    trials: Annotated[int, Parameter(validator=at_least(1, "--trials"))] = 50,
     sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe",
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=at_least(0, "--seed"))] = 0,
     memory: str = "2GiB",
     workers: Workers = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -53,10 +53,6 @@ def search(
         resume: Go on with an earlier search, perhaps for more trials.
         overwrite: Forget an earlier search.
     """
-    if trials < 1:
-        raise UsageError(f"--trials must be at least 1; got {trials}.")
-    if seed < 0:
-        raise UsageError(f"--seed must be at least 0; got {seed}.")
     if resume and overwrite:
         raise UsageError("--resume goes on with a search, --overwrite forgets it: give one.")
     with told_by_the_command_line():

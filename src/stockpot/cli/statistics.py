@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from ..errors import OutputError, StockpotError
 from .console import print_json, say
-from .flags import Json
+from .flags import Json, at_least
 from .usage import UsageError
 
 Model = Annotated[Path, Parameter(help="A checkpoint of the experiment's network.")]
@@ -24,7 +24,7 @@ def fisher(
     /,
     *,
     out_: Out,
-    examples: int = 256,
+    examples: Annotated[int, Parameter(validator=at_least(1, "--examples"))] = 256,
     seed: int = 0,
     json: Json = False,
 ) -> int:
@@ -41,8 +41,6 @@ def fisher(
 
     if out_.suffix != ".safetensors":
         raise UsageError(f"--out {out_}: name a .safetensors file.")
-    if examples < 1:
-        raise UsageError(f"--examples must be at least 1; got {examples}.")
     if out_.exists():
         raise OutputError(f"{out_} exists: delete it, or name another --out.")
     wanted = read_experiment(experiment)
