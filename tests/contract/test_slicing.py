@@ -195,7 +195,7 @@ def test_files_and_memory_agree(cls: type[Method], data: st.DataObject) -> None:
         given = [Path(folder) / f"of-{i}.safetensors" for i in range(len(case.of_data))]
         for path, of_data in zip(given, case.of_data, strict=True):
             save_file(of_data, path)
-        out = Path(folder) / "out.safetensors"
+        out = Path(folder) / "out"
         sp.merge_to(
             out,
             paths,
@@ -208,6 +208,6 @@ def test_files_and_memory_agree(cls: type[Method], data: st.DataObject) -> None:
             workers=2,
             device="cpu",
         )
-        merged = load_file(out)
+        merged = load_file(out / "model.safetensors")
         assert merged.keys() == expected.keys()
         assert bits(merged) == bits({name: expected[name] for name in merged})

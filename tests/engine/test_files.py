@@ -6,7 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.checkpoints.entry import Checkpoint
-from stockpot.checkpoints.read import read_checkpoint
 from stockpot.checkpoints.sampling import ELEMENTS, TENSORS
 from stockpot.checkpoints.source import FileSource
 from stockpot.engine import merge as engine_merge
@@ -40,6 +39,7 @@ from stockpot.methods import (
     Ties,
 )
 from stockpot.recipes.model import parse_recipe
+from stockpot.views import View, open_model
 
 Tree = Callable[[Path], dict[str, bytes]]
 Make = Callable[..., dict[str, Any]]
@@ -544,11 +544,11 @@ def test_only_and_missing(family: Path, tmp_path: Path) -> None:
 def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints call their tensors otherwise than their files do."""
 
-    def read(path: str, **options: Any) -> Checkpoint:
-        found = read_checkpoint(path, **options)
+    def read(path: str, views: Sequence[View], **options: Any) -> Checkpoint:
+        found = open_model(path, views, **options)
         return replace(found, entries={f"new.{n}": e for n, e in found.entries.items()})
 
-    monkeypatch.setattr(prepare, "read_checkpoint", read)
+    monkeypatch.setattr(prepare, "open_model", read)
 
 
 @pytest.mark.usefixtures("renamed")

@@ -177,22 +177,22 @@ def test_ranks_by_count_energy_and_fraction() -> None:
 def test_full_rank_is_the_matrix() -> None:
     given = matrix(200, 150, decay("slow", 150))
     found = top_k(given, Ranks(fraction=1.0))
-    assert float((found.product() - given).norm() / given.norm()) < 1e-6
+    assert float((found.factors().product() - given).norm() / given.norm()) < 1e-6
     assert found.energy == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (4, 4), (200, 150), (1, 7)])
 def test_nothing_is_rank_zero_and_what_is_not_finite_stays_so(shape: tuple[int, int]) -> None:
     found = top_k(torch.zeros(shape), Ranks())
-    assert (found.rank, tuple(found.product().shape)) == (0, shape)
+    assert (found.rank, tuple(found.factors().product().shape)) == (0, shape)
     assert polar(torch.zeros(shape), NOISE).rank == 0
     if math.prod(shape):
         for value in (math.nan, math.inf):
             given = torch.zeros(shape)
             given[-1, -1] = value
-            assert top_k(given, Ranks()).product().isnan().all()
+            assert top_k(given, Ranks()).factors().product().isnan().all()
             assert polar(given, NOISE).factor.isnan().all()
-            assert directions(given, 1).product().isnan().all()
+            assert directions(given, 1).factors().product().isnan().all()
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (160, 140)])
@@ -203,7 +203,7 @@ def test_very_small_and_very_large_numbers(shape: tuple[int, int], unit: float) 
     assert float(found.values[0]) == pytest.approx(
         float(torch.linalg.svdvals(given.double())[0]), rel=1e-3
     )
-    assert found.product().isfinite().all()
+    assert found.factors().product().isfinite().all()
 
 
 def test_double_precision_is_kept() -> None:
@@ -260,7 +260,7 @@ def test_weak_directions_are_as_right_as_strong_ones(
         assert float(outside.norm()) / math.sqrt(count) <= found.bound + ROUNDED
         orthonormal = side.mT @ side - torch.eye(count)
         assert float(orthonormal.abs().max()) <= 2 * LIMIT + blurred + 2 * ROUNDED
-    made, best_MN = found.product().double(), best(given, count)
+    made, best_MN = found.factors().product().double(), best(given, count)
     assert float((made - best_MN).norm() / best_MN.norm()) < LIMIT
 
 
