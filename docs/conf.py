@@ -6,6 +6,8 @@ from types import ModuleType
 
 from sphinx.util.docutils import SphinxDirective
 
+import stockpot
+
 project = "stockpot"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
@@ -47,6 +49,8 @@ def _listed(path):
         value = getattr(module, name)
         if name.startswith("_") or isinstance(value, ModuleType):
             continue
+        if path != "stockpot" and getattr(stockpot, name, None) is value:
+            continue  # the page has it from there
         if isclass(value):
             yield "autoclass", f"{path}.{name}", [":members:"]
         elif isroutine(value):
