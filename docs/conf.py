@@ -62,7 +62,7 @@ def _listed(path):
 def _as_written(_app, _what, _name, _object, _options, lines):
     """Formulas and examples are laid out by hand: show a docstring as it stands."""
     if any(line.strip() for line in lines):
-        lines[:] = ["::", "", *(f"    {line}" for line in lines), ""]
+        lines[:] = [".. code-block:: text", "", *(f"    {line}" for line in lines), ""]
 
 
 def setup(app):
