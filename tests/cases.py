@@ -17,7 +17,7 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.core import Method
-from stockpot.engine import cutting, local, plan
+from stockpot.engine import cutting, driver, plan
 from stockpot.engine.tasks import desk, surveying
 from stockpot.methods import (
     Consensus,
@@ -256,7 +256,7 @@ def cases(
 @contextmanager
 def cut(**constants: int) -> Iterator[None]:
     """The engine with other constants; each is set wherever it is used."""
-    modules = (cutting, plan, desk, surveying, local)
+    modules = (cutting, plan, desk, surveying, driver)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
             places = [module for module in modules if hasattr(module, name)]

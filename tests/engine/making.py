@@ -10,7 +10,7 @@ from torch import Tensor
 from stockpot.checkpoints.entry import COMPARED, Checkpoint, TensorEntry, from_state_dict
 from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
 from stockpot.engine import plan
-from stockpot.engine.local import Run
+from stockpot.engine.driver import Run
 from stockpot.engine.sinks import MemorySink
 from stockpot.recipes.assignment import Assignments
 from stockpot.recipes.model import parse_recipe

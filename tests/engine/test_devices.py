@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stockpot.checkpoints.entry import from_state_dict
 from stockpot.core import SEGMENT, Method
-from stockpot.engine.local import Run
+from stockpot.engine.driver import Run
 from stockpot.engine.plan import Plan, make_plan
 from stockpot.engine.rows import Arena
 from stockpot.engine.sinks import MemorySink

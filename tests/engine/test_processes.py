@@ -19,7 +19,7 @@ from stockpot.checkpoints.formats.layout import OutputTensor, single_file
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.checkpoints.writing.writer import Output
 from stockpot.core import Method
-from stockpot.engine.local import Run
+from stockpot.engine.driver import Run
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan

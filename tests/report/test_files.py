@@ -18,8 +18,8 @@ from stockpot.errors import CheckpointError, StockpotError
 from stockpot.report import rebuild
 from stockpot.report.files import render, write
 from stockpot.report.kinds import KINDS
-from stockpot.values.plain import plain_array, plain_values
-from stockpot.values.reading import read_result
+from stockpot.values.from_plain_data import read_result
+from stockpot.values.to_plain_data import plain_array, plain_values
 
 from .every import EVERY, HOSTILE
 

@@ -18,7 +18,7 @@ from torch.nn.utils import spectral_norm as hooked_spectral_norm
 import stockpot as sp
 from stockpot.checkpoints.entry import from_state_dict
 from stockpot.checkpoints.roles import Role
-from stockpot.engine.local import Run
+from stockpot.engine.driver import Run
 from stockpot.engine.merge import merge_opened
 from stockpot.engine.options import Options
 from stockpot.engine.plan import make_plan

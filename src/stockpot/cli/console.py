@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.table import Table
 
-from ..engine.local import Progress as Callback
+from ..engine.driver import Progress as Callback
 from ..texts import visible, visible_json
 from ..values.result import Progress as Steps
 

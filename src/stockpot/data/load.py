@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
 from ..values.fields import nearest
-from ..values.reading import read_arguments
+from ..values.from_plain_data import read_arguments
 from .bundled import digits
 from .collection import Collection
 from .custom import from_function

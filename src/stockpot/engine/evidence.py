@@ -19,7 +19,7 @@ from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
 from ..recipes.published import canonical, reworded
 from ..recipes.yaml import dump_yaml
-from .local import Run
+from .driver import Run
 from .prepare import Prepared
 
 _CHUNK = 2**22

@@ -22,8 +22,8 @@ from ..recipes.notes import with_lineage
 from ..recipes.resolve import resolve
 from ..texts import visible
 from ..views.models import Model, Viewed, checkpoint_of, open_model
+from .driver import Progress, Run, SettledBefore
 from .evidence import manifest_of, small_files
-from .local import Progress, Run, SettledBefore
 from .options import Options
 from .plan import make_plan
 from .prepare import Prepared, check_disk, prepare

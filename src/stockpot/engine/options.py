@@ -8,7 +8,7 @@ import torch
 from ..errors import FieldError, MergeError
 from ..recipes.sizes import parse_size
 from ..running.executor import THREADS, Executor, workers_for
-from .local import Progress
+from .driver import Progress
 
 _LEAST = 2**20
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoints.writing.journal import Record
-from .local import Run
+from .driver import Run
 from .pieces import Survey, Task
 from .plan import Plan
 from .prepare import Prepared

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 from ..core import Method
 from ..methods import METHODS, catalogue
 from ..values.family import Family, plain_value
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 from .flower import PREFIX, FlowerStrategy, read_strategy
 from .krum import MultiKrum
 

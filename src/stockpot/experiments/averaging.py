@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Lt
 
 from ..values.family import Family
 from ..values.fields import check_fields
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 
 
 class Averaging:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
 from ..errors import FieldError
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 
 Spec = str | Mapping[str, Any]
 """A name, or a mapping of `name` and keys of its own."""

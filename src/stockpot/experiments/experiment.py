@@ -18,7 +18,7 @@ from ..recipes.yaml import read_yaml
 from ..values.bounds import Count, NotNegative, Part, Seed, Text
 from ..values.family import Family
 from ..values.fields import Fraction, kebab_name, nearest
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 from ..values.section import Section
 from .adaptation import ADAMERGING, Adamerging
 from .cells import SpecEntry, SpecIfAny, cell_names, own_weights

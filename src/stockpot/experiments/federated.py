@@ -15,7 +15,7 @@ from ..methods import Average
 from ..recipes.yaml import read_yaml
 from ..values.bounds import Below1, Count, NotNegative, Positive, Seed, Text
 from ..values.fields import Fraction
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 from ..values.section import Section, plain
 from .additions import ADDITIONS
 from .aggregating import Aggregation, AggregationEntry, plain_aggregation

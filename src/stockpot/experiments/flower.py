@@ -9,7 +9,7 @@ from annotated_types import Ge
 from ..errors import FieldError
 from ..values.bounds import NotNegative
 from ..values.fields import nearest
-from ..values.reading import read_entries
+from ..values.from_plain_data import read_entries
 
 PREFIX = "flower:"
 """How their names begin in files and tables."""

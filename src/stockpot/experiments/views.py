@@ -8,7 +8,7 @@ from annotated_types import Ge, Le
 from ..errors import FieldError
 from ..values.bounds import Text
 from ..values.fields import FieldSpec
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 from ..values.section import Section
 
 _SEVERITY = FieldSpec("", int, (Ge(1), Le(5)), (), False)

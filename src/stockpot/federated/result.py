@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from ..evaluation.results.intervals import Interval, over_seeds
-from ..values.plain import plain_values
 from ..values.result import Result
+from ..values.to_plain_data import plain_values
 from .rounds import Round
 
 LAST = 5

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..errors import FieldError
 from ..values.fields import nearest
-from ..values.reading import read_arguments
+from ..values.from_plain_data import read_arguments
 from .cnn import Cnn
 from .linear import LinearClassifier
 from .mlp import Mlp

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, StockpotError
 from ..extras import optional
 from ..texts import visible
-from ..values.reading import read
+from ..values.from_plain_data import read
 from ..values.section import Section
 from .names import keep_file_names
 from .task import Task, require_logits

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 from ..errors import FieldError
 from ..values.fields import nearest
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 
 DECAYS = ("linear", "cosine", "1-sqrt")
 

@@ -7,7 +7,7 @@ from ..core import Method
 from ..errors import FieldError
 from ..methods.catalogue import read_method
 from ..values.fields import nearest
-from ..values.reading import Reads
+from ..values.from_plain_data import Reads
 from ..views import FAMILY, Renamed, View
 from .sizes import parse_size
 

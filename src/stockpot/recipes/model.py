@@ -13,7 +13,7 @@ from ..methods.catalogue import plain_method
 from ..values.bounds import Seed, Text
 from ..values.family import plain_value
 from ..values.fields import nearest
-from ..values.reading import read_at
+from ..values.from_plain_data import read_at
 from ..values.section import Section
 from ..views import Renamed, View
 from ..views.models import label_of

@@ -17,7 +17,7 @@ from ..values.fields import (
     find_field,
     kebab_name,
 )
-from ..values.reading import Reads, read
+from ..values.from_plain_data import Reads, read
 from ..values.section import Section
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value
 

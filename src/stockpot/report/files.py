@@ -18,7 +18,7 @@ from ..studies import FAMILY
 from ..studies.study import Study, StudyResult, Subject
 from ..training.jobs.folder import LISTING
 from ..values.family import plain_value
-from ..values.reading import read, read_result
+from ..values.from_plain_data import read, read_result
 from ..values.result import Result
 from .attempts import attempts_csv, attempts_json
 from .kinds import KINDS

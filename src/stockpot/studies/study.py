@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack
 
 from ..values.fields import kebab_name
-from ..values.plain import plain_values
 from ..values.result import Progress, Result
+from ..values.to_plain_data import plain_values
 from ..views.models import Model
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 from annotated_types import MinLen
 
 from .fields import FieldSpec
-from .plain import plain_array
+from .to_plain_data import plain_array
 
 Place = str | int
 

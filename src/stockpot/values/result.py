@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, cast
 
-from .plain import plain_values, rows_csv
+from .to_plain_data import plain_values, rows_csv
 
 Progress = Callable[[str, float], None]
 """Called with what is in work, and the fraction of the whole that is behind."""

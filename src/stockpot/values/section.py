@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 from .family import plain_value
 from .fields import Grid
-from .reading import read, settle_fields
+from .from_plain_data import read, settle_fields
 
 
 class Section:
@@ -33,7 +33,7 @@ class Section:
 
     @classmethod
     def parse(cls, data: object, origin: str = "", what: str = "a value") -> Self:
-        """The value of plain data, as `stockpot.values.reading.read`."""
+        """The value of plain data, as `stockpot.values.from_plain_data.read`."""
         return read(cls, data, origin, what)
 
     def plain(self) -> dict[str, Any]:

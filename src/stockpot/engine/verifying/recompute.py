@@ -11,8 +11,8 @@ from ...errors import OutputError, StockpotError
 from ...recipes.model import parse_recipe
 from ...recipes.published import renamed
 from ...views.models import PLUS
+from ..driver import Progress, Run
 from ..evidence import manifest_of
-from ..local import Progress, Run
 from ..options import Options
 from ..prepare import prepare
 from ..sinks import CompareSink

@@ -11,7 +11,7 @@ from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.roles import Role
 from ...running.executor import in_order, workers_for
 from ...views.sources.computed import real_parts
-from ..local import Progress
+from ..driver import Progress
 from ..rows import is_finite
 
 _CHUNK = 2**22

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...checkpoints.entry import Checkpoint, from_state_dict
 from ...core import Settled
-from ...engine.local import SettledBefore
+from ...engine.driver import SettledBefore
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...engine.prepare import prepare

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stockpot.errors import FieldError
 from stockpot.values.bounds import Count, Part, Positive, Seed, Text
-from stockpot.values.reading import Reads, read, read_arguments, read_entries
+from stockpot.values.from_plain_data import Reads, read, read_arguments, read_entries
 from stockpot.values.section import Section
 
 

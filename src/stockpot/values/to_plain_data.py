@@ -21,7 +21,7 @@ def plain_values(value: object) -> object:
     """Lists and dicts all the way down; a number that is not finite is null.
 
     An array is its shape and the base64 of its values as little-endian float32.
-    `stockpot.values.reading.read_result` reads all of it back.
+    `stockpot.values.from_plain_data.read_result` reads all of it back.
 
     Example:
         >>> plain_values({"low": float("-inf"), "pair": (1, 0.5)})
