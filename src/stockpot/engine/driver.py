@@ -22,7 +22,7 @@ from ..recipes.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
 from ..values.fields import kebab_name
 from .cutting import BLOCK, batched
-from .pieces import Survey, Task
+from .pieces import Survey, Task, is_whole
 from .plan import Plan, deriving_bytes
 from .rows import raw_bytes
 from .sinks import Sink
@@ -90,7 +90,7 @@ class Run:
         settled: SettledBefore | None = None,
     ) -> None:
         self._plan, self._sink, self._executor = plan, sink, executor
-        self._known: SettledBefore = {} if settled is None else settled
+        self._known = settled
         self._setting = Setting(
             arena=plan.arena,
             block=plan.block,
@@ -115,8 +115,7 @@ class Run:
                 self._survey(survey)
             else:
                 self._total -= _read_bytes(survey)
-        whole = any(a.method and a.method.needs.whole for a in self._plan.assignments.tensors)
-        memory = "returned" if whole else "kept"
+        memory = "returned" if any(map(is_whole, self._plan.assignments.tensors)) else "kept"
         merging = Merging(self._setting, self._sink.target, memory)
         tasks = _largest_first([*self._left()], self._plan.workers)
         self._executor.run(merging, tasks, self._take, self._plan.workers)
@@ -165,7 +164,9 @@ class Run:
 
     def _survey(self, survey: Survey) -> None:
         """Rounds over all tensors of the survey until its method has settled."""
-        method, hint = survey.method, self._known.get(self._question(survey))
+        method, known = survey.method, self._known
+        question = None if known is None else self._question(survey)
+        hint = None if known is None else known.get(question)
         if hint is None and method.needs.sample and (batches := sample_of(survey)):
             hint = method.settle(self._joined(batches).close(), None)
         self._total -= _read_bytes(survey)
@@ -173,7 +174,8 @@ class Run:
             self._total += _read_bytes(survey)
             tasks = [SurveyTask(method, task.pieces, hint) for task in survey.tasks]
             hint = method.settle(self._joined(tasks).close(), hint)
-        self._known[self._question(survey)] = hint
+        if known is not None:
+            known[question] = hint
         for a in survey.assignments:
             self._settled[a.name] = hint
 
