@@ -6,12 +6,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.intervals import over_seeds
-from ..pages.axes import (
-    SMALL,
-    dress,
-    label_ends,
-    panels,
-)
+from ..pages.axes import SMALL, dress, label_ends, panels
 from ..pages.styles import FAMILIES, Style
 from ..pages.units import plain, short
 from .result import Outcome, partition_words

@@ -6,12 +6,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Cost, Row
-from ..pages.axes import (
-    dress,
-    interval_bar,
-    legend,
-    panels,
-)
+from ..pages.axes import dress, interval_bar, legend, panels
 from ..pages.styles import Style, in_order, styles
 from ..pages.units import Unit, show_count
 from .metric_rows import Cell, cell_of, metric_rows, single_cell, titles

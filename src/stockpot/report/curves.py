@@ -6,21 +6,8 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import ADAPTED, Comparison, Row
-from ..pages.axes import (
-    dodges,
-    dress,
-    height_of,
-    interval_bar,
-    label_ends,
-    panels,
-    reference,
-)
-from ..pages.styles import (
-    Style,
-    family_of,
-    in_order,
-    styles,
-)
+from ..pages.axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
+from ..pages.styles import Style, family_of, in_order, styles
 from ..pages.units import Unit
 from .metric_rows import (
     AVERAGED,

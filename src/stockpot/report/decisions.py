@@ -5,12 +5,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Decision
-from ..pages.axes import (
-    SMALL,
-    dress,
-    height_of,
-    panels,
-)
+from ..pages.axes import SMALL, dress, height_of, panels
 from ..pages.styles import FAMILIES, INK, PAPER
 from ..pages.units import Unit, plain, short
 from .metric_rows import Cell, metric_rows, titles

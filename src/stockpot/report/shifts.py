@@ -4,15 +4,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Row
-from ..pages.axes import (
-    Band,
-    bands,
-    bands_height,
-    dress,
-    legend,
-    panels,
-    reference,
-)
+from ..pages.axes import Band, bands, bands_height, dress, legend, panels, reference
 from ..pages.styles import in_order, styles
 from .curves import ENSEMBLE
 from .metric_rows import cell_of, drawable, metric_rows, single_cell, titles

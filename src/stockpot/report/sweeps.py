@@ -5,14 +5,7 @@ from typing import Any, Literal
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import INDIVIDUAL, Comparison, Row
-from ..pages.axes import (
-    Band,
-    bands,
-    bands_height,
-    dress,
-    legend,
-    panels,
-)
+from ..pages.axes import Band, bands, bands_height, dress, legend, panels
 from ..pages.styles import TABLE_1, in_order, styles
 from .metric_rows import MetricRows, cell_of, metric_rows
 

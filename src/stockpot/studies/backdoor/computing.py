@@ -20,13 +20,7 @@ from ..scopes.computing import facts_of
 from ..study import How
 from . import AVERAGE, Backdoor
 from .leave_one_out import left_out
-from .result import (
-    EVIDENCE,
-    FEWEST,
-    BackdoorResult,
-    Contribution,
-    Suspicion,
-)
+from .result import EVIDENCE, FEWEST, BackdoorResult, Contribution, Suspicion
 
 
 def compute(

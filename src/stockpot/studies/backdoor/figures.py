@@ -3,20 +3,9 @@
 import math
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    name_below,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, name_below, panels, reference
 from ...pages.heat import heat
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    PINK,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, PINK, VERMILION
 from ...pages.units import plain, short
 from ..interference.result import ALL
 from .result import EVIDENCE, BackdoorResult

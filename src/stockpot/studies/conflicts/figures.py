@@ -4,12 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.heat import MOST_COLUMNS, heat, shown_rows
 from ...pages.styles import BLUE, INK, VERMILION
 from ...pages.units import plain, short

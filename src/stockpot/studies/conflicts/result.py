@@ -7,9 +7,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 from ..interference.result import ALL
-from ..onepass.statistics import (
-    Centre,
-)
+from ..onepass.statistics import Centre
 from ..study import StudyResult
 
 GAP = 0.05

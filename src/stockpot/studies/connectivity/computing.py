@@ -26,13 +26,7 @@ from ...values.result import Progress
 from ..pools import TrainedPools
 from . import Connectivity, CurveKind
 from .curves import along, fit_curve, straight
-from .result import (
-    ConnectivityResult,
-    Plane,
-    Side,
-    Statistics,
-    WeightPath,
-)
+from .result import ConnectivityResult, Plane, Side, Statistics, WeightPath
 from .span import Span, State
 
 EDGE = 0.15

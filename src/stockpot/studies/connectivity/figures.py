@@ -9,29 +9,10 @@ import numpy as np
 from ...errors import StockpotError
 from ...evaluation.results.intervals import over_seeds
 from ...extras import optional
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    INK,
-    PAPER,
-    VERMILION,
-)
+from ...pages.axes import SMALL, dress, panels, reference
+from ...pages.styles import BLUE, GREEN, INK, PAPER, VERMILION
 from ...pages.units import plain, short
-from .result import (
-    ALL,
-    Barrier,
-    ConnectivityResult,
-    Plane,
-    Statistics,
-    Way,
-    WeightPath,
-)
+from .result import ALL, Barrier, ConnectivityResult, Plane, Statistics, Way, WeightPath
 
 COLOURS: Mapping[Way, str] = {"line": BLUE, "bezier": VERMILION, "polygon": GREEN}
 DASHES: Mapping[Statistics, Any] = {"interpolated": "solid", "re-estimated": (0, (4, 2))}

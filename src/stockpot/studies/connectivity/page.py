@@ -9,12 +9,7 @@ from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import Column, Table, count, interval, table, words
 from .figures import plot_barriers, plot_paths, plot_plane
-from .result import (
-    ALL,
-    Barrier,
-    ConnectivityResult,
-    Way,
-)
+from .result import ALL, Barrier, ConnectivityResult, Way
 
 WAYS: tuple[Way, ...] = get_args(Way)
 _MOST = 6

@@ -5,12 +5,7 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.heat import MOST_COLUMNS, heat
 from ...pages.styles import INK
 from ...pages.units import plain, short

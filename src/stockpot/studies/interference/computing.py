@@ -13,14 +13,7 @@ from ...values.result import Progress
 from ..onepass.gathering import Model, names_of
 from . import Interference
 from .matrices import Matrix, choose
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Pair,
-    Point,
-    Spectrum,
-)
+from .result import ALL, Centre, InterferenceResult, Pair, Point, Spectrum
 from .rowspaces import RowSpaces, row_spaces
 
 

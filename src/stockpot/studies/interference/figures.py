@@ -10,12 +10,7 @@ from ...extras import optional
 from ...pages.axes import SMALL, dress, panels
 from ...pages.styles import BLUE, PAPER, VERMILION
 from ...pages.units import plain, short
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Point,
-)
+from .result import ALL, Centre, InterferenceResult, Point
 from .rowspaces import PLACES
 
 COLOURS: Mapping[Centre, str] = {"average": BLUE, "base": VERMILION}

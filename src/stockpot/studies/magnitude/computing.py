@@ -22,14 +22,7 @@ from .factors import LOOKED_AT, grid_of, overflows_of
 from .magnifying import Arithmetic, Bowl, Outcome, outcomes
 from .moments import Moment, moments
 from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation
-from .result import (
-    ENSEMBLE,
-    SOUP,
-    BatchPoint,
-    BoundRow,
-    MagnitudeResult,
-    MomentRow,
-)
+from .result import ENSEMBLE, SOUP, BatchPoint, BoundRow, MagnitudeResult, MomentRow
 from .tallying import Key, note, point
 
 RESAMPLES = 1000

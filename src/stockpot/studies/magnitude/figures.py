@@ -7,26 +7,9 @@ from typing import Any
 
 from ...extras import optional
 from ...pages.axes import dress, name_below, panels
-from ...pages.styles import (
-    BLUE,
-    FAMILIES,
-    GREEN,
-    INK,
-    ORANGE,
-    PAPER,
-    PINK,
-    SKY,
-    VERMILION,
-    WINE,
-)
+from ...pages.styles import BLUE, FAMILIES, GREEN, INK, ORANGE, PAPER, PINK, SKY, VERMILION, WINE
 from ...pages.units import plain
-from .result import (
-    ENSEMBLE,
-    SOUP,
-    MagnitudeResult,
-    Point,
-    Scoring,
-)
+from .result import ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 LINES: Mapping[str, tuple[str, Any]] = {

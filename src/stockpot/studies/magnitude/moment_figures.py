@@ -3,20 +3,8 @@
 import math
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    name_below,
-    panels,
-)
-from ...pages.styles import (
-    BLUE,
-    FAMILIES,
-    INK,
-    ORANGE,
-    SKY,
-    VERMILION,
-)
+from ...pages.axes import SMALL, dress, name_below, panels
+from ...pages.styles import BLUE, FAMILIES, INK, ORANGE, SKY, VERMILION
 from .result import ALL, MagnitudeResult
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))

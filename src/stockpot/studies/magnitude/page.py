@@ -18,14 +18,7 @@ from .figures import (
     widest,
 )
 from .moment_figures import plot_bounds, plot_variance
-from .result import (
-    ALL,
-    ENSEMBLE,
-    SOUP,
-    MagnitudeResult,
-    Point,
-    Scoring,
-)
+from .result import ALL, ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 PAPER = (
     ("single-mean", "xM Perf"),

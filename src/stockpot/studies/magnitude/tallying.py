@@ -9,12 +9,7 @@ from torch import Tensor
 from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
 from ...typed import to_numpy
 from .magnifying import Arithmetic, Outcome
-from .result import (
-    ENSEMBLE,
-    SOUP,
-    Point,
-    Scoring,
-)
+from .result import ENSEMBLE, SOUP, Point, Scoring
 
 Key = tuple[str, Arithmetic, int, float, str, Scoring]
 GAPS = (f"{SOUP} - {ENSEMBLE}", f"greedy-soup - {ENSEMBLE}", f"{SOUP} - single-mean")

@@ -4,33 +4,13 @@ import math
 from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.axes import (
-    dodges,
-    dress,
-    interval_bar,
-    legend,
-    panels,
-    reference,
-)
+from ...pages.axes import dodges, dress, interval_bar, legend, panels, reference
 from ...pages.drawing import draw
 from ...pages.page import Page, Section
-from ...pages.styles import (
-    FAMILIES,
-    GREEN,
-    PINK,
-    SKY,
-    VERMILION,
-    Style,
-)
+from ...pages.styles import FAMILIES, GREEN, PINK, SKY, VERMILION, Style
 from ...pages.tables import EMPTY, Column, Entry, Table, count, keyed, table, words
 from ...pages.units import plain, unit_of
-from .result import (
-    COPIES,
-    GAP,
-    OURS,
-    PUBLISHED,
-    ProtocolResult,
-)
+from .result import COPIES, GAP, OURS, PUBLISHED, ProtocolResult
 
 _STYLES = {
     "dropout": Style(VERMILION, "o", "solid", hollow=False),

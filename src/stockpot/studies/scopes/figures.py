@@ -6,15 +6,7 @@ from typing import Any
 
 from ...pages.axes import SMALL, dress, panels
 from ...pages.heat import heat, shown_rows
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    SKY,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION
 from ...pages.units import plain, short
 from .result import ScopeRow, ScopesResult
 

@@ -30,14 +30,7 @@ from ..pools import TrainedPools
 from ..weights_features.passes import Step, observe
 from . import Templates
 from .resemblance import contrasts, correlation, fading, matched, mean, similarity
-from .result import (
-    MEASURES,
-    Kind,
-    Pictures,
-    Subject,
-    TemplateRow,
-    TemplatesResult,
-)
+from .result import MEASURES, Kind, Pictures, Subject, TemplateRow, TemplatesResult
 
 TITLE = "Weights as templates"
 SHOWN = 64

@@ -7,27 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.results.intervals import Interval
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.mosaics import Strip, largest, plot_mosaic
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    GREY,
-    PINK,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, GREY, PINK, VERMILION
 from ...pages.units import unit_of
-from .result import (
-    Measure,
-    Pictures,
-    Subject,
-    TemplatesResult,
-)
+from .result import Measure, Pictures, Subject, TemplatesResult
 
 PAPER_DECAY = 0.1
 """The weight decay in the published code of arXiv 2411.09263; its text does not name one."""

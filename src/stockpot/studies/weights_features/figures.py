@@ -4,26 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    GREY,
-    VERMILION,
-)
+from ...pages.axes import SMALL, dress, panels, reference
+from ...pages.styles import BLUE, GREEN, GREY, VERMILION
 from ...pages.units import plain
 from .passes import Kind
-from .result import (
-    MENDED,
-    MERGED,
-    Measure,
-    WeightsFeaturesResult,
-)
+from .result import MENDED, MERGED, Measure, WeightsFeaturesResult
 
 COLOURS: Mapping[str, str] = {
     MERGED: BLUE,
