@@ -91,7 +91,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def conflicts_page(result: ConflictsResult) -> Page:
+def page(result: ConflictsResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

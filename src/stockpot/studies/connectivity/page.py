@@ -83,7 +83,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def connectivity_page(result: ConnectivityResult) -> Page:
+def page(result: ConnectivityResult) -> Page:
     """What the page says: what was found, tables, figures."""
     rows = result.barriers
     overall = [one for one in rows if one.pool == ALL]

@@ -95,7 +95,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def interference_page(result: InterferenceResult) -> Page:
+def page(result: InterferenceResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

@@ -44,7 +44,7 @@ _QUANTITIES = {
 }
 
 
-def magnitude_page(result: MagnitudeResult) -> Page:
+def page(result: MagnitudeResult) -> Page:
     """What the page says: what was found, tables, figures."""
     gaps, terms = tuple(_gaps(result)), tuple(_terms(result))
     shown = 2 if "everything" in dict(result.perturbations) else 1

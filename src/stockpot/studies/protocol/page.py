@@ -58,7 +58,7 @@ def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
     return one
 
 
-def protocol_page(result: ProtocolResult) -> Page:
+def page(result: ProtocolResult) -> Page:
     """What the page says: what was found, tables, the figure."""
     n = result.counts[-1]
     ours, theirs = (result.at(name, n, GAP) for name in (OURS, PUBLISHED))

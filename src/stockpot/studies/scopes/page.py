@@ -102,7 +102,7 @@ _MEASURED = (
 )
 
 
-def scopes_page(result: ScopesResult) -> Page:
+def page(result: ScopesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

@@ -97,7 +97,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def weights_features_page(result: WeightsFeaturesResult) -> Page:
+def page(result: WeightsFeaturesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,
