@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from ..checkpoints.beside.config import Disagreement
-from .assignment import Assignment
+from .resolving.assignment import Assignment
 
 _CLASSIFIER = re.compile(
     r"(.*\.)?(\w*classifier\w*|score|fc|head|heads|out_proj|logits\w*|cls)\.\w+"

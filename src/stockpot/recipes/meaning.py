@@ -29,9 +29,9 @@ from ..checkpoints.beside.vocabulary import input_rows, token_tensors
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.roles import Role
 from ..errors import FieldError, MergeError
-from .assignment import Assignment, prevailing_dtype
 from .labels import class_tensors
-from .model import Recipe
+from .reading.recipe import Recipe
+from .resolving.assignment import Assignment, prevailing_dtype
 
 ALLOW = "--allow-different-configs"
 GENERATION = "generation_config.json"

@@ -15,12 +15,12 @@ from torch import Tensor
 from ...checkpoints.formats.untrusted import shown
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, flags, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged, folder_at
-from ..strict_json import read_json
-from ..tables import plain
+from ..formats.labels import classes_of, flags, numbered
+from ..formats.options import Channels, Size
+from ..formats.pictures import read_images
+from ..formats.sources import absent, damaged, folder_at
+from ..formats.strict_json import read_json
+from ..formats.tables import plain
 
 VENDORS = ("google", "twitter")
 NOT_A_CATEGORY = "Component"

@@ -13,11 +13,11 @@ from ...errors import FieldError, StockpotError
 from ...extras import optional
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, flags, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged
-from ..tokens import tokenise
+from ..formats.labels import classes_of, flags, numbered
+from ..formats.options import Channels, Size
+from ..formats.pictures import read_images
+from ..formats.sources import absent, damaged
+from ..formats.tokens import tokenise
 from .csv_text import Length
 
 NAME = "hugging-face"
