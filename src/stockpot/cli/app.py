@@ -17,9 +17,8 @@ from cyclopts import App, CycloptsError
 
 from ..errors import StockpotError
 from ..methods.catalogue import find_method
+from .command_line import UsageError, remember, told_by_the_command_line
 from .console import Screen, complain
-from .spoken import remember
-from .usage import UsageError, told_by_the_command_line
 
 _LONG = re.compile(r"\S{120,}")
 

@@ -9,10 +9,9 @@ from rich import box
 from rich.table import Table
 
 from ...errors import OutputError
+from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, out, print_json, say, steps
 from ..flags import Base, Counts, Jobs, Json, Quiet, Words
-from ..spoken import spoken
-from ..usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
     from ...evaluation.results.comparison import Comparison, Row

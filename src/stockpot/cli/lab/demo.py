@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..command_line import spoken
 from ..console import print_json, say, steps
 from ..flags import Json, Quiet
-from ..spoken import spoken
 from .compare import print_comparison
 
 Folder = Annotated[Path, Parameter(help="Folder for the networks, merges, tables and figures.")]

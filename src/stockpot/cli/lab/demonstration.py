@@ -14,7 +14,7 @@ from ...engine.merge import merge_to
 from ...errors import OutputError
 from ...evaluation.results.comparison import Comparison
 from ...experiments.experiment import Experiment, parse_experiment
-from ...extras import optional
+from ...libraries import optional
 from ...methods import Average, ModelStock, Ties
 from ...recipes.reading.yaml import load_yaml
 from ...report import write_report

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from ...studies import Diagnosis
 from ...studies.study import StudyOfModels
+from ..command_line import UsageError
 from ..fields import optional_flag
-from ..usage import UsageError
 from .study import perform, study_command, subject_of
 
 Folder = Annotated[

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ..command_line import spoken
 from ..console import note, print_json, print_table, say, steps
 from ..flags import Json, Quiet
-from ..spoken import spoken
 
 if TYPE_CHECKING:
     from ...evaluation.results.intervals import Interval

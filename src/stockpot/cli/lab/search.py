@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from ...engine.options import Options
+from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, say, steps
 from ..flags import Flag, Json, Quiet, RunFlags, Workers, at_least
 from ..merging.recipe import read_recipe
-from ..spoken import spoken
-from ..usage import UsageError, told_by_the_command_line
 from .compare import print_comparison
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ...errors import OutputError, StockpotError
+from ..command_line import UsageError
 from ..console import print_json, say
 from ..flags import Json, at_least
-from ..usage import UsageError
 
 Model = Annotated[Path, Parameter(help="A checkpoint of the experiment's network.")]
 File = Annotated[Path, Parameter(help="The experiment: YAML, see docs/experiments.md.")]

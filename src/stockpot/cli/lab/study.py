@@ -14,11 +14,10 @@ from ...studies import FAMILY, STUDIES
 from ...studies.study import Study, StudyOfModels, StudyOfPools, StudyResult, Subject
 from ...values.fields import nearest
 from ...values.result import Result
+from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, print_table, say, steps
 from ..fields import field_flags, given_fields, made_command, optional_flag
 from ..flags import Base, Folder, Jobs, Json, Memory, Quiet, Workers
-from ..spoken import spoken
-from ..usage import UsageError, told_by_the_command_line
 
 if TYPE_CHECKING:
     from ...values.result import Progress

@@ -11,9 +11,9 @@ from ...factors.factored import Factored, read_factored
 from ...factors.making import factor_to
 from ...methods import Cart
 from ...networks.weights import save_state
+from ..command_line import UsageError, told_by_the_command_line
 from ..console import print_json, say, size_text
 from ..flags import Flag, Json, Memory, Workers
-from ..usage import UsageError, told_by_the_command_line
 from .merge import Weights, refuse_other_count
 
 Model = Annotated[str, Parameter(help="The tasks' models, in the order of their numbers from 0.")]

@@ -8,9 +8,9 @@ from ...checkpoints.inspection import Fit, dtype_text
 from ...checkpoints.writing.extras import FOLDER
 from ...views.inspection import Inspected
 from ...views.inspection import inspect as look
+from ..command_line import UsageError
 from ..console import note, print_json, print_table, say, size_text
 from ..flags import MODEL, Flag, Json, Many, key_of
-from ..usage import UsageError
 
 Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20

@@ -13,9 +13,9 @@ from ...methods.catalogue import make_method
 from ...recipes.reading.recipe import Recipe, parse_recipe
 from ...recipes.resolving.fit import check_needs, gather
 from ...values.fields import kebab_name
+from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
 from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
-from ..usage import UsageError, told_by_the_command_line
 from .perform import perform
 
 _FIELDS = Group("Fields of the method", sort_key=1)

@@ -10,9 +10,9 @@ from ...core import Method
 from ...methods import METHODS
 from ...methods.catalogue import find_method, method_fields
 from ...values.fields import field_specs, kebab_name
+from ..command_line import told_by_the_command_line
 from ..console import print_json, print_table, say
 from ..flags import Json
-from ..usage import told_by_the_command_line
 
 Name = Annotated[str | None, Parameter(help="A method's name; without one, all are listed.")]
 

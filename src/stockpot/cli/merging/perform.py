@@ -5,9 +5,9 @@ from pathlib import Path
 from ...engine.merge import Merged, carry_out
 from ...engine.prepare import check_disk, check_output_path, prepare
 from ...recipes.reading.recipe import Recipe
+from ..command_line import told_by_the_command_line
 from ..console import note, print_json, progress_bar, say, size_text
 from ..flags import RunFlags
-from ..usage import told_by_the_command_line
 from .plan import show_plan
 
 

@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from ...engine.verify import Verified
 from ...engine.verify import verify as check
+from ..command_line import UsageError
 from ..console import complain, note, print_json, progress_bar, say, size_text
 from ..flags import Flag, Json, Quiet
-from ..usage import UsageError
 
 _SHOWN = 20
 

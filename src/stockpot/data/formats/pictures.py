@@ -9,20 +9,27 @@ from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from ...errors import StockpotError
-from ...extras import optional
 from ...files import read_file
+from ...libraries import optional
 from ...running.executor import in_order, workers_for
 from ...typed import to_numpy
 from .bounds import check_memory
 from .sources import damaged
+
+Size = Annotated[int, Ge(1), Le(4096)]
+"""Pixels along a side."""
+
+Channels = Literal[1, 3]
+"""1 for grey, 3 for colour."""
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What is read; among pillow's other formats are some that start programs."""

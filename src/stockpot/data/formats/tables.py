@@ -1,6 +1,7 @@
 """Lists and tables that come with a data set, read as the text of strangers."""
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -10,6 +11,9 @@ from .sources import damaged, read_file
 
 LARGEST = 1 << 30
 """Bytes of a table or list."""
+
+LARGEST_JSON = 1 << 24
+"""Bytes of a JSON file."""
 
 LONGEST = 1 << 16
 """Characters of one line of a list; the csv module bounds a cell by itself."""
@@ -71,3 +75,16 @@ def _text(name: str, path: Path) -> str:
         return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise damaged(name, path, f"is not text in UTF-8 ({error})") from None
+
+
+def read_json(name: str, path: Path) -> object:
+    """The content of a JSON file.
+
+    Raises:
+        StockpotError: where it is not there, not JSON, nests too deeply or is too large.
+    """
+    raw = read_file(name, path, LARGEST_JSON)
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise damaged(name, path, f"is no JSON ({str(error)[:120]})") from None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 
 
 def tokenise(name: str, texts: Sequence[str], tokenizer: str, max_length: int) -> Tensor:

@@ -5,7 +5,7 @@ Shapes: N samples, H x W pixels.
 
 import torch
 
-from ...extras import optional
+from ...libraries import optional
 from ..dataset import Dataset
 
 

@@ -13,8 +13,7 @@ from ...errors import StockpotError
 from ...values.fields import nearest
 from ..collection import Collection
 from ..dataset import Dataset
-from ..formats.options import Size
-from ..formats.pictures import read_images
+from ..formats.pictures import Size, read_images
 from ..formats.sources import absent, damaged, file_in, folder_at
 from ..formats.tables import lines_of, plain
 

@@ -12,8 +12,7 @@ from ...typed import to_numpy
 from ..collection import Collection
 from ..dataset import Dataset
 from ..formats.labels import classes_of, flags, numbered
-from ..formats.options import Channels, Size
-from ..formats.pictures import read_images
+from ..formats.pictures import Channels, Size, read_images
 from ..formats.sources import absent, damaged, file_in, folder_at
 from ..formats.tables import columns_of, lines_of, plain
 

@@ -16,11 +16,9 @@ from ...checkpoints.formats.untrusted import shown
 from ..collection import Collection
 from ..dataset import Dataset
 from ..formats.labels import classes_of, flags, numbered
-from ..formats.options import Channels, Size
-from ..formats.pictures import read_images
+from ..formats.pictures import Channels, Size, read_images
 from ..formats.sources import absent, damaged, folder_at
-from ..formats.strict_json import read_json
-from ..formats.tables import plain
+from ..formats.tables import plain, read_json
 
 VENDORS = ("google", "twitter")
 NOT_A_CATEGORY = "Component"

@@ -8,8 +8,7 @@ import torch
 from ..collection import Collection
 from ..dataset import Dataset
 from ..formats.labels import classes_of, numbered
-from ..formats.options import Channels, Size
-from ..formats.pictures import read_images
+from ..formats.pictures import Channels, Size, read_images
 from ..formats.sources import absent, damaged, folder_at
 
 NAME = "image-folder"

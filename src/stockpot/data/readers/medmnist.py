@@ -19,8 +19,7 @@ from ...typed import from_numpy
 from ..collection import Collection
 from ..dataset import Dataset
 from ..formats.bounds import check_memory, check_unpacked
-from ..formats.options import Size
-from ..formats.pictures import resized
+from ..formats.pictures import Size, resized
 from ..formats.sources import absent, damaged
 
 PARTS = {"train": "train", "selection": "val", "test": "test"}

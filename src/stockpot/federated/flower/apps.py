@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ..rounds.client import Client, judged, learn
 from ..rounds.messages import Dropped, Order, Reply, Score
 from ..rounds.server import Server, resume, save

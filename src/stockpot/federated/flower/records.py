@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ...training.additions.scopes import Scope
 from ...typed import from_numpy, to_numpy
 from ..rounds.messages import Order, Reply, Score, State

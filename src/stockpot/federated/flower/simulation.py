@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ..experiment import Told
 from ..rounds.server import rounds_in
 from ..setting import Setting

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import StockpotError
 from ...experiments.aggregating import Rule
-from ...extras import optional
+from ...libraries import optional
 from ..rounds.aggregation import aggregate, expected_shapes
 from ..rounds.messages import Reply, State
 from ..rounds.replies import sorted_out

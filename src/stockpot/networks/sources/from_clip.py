@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, FieldError
-from ...extras import optional
+from ...libraries import optional
 from ...values.fields import nearest
 from ...views.models import open_model
 from .from_transformers import LOCAL, quiet, refusals, require_directory, take_images

@@ -7,7 +7,7 @@ from typing import cast
 from torch import nn
 
 from ...errors import FieldError, StockpotError
-from ...extras import optional
+from ...libraries import optional
 from .task import Task, require_logits
 
 SETTLED = ("num_classes", "in_chans")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ...texts import visible
 from ...values.from_plain_data import read
 from ...values.section import Section

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ...extras import optional
+from ...libraries import optional
 
 log = logging.getLogger(__name__)
 
