@@ -15,15 +15,7 @@ from .result import ConflictPair, ConflictsResult
 def plot_task_cosines(result: ConflictsResult, ax: Any = None) -> Any:
     """Cosines of task vectors by layer and pair of models, on the scale from -1 to 1.
 
-    Args:
-        result: of the study; of more than 20 pairs the first are shown.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Of more than 20 pairs the first are shown.
     """
     return heat(
         ax,

@@ -37,15 +37,7 @@ _WORDS = {
 def plot_curves(result: MagnitudeResult, ax: Any = None) -> Any:
     """Accuracy of every column against M: as published, with what is lost as wrong, and exact.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw what was published on; a new figure of all without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: what was published.
     """
     n = result.counts[-1]
     shown: list[tuple[str, Scoring, str]] = [
@@ -67,18 +59,7 @@ def plot_curves(result: MagnitudeResult, ax: Any = None) -> Any:
 
 
 def plot_lost(result: MagnitudeResult, ax: Any = None) -> Any:
-    """Share of the outputs that float32 cannot hold, against M, beside what the norms predict.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """Share of the outputs that float32 cannot hold, against M, beside what the norms predict."""
     question = "When are outputs lost, and was it foreseen?"
     (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
     n, places = result.counts[-1], range(len(_sizes(result, "everything")))
@@ -96,15 +77,7 @@ def plot_lost(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_soup_gap(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup less logits ensemble against M, one line for each N: as published, and exact.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw what was published on; a new figure of both without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: what was published.
     """
     question = "By how much is the soup above the logits ensemble?"
     shown: list[tuple[str, Scoring, str]] = [
@@ -144,16 +117,7 @@ def plot_soup_gap(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_batches(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup against ensemble, a point for each batch of the test split, a panel for each factor.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw the factor of the largest gap on; a new figure of all
-            without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: the factor of the largest gap.
     """
     sizes = list(_sizes(result, "everything"))
     if ax is not None:
@@ -183,15 +147,7 @@ def plot_batches(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_disturbed(result: MagnitudeResult, ax: Any = None) -> Any:
     """The other disturbances: accuracy against their size, a panel for each.
 
-    Args:
-        result: of the study; it has one of them at least.
-        ax: the matplotlib Axes to draw the first one on; a new figure of all without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    It has one of them at least. On the caller's Axes: the first one.
     """
     shown = disturbances(result)[: 1 if ax is not None else None]
     question = f"What else disturbs ingredients, and what does it do to {result.counts[-1]}?"

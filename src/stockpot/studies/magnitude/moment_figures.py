@@ -11,18 +11,7 @@ _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 
 
 def plot_variance(result: MagnitudeResult, ax: Any = None) -> Any:
-    """What averaging leaves of the variance of each tensor's weights.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """What averaging leaves of the variance of each tensor's weights."""
     n = result.counts[-1]
     question = "Does averaging halve the variance of weights?"
     (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
@@ -67,15 +56,7 @@ def plot_variance(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_bounds(result: MagnitudeResult, ax: Any = None) -> Any:
     """Equations 15 and 16 beside what is measured, layer by layer, on logarithmic axes.
 
-    Args:
-        result: of the study; its network is fully connected.
-        ax: the matplotlib Axes to draw equation 15 on; a new figure of both without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Its network is fully connected. On the caller's Axes: equation 15.
     """
     axes = panels(ax, 2, columns=2, size=(4.4, 3.4), question="How loose are the bounds?")
     rows = [one for one in result.bounds if one.of == "single"]

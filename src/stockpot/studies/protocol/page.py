@@ -22,18 +22,7 @@ _STYLES = {
 
 
 def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
-    """What each deviation adds to or takes from each column, at the most ingredients.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """What each deviation adds to or takes from each column, at the most ingredients."""
     n = result.counts[-1]
     names = [name for name, _ in result.protocols if name != OURS]
     methods = _methods(result, n)

@@ -33,17 +33,7 @@ def plot_templates(result: TemplatesResult, ax: Any = None, *, cell: str | None 
 
     A network and its average share one colour scale, the largest weight of the two; class means
     and centred means have one each.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-        cell: of a sweep; the first without it.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    cell: of a sweep; the first without it.
     """
     cell = cell or result.cells[0]
     means = result.shown(cell, None)
