@@ -17,8 +17,9 @@ from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
 from ..recipes.assignment import Assignment, Selected
-from ..recipes.published import canonical, reworded
+from ..recipes.published import reworded
 from ..recipes.yaml import dump_yaml
+from ..views.naming import canonical
 from .driver import Run
 from .prepare import Prepared
 

@@ -28,10 +28,11 @@ from ..recipes.assignment import Assignments, prevailing_dtype
 from ..recipes.meaning import meaning_of
 from ..recipes.model import Recipe
 from ..recipes.notes import with_lineage
-from ..recipes.published import canonical, renamed, short_names
+from ..recipes.published import renamed
 from ..recipes.resolve import resolve
 from ..running.allocator import return_large_blocks
 from ..views.models import open_model
+from ..views.naming import canonical, short_names
 from ..views.view import View, labelled
 from .options import Options
 from .placing import extras_of

@@ -36,8 +36,8 @@ def carry_out(jobs: Sequence[Job], at_once: int | None, tell: Tell) -> list[Fini
 
     Args:
         jobs: each comes after the one it waits for.
-        at_once: processes, each at one network; 1 for none but this one; None for one per core as soon as that
-            is worth it.
+        at_once: processes, each at one network; 1 for none but this one; None for one per core as
+            soon as that is worth it.
         tell: called as they get on.
     """
     made: dict[int, FinishedJob] = {}
