@@ -2,8 +2,8 @@
 
 import pytest
 
-from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.published import renamed, reworded
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.views.naming import short_names
 
 

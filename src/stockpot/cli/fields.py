@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, cast
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
-from ..recipes.yaml import load_yaml
+from ..recipes.reading.yaml import load_yaml
 from ..values.fields import FieldSpec, field_specs
+from .command_line import told_by_the_command_line
 from .flags import separated
-from .usage import told_by_the_command_line
 
 _PLAIN = (float, int, bool, str)
 

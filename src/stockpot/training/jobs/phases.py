@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ...data import Skew, Transform
-from ...data.augment import Augment
+from ...data.changes.augment import Augment
 from ...experiments.additions import Additions
 from ...experiments.experiment import Experiment
 from ...experiments.fit import Fit
