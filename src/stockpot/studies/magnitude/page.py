@@ -11,13 +11,14 @@ from ...pages.tables import Column, Entry, Table, count, interval, keyed, number
 from .figures import (
     disturbances,
     plot_batches,
+    plot_bounds,
     plot_curves,
     plot_disturbed,
     plot_lost,
     plot_soup_gap,
+    plot_variance,
     widest,
 )
-from .moment_figures import plot_bounds, plot_variance
 from .result import ALL, ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 PAPER = (
