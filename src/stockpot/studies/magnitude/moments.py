@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.layers import WEIGHTS, values_of
-
-ALL = "all"
+from .result import ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
