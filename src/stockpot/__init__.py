@@ -1,7 +1,6 @@
 """stockpot: merge neural networks by their weights, and see what it bought."""
 
 import logging
-from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from .errors import CheckpointError as CheckpointError
@@ -11,6 +10,7 @@ from .errors import MergeError as MergeError
 from .errors import NonFiniteError as NonFiniteError
 from .errors import OutputError as OutputError
 from .errors import StockpotError as StockpotError
+from .lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from .engine.merge import Merged as Merged
@@ -33,37 +33,23 @@ if TYPE_CHECKING:
 
 logging.getLogger("stockpot").addHandler(logging.NullHandler())
 
-_WHERE = {
-    "Comparison": "evaluation.results.comparison",
-    "Inspection": "views.inspection",
-    "Merged": "engine.merge",
-    "Options": "engine.options",
-    "Recipe": "recipes.reading.recipe",
-    "SearchResult": "training.jobs.search",
-    "Verified": "engine.verify",
-    "compare": "evaluation.contests.models",
-    "diagnose": "studies.diagnosis",
-    "inspect": "views.inspection",
-    "merge": "engine.merge",
-    "merge_to": "engine.merge",
-    "parse_recipe": "recipes.reading.recipe",
-    "read_recipe": "recipes.reading.recipe",
-    "run_recipe": "engine.merge",
-    "search": "training.jobs.search",
-    "verify": "engine.verify",
-}
+__getattr__, _later = _lazy_names(
+    __name__,
+    {
+        "engine.merge": "Merged merge merge_to run_recipe",
+        "engine.options": "Options",
+        "engine.verify": "Verified verify",
+        "evaluation.contests.models": "compare",
+        "evaluation.results.comparison": "Comparison",
+        "recipes.reading.recipe": "Recipe parse_recipe read_recipe",
+        "studies.diagnosis": "diagnose",
+        "training.jobs.search": "SearchResult search",
+        "views.inspection": "Inspection inspect",
+    },
+)
 """Names that are imported when they are first asked for: merging starts without the lab, and the
 command line is there to answer Ctrl-C before torch is."""
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
-    if name in _WHERE:
-        value = getattr(_import_module(f".{_WHERE[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'stockpot' has no attribute '{name}'")
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    return sorted({*globals(), *_later()})

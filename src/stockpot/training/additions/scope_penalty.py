@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from ...errors import FieldError, StockpotError
 from ...networks.layers import WEIGHTS, Layers, require_same
-from .scopes import Model, Scope, Scopes, scope_of
+from ...ops.distribution import Scope, Scopes
+from .scopes import Model, scope_of
 
 _LONGEST = 2**22
 
