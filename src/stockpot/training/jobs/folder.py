@@ -5,16 +5,80 @@ import json
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from ...errors import FieldError, OutputError
+from ...errors import CheckpointError, FieldError, OutputError, StockpotError
 from ...experiments.experiment import Experiment, parse_experiment
 from ...values.differences import first_differences
+from ...values.from_plain_data import read_result
 
 LISTING = "experiment.json"
 WORK = "work"
 _MAY_CHANGE = ("compare",)  # says nothing of how a network is made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedNetwork:
+    """An ingredient as experiment.json has it, which also says how it was trained.
+
+    Attributes:
+        path: within the run's folder.
+        private: names of tensors that are its own.
+    """
+
+    path: str
+    private: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPool:
+    """A pool as experiment.json has it."""
+
+    cell: str
+    seed: int
+    base: str | None
+    ingredients: tuple[ListedNetwork, ...]
+
+    def __post_init__(self) -> None:
+        if not self.ingredients:
+            raise FieldError("ingredients: there are none.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What experiment.json says of a run.
+
+    Attributes:
+        experiment: in plain values, as `Experiment.resolved` gave it.
+        complete: whether all is trained.
+        pools: those that are.
+    """
+
+    experiment: Mapping[str, Any]
+    complete: bool
+    pools: tuple[ListedPool, ...]
+
+
+def read_finished(run: Path) -> Listing:
+    """The list of a run that is trained to its end.
+
+    Raises:
+        CheckpointError: it is not, or its list is damaged.
+    """
+    listing = _read_listing(run)
+    if not listing.complete or not listing.pools:
+        raise CheckpointError(f"{run} is not trained to its end: run stockpot train first.")
+    return listing
+
+
+def _read_listing(run: Path) -> Listing:
+    path = run / LISTING
+    try:
+        return read_result(Listing, json.loads(path.read_text(encoding="utf8")))
+    except (OSError, ValueError, RecursionError, StockpotError):
+        raise CheckpointError(f"{path} is no list of an experiment.") from None
 
 
 @contextmanager
@@ -75,8 +139,8 @@ def _begin(out: Path, experiment: Experiment) -> None:
     path = out / LISTING
     if path.exists():
         try:
-            kept = cast(dict[str, Any], json.loads(path.read_text(encoding="utf8")))["experiment"]
-        except (ValueError, KeyError, TypeError):
+            kept = _read_listing(out).experiment
+        except CheckpointError:
             raise OutputError(f"{path} is no list of an experiment: name another --out.") from None
         there, wanted = _essence(_as_read_now(kept)), _essence(experiment.resolved())
         if there == wanted:
@@ -89,7 +153,7 @@ def _begin(out: Path, experiment: Experiment) -> None:
     list_pools(out, experiment, (), complete=False)
 
 
-def _as_read_now(kept: dict[str, Any]) -> dict[str, Any]:
+def _as_read_now(kept: Mapping[str, Any]) -> Mapping[str, Any]:
     """An experiment of a file, with the defaults of keys that came after it."""
     try:
         return parse_experiment(kept).resolved()
