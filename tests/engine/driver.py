@@ -21,7 +21,7 @@ from stockpot.checkpoints.source import FileSource
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import StockpotError
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.system import linux, portable
 
 OPERATIONS = (

@@ -13,18 +13,18 @@ from safetensors.torch import save_file
 from stockpot import methods
 from stockpot import studies as all_studies
 from stockpot.checkpoints.roles import Role
-from stockpot.cli import study as commands
+from stockpot.cli.lab import study as commands
 from stockpot.errors import CheckpointError, FieldError
 from stockpot.methods import Ties
 from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import count, table, words
 from stockpot.report import files, kinds
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
-from stockpot.studies.onepass.gathering import names_of
 from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
 from stockpot.values.fields import check_fields
 from stockpot.views.models import checkpoint_of
+from stockpot.views.naming import names_of
 
 
 @dataclass(frozen=True, slots=True)
