@@ -10,8 +10,8 @@ OF_ONE_SYSTEM = {"fcntl", "resource", "ctypes", "msvcrt", "mmap", "pwd", "grp", 
 EVERYWHERE = {
     "DirEntry", "O_APPEND", "O_CREAT", "O_EXCL", "O_RDWR", "O_TRUNC", "O_WRONLY", "PathLike",
     "_exit", "close", "devnull", "dup2", "environ", "fdopen", "fsdecode", "fsencode", "fspath",
-    "fstat", "fsync", "ftruncate", "getpid", "kill", "listdir", "open", "path", "pathsep", "scandir",
-    "sep", "stat_result", "strerror", "utime", "walk", "write",
+    "fstat", "fsync", "ftruncate", "getpid", "kill", "listdir", "open", "path", "pathsep",
+    "scandir", "sep", "stat_result", "strerror", "utime", "walk", "write",
 }  # fmt: skip
 """What of `os` is the same on Linux, macOS and Windows, as far as it is used."""
 

@@ -207,7 +207,7 @@ def test_whole_suites_on_the_twin(suite: str) -> None:
     """The writer's, the readers' and the resume's, in a process that has the twin."""
     tests = Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not full", str(tests / suite)],
+        [sys.executable, "-m", "pytest", "-q", "-m", "not full", str(tests / suite)],
         env=os.environ | {"STOCKPOT_SYSTEM": "portable"},
         cwd=tests.parent,
         capture_output=True,
