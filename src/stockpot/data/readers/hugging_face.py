@@ -118,7 +118,7 @@ def _known(path: Path, found: Mapping[str, Any]) -> Mapping[str, Any]:
 def _by_part(path: Path, files: Sequence[Path]) -> Mapping[str, list[Path]]:
     parts: dict[str, list[Path]] = {}
     for file in files:
-        named = SPLIT.findall(str(file.relative_to(path))) if path.is_dir() else []
+        named = SPLIT.findall(file.relative_to(path).as_posix()) if path.is_dir() else []
         parts.setdefault(PARTS[named[-1]] if named else "", []).append(file)
     if list(parts) == [""]:
         return {"train": parts[""]}

@@ -1,6 +1,5 @@
 """The folder of a run: one writer at a time, one experiment, and a list of what is in it."""
 
-import fcntl
 import json
 import os
 from collections.abc import Generator, Mapping, Sequence
@@ -9,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ... import system
 from ...errors import CheckpointError, FieldError, OutputError, StockpotError
 from ...experiments.experiment import Experiment, parse_experiment
 from ...values.differences import first_differences
 from ...values.from_plain_data import read_result
 
 LISTING = "experiment.json"
-WORK = "work"
+WORK, LOCK = "work", ".lock"
 _MAY_CHANGE = ("compare",)  # says nothing of how a network is made
 
 
@@ -100,7 +100,9 @@ def run_folder(out: Path, experiment: Experiment) -> Generator[None]:
 
 
 def hold(out: Path) -> int:
-    """Make the folder and lock it, itself, so that no file of a lock is left behind.
+    """Make the folder and lock it: itself, so that no file of a lock is left behind.
+
+    Where the system opens no folders, the file `.lock` in it is locked, and stays.
 
     Returns:
         A descriptor; closing it lets the folder go.
@@ -110,14 +112,18 @@ def hold(out: Path) -> int:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        held = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+        folder = system.here.open_folder(out)
+        held = os.open(out / LOCK, os.O_RDWR | os.O_CREAT) if folder is None else folder
     except OSError as error:
         raise OutputError(f"cannot write into {out}: {error.strerror}.") from None
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lockable = system.here.lock(held)
     except BlockingIOError:
         os.close(held)
         raise OutputError(f"{out} is in use by another stockpot: wait for it.") from None
+    if not lockable:
+        os.close(held)
+        raise OutputError(f"{out} cannot be locked: this file system has no locks.")
     return held
 
 

@@ -149,7 +149,7 @@ def _start(job: Job, cell: Cell) -> tuple[nn.Module, dict[str, str]]:
     if job.before:
         assert isinstance(job.index, int)
         mine = job.before[job.index]
-        origin = str(mine.relative_to(job.folder))
+        origin = mine.relative_to(job.folder).as_posix()
         load_weights(network, mine)
     elif job.from_base:
         origin = job.base.name
