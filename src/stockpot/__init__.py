@@ -1,8 +1,8 @@
 """stockpot: merge neural networks by their weights, and see what it bought."""
 
 import logging
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
 from .errors import CheckpointError as CheckpointError
 from .errors import ExtraError as ExtraError
@@ -12,7 +12,7 @@ from .errors import NonFiniteError as NonFiniteError
 from .errors import OutputError as OutputError
 from .errors import StockpotError as StockpotError
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .engine.merge import Merged as Merged
     from .engine.merge import merge as merge
     from .engine.merge import merge_to as merge_to
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .engine.verify import verify as verify
     from .evaluation.contests.models import compare as compare
     from .evaluation.results.comparison import Comparison as Comparison
+    from .networks import reestimate_batch_norm as reestimate_batch_norm
     from .recipes.model import Recipe as Recipe
     from .recipes.model import parse_recipe as parse_recipe
     from .recipes.model import read_recipe as read_recipe
@@ -48,6 +49,7 @@ _WHERE = {
     "merge_to": "engine.merge",
     "parse_recipe": "recipes.model",
     "read_recipe": "recipes.model",
+    "reestimate_batch_norm": "networks",
     "run_recipe": "engine.merge",
     "search": "training.jobs.search",
     "verify": "engine.verify",
