@@ -28,6 +28,7 @@ COMMANDS = {
     "study": "study:study_app",
     "statistics": "statistics:statistics_app",
     "run": "recipe:run",
+    "reestimate": "reestimate:reestimate",
     "methods": "methods:methods",
     "inspect": "inspect:inspect",
     "diagnose": "diagnose:diagnose",
@@ -91,7 +92,8 @@ def execute(tokens: Sequence[str]) -> int:
     except KeyboardInterrupt:
         kept = "; what is finished is kept: run again with --resume."
         complain(
-            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"]) else "."), as_json=as_json
+            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"], ["reestimate"]) else "."),
+            as_json=as_json,
         )
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe left

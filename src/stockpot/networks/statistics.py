@@ -118,7 +118,7 @@ def _own_forward(module: nn.Module, layer: Layer) -> Callable[[Any], object]:
     def run(batch: Any) -> object:
         inputs: Any = batch
         if isinstance(batch, list | tuple) and batch:
-            inputs = cast(Any, batch[0])
+            inputs = cast(tuple[Any, ...], batch)[0]
         if isinstance(inputs, Tensor):
             return module(inputs.to(device))
         if isinstance(inputs, Mapping):
@@ -128,12 +128,18 @@ def _own_forward(module: nn.Module, layer: Layer) -> Callable[[Any], object]:
             )
         raise StockpotError(
             "A batch is a tensor, a tuple or list with the input first, or a mapping with the "
-            f"names of the arguments; got {type(batch).__name__}"
-            + ("" if inputs is batch else f" of {type(cast(object, inputs)).__name__}")
+            f"names of the arguments; got {_words(cast(object, batch))}"
             + ". Pass forward= for a module that is called in another way."
         )
 
     return run
+
+
+def _words(batch: object) -> str:
+    name = type(batch).__name__
+    if isinstance(batch, list | tuple) and batch:
+        return f"{name} of {type(cast(tuple[object, ...], batch)[0]).__name__}"
+    return name
 
 
 @dataclass(slots=True)
