@@ -23,9 +23,9 @@ if _typing.TYPE_CHECKING:
     from .evaluation.contests.models import compare as compare
     from .evaluation.results.comparison import Comparison as Comparison
     from .networks import reestimate_batch_norm as reestimate_batch_norm
-    from .recipes.model import Recipe as Recipe
-    from .recipes.model import parse_recipe as parse_recipe
-    from .recipes.model import read_recipe as read_recipe
+    from .recipes.reading.recipe import Recipe as Recipe
+    from .recipes.reading.recipe import parse_recipe as parse_recipe
+    from .recipes.reading.recipe import read_recipe as read_recipe
     from .studies.diagnosis import diagnose as diagnose
     from .training.jobs.search import SearchResult as SearchResult
     from .training.jobs.search import search as search
@@ -39,7 +39,7 @@ _WHERE = {
     "Inspection": "views.inspection",
     "Merged": "engine.merge",
     "Options": "engine.options",
-    "Recipe": "recipes.model",
+    "Recipe": "recipes.reading.recipe",
     "SearchResult": "training.jobs.search",
     "Verified": "engine.verify",
     "compare": "evaluation.contests.models",
@@ -47,8 +47,8 @@ _WHERE = {
     "inspect": "views.inspection",
     "merge": "engine.merge",
     "merge_to": "engine.merge",
-    "parse_recipe": "recipes.model",
-    "read_recipe": "recipes.model",
+    "parse_recipe": "recipes.reading.recipe",
+    "read_recipe": "recipes.reading.recipe",
     "reestimate_batch_norm": "networks",
     "run_recipe": "engine.merge",
     "search": "training.jobs.search",

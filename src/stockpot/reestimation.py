@@ -26,7 +26,7 @@ from .networks import (
     reestimate_batch_norm,
     statistics_layers,
 )
-from .recipes.model import parse_recipe
+from .recipes.reading.recipe import parse_recipe
 from .typed import to_numpy
 from .views.models import open_model
 

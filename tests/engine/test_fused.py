@@ -18,7 +18,7 @@ from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.factors import factor_to
 from stockpot.methods import Cart, IsoC, IsoCts, TsvM
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 JOINED = "layer.0.attn.in_proj_weight"
 

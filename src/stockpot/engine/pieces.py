@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 
 from ..core import Method, Needs, Reach
-from ..recipes.assignment import Assignment, Beside
+from ..recipes.resolving.assignment import Assignment, Beside
 
 
 @dataclass(frozen=True, slots=True)

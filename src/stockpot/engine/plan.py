@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
-from ..recipes.assignment import Assignment, Assignments
+from ..recipes.resolving.assignment import Assignment, Assignments
 from .books import books, too_much
 from .cutting import BLOCK, surveys_of, tasks_of
 from .pieces import (

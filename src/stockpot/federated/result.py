@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ..evaluation.results.intervals import Interval, over_seeds
 from ..values.result import Result
 from ..values.to_plain_data import plain_values
-from .rounds import Round
+from .rounds.finished import Round
 
 LAST = 5
 """A final accuracy is the mean of so many last rounds, because single rounds jump."""

@@ -19,7 +19,7 @@ from ...checkpoints.pickles import rules
 from ...checkpoints.pickles.budget import Budget, PickleError
 from ...checkpoints.pickles.dialect import Dialect, Rule
 from ...checkpoints.pickles.machine import scan
-from ..sources import damaged, read_file
+from ..formats.sources import damaged, read_file
 
 LARGEST = 1 << 28
 """Bytes of one file; CIFAR's largest has 155 million."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...extras import optional
+from ...libraries import optional
 from ..predictions.predict import Predictions
 from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from ...data import Dataset
-from ...extras import optional
+from ...libraries import optional
 from ..choices.verdict import OPTIONS, Option
 from ..results.comparison import Confusion
 from ..results.intervals import Difference

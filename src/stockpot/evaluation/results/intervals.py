@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...extras import optional
+from ...libraries import optional
 from ...typed import to_numpy
 
 LEVEL = 0.95
