@@ -9,7 +9,7 @@ import torch
 from blake3 import blake3
 from torch import Tensor, nn
 
-from ...data import Dataset, Splits, load, split
+from ...data import Splits, digest_of, load, split
 from ...experiments.experiment import Experiment
 from ...networks import open_network
 from ...networks.sources.opening import NetworkSpec
@@ -61,16 +61,6 @@ def _opened(text: str) -> tuple[Splits, str]:
     seed = seed if wanted["seed"] is None else wanted["seed"]
     splits = split(load(spec), **(wanted | {"seed": seed}))
     return splits, digest_of(splits.train, splits.selection)
-
-
-def digest_of(*parts: Dataset) -> str:
-    """BLAKE3 of inputs and labels."""
-    hasher = blake3()
-    for part in parts:
-        for tensor in (part.inputs, part.labels):
-            hasher.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            hasher.update(_bytes(tensor))
-    return hasher.hexdigest()
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
