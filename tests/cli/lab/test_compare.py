@@ -52,7 +52,7 @@ def test_an_experiment_from_end_to_end_and_again(cli, tmp_path):
 
 
 def test_checkpoints_are_judged_on_the_split_that_they_record(cli, tmp_path, monkeypatch):
-    """Or on the samples of a file; a fresh split may hold what they were trained on, and says so."""
+    """Or on the samples of a file; a fresh split may hold what trained them, and says so."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "e.yml").write_text(
         "{network: {name: mlp, width: 4}, data: digits, split: {test: 0.3, seed: 5}, "

@@ -28,7 +28,7 @@ def trained(splits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     for seed in (1, 2):
         network = build("resnet-8", seed=0, width=4, **SIZES)
-        network = fit(network, splits.train, Fit(epochs=1, lr=0.01, seed=seed, batch_size=64))
+        network = fit(network, splits.train, Fit(epochs=1, lr=0.1, seed=seed, batch_size=64))
         reestimate_batch_norm(network, [splits.train.images])
         save_weights(network, folder / f"{seed}.safetensors", {})
     return folder
@@ -66,8 +66,7 @@ def test_one_go_is_two_commands_byte_for_byte_and_better(cli, pair, splits, tmp_
     reestimate_batch_norm(network, training_batches(splits.train, 0, torch.device("cpu")))
     assert all(torch.equal(tensor, found[name]) for name, tensor in network.state_dict().items())
     before, after = (accuracy(tmp_path / f"{n}.safetensors", splits) for n in ("m", "one"))
-    print("ACC", before, after, [accuracy(p, splits) for p in pair])
-    assert after > before + 0.01
+    assert after > before + 0.1
 
 
 def test_merge_json_says_what_was_estimated_and_verify_what_it_can_repeat(cli, pair, tmp_path):
