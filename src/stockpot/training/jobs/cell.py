@@ -22,7 +22,7 @@ class Cell:
 
     Attributes:
         spec: of its network.
-        splits: train, selection and test; the same for all pools.
+        splits: train, selection and test; of all pools, or of one where each has its own.
         digest: BLAKE3 of the training and selection splits.
     """
 
@@ -48,10 +48,10 @@ def network_of(experiment: Experiment) -> NetworkSpec:
     return experiment.network
 
 
-def open_cell(experiment: Experiment) -> Cell:
-    """Read and split the data; those of the last few cells are kept in memory."""
-    resolved = experiment.resolved()
-    data = json.dumps([resolved["data"], resolved["split"], experiment.seed])
+def open_cell(experiment: Experiment, pool: int | None = None) -> Cell:
+    """Read and split the data for a pool; those of the last few cells are kept in memory."""
+    wanted = experiment.split_of(pool)
+    data = json.dumps([experiment.resolved()["data"], wanted, experiment.seed])
     return Cell(network_of(experiment), *_opened(data))
 
 
