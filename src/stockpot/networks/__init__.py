@@ -18,6 +18,8 @@ from .split import Headed as Headed
 from .split import headed as headed
 from .statistics import has_batch_norm as has_batch_norm
 from .statistics import reestimate_batch_norm as reestimate_batch_norm
+from .statistics import statistics_layers as statistics_layers
+from .weights import file_prefix as file_prefix
 from .weights import load_body as load_body
 from .weights import load_over as load_over
 from .weights import load_weights as load_weights

@@ -154,6 +154,11 @@ class Output:
         return hasher.hexdigest() == record.digest
 
     @property
+    def weights(self) -> tuple[Path, ...]:
+        """The files of the layout, where they lie until they are put in place."""
+        return tuple(self._files / name for name in self._shards)
+
+    @property
     def target(self) -> SpanFiles:
         """What workers write to."""
         return self._target

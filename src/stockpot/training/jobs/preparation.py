@@ -48,7 +48,7 @@ class PreparedJob:
 
 def work_of(job: Job) -> PreparedJob:
     """Of a network that is trained on one data set."""
-    cell = open_cell(job.experiment)
+    cell = open_cell(job.experiment, job.pool)
     start, parent = _start(job, cell)
     facts = {"data": job.experiment.resolved()["data"], "data_digest": cell.digest}
     if job.stage > 1:
@@ -131,7 +131,7 @@ def plan_of(job: Job, facts: Mapping[str, Any], parent: Mapping[str, str]) -> di
         "name": job.name,
         "network": resolved["network"],
         **facts,
-        "split": resolved["split"],
+        "split": job.experiment.split_of(job.pool),
         "seed": job.experiment.seed,
         "pool": job.pool,
         "share": job.experiment.ingredients.share,
