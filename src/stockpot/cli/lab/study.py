@@ -63,7 +63,7 @@ def study_command(
     parameters = [
         first,
         folder,
-        *field_flags(cls, _LOOK),
+        *field_flags(cls(), _LOOK),
         *_how(cls),
         optional_flag("json", Annotated[Json, Parameter(group=_RUN)], False),
         optional_flag("quiet", Annotated[Quiet, Parameter(group=_RUN)], False),
