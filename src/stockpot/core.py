@@ -17,10 +17,9 @@ from enum import Enum, auto
 from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .asides import Aside, Extra, Note, Where
+from .lazy import Tensor, torch
 from .typed import from_numpy, to_floats
 from .values.fields import field_specs, kebab_name
 
@@ -227,7 +226,7 @@ class Stack:
     runs: int = 0
     facts_room: int | None = None
     fresh: bool = False
-    stored: tuple[torch.dtype, ...] = ()
+    stored: "tuple[torch.dtype, ...]" = ()
     aside: Aside | None = None
 
     def tell(self, name: str, what: Where | Note) -> None:

@@ -21,9 +21,10 @@ from ..recipes.resolving.assignment import Assignments
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
+from ..values.result import Progress
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .amending import Amended, amend
-from .driver import Progress, Run, SettledBefore
+from .driver import Run, SettledBefore
 from .evidence import manifest_of, small_files
 from .options import Options
 from .plan import make_plan
@@ -273,7 +274,7 @@ def merge_to(
         overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
-        progress: called with bytes moved and bytes in all.
+        progress: called with bytes moved of bytes in all, in words, and their fraction.
 
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.

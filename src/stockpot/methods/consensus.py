@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from annotated_types import Ge
-from torch import Tensor
 
 from ..asides import Where
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
 from ..values.fields import Finite, PerModel, check_fields, per_model

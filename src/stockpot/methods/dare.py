@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor, torch
 from ..ops.l1 import l1_norms
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge

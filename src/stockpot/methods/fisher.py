@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
-from torch import Tensor
 
 from ..core import Costs, Method, Needs, Settled, Stack, Statistic
+from ..lazy import Tensor
 from ..ops.means import weighed
 from ..values.fields import check_fields
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..asides import Largest, Series
 from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.spectra.polar import polar, room_for_polar
 from ..values.fields import Finite, check_fields
 from .matrices import (

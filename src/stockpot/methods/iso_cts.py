@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import torch
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.spectra.low_rank import LowRank, directions
 from ..ops.spectra.noise import Noise
 from ..ops.spectra.polar import turned_apart

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops import means
 from ..values.fields import check_fields
 

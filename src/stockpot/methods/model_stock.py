@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor
 from ..ops.means import affine
 from ..ops.spectra.gram import cosines, gram_of_each
 from ..values.fields import check_fields

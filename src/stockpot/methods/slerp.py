@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from torch import Tensor
 
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor
 from ..ops.means import affine, weighted_sum
 from ..ops.spectra.gram import gram
 from ..ops.sphere import slerp_coefficients

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack
+from ..lazy import Tensor
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim

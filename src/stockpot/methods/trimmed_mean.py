@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops import means
 from ..values.fields import check_fields
 

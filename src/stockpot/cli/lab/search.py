@@ -10,8 +10,9 @@ from ...recipes.reading.searching import ONE_SEARCH, Budget
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, say, steps
 from ..fields import with_fields
-from ..flags import Flag, Json, Quiet, RunFlags, Workers
+from ..flags import Flag, Json, Quiet, Workers
 from ..merging.recipe import read_recipe
+from ..merging.run_flags import RunFlags
 from .compare import print_comparison
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from ...recipes.reading.recipe import Recipe, parse_recipe
 from ...recipes.reading.yaml import read_yaml
 from ...recipes.resolving.assignment import Assignment
 from ..console import note, print_json, print_table
-from ..flags import Out, Run, RunFlags
 from .reestimate import Anew, ReestimateFlags, perform_anew
+from .run_flags import Out, Run, RunFlags
 
 
 def run(
