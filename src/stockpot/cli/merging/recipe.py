@@ -21,10 +21,10 @@ def run(recipe: Path, /, *, out: Out, flags: Run = RunFlags()) -> int:  # noqa: 
         recipe: The recipe's file.
         out: Where the merge is written.
     """
-    return perform(read_recipe(recipe, flags), out, flags)
+    return perform(recipe_with_flags(recipe, flags), out, flags)
 
 
-def read_recipe(path: Path, flags: RunFlags) -> Recipe:
+def recipe_with_flags(path: Path, flags: RunFlags) -> Recipe:
     """A recipe file with what the flags say on top of it."""
     data = read_yaml(path)
     if not isinstance(data, dict):
@@ -38,7 +38,7 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
     Args:
         recipe: The recipe's file.
     """
-    prepared = prepare(read_recipe(recipe, flags), flags.options(), None)
+    prepared = prepare(recipe_with_flags(recipe, flags), flags.options(), None)
     models = [c.label for c in prepared.assignments.models]
     rows = [
         {

@@ -7,7 +7,7 @@ from ..result import DiagnosisResult, Prospect
 from .evidence import Evidence
 from .prospects import NO_BASE, advised, merge_words, value_of
 from .reasons import against, noted, unknown
-from .steps import Case, steps_of
+from .steps import Situation, steps_of
 
 WORTH = 0.7
 """Quality of the best forecast below which a merge is not worth making."""
@@ -38,7 +38,7 @@ def judged(found: Evidence, facts: tuple[tuple[str, str], ...]) -> DiagnosisResu
         undecided=undecided,
         recommended=chosen.method if chosen else None,
         reasons=(*failing, *unknown(found), *advice, *noted(found)),
-        steps=steps_of(_case(found, chosen, undecided=undecided)),
+        steps=steps_of(_situation(found, chosen, undecided=undecided)),
         base=found.base,
         models=found.models,
         pairs=found.pairs,
@@ -98,9 +98,9 @@ def _unfit_base(found: Evidence) -> str:
     return "not advised: perhaps not their base" if found.doubted else ""
 
 
-def _case(found: Evidence, chosen: Prospect | None, *, undecided: bool) -> Case:
+def _situation(found: Evidence, chosen: Prospect | None, *, undecided: bool) -> Situation:
     method = None if chosen is None else value_of(chosen.method, len(found.models))
-    return Case(
+    return Situation(
         models=found.models,
         base=found.base,
         origin=found.origin,
