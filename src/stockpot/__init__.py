@@ -1,7 +1,7 @@
 """stockpot: merge neural networks by their weights, and see what it bought."""
 
 import logging
-from typing import TYPE_CHECKING
+import typing as _typing
 
 from .errors import CheckpointError as CheckpointError
 from .errors import ExtraError as ExtraError
@@ -12,7 +12,7 @@ from .errors import OutputError as OutputError
 from .errors import StockpotError as StockpotError
 from .lazy import lazy_names as _lazy_names
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .engine.merge import Merged as Merged
     from .engine.merge import merge as merge
     from .engine.merge import merge_to as merge_to
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .engine.verify import verify as verify
     from .evaluation.contests.models import compare as compare
     from .evaluation.results.comparison import Comparison as Comparison
+    from .networks import reestimate_batch_norm as reestimate_batch_norm
     from .recipes.reading.recipe import Recipe as Recipe
     from .recipes.reading.recipe import parse_recipe as parse_recipe
     from .recipes.reading.recipe import read_recipe as read_recipe
@@ -41,6 +42,7 @@ __getattr__, _later = _lazy_names(
         "engine.verify": "Verified verify",
         "evaluation.contests.models": "compare",
         "evaluation.results.comparison": "Comparison",
+        "networks": "reestimate_batch_norm",
         "recipes.reading.recipe": "Recipe parse_recipe read_recipe",
         "studies.diagnosis": "diagnose",
         "training.jobs.search": "SearchResult search",
