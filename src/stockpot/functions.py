@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from .errors import FieldError, StockpotError
+from .values.fields import nearest
 
 
 def find_function(place: str) -> Callable[..., Any]:
@@ -38,9 +38,8 @@ def find_function(place: str) -> Callable[..., Any]:
         raise StockpotError(f"{where} failed with {type(error).__name__}: {error}") from error
     function: object = getattr(module, what, None)
     if not callable(function):
-        near = get_close_matches(what, vars(module), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise FieldError(f"{place}: '{where}' has no function '{what}'.{hint}")
+        there = [name for name, one in vars(module).items() if callable(one) and name[0] != "_"]
+        raise FieldError(f"{place}: '{where}' has no function '{what}'{nearest(what, there)}")
     return cast(Callable[..., Any], function)
 
 
