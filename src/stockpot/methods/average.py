@@ -6,7 +6,6 @@ from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
 from ..ops.means import affine
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,6 @@ class Average(Method):
 
     Source: Wortsman et al., Model soups, ICML 2022, arXiv 2203.05482.
     """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
 from ..ops.means import affine
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,6 @@ class Interpolate(Method):
     """
 
     t: Finite = 0.5
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

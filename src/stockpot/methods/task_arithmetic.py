@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
 from ..ops.means import affine, overshoot
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,6 @@ class TaskArithmetic(Method):
     """
 
     scale: Finite = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:
