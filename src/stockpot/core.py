@@ -21,7 +21,7 @@ import numpy as np
 from .asides import Aside, Extra, Note, Where
 from .lazy import Tensor, torch
 from .typed import from_numpy, to_floats
-from .values.fields import field_specs, kebab_name
+from .values.fields import check_fields, field_specs, kebab_name
 
 SEGMENT = 2**15
 """Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""
@@ -312,11 +312,14 @@ class Selection:
 class Method(ABC):
     """A merge method: subclasses are final frozen dataclasses whose fields are hyper-parameters.
 
-    A subclass calls `check_fields(self)` in `__post_init__`, so that Python, YAML and the command
-    line refuse the same values with the same words.
+    Fields are checked when a value is made, so that Python, YAML and the command line refuse the
+    same values with the same words; a subclass with a `__post_init__` calls `check_fields` in it.
     """
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     @abstractmethod

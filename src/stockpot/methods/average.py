@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from ..core import Method, Needs, Settled, Stack
 from ..lazy import Tensor
 from ..ops.means import affine
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,6 @@ class Average(Method):
 
     Source: Wortsman et al., Model soups, ICML 2022, arXiv 2203.05482.
     """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -10,7 +10,7 @@ from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
 from ..lazy import Tensor, torch
 from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
-from ..values.fields import Finite, Fraction, check_fields
+from ..values.fields import Finite, Fraction
 from .average import Average
 from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, tell_parts
 from .task_arithmetic import TaskArithmetic
@@ -69,9 +69,6 @@ class Cart(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -11,7 +11,7 @@ from ..core import Method, Needs, Settled, Stack
 from ..lazy import Tensor, torch
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
-from ..values.fields import Finite, PerModel, check_fields, per_model
+from ..values.fields import Finite, PerModel, per_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,6 @@ class Consensus(Method):
     agree: Annotated[int, Ge(0)] = 2
     ratio: PerModel[Annotated[float, Ge(0)]] = 0.4
     scale: Finite = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -12,7 +12,7 @@ from ..lazy import Tensor, torch
 from ..ops.spectra.low_rank import LowRank, directions
 from ..ops.spectra.noise import Noise
 from ..ops.spectra.polar import turned_apart
-from ..values.fields import Finite, Fraction, check_fields
+from ..values.fields import Finite, Fraction
 from .matrices import (
     Conv,
     Cuts,
@@ -70,9 +70,6 @@ class IsoCts(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

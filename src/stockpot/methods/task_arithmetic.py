@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..core import Method, Needs, Settled, Stack
 from ..lazy import Tensor
 from ..ops.means import affine, overshoot
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,6 @@ class TaskArithmetic(Method):
     """
 
     scale: Finite = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -11,7 +11,7 @@ from ..lazy import Tensor, torch
 from ..ops.spectra.low_rank import LowRank, directions
 from ..ops.spectra.noise import Noise
 from ..ops.spectra.polar import turned_apart
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 from .matrices import (
     Conv,
     Cuts,
@@ -70,9 +70,6 @@ class TsvM(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:
