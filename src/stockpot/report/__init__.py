@@ -27,12 +27,12 @@ from ..studies.interference.figures import plot_overlap as plot_overlap
 from ..studies.interference.figures import plot_residual as plot_residual
 from ..studies.interference.figures import plot_spectra as plot_spectra
 from ..studies.magnitude.figures import plot_batches as plot_batches
+from ..studies.magnitude.figures import plot_bounds as plot_bounds
 from ..studies.magnitude.figures import plot_curves as plot_curves
 from ..studies.magnitude.figures import plot_disturbed as plot_disturbed
 from ..studies.magnitude.figures import plot_lost as plot_lost
 from ..studies.magnitude.figures import plot_soup_gap as plot_soup_gap
-from ..studies.magnitude.moment_figures import plot_bounds as plot_bounds
-from ..studies.magnitude.moment_figures import plot_variance as plot_variance
+from ..studies.magnitude.figures import plot_variance as plot_variance
 from ..studies.protocol.page import plot_protocol as plot_protocol
 from ..studies.scopes.figures import plot_scope_divergence as plot_scope_divergence
 from ..studies.scopes.figures import plot_scope_factors as plot_scope_factors

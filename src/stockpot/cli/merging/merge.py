@@ -78,7 +78,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
         optional_flag("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
         *([optional_flag("statistics", Statistics, ())] if cls().needs.statistics else []),
-        *field_flags(cls, _FIELDS),
+        *field_flags(cls(), _FIELDS),
         optional_flag("flags", Run, RunFlags()),
     ]
     return made_command(kebab_name(cls), cls.__doc__, command, parameters)

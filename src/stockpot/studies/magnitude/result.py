@@ -86,7 +86,7 @@ class MomentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundRow:
-    """Equations 15 and 16 at one layer: geometric means over pools, as `bounds.Bound` has them."""
+    """Equations 15 and 16 at one layer: geometric means over pools, as `moments.Bound` has them."""
 
     of: str
     layer: int

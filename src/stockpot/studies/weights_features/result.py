@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ...evaluation.results.intervals import Interval, over_seeds
 from ...values.result import Overview
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 from .agreement import LayerAgreement
 from .passes import Kind
 
@@ -71,6 +71,7 @@ class WeightsFeaturesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "weights-features"
+    main_table: ClassVar[MainTable] = LayerRow, "rows"
 
     title: str
     cells: tuple[str, ...]
@@ -150,10 +151,6 @@ class WeightsFeaturesResult(StudyResult):
             )
             for cell in self.cells
         )
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return LayerRow, self.rows
 
 
 def _sentences(found: WeightsFeaturesResult) -> Iterator[str]:
