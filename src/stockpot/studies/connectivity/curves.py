@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from ... import system
 from ...data import Dataset
 from ...data.changes.augment import Augment
 from ...errors import FieldError, StockpotError
@@ -22,7 +23,6 @@ from ...evaluation.predictions.predict import Predictions, predict
 from ...experiments.fit import Fit
 from ...networks.network import parts
 from ...ops.means import affine
-from ...running.allocator import keep_freed_blocks
 from ...running.executor import one_thread
 from ...training.fitting.loop import fit
 from . import CurveKind
@@ -101,7 +101,7 @@ class Span:
             yield from (predict(self.at(point), data) for point in points)
             return
         predict(self.at(points[0]), data.take(torch.arange(1)))  # refuses what does not fit
-        keep_freed_blocks()
+        system.here.keep_freed_blocks()
         with one_thread(), torch.no_grad():
             first = _first_layer(self.shell, data.batch(slice(1)))
             corners = self._corners(first, data) if first else []

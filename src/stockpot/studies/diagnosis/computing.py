@@ -19,7 +19,8 @@ from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
 from . import Diagnosis
 from .comparing.architecture import BASE, Architecture, compare_architectures
-from .comparing.gradients import Gradients, gradients_of
+from .comparing.batches import gradients_of
+from .comparing.gradients import Gradients
 from .comparing.kinship import (
     Compared,
     compared,

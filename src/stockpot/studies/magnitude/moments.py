@@ -28,8 +28,7 @@ from ...errors import StockpotError
 from ...networks.layers import WEIGHTS, values_of
 from ...networks.network import parts
 from ...typed import svd
-
-ALL = "all"
+from .result import ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

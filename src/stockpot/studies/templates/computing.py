@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints.read import read_checkpoint
-from ...data import Dataset
+from ...data import INGREDIENT, Dataset
 from ...engine.merge import merge
 from ...errors import FieldError
 from ...evaluation.predictions.predict import predict
@@ -23,7 +23,6 @@ from ...libraries import optional
 from ...methods import Average
 from ...networks.network import parts
 from ...running.executor import one_thread
-from ...training.jobs.make import METADATA
 from ...training.jobs.pools import Pool, Trained
 from ...typed import to_numpy
 from ...values.result import Progress
@@ -234,7 +233,7 @@ def first_layer(network: nn.Module, data: Dataset) -> Layer:
 
 def _decay(one: Trained) -> float:
     """The weight decay that a file says its network was last trained with."""
-    text = read_checkpoint(one.path).metadata.get(METADATA, "{}")
+    text = read_checkpoint(one.path).metadata.get(INGREDIENT, "{}")
     record = cast(dict[str, Any], json.loads(text))
     return float(record["train"]["how"]["weight_decay"])
 

@@ -4,11 +4,26 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...pages.axes import SMALL, dress, panels, reference
-from ...pages.styles import BLUE, GREEN, GREY, VERMILION
+from ...pages.axes import (
+    SMALL,
+    dress,
+    panels,
+    reference,
+)
+from ...pages.styles import (
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILION,
+)
 from ...pages.units import plain
-from .passes import Kind
-from .result import MENDED, MERGED, Measure, WeightsFeaturesResult
+from .result import (
+    MENDED,
+    MERGED,
+    Kind,
+    Measure,
+    WeightsFeaturesResult,
+)
 
 COLOURS: Mapping[str, str] = {
     MERGED: BLUE,
@@ -27,7 +42,17 @@ def plot_distance(result: WeightsFeaturesResult, ax: Any = None, *, cell: str | 
     """How far the merged network's features are from the average of the features, by layer.
 
     A panel for each cell. The dashed line is how far a single member is, root mean square.
-    On the caller's Axes: one cell. cell: on `ax`; the first without it.
+
+    Args:
+        result: of the study.
+        ax: the matplotlib Axes to draw one cell on; a new figure of all without one.
+        cell: on `ax`; the first without it.
+
+    Returns:
+        The Axes, the last of them where there are several.
+
+    Raises:
+        ExtraError: without matplotlib.
     """
     question = "How far is the merged network from averaged features?"
     for panel, name in _panels(result, ax, cell, question):

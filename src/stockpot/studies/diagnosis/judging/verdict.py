@@ -194,9 +194,11 @@ def _merging(case: Case) -> Iterator[Step]:
     )
     if case.architecture.batch_norm:
         yield Step(
-            said="Then estimate statistics of batch norm again, in Python: "
-            "stockpot.networks.reestimate_batch_norm(network, batches of training inputs). "
-            "The next command does so by itself, in rows that end in :bn.",
+            said="Then estimate statistics of batch norm again on training data; in Python "
+            "stockpot.reestimate_batch_norm(network, loader). The command that judges does so by "
+            "itself, in rows that end in :bn.",
+            command=_words("reestimate", "merged.safetensors")
+            + " --network NETWORK --data DATA --out mended.safetensors",
         )
     yield Step(
         said="And judge it on data, beside the models themselves and their ensemble:",
