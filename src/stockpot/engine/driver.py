@@ -205,8 +205,9 @@ class Run:
         self._count(done.bytes_read, done.bytes_written)
 
     def _begun(self, name: str) -> _Unfinished:
-        whole = math.prod(self._by_name[name].shape)
-        return self._unfinished.setdefault(name, _Unfinished(whole))
+        if name not in self._unfinished:
+            self._unfinished[name] = _Unfinished(math.prod(self._by_name[name].shape))
+        return self._unfinished[name]
 
     def _recorded(self, part: Part) -> Iterator[Record]:
         """The records of a tensor whose last part this is: of its extras, then its own."""
