@@ -12,6 +12,7 @@ from typing import Any
 import blake3
 import torch
 
+from .. import system
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.layout import (
@@ -30,7 +31,6 @@ from ..recipes.reading.recipe import Recipe
 from ..recipes.resolving.assignment import Assignments, prevailing_dtype
 from ..recipes.resolving.notes import AVERAGED, with_lineage
 from ..recipes.resolving.resolve import resolve
-from ..running.allocator import return_large_blocks
 from ..views.models import open_model
 from ..views.naming import canonical, short_names
 from ..views.view import View, labelled
@@ -169,7 +169,7 @@ def prepare(
     Raises:
         StockpotError: the models cannot be merged so, or the output cannot be written there.
     """
-    return_large_blocks()
+    system.here.return_large_blocks()
     if out is not None:
         check_output_path(out)
     opened: dict[tuple[str, str | None, tuple[View, ...]], Checkpoint] = {}
@@ -280,7 +280,7 @@ def check_disk(prepared: Prepared, out: Path) -> None:
     parent = next(p for p in (out.parent, *out.parent.parents) if p.exists())
     free = shutil.disk_usage(parent).free
     partial = out.with_name(out.name + ".partial")
-    there = sum(f.stat().st_blocks * 512 for f in partial.rglob("*") if f.is_file())
+    there = sum(system.here.taken(f.stat()) for f in partial.rglob("*") if f.is_file())
     if prepared.size > free + there:
         raise OutputError(
             f"{out} needs {prepared.size:,} bytes; the disk of {parent} has {free:,} free."

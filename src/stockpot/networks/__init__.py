@@ -1,5 +1,7 @@
 """Networks from any source, split into features and a head; their weights, statistics and cost."""
 
+from .builtin.config import NetworkConfig as NetworkConfig
+from .builtin.family import FAMILY as FAMILY
 from .builtin.family import NETWORKS as NETWORKS
 from .builtin.family import build as build
 from .cost import NetworkCost as NetworkCost

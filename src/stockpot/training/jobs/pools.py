@@ -217,9 +217,9 @@ def _listed(pool: Pool, made: Sequence[FinishedJob], out: Path) -> dict[str, Any
     return {
         "cell": pool.cell,
         "seed": pool.seed,
-        "base": str(pool.base.relative_to(out)) if pool.base else None,
-        **({"joint": str(pool.joint.relative_to(out))} if pool.joint else {}),
+        "base": pool.base.relative_to(out).as_posix() if pool.base else None,
+        **({"joint": pool.joint.relative_to(out).as_posix()} if pool.joint else {}),
         "ingredients": [
-            {"path": str(one.path.relative_to(out)), **records[one.path]} for one in pool.kept
+            {"path": one.path.relative_to(out).as_posix(), **records[one.path]} for one in pool.kept
         ],
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...data import Splits
 from ...evaluation.contests.contest import choose_metric
 from ...evaluation.predictions.predict import predict
-from ...experiments.additions import ScopeSpec
+from ...experiments.additions import ScopePenalty
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
 from ..additions.adding import Additions, Find, additions_of
@@ -83,7 +83,7 @@ def added_to(phase: Phase, start: nn.Module, job: Job, find: Find) -> Additions:
     return additions_of(phase.added, start, seed=seed, find=find, snapshots=folder)
 
 
-def _target(scope: ScopeSpec, cell: Cell, job: Job) -> Target:
+def _target(scope: ScopePenalty, cell: Cell, job: Job) -> Target:
     layers = scope.layers
     match scope.target.kind:
         case "file":
@@ -149,7 +149,7 @@ def _start(job: Job, cell: Cell) -> tuple[nn.Module, dict[str, str]]:
     if job.before:
         assert isinstance(job.index, int)
         mine = job.before[job.index]
-        origin = str(mine.relative_to(job.folder))
+        origin = mine.relative_to(job.folder).as_posix()
         load_weights(network, mine)
     elif job.from_base:
         origin = job.base.name
