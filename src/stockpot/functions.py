@@ -109,7 +109,7 @@ def fitting_arguments(
     own: Mapping[str, object],
     offered: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """The arguments with which a function is called: the user's, and of those offered what it takes.
+    """What a function is called with: the user's arguments, and of those offered what it takes.
 
     Args:
         place: what messages call the function.
@@ -132,8 +132,8 @@ def fitting_arguments(
     known = [one.name for one in parameters if one.kind in by_name]
     for name in own:
         if name not in known and not any_name:
-            takes = f"; it takes {', '.join(known)}." if known else "; it takes none."
-            raise FieldError(f"{place} takes no '{name[:80]}'{_hint(name, known) or takes}")
+            takes = f" It takes {', '.join(known)}." if known else " It takes none."
+            raise FieldError(f"{place} takes no '{name[:80]}'.{_hint(name, known) or takes}")
     taken = {name: one for name, one in (offered or {}).items() if any_name or name in known}
     arguments = {**taken, **own}
     needed = [one for one in parameters if one.kind in by_name and one.default is Parameter.empty]

@@ -8,19 +8,22 @@ from cyclopts import Group, Parameter
 from docstring_parser import parse
 
 from ..recipes.reading.yaml import load_yaml
+from ..values.family import default_fields
 from ..values.fields import FieldSpec, field_specs
 from .flags import separated
 
 _PLAIN = (float, int, bool, str)
+_REQUIRED = inspect.Parameter.empty
+"""In place of a default that is not there."""
 
 
 def field_flags(cls: type, group: Group) -> list[inspect.Parameter]:
     """A flag for each field, with its default, its bounds, and the words of the docstring."""
     parsed = parse(inspect.cleandoc(cls.__doc__ or "")).params
     described = {p.arg_name: p.description or "" for p in parsed}
-    defaults = cls()
+    defaults = default_fields(cls)
     return [
-        _flag(spec, getattr(defaults, spec.name), described.get(spec.name, ""), group)
+        _flag(spec, defaults.get(spec.name, _REQUIRED), described.get(spec.name, ""), group)
         for spec in field_specs(cls)
     ]
 
@@ -66,12 +69,13 @@ def _flag(spec: FieldSpec, default: object, description: str, group: Group) -> i
     free = spec.kind is str and not spec.choices and not spec.many
     text = f"{words}." if free else f"{words}. Must be {spec.interval()}.".lstrip(". ")
     if spec.kind not in _PLAIN:
-        parameter = Parameter(help=f"{text} [default: {default}]", group=group, negative="")
+        shown = "" if default is _REQUIRED else f" [default: {default}]"
+        parameter = Parameter(help=f"{text}{shown}", group=group, negative="")
         return optional_flag(spec.name, Annotated[str | None, parameter], None)
     if spec.many or spec.per_model or (spec.choices and spec.kind is not str):
         shown = _words(default)
         parameter = Parameter(
-            help=text if default in (None, ()) else f"{text} [default: {shown}]",
+            help=text if default in (None, (), _REQUIRED) else f"{text} [default: {shown}]",
             group=group,
             converter=_reader(spec),
             n_tokens=1,
