@@ -20,11 +20,11 @@ from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import count, table, words
 from stockpot.report import files, kinds
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
-from stockpot.studies.onepass.gathering import names_of
 from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
 from stockpot.values.fields import check_fields
 from stockpot.views.models import checkpoint_of
+from stockpot.views.naming import names_of
 
 
 @dataclass(frozen=True, slots=True)

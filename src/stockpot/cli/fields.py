@@ -1,15 +1,15 @@
 """The fields of a value as flags: what a method has in `merge`, a study in `study`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
 from ..recipes.reading.yaml import load_yaml
-from ..values.family import default_fields
 from ..values.fields import FieldSpec, field_specs
+from .command_line import told_by_the_command_line
 from .flags import separated
 
 _PLAIN = (float, int, bool, str)
@@ -17,11 +17,10 @@ _REQUIRED = inspect.Parameter.empty
 """In place of a default that is not there."""
 
 
-def field_flags(cls: type, group: Group) -> list[inspect.Parameter]:
+def field_flags(cls: type, defaults: Mapping[str, object], group: Group) -> list[inspect.Parameter]:
     """A flag for each field, with its default, its bounds, and the words of the docstring."""
     parsed = parse(inspect.cleandoc(cls.__doc__ or "")).params
     described = {p.arg_name: p.description or "" for p in parsed}
-    defaults = default_fields(cls)
     return [
         _flag(spec, defaults.get(spec.name, _REQUIRED), described.get(spec.name, ""), group)
         for spec in field_specs(cls)
@@ -40,6 +39,29 @@ def given_fields(cls: type, arguments: dict[str, Any]) -> dict[str, object]:
             written = spec.kind not in _PLAIN
             found[spec.name] = load_yaml(str(value), f"--{spec.name}") if written else value
     return found
+
+
+def with_fields(
+    name: str, defaults: object, group: Group
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command of which one parameter is a value, with a flag for each field in its place."""
+    cls = type(defaults)
+    values = {spec.name: getattr(defaults, spec.name) for spec in field_specs(cls)}
+    flags = field_flags(cls, values, group)
+
+    def decorate(body: Callable[..., int]) -> Callable[..., int]:
+        def with_value(*positional: Any, **given: Any) -> int:
+            with told_by_the_command_line():
+                value = cls(**given_fields(cls, given))
+            return body(*positional, **{name: value}, **given)
+
+        own = inspect.signature(body, eval_str=True).parameters.values()
+        made = [flag for one in own for flag in (flags if one.name == name else [one])]
+        command = made_command(body.__name__, "", with_value, made)
+        command.__doc__ = body.__doc__
+        return command
+
+    return decorate
 
 
 def optional_flag(name: str, annotation: Any, default: object) -> inspect.Parameter:

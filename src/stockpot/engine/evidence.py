@@ -17,9 +17,10 @@ from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
 from ..methods.own import origins
-from ..recipes.published import canonical, reworded
+from ..recipes.published import reworded
 from ..recipes.reading.yaml import dump_yaml
 from ..recipes.resolving.assignment import Assignment, Selected
+from ..views.naming import canonical
 from .driver import Run
 from .prepare import Prepared
 

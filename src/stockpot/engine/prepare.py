@@ -26,13 +26,14 @@ from ..checkpoints.formats.layout import (
 from ..errors import MergeError, OutputError
 from ..methods.own import origins
 from ..recipes.meaning import meaning_of
-from ..recipes.published import canonical, renamed, short_names
+from ..recipes.published import renamed
 from ..recipes.reading.recipe import Recipe
 from ..recipes.resolving.assignment import Assignments, prevailing_dtype
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..running.allocator import return_large_blocks
 from ..views.models import open_model
+from ..views.naming import canonical, short_names
 from ..views.view import View, labelled
 from .options import Options
 from .placing import extras_of

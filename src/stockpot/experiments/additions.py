@@ -100,7 +100,7 @@ class InMerge(Section):
     layers: Layers = KERNELS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that it can stand beside another base
 class Additions(Section):
     """What is added to a plain fit; nothing, as it stands.
 

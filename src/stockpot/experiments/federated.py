@@ -21,6 +21,7 @@ from .additions import ADDITIONS
 from .aggregating import Aggregation, AggregationEntry, plain_aggregation
 from .cells import SpecEntry
 from .experiment import Experiment, SplitSpec
+from .fit import Optimiser, Schedule
 from .flower import FlowerStrategy
 from .schooling import Schooling
 
@@ -40,10 +41,10 @@ class LocalTraining(Schooling):
     epochs: Count = 1
     lr: Positive = 0.05
     batch_size: Count = 32
-    optimiser: Literal["adamw", "adam", "sgd"] = "sgd"
+    optimiser: Optimiser = "sgd"
     momentum: Below1 = 0.0
     weight_decay: NotNegative = 0.0
-    schedule: Literal["cosine", "constant", "step", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
 
     def check(self) -> None:
         """Refuse what does not go together."""

@@ -1,5 +1,6 @@
 """A method that is a function of a stack: one frozen class for it, with its arguments as fields."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, is_dataclass, make_dataclass
 from functools import cache, partial
@@ -8,7 +9,7 @@ from typing import Any, ClassVar, cast, overload
 
 from torch import Tensor
 
-from ..core import Method, Needs, Reach, Settled, Stack
+from ..core import Costs, Method, Needs, Reach, Settled, Stack
 from ..errors import FieldError
 from ..functions import find_object
 from ..values.fields import check_fields, field_specs
@@ -72,6 +73,15 @@ class FunctionMethod(Method):
     def needs(self) -> Needs:
         """What was declared with the function."""
         return self.declared
+
+    @property
+    def costs(self) -> Costs:
+        """Room for all rows stacked, twice, and a few more."""
+        return Costs(held_rows=8, held_per_model=2)
+
+    def room(self, shape: tuple[int, ...], models: int) -> int:
+        """Likewise, for a whole tensor; the rows held beside that are among the costs."""
+        return math.prod(shape) * 3 * models
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """What the function gives."""

@@ -63,7 +63,7 @@ def open_pools(
         experiment, run = read_experiment(source), Path(out) / RUN
     if experiment.tasks:
         raise FieldError(f"{source} has tasks; this study is of networks for the same data.")
-    pools = train_experiment(experiment, run, workers=jobs, device=device, progress=progress)
+    pools = train_experiment(experiment, run, jobs=jobs, device=device, progress=progress)
     return TrainedPools(experiment=experiment, run=run, pools=tuple(pools))
 
 

@@ -207,7 +207,7 @@ def test_a_sweep_has_a_folder_for_each_cell(small, tmp_path):
 def test_two_at_once_give_the_same_bytes_as_in_turn(ran, tmp_path):
     experiment, out, _, _ = ran
     told = []
-    train_experiment(experiment, tmp_path, workers=2, progress=lambda what, done: told.append(done))
+    train_experiment(experiment, tmp_path, jobs=2, progress=lambda what, done: told.append(done))
     assert files(tmp_path) == files(out)
     assert told == sorted(told)
     assert told[-1] == 1
@@ -217,7 +217,7 @@ def test_two_at_once_give_the_same_bytes_as_in_turn(ran, tmp_path):
 def test_an_error_in_a_worker_is_the_users(small, tmp_path):
     diverging = small(optimiser="sgd", lr=1e30, schedule="constant", epochs=20)
     with pytest.raises(StockpotError, match="lower lr"):
-        train_experiment(diverging, tmp_path, workers=2)
+        train_experiment(diverging, tmp_path, jobs=2)
 
 
 def test_one_writer_at_a_time(small, tmp_path):
@@ -255,21 +255,21 @@ def told(what, done):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    workers = int(sys.argv[3])
+    jobs = int(sys.argv[3])
     experiment = read_experiment(sys.argv[1])
-    train_experiment(experiment, Path(sys.argv[2]), workers=workers, progress=told)
+    train_experiment(experiment, Path(sys.argv[2]), jobs=jobs, progress=told)
 """
 
 
 @pytest.mark.parametrize(
-    ("workers", "part"), [(1, 0.05), (1, 0.55), pytest.param(2, 0.4, marks=pytest.mark.full)]
+    ("jobs", "part"), [(1, 0.05), (1, 0.55), pytest.param(2, 0.4, marks=pytest.mark.full)]
 )
-def test_a_killed_run_goes_on_at_the_last_finished_epoch(workers, part, ran, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_at_the_last_finished_epoch(jobs, part, ran, tmp_path, monkeypatch):
     experiment, whole, _, _ = ran
     (tmp_path / "e.yml").write_text(dump_yaml(experiment.resolved()))
     (tmp_path / "run.py").write_text(SCRIPT)
     out = tmp_path / "out"
-    command = [sys.executable, "run.py", "e.yml", "out", str(workers), str(part)]
+    command = [sys.executable, "run.py", "e.yml", "out", str(jobs), str(part)]
     here = {"PYTHONPATH": str(Path(stockpot.__file__).parents[1])}
     killed = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | here

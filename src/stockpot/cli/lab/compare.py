@@ -116,7 +116,7 @@ def compare(
             experiment = read_experiment(given[0])
             try:
                 table = compare_experiment(
-                    experiment, out_, workers=jobs, device=device or "auto", progress=progress
+                    experiment, out_, jobs=jobs, device=device or "auto", progress=progress
                 )
             except KeyboardInterrupt:
                 note("what is trained is kept: the same command goes on from there.")

@@ -12,6 +12,7 @@ from ...methods import METHODS
 from ...methods.catalogue import FAMILY, find_method, make_method, with_defaults
 from ...recipes.reading.recipe import Recipe, parse_recipe
 from ...recipes.resolving.fit import check_needs, gather
+from ...values.family import default_fields
 from ...values.fields import kebab_name
 from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
@@ -79,7 +80,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
         optional_flag("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
         *([optional_flag("statistics", Statistics, ())] if has_statistics else []),
-        *field_flags(cls, _FIELDS),
+        *field_flags(cls, default_fields(cls), _FIELDS),
         optional_flag("flags", Run, RunFlags()),
     ]
     return made_command(kebab_name(cls), cls.__doc__, command, parameters)

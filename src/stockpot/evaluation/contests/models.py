@@ -18,6 +18,7 @@ from ...networks import (
     open_network,
     reestimate_batch_norm,
 )
+from ...views.naming import names_of
 from ..predictions.ingredients import Ingredients
 from ..results.comparison import Comparison
 from .columns import WITHOUT_TRAINING
@@ -33,7 +34,7 @@ def compare(
     data: DataSpec | Splits,
     *,
     base: Model | None = None,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     counts: Sequence[int] = (),
     subsets: int = 3,
     methods: Sequence[str | Method] = WITHOUT_TRAINING,
@@ -52,7 +53,7 @@ def compare(
         data: what they are judged on: a name, a mapping with the reader's options, or splits. The
             training part is used to re-estimate batch-norm statistics and for nothing else.
         base: what they were fine-tuned from, for methods that need it.
-        names: of the models in tables; by default their paths' names, or their numbers.
+        names: of the models in tables; by default the ends of their paths that tell them apart.
         counts: how many go into a soup or ensemble; by default 2 to all.
         subsets: how many subsets of each count are drawn.
         methods: columns and merge methods.
@@ -88,7 +89,7 @@ def compare(
     given = [_source(model, build) for model in models]
     pool = ingredients_of(
         seed,
-        list(names) if names else _names(models),
+        names_of(models, names),
         given,
         splits,
         build,
@@ -166,16 +167,3 @@ def _source(model: Model, build: Callable[[], nn.Module]) -> nn.Module | Path:
     network = build()
     network.load_state_dict(dict(model))
     return network
-
-
-def _names(models: Sequence[Model]) -> list[str]:
-    """The last parts of their paths, as many as tell them apart; numbers for what has no path."""
-    paths = [Path(model) if isinstance(model, str | Path) else None for model in models]
-    for parts in (1, 2, 3):
-        names = [
-            str(number) if path is None else "/".join(path.with_suffix("").parts[-parts:])
-            for number, path in enumerate(paths)
-        ]
-        if len(set(names)) == len(names):
-            return names
-    return [str(number) for number in range(len(models))]

@@ -25,7 +25,8 @@ def select(
     are taken.
 
     Raises:
-        MergeError: values of a class are left with no tensor at all.
+        MergeError: values of a class are left with no tensor at all; or one joins tensors and needs
+            statistics, which are those of tensors one by one.
     """
     changed = dict(decisions)
     selected: list[Selected] = []
@@ -39,6 +40,8 @@ def select(
         values = dict.fromkeys(m for n in names if (m := decisions[n].method) is not None)
         asked = {value: value.select(tensors, models) for value in values}
         selections = {value: found for value, found in asked.items() if found is not None}
+        for value, selection in selections.items():
+            _refuse_statistics_of_joined(value, selection)
         if not selections:
             continue
         changed |= dict(_split(names, decisions, selections, roles))
@@ -63,6 +66,16 @@ def select(
             )
         )
     return changed, tuple(selected)
+
+
+def _refuse_statistics_of_joined(method: Method, selection: Selection) -> None:
+    joined = next(iter(selection.joined.values()), ())
+    if joined and method.needs.statistics:
+        kinds = " and ".join(one.name for one in method.needs.statistics)
+        raise MergeError(
+            f"{kebab_name(type(method))} would merge {', '.join(map(repr, joined))} as one matrix, "
+            f"and has statistics ({kinds}) of each alone: set qkv to 'stored'."
+        )
 
 
 def _split(

@@ -11,9 +11,10 @@ from ...checkpoints.entry import Checkpoint
 from ...checkpoints.lineage import lineage_of
 from ...errors import FieldError
 from ...views.models import Model, checkpoint_of
+from ...views.naming import names_of
 from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
-from ..onepass.gathering import names_of, statistics_of
+from ..onepass.gathering import statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
 from . import Diagnosis

@@ -10,7 +10,8 @@ from ...ops.spectra.low_rank import room_for_top_k
 from ...recipes.reading.sizes import format_size, parse_size
 from ...running.executor import in_order, workers_for
 from ...values.result import Progress
-from ..onepass.gathering import Model, names_of
+from ...views.naming import names_of
+from ..onepass.gathering import Model
 from . import Interference
 from .matrices import Matrix, choose
 from .result import (

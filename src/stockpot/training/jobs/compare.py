@@ -37,7 +37,7 @@ def compare_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    workers: int | None = 1,
+    jobs: int | None = 1,
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> Comparison:
@@ -46,7 +46,7 @@ def compare_experiment(
     Args:
         experiment: what is trained and compared.
         out: folder of the run, as `train_experiment` has it.
-        workers, device: of the training.
+        jobs, device: of the training.
         progress: called with what is being done and the fraction of the whole that is behind.
 
     Raises:
@@ -63,7 +63,7 @@ def compare_experiment(
     pools = train_experiment(
         experiment,
         out,
-        workers=workers,
+        jobs=jobs,
         device=device,
         progress=partial(tell, 0.0, _TRAINING),
     )

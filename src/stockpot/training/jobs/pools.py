@@ -85,7 +85,7 @@ def train_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    workers: int | None = 1,
+    jobs: int | None = 1,
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> list[Pool]:
@@ -95,12 +95,12 @@ def train_experiment(
     ingredient-NN.safetensors (with tasks: TASK.safetensors and joint.safetensors), each with its
     configuration and score in its metadata entry `stockpot.ingredient`; and OUT/experiment.json.
     What is unfinished is in OUT/work. The same experiment gives the same bytes on one machine's
-    CPU, with any number of workers, broken off or not.
+    CPU, with any number of jobs, broken off or not.
 
     Args:
         experiment: what to train.
         out: folder of the run.
-        workers: networks trained at once, each in a process of its own on one thread; None for one
+        jobs: networks trained at once, each in a process of its own on one thread; None for one
             per core as soon as that is worth it. With more than 1, a script needs
             `if __name__ == "__main__":`.
         device: auto is a GPU where there is one.
@@ -112,11 +112,11 @@ def train_experiment(
     """
     place = pick_device(device)
     cells = dict(experiment.cells())
-    jobs = _jobs(cells, experiment, out, place)
+    planned = _jobs(cells, experiment, out, place)
     for one in cells.values():
         _open(one, one.members)  # what is wrong with any is said before the first is trained
     with run_folder(out, experiment):
-        made = carry_out(jobs, workers, _Share(jobs, progress).tell)
+        made = carry_out(planned, jobs, _Share(planned, progress).tell)
         opened = {name: _open(one, one.members) for name, one in cells.items()}
         pools = _pools(opened, made, experiment)
         list_pools(out, experiment, [_listed(pool, made, out) for pool in pools], complete=True)
