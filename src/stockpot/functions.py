@@ -161,16 +161,20 @@ def _line_of(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if not one.filename.startswith(_NOT_THE_USERS)]
+    own = [one for one in frames if _is_the_users(one.filename)]
     if not own:
         return ""
     code = f": {own[-1].line}" if own[-1].line else ""
     return f"{own[-1].filename}, line {own[-1].lineno}{code}"
 
 
-_LIBRARIES = (sysconfig.get_paths()[key] for key in ("purelib", "platlib"))
-_NOT_THE_USERS = (
-    "<frozen",
-    str(Path(__file__).parent),
-    *(str(Path(where) / name) for where in _LIBRARIES for name in ("torch", "numpy")),
-)
+def _is_the_users(file: str) -> bool:
+    if file.startswith(("<frozen", str(Path(__file__).parent))):
+        return False
+    for where in _INSTALLED:
+        if file.startswith(where):
+            return Path(file).relative_to(where).parts[0] not in ("torch", "numpy")
+    return not file.startswith(sysconfig.get_paths()["stdlib"])
+
+
+_INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("purelib", "platlib"))

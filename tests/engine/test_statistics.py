@@ -17,8 +17,8 @@ from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.methods import Fisher
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.testing.cases import State, bits
 
-from ..cases import State, bits
 from ..contract.giving import GramMean
 
 OUT, IN = 12, 40
