@@ -5,10 +5,18 @@ as entry points of the group `stockpot.methods`, which give places short names.
 """
 
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from importlib.metadata import (
+    EntryPoint,
+    PackageNotFoundError,
+    entry_points,
+    packages_distributions,
+    version,
+)
 from inspect import getsourcefile
 from pathlib import Path
 from typing import Any, cast
@@ -147,13 +155,24 @@ def _classes(method: Method) -> Iterator[type[Method]]:
 
 def _origin(cls: type[Method]) -> dict[str, str]:
     told = {"method": cls.called()}
-    packages = packages_distributions().get(cls.__module__.partition(".")[0], [])
-    if packages:
-        told["package"] = f"{packages[0]} {version(packages[0])}"
+    if package := _package(cls.__module__.partition(".")[0]):
+        told["package"] = package
     source = _source(cls)
     if source is not None:
         told |= {"source": source.name, "blake3": blake3(source.read_bytes()).hexdigest()}
     return told
+
+
+@cache
+def _package(module: str) -> str:
+    """The package that brings a module, with its version; '' where there is none."""
+    with suppress(PackageNotFoundError):  # most are called as their module
+        return f"{module} {version(module)}"
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    if not file.startswith(tuple(sysconfig.get_paths()[key] for key in ("purelib", "platlib"))):
+        return ""
+    packages = packages_distributions().get(module, [])  # a second of work
+    return f"{packages[0]} {version(packages[0])}" if packages else ""
 
 
 def _source(cls: type[Method]) -> Path | None:

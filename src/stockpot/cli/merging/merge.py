@@ -130,6 +130,8 @@ def offer(name: str) -> None:
     """
     cls = find_method(name)
     if name not in FAMILY.by_name:
+        if name in merge_app:  # of an earlier command line in this process
+            del merge_app[name]
         merge_app.command(_command(cls), name=name)
 
 
