@@ -21,15 +21,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from stockpot.studies.diagnosis.forecast.held_out import spearman
 from stockpot.studies.diagnosis.forecast.table import parse
-from stockpot.studies.diagnosis.forecast.trees import (
-    HIGH,
-    LEAF,
-    LOW,
-    SHARE,
-    TREES,
-    cases_of,
-    matrix,
-)
+from stockpot.studies.diagnosis.forecast.held_out import HIGH, LEAF, LOW, SHARE, TREES, cases_of, matrix
 
 SAMPLES, STEP = 256, 0.02
 NAMES = ("slope", "bend", "gradient", "angle", "at_mean")

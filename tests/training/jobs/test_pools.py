@@ -12,14 +12,17 @@ import torch
 from safetensors import safe_open
 
 import stockpot
-from stockpot.data import Dataset
+from stockpot.checkpoints.read import read_checkpoint
+from stockpot.data import Dataset, load, recorded_split, split
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
 from stockpot.evaluation import accuracy, predict
+from stockpot.experiments.experiment import SplitSpec, parse_experiment
 from stockpot.networks import load_weights
 from stockpot.recipes.reading.yaml import dump_yaml
 from stockpot.training import Fit, train_experiment
 from stockpot.training.fitting.loop import fit
-from stockpot.training.jobs.cell import _opened
+from stockpot.training.jobs.cell import _opened, open_cell
+from stockpot.training.jobs.compare import compare_experiment
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -295,3 +298,27 @@ def test_a_killed_run_goes_on_at_the_last_finished_epoch(jobs, part, ran, tmp_pa
     per_epoch = -(-len(pools[0].splits.train) // 64)
     trained = [one for one in steps if len(one) == len(pools[0].splits.train)]
     assert len(trained) == (16 - done) * per_epoch
+
+
+def test_each_pool_may_have_a_split_of_its_own(small, tmp_path):
+    """So that an interval over pools covers the luck of the split too."""
+    same = {"split": {"selection": 0.2, "test": 0.5, "draw": "per-pool"}, "seed": 3}
+    experiment = small(same | {"compare": {"seeds": 2, "methods": ["uniform-soup"]}}, count=2)
+    found = compare_experiment(experiment, tmp_path)
+    assert "intervals over pools cover the luck of the split too" in found.origin
+    pools = train_experiment(experiment, tmp_path)  # which finds them trained
+    for pool in pools:
+        own = split(load("digits"), selection=0.2, test=0.5, seed=pool.seed)
+        assert torch.equal(pool.splits.test.originals, own.test.originals)
+        for one in pool.kept:
+            told = recorded_split(read_checkpoint(one.path).metadata)
+            assert torch.equal(told.of(load("digits")).test.originals, own.test.originals)
+    assert [one.seed for one in pools] == [3, 4]
+    assert not torch.equal(*(pool.splits.test.originals for pool in pools))
+    assert parse_experiment({"network": "mlp", "data": "digits", "split": "per-pool"}).split == (
+        SplitSpec(draw="per-pool")
+    )
+    assert experiment.resolved()["split"]["draw"] == "per-pool"
+    assert "draw" not in small().resolved()["split"]
+    with pytest.raises(FieldError, match="split: per-pool: each pool has a split of its own"):
+        open_cell(experiment)

@@ -17,7 +17,7 @@ from ...values.fields import kebab_name
 from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
 from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
-from .perform import perform
+from .reestimate import Anew, ReestimateFlags, perform_anew
 
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)
@@ -65,7 +65,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
                 data["decay"] = _decay(given["decay"])
             recipe = parse_recipe(flags.onto(data))
             _check_alone(recipe)
-        return perform(recipe, out, flags)
+        return perform_anew(recipe, out, flags, given.get("anew") or ReestimateFlags())
 
     kind, method = inspect.Parameter, with_defaults(cls)
     has_statistics = method is None or bool(method.needs.statistics)
@@ -82,6 +82,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         *([optional_flag("statistics", Statistics, ())] if has_statistics else []),
         *field_flags(cls, default_fields(cls), _FIELDS),
         optional_flag("flags", Run, RunFlags()),
+        optional_flag("anew", Anew, ReestimateFlags()),
     ]
     return made_command(kebab_name(cls), cls.__doc__, command, parameters)
 

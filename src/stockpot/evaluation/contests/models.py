@@ -1,13 +1,14 @@
 """Singles, soups and ensembles of networks that exist already: `stockpot.compare`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ...core import Method
-from ...data import Dataset, Splits, Transform, load, named_views, split
+from ...data import Dataset, Splits, Transform, named_views
 from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import (
@@ -23,6 +24,7 @@ from ..predictions.ingredients import Ingredients
 from ..results.comparison import Comparison
 from .columns import WITHOUT_TRAINING
 from .compare import MARGIN, Progress, compare_pools
+from .origin import splits_to_judge
 
 Model = str | Path | Mapping[str, Tensor] | nn.Module
 """A checkpoint, a state dict, or a network."""
@@ -42,6 +44,7 @@ def compare(
     margin: float = MARGIN,
     views: Sequence[str] | Mapping[str, Transform] = (),
     domains: Sequence[str] = (),
+    test_split: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -63,7 +66,10 @@ def compare(
             "domain=twitter", or transforms by their names in the table.
         domains: the only ones that the splits hold; the test split's samples of the others are
             kept aside for views. Not with splits, which have it behind them.
-        seed: of the split and of the subsets.
+        test_split: a file that says which samples are the test split, for `data.read_split`.
+            Without it the split is the one that all checkpoints record, as `stockpot train` writes
+            it, else a fresh one; the result says which.
+        seed: of a fresh split and of the subsets.
         progress: called as work is done.
 
     Raises:
@@ -80,11 +86,14 @@ def compare(
     if not models:
         raise FieldError("no model to compare: give two or more.")
     if isinstance(data, Splits):
-        if domains:
-            raise FieldError("domains: the splits are made already; give them to `split`.")
-        splits = data
+        if domains or test_split is not None:
+            raise FieldError(
+                "domains, test_split: the splits are made already; give them to `split`."
+            )
+        splits, origin = data, ""
     else:
-        splits = split(load(data), seed=seed, domains=domains)
+        judged = splits_to_judge(models, data, seed=seed, domains=domains, test_split=test_split)
+        splits, origin = judged.splits, judged.origin
     build = partial(opened, network, splits.train)
     given = [_source(model, build) for model in models]
     pool = ingredients_of(
@@ -95,7 +104,7 @@ def compare(
         build,
         base=None if base is None else _source(base, build),
     )
-    return compare_pools(
+    found = compare_pools(
         [pool],
         counts=counts,
         subsets=subsets,
@@ -108,6 +117,7 @@ def compare(
         network=str(network),
         progress=progress,
     )
+    return replace(found, origin=origin)
 
 
 def opened(network: NetworkSpec, data: Dataset) -> nn.Module:

@@ -13,16 +13,8 @@ from ...values.result import Progress
 from ...views.naming import names_of
 from ..onepass.gathering import Model
 from . import Interference
-from .matrices import Matrix, choose
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Pair,
-    Point,
-    Spectrum,
-)
-from .rowspaces import RowSpaces, row_spaces
+from .result import ALL, Centre, InterferenceResult, Pair, Point, Spectrum
+from .rowspaces import Matrix, RowSpaces, choose, row_spaces
 
 
 def compute(

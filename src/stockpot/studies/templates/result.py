@@ -4,14 +4,14 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.results.intervals import Interval, over_seeds
 from ...values.result import Overview
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 Kind = Literal["classes", "units", "kernels"]
 Subject = Literal["single", "merged", "pair"]
@@ -112,6 +112,7 @@ class TemplatesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "templates"
+    main_table: ClassVar[MainTable] = TemplateRow, "rows"
 
     title: str
     cells: tuple[str, ...]
@@ -165,10 +166,6 @@ class TemplatesResult(StudyResult):
             )
             for cell in self.cells
         )
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return TemplateRow, self.rows
 
 
 def _sentences(found: TemplatesResult) -> Iterator[str]:
