@@ -321,6 +321,12 @@ class Method(ABC):
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @classmethod
+    def called(cls) -> str:
+        """What files call it: its name, or package.module:Class where it is not stockpot's own."""
+        own = cls.__module__.partition(".")[0] != "stockpot"
+        return f"{cls.__module__}:{cls.__qualname__}" if own else kebab_name(cls)
+
     @property
     @abstractmethod
     def needs(self) -> Needs:

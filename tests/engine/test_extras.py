@@ -26,9 +26,9 @@ from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError, OutputError
 from stockpot.methods import Average, CartFactors
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.testing.cases import State, smooth
 from stockpot.values.fields import check_fields
 
-from ..cases import State, smooth
 from ..contract.giving import Masked
 from .making import resolved
 

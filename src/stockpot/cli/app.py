@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, NoReturn, cast
 from cyclopts import App, CycloptsError, Group
 
 from ..errors import StockpotError
-from ..methods.catalogue import find_method
 from .command_line import UsageError, remember, told_by_the_command_line
 from .console import Screen, complain
 
@@ -153,8 +152,10 @@ def execute(tokens: Sequence[str]) -> int:
     remember(tokens)
     try:
         if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
+            from .merging.merge import offer
+
             with told_by_the_command_line():
-                find_method(tokens[1])
+                offer(tokens[1])
         app = program(tokens[0] if tokens else None)
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -28,6 +28,7 @@ from .pieces import Survey, Task, is_whole
 from .plan import Plan, deriving_bytes
 from .rows import raw_bytes
 from .sinks import Sink
+from .tasks import own_code
 from .tasks.asides import join_notes, joined_reports, report_of
 from .tasks.deriving import derived
 from .tasks.desk import Setting, fits_tensor
@@ -165,12 +166,14 @@ class Run:
         question = None if known is None else self._question(survey)
         hint = None if known is None else known.get(question)
         if hint is None and method.needs.sample and (batches := sample_of(survey)):
-            hint = method.settle(self._joined(batches).close(), None)
+            facts = self._joined(batches).close()
+            hint = own_code.settled(method, facts, None, survey.assignments[0].name)
         self._total -= _read_bytes(survey)
         while hint is None or not hint.final:
             self._total += _read_bytes(survey)
             tasks = [SurveyTask(method, task.pieces, hint) for task in survey.tasks]
-            hint = method.settle(self._joined(tasks).close(), hint)
+            facts = self._joined(tasks).close()
+            hint = own_code.settled(method, facts, hint, survey.assignments[0].name)
         if known is not None:
             known[question] = hint
         for a in survey.assignments:

@@ -84,7 +84,8 @@ def verify(
             problems += structure_problems(out, written)
         if recompute:
             where = None if inputs is None else Path(inputs)
-            problems += recomputed(manifest, out, _joined(written, extras), where, progress)
+            found, said = recomputed(manifest, out, _joined(written, extras), where, progress)
+            problems, notes = problems + found, notes + said
     unverifiable = [] if recompute and not problems else _without_digests(manifest)
     return Verified(
         path=out,
