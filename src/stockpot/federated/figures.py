@@ -1,14 +1,11 @@
-"""Figures of a federated experiment; each takes its outcome and axes, never a model."""
+"""Figures of a federated experiment, as values: a panel for each partition."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from ..errors import StockpotError
 from ..evaluation.results.intervals import over_seeds
-from ..pages.axes import SMALL, dress, label_ends, panels
+from ..pages.figures import Axis, Dots, Lines, Series, series
 from ..pages.styles import FAMILIES, Style
-from ..pages.units import plain, short
 from .result import Outcome, partition_words
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
@@ -19,98 +16,86 @@ def run_styles(outcome: Outcome) -> dict[str, Style]:
     families = [one for name, one in FAMILIES.items() if name not in ("single", "distilled")]
     count = len(families)
     return {
-        run: Style(one.colour, one.marker, _DASHES[i // count % 3], hollow=bool(i // count % 2))
+        run: Style(
+            one.colour, one.marker, _DASHES[i // count % 3], hollow=bool(i // count % 2), size=3.5
+        )
         for i, run in enumerate(outcome.runs)
         for one in [families[i % count]]
     }
 
 
-def plot_rounds(outcome: Outcome, ax: Any = None) -> Any:
-    """Accuracy against rounds, a line for each algorithm, its 95% interval over seeds as a band.
-
-    Raises:
-        StockpotError: where `ax` would hold several partitions.
-    """
+def rounds(outcome: Outcome) -> tuple[Lines, ...]:
+    """Accuracy against rounds, a line for each algorithm, its interval over seeds as a band."""
     drawn = run_styles(outcome)
-    axes = _panels(outcome, ax, "How fast do the algorithms learn?")
-    for one, alpha in zip(axes, outcome.alphas, strict=True):
-        ends: dict[str, tuple[float, float]] = {}
+    return tuple(
+        _panel(
+            alpha,
+            "round",
+            "test accuracy, %",
+            *(
+                series(run, range(len(curve)), curve, drawn[run], factor=100)
+                for run in outcome.runs
+                for curve in [outcome.curve(alpha, run)]
+            ),
+        )
+        for alpha in outcome.alphas
+    )
+
+
+def traffic(outcome: Outcome) -> tuple[Lines, ...]:
+    """Accuracy against megabytes sent so far, both ways."""
+    drawn, panels = run_styles(outcome), list[Lines]()
+    for alpha in outcome.alphas:
+        lines: list[Series] = []
         for run in outcome.runs:
-            curve, style = outcome.curve(alpha, run), drawn[run]
-            xs, ys = list(range(len(curve))), [100 * point.value for point in curve]
-            one.plot(xs, ys, color=style.colour, linestyle=style.dash, linewidth=1.4)
-            if all(math.isfinite(point.low) for point in curve):
-                low, high = [100 * p.low for p in curve], [100 * p.high for p in curve]
-                one.fill_between(xs, low, high, color=style.colour, alpha=0.12, linewidth=0)
-            ends[run] = (xs[-1], ys[-1])
-        one.set_ylim(0, 100)
-        dress(one, title=partition_words(alpha), x="round", y="test accuracy, %")
-        label_ends(one, ends, drawn)
-    return axes[0]
+            sent = 0.0
+            first = outcome.of(alpha, run)[0]
+            xs = tuple(sent := sent + (r.sent_down + r.sent_up) / 1e6 for r in first.rounds)
+            ys = tuple(100 * point.value for point in outcome.curve(alpha, run))
+            lines.append(Series(name=run, x=xs, value=ys, style=drawn[run]))
+        panels.append(_panel(alpha, "MB sent, both ways", "test accuracy, %", *lines))
+    return tuple(panels)
 
 
-def plot_spread(outcome: Outcome, ax: Any = None) -> Any:
-    """Accuracy of each client on its own test samples after the last round, its mean over seeds.
-
-    Args, Returns and Raises as `plot_rounds`.
-    """
-    drawn = run_styles(outcome)
-    axes = _panels(outcome, ax, "Whom does the global model serve?")
-    for one, alpha in zip(axes, outcome.alphas, strict=True):
+def clients(outcome: Outcome) -> tuple[Dots, ...]:
+    """Accuracy of each client on its own test samples after the last round, its mean over seeds."""
+    drawn, panels = run_styles(outcome), list[Dots]()
+    for alpha in outcome.alphas:
+        marks: list[Series] = []
         for place, run in enumerate(outcome.runs):
-            values = sorted(100 * value for value in outcome.clients(alpha, run).values())
-            style = drawn[run]
-            heights = [place + 0.05 * ((i % 5) - 2) for i in range(len(values))]
-            one.plot(values, heights, linestyle="none", **style.marks(4))
-            mean = math.fsum(values) / len(values) if values else float("nan")
-            one.plot([mean, mean], [place - 0.35, place + 0.35], color=style.colour, linewidth=2)
-        names = [plain(name) for name in short(list(outcome.runs), 26)]
-        one.set_yticks(range(len(outcome.runs)), names, fontsize=SMALL)
-        one.set_ylim(len(outcome.runs) - 0.5, -0.5)
-        one.set_xlim(0, 101)
-        dress(one, title=partition_words(alpha), x="test accuracy of a client, %", grid="x")
-    return axes[0]
+            values = [100 * value for value in outcome.clients(alpha, run).values()]
+            if values:
+                mean, look = math.fsum(values) / len(values), drawn[run]
+                spans = (min(values),), (max(values),)
+                marks.append(
+                    Series(
+                        name="", x=(place,), value=(mean,), low=spans[0], high=spans[1], style=look
+                    )
+                )
+        panels.append(
+            Dots(
+                series=tuple(marks),
+                names=outcome.runs,
+                x=Axis("test accuracy of clients, %: mean, worst and best"),
+                title=partition_words(alpha),
+            )
+        )
+    return tuple(panels)
 
 
-def plot_traffic(outcome: Outcome, ax: Any = None) -> Any:
-    """Accuracy against megabytes sent so far, both ways.
-
-    Args, Returns and Raises as `plot_rounds`.
-    """
-    drawn = run_styles(outcome)
-    axes = _panels(outcome, ax, "What does a byte buy?")
-    for one, alpha in zip(axes, outcome.alphas, strict=True):
-        ends: dict[str, tuple[float, float]] = {}
-        for run in outcome.runs:
-            first, style, sent = outcome.of(alpha, run)[0], drawn[run], 0.0
-            xs = [sent := sent + (r.sent_down + r.sent_up) / 1e6 for r in first.rounds]
-            ys = [100 * point.value for point in outcome.curve(alpha, run)]
-            one.plot(xs, ys, color=style.colour, linestyle=style.dash, linewidth=1.4)
-            ends[run] = (xs[-1], ys[-1])
-        one.set_ylim(0, 100)
-        dress(one, title=partition_words(alpha), x="MB sent, both ways", y="test accuracy, %")
-        label_ends(one, ends, drawn)
-    return axes[0]
-
-
-def plot_round_scopes(outcome: Outcome, ax: Any = None) -> Any:
+def scopes(outcome: Outcome) -> tuple[Lines, ...]:
     """Standard deviation of layers' weights by round over what it was at the start.
 
     Of the scope fused over the replies that counted; mean over layers and seeds.
-
-    Args, Returns and Raises as `plot_rounds`.
     """
-    drawn = run_styles(outcome)
-    axes = _panels(outcome, ax, "How far do scopes move?")
-    for one, alpha in zip(axes, outcome.alphas, strict=True):
-        ends: dict[str, tuple[float, float]] = {}
+    drawn, panels = run_styles(outcome), list[Lines]()
+    for alpha in outcome.alphas:
+        lines: list[Series] = []
         for run in outcome.runs:
-            ys, style = spreads(outcome, alpha, run), drawn[run]
-            one.plot(range(len(ys)), ys, color=style.colour, linestyle=style.dash, linewidth=1.4)
-            ends[run] = (len(ys) - 1, ys[-1])
-        dress(one, title=partition_words(alpha), x="round", y="std of weights, start = 1")
-        label_ends(one, ends, drawn)
-    return axes[0]
+            ys = tuple(spreads(outcome, alpha, run))
+            lines.append(Series(name=run, x=tuple(range(len(ys))), value=ys, style=drawn[run]))
+        panels.append(_panel(alpha, "round", "std of weights, start = 1", *lines))
+    return tuple(panels)
 
 
 def spreads(outcome: Outcome, alpha: float | None, run: str) -> list[float]:
@@ -130,8 +115,5 @@ def spreads(outcome: Outcome, alpha: float | None, run: str) -> list[float]:
     return [over_seeds(same).value for same in zip(*each, strict=True)]
 
 
-def _panels(outcome: Outcome, ax: Any, question: str) -> Sequence[Any]:
-    count = len(outcome.alphas)
-    if ax is not None and count > 1:
-        raise StockpotError(f"{count} partitions need an Axes each: leave ax out.")
-    return panels(ax, count, columns=2, size=(5.0, 2.9), question=question)
+def _panel(alpha: float | None, x: str, y: str, *lines: Series) -> Lines:
+    return Lines(series=lines, x=Axis(x), y=Axis(y), title=partition_words(alpha))

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable
 
 from ..evaluation.results.intervals import Interval
-from ..pages.drawing import Planned, draw_all
+from ..pages.figures import Figure, figure
 from ..pages.page import Page, Section
 from ..pages.tables import Column, Entry, Table, count, interval, keyed, table, words
 from ..pages.units import readable, show_bytes
-from .figures import plot_round_scopes, plot_rounds, plot_spread, plot_traffic, spreads
+from . import figures as shown
+from .figures import spreads
 from .result import Outcome, partition_words, percent
 
 _MOST = 3
@@ -67,40 +68,43 @@ def _each(outcome: Outcome, say: Callable[[float | None], str]) -> str:
     return f"{said}{' ...' if len(outcome.alphas) > _MOST else ''}."
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "rounds",
-        "Accuracy by round",
-        plot_rounds,
-        _ending,
-        "Over all clients' test samples together; bands are 95% intervals over seeds. Lines whose "
-        "bands overlap may still be told apart: differences are seed by seed in the table.",
-    ),
-    (
-        "spread",
-        "Accuracy of each client",
-        plot_spread,
-        _served,
-        "On its own test samples, after the last round; a dot is a client, its mean over "
-        "seeds, the bar the mean of clients. A dot far left is a client that the global model does "
-        "not serve.",
-    ),
-    (
-        "traffic",
-        "Accuracy against bytes",
-        plot_traffic,
-        _cheapest,
-        "Tensors and scopes that were sent, both ways, in learning. Left and up is cheaper.",
-    ),
-    (
-        "scopes",
-        "Scopes by round",
-        plot_round_scopes,
-        _moved,
-        "The standard deviation of the clients' weights, fused over clients, over what it was at "
-        "the start; the geometric mean over layers.",
-    ),
-)
+def _figures(outcome: Outcome) -> list[Figure]:
+    return [
+        figure(
+            "rounds",
+            "Accuracy by round",
+            f"{_ending(outcome)} "
+            "Over all clients' test samples together; bands are 95% intervals over seeds. "
+            "Lines whose "
+            "bands overlap may still be told apart: differences are seed by seed in the table.",
+            *shown.rounds(outcome),
+        ),
+        figure(
+            "spread",
+            "Accuracy of each client",
+            f"{_served(outcome)} "
+            "On their own test samples, after the last round, means over seeds: the mark is "
+            "the mean of "
+            "clients, the bar reaches from the one that is served worst to the one served best.",
+            *shown.clients(outcome),
+        ),
+        figure(
+            "traffic",
+            "Accuracy against bytes",
+            f"{_cheapest(outcome)} "
+            "Tensors and scopes that were sent, both ways, in learning. Left and up is cheaper.",
+            *shown.traffic(outcome),
+        ),
+        figure(
+            "scopes",
+            "Scopes by round",
+            f"{_moved(outcome)} "
+            "The standard deviation of the clients' weights, fused over clients, over what "
+            "it was at "
+            "the start; the geometric mean over layers.",
+            *shown.scopes(outcome),
+        ),
+    ]
 
 
 def federation_page(outcome: Outcome) -> Page:
@@ -109,7 +113,7 @@ def federation_page(outcome: Outcome) -> Page:
         title=outcome.title,
         sentences=tuple(map(readable, outcome.sentences)),
         sections=[Section("results", "Results", (_table(outcome),), (_dropped(outcome),))],
-        drawings=draw_all(outcome, _FIGURES),
+        figures=_figures(outcome),
         facts=outcome.facts,
         measured=(
             "Clients learn from their part of the training split and are judged on their part of "

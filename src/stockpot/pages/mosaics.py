@@ -4,90 +4,66 @@ Shapes: R pictures, C channels, H x W pixels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..libraries import optional
-from .axes import SMALL, panels
+from .figures import Mosaic
 from .units import plain, readable, short
 
 COLOURS = "RdBu_r"
 """Of pictures with one channel: white is 0, red positive, blue negative."""
 
-LEAST = 6.0
-"""Inches of a figure's width, for its title."""
+LEAST = 4.6
+"""Inches of a figure's width."""
+_LABELS, _NAMES = 8.0, 6.5
+"""Points."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Strip:
-    """A row of pictures.
-
-    Attributes:
-        label: at its left.
-        values: float32 [R, C, H, W].
-        scale: the value whose colour is full; rows to be compared share it.
-    """
-
-    label: str
-    values: NDArray[np.floating[Any]]
-    scale: float
+def mosaic_size(mosaic: Mosaic) -> tuple[float, float]:
+    """Inches."""
+    width = mosaic.strips[0].values.shape[3]
+    columns, gap, _, blocks, tall = _layout(mosaic)
+    beside = 0.5 + 0.08 * max(len(strip.label) for strip in mosaic.strips)
+    wide = beside + columns * mosaic.inches * (1 + gap / width)
+    return max(wide, LEAST), blocks * tall * mosaic.inches / width + 0.2
 
 
-def plot_mosaic(
-    ax: Any,
-    strips: Sequence[Strip],
-    names: Sequence[str],
-    *,
-    columns: int,
-    question: str,
-    inches: float,
-) -> Any:
-    """All strips under each other, `columns` pictures wide, and again below for the next ones.
+def _layout(mosaic: Mosaic) -> tuple[int, int, int, int, int]:
+    """Pictures across; pixels between, and for names; blocks, and the height of one."""
+    count, _, height, width = mosaic.strips[0].values.shape
+    columns, gap = min(mosaic.columns, count), max(1, round(0.08 * width))
+    lines = max((name.count("\n") + 1 for name in mosaic.names), default=0)
+    band = max(gap, round(lines * 0.19 / mosaic.inches * width))
+    return columns, gap, band, -(-count // columns), band + len(mosaic.strips) * (height + gap)
 
-    Args:
-        ax: the matplotlib Axes to draw on; a new figure without one.
-        strips: with equally many pictures of one size.
-        names: over each picture of the first strip; none for none. A name may have two lines.
-        columns: pictures side by side.
-        question: the title.
-        inches: width of a picture.
-    """
-    count, _, height, width = strips[0].values.shape
-    columns = min(columns, count)
-    gap = max(1, round(0.08 * width))
-    lines = max((name.count("\n") + 1 for name in names), default=0)
-    band = max(gap, round(lines * 0.19 / inches * width))
-    blocks = -(-count // columns)
-    tall = band + len(strips) * (height + gap)
+
+def paint_mosaic(ax: Any, mosaic: Mosaic) -> None:
+    """Draw all strips as one picture."""
+    count, _, height, width = mosaic.strips[0].values.shape
+    columns, gap, band, blocks, tall = _layout(mosaic)
     canvas = np.full((blocks * tall, columns * (width + gap) - gap, 4), 0.0, dtype=np.float32)
     ticks: list[tuple[float, str]] = []
     for number in range(count):
         top, left = (number // columns) * tall + band, (number % columns) * (width + gap)
-        for row, strip in enumerate(strips):
+        for row, strip in enumerate(mosaic.strips):
             start = top + row * (height + gap)
             place = (slice(start, start + height), slice(left, left + width))
             canvas[place] = _coloured(strip.values[number], strip.scale)
             if not left:
                 ticks.append((start + height / 2 - 0.5, plain(strip.label)))
-    beside = 0.5 + 0.08 * max(len(strip.label) for strip in strips)
-    wide = max(beside + columns * inches * (1 + gap / width), LEAST)
-    size = (wide, canvas.shape[0] * inches / width + 0.2)
-    (ax,) = panels(ax, 1, columns=1, size=size, question=question)
     ax.imshow(canvas, interpolation="none", aspect="equal")
-    shown = _names(names)
-    for number, name in enumerate(shown):
+    for number, name in enumerate(_names(mosaic.names)):
         top, left = (number // columns) * tall + band, (number % columns) * (width + gap)
         for line, words in enumerate(reversed(name.split("\n"))):
-            up = top - 1 - line * band / (lines + 0.3)
-            ax.text(left + width / 2, up, words, ha="center", va="bottom", fontsize=SMALL - 1.5)
-    ax.set_yticks([place for place, _ in ticks], [label for _, label in ticks], fontsize=SMALL)
+            up = top - 1 - line * band / (name.count("\n") + 1.3)
+            ax.text(left + width / 2, up, words, ha="center", va="bottom", fontsize=_NAMES)
+    ax.set_yticks([place for place, _ in ticks], [label for _, label in ticks], fontsize=_LABELS)
     ax.set_xticks([])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    return ax
 
 
 def largest(values: Sequence[NDArray[np.float32]]) -> float:

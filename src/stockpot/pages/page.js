@@ -25,3 +25,14 @@ function sortBy(heading) {
   };
   body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
 }
+for (const command of document.querySelectorAll("code.copy")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copied";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(command.textContent);
+    button.textContent = "Copied";
+  });
+  command.after(button);
+}

@@ -9,7 +9,9 @@ from typing import Any
 
 from ..errors import OutputError
 from ..libraries import optional
-from .drawing import Drawing
+from .drawing import draw_panels
+from .figures import Figure, nothing_to_see
+from .svg import coarsen, inline_svg
 from .tables import Table
 from .units import readable, shown
 
@@ -19,8 +21,10 @@ _ROWS = (2000, 500, 100, 20)
 """Rows of a table, the first number with which the page is small enough."""
 _WORDS = 3000
 """Characters of a sentence or a fact."""
-_LONGEST = 240
-"""Characters of the command under a figure; the facts have all of it."""
+_MOST = 400_000
+"""Characters of a panel whose marks are lines; those of larger ones are pixels."""
+_WIDE = 430.0
+"""Points; a wider figure has a row of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +43,65 @@ class Page:
 
     Attributes:
         title: the question.
+        subject: of which network and data, and when, in a line under the title.
         choice: a verdict in a few words, or ''.
+        tested: what the verdict was tested on, or nothing.
         sentences: what was found.
+        steps: what to do, in order, each with a command or ''.
         sections: of tables; their names are among those of page.html.j2.
-        drawings: the figures.
+        figures: what is drawn.
         facts: about the run.
         measured: how, in sentences.
+        glossary: names and what they mean.
     """
 
     title: str
     sentences: Sequence[str]
     sections: Sequence[Section]
-    drawings: Sequence[Drawing]
+    figures: Sequence[Figure]
     facts: Sequence[tuple[str, str]]
     measured: Sequence[str]
+    subject: str = ""
     choice: str = ""
+    tested: Table | None = None
+    steps: Sequence[tuple[str, str]] = ()
+    glossary: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A figure as a page has it.
+
+    Attributes:
+        panels: elements, beside or under each other.
+        instead: what is said where there is nothing to see.
+        wide: whether it needs a row of its own.
+    """
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[str, ...]
+    instead: str
+    wide: bool
+
+
+def _drawn(figure: Figure) -> _Drawn:
+    instead, title, caption = nothing_to_see(figure), figure.title, figure.caption
+    if instead:
+        return _Drawn(figure.name, title, caption, (), instead, wide=False)
+    axes, texts = draw_panels(figure), list[str]()
+    for number, ax in enumerate(axes):
+        name = f"{figure.name}-{number}" if number else figure.name
+        words = figure.panels[number].title
+        called = f"{title}: {words}" if words else title
+        text = inline_svg(ax, name=name, title=called, description=figure.caption)
+        if len(text) > _MOST:
+            coarsen(ax)
+            text = inline_svg(ax, name=name, title=called, description=figure.caption)
+        texts.append(text)
+    wide = len(axes) > 1 or 72 * max(ax.figure.get_size_inches()[0] for ax in axes) > _WIDE
+    return _Drawn(figure.name, title, caption, tuple(texts), "", wide=wide)
 
 
 def fill(page: Page, command: str = "") -> str:
@@ -63,22 +111,24 @@ def fill(page: Page, command: str = "") -> str:
 
     Args:
         page: what it says.
-        command: what was run, for the captions and the facts; '' where it was no command.
+        command: what was run, which stands among the facts; '' where it was no command.
 
     Raises:
         OutputError: it is too large even so.
-        ExtraError: without Jinja2.
+        ExtraError: without Jinja2 or matplotlib.
     """
     page, text = _without_endless_words(page), ""
+    drawn = [_drawn(one) for one in page.figures]
     for rows in _ROWS:
-        cut = replace(page, sections=[_cut(one, rows) for one in page.sections])
-        text = _filled(cut, command)
+        text = _filled(_cut_tables(page, rows), drawn, command)
         if _size(text) <= LARGEST:
             return text
-    while page.drawings and _size(text) > LARGEST:
-        page = _without_largest(page)
-        cut = replace(page, sections=[_cut(one, _ROWS[-1]) for one in page.sections])
-        text = _filled(cut, command)
+    while drawn and _size(text) > LARGEST:
+        largest = max(drawn, key=lambda one: sum(map(len, one.panels)))
+        said = f"Left out, because the page would be too large: the figure '{largest.title}'."
+        page = replace(page, measured=[*page.measured, said])
+        drawn.remove(largest)
+        text = _filled(_cut_tables(page, _ROWS[-1]), drawn, command)
     if _size(text) > LARGEST:
         raise OutputError(
             f"the page would have {_size(text) / 1e6:.1f} MB and may have {LARGEST / 1e6:g}: it "
@@ -87,16 +137,12 @@ def fill(page: Page, command: str = "") -> str:
     return text
 
 
+def _cut_tables(page: Page, rows: int) -> Page:
+    return replace(page, sections=[_cut(one, rows) for one in page.sections])
+
+
 def _size(text: str) -> int:
     return len(text.encode("utf-8", "backslashreplace"))
-
-
-def _without_largest(page: Page) -> Page:
-    """Without the figure that takes most room, which is said."""
-    largest = max(page.drawings, key=lambda one: len(one.svg))
-    said = f"Left out, because the page would be too large: the figure '{largest.title}'."
-    kept = [one for one in page.drawings if one is not largest]
-    return replace(page, drawings=kept, measured=[*page.measured, said])
 
 
 def _without_endless_words(page: Page) -> Page:
@@ -111,7 +157,7 @@ def _without_endless_words(page: Page) -> Page:
     )
 
 
-def _filled(page: Page, command: str) -> str:
+def _filled(page: Page, drawn: Sequence[_Drawn], command: str) -> str:
     jinja2 = optional("jinja2")
     folder = Path(__file__).parent
     environment = jinja2.Environment(
@@ -126,13 +172,17 @@ def _filled(page: Page, command: str) -> str:
     command = readable(command)
     return environment.get_template("page.html.j2").render(
         title=page.title,
+        subject=page.subject,
         choice=page.choice,
+        tested=page.tested,
         sentences=page.sentences,
+        steps=page.steps,
         sections={one.name: one for one in page.sections if one.tables or one.folded},
-        drawings=page.drawings,
-        facts=[*page.facts, *([("command", command)] if command else [])],
+        drawings=drawn,
+        facts=page.facts,
+        glossary=page.glossary,
         measured=page.measured,
-        command=command if len(command) <= _LONGEST else f"{command[:_LONGEST]}…",
+        command=command,
         style=_as_it_is((folder / "page.css").read_text(encoding="utf-8")),
         script=_as_it_is(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

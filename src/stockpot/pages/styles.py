@@ -62,24 +62,29 @@ class Style:
     """How one method is drawn: its family's colour and marker, and a dash and filling of its own.
 
     Attributes:
-        colour, marker: of the family.
-        dash: matplotlib's linestyle.
+        colour, marker: of the family; a marker of '' is none.
+        dash: matplotlib's linestyle; "none" joins nothing.
         hollow: whether the marker's inside is empty.
+        width, size: points, of the line and of the marker.
+        alpha: opacity.
     """
 
     colour: str
-    marker: str
-    dash: Any
-    hollow: bool
+    marker: str = "o"
+    dash: Any = "solid"
+    hollow: bool = False
+    width: float = 1.4
+    size: float = 4.5
+    alpha: float = 1.0
 
-    def marks(self, size: float = 6.0) -> dict[str, Any]:
+    def marks(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for the markers."""
         return {
             "marker": self.marker,
-            "markersize": size,
+            "markersize": self.size,
             "markerfacecolor": PAPER if self.hollow else self.colour,
             "markeredgecolor": self.colour if self.hollow else INK,
-            "markeredgewidth": 1.4 if self.hollow else 0.5,
+            "markeredgewidth": 1.2 if self.hollow else 0.4,
             "color": self.colour,
         }
 

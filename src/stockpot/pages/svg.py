@@ -14,10 +14,10 @@ from ..libraries import optional
 from .styles import GRID, INK, PAPER
 from .units import shown
 
-SETTINGS = {"svg.hashsalt": "stockpot", "svg.fonttype": "none"}
+SETTINGS = {"svg.hashsalt": "stockpot", "svg.fonttype": "none", "pdf.fonttype": 42}
 
-_PIXELS = 144
-"""Of what is drawn as pixels, to the inch."""
+_PIXELS, _PRINTED = 144, 300
+"""To the inch: of what is drawn as pixels in a page, and of a picture for a paper."""
 
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -27,9 +27,15 @@ _FONT = re.compile(r"'DejaVu Sans'[^;]*")
 _LOCAL = re.compile(r"url\(#")
 
 
-def save_figure(ax: Any, path: Path) -> None:
-    """Save the figure of `ax` as SVG: text stays text, equal results give equal bytes."""
-    path.write_text(_rendered(ax), encoding="utf-8")
+def save_figure(ax: Any, path: Path, form: str = "svg") -> None:
+    """Save the figure of `ax`: text stays text in SVG and PDF, equal results give equal bytes."""
+    if form == "svg":
+        path.write_text(_rendered(ax), encoding="utf-8")
+        return
+    undated = {"CreationDate": None} if form == "pdf" else {"Software": None}
+    with optional("matplotlib").rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        ax.figure.savefig(path, format=form, metadata=undated, dpi=_PRINTED)
 
 
 def inline_svg(ax: Any, *, name: str, title: str, description: str) -> str:

@@ -7,7 +7,7 @@ table("Models", "Their lengths.", rows, words("model", lambda row: row.model),
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ..evaluation.results.comparison import Row
 from ..evaluation.results.intervals import Interval
@@ -27,11 +27,18 @@ class Entry:
         text: what is read.
         detail: smaller, under it.
         key: the number it sorts by; nothing where it is a word.
+        mark: "best" where it is the best of its column.
     """
 
     text: str
     detail: str = ""
     key: float | None = None
+    mark: Literal["", "best"] = ""
+
+    @property
+    def long(self) -> bool:
+        """Whether it has a word that must be broken, or many."""
+        return len(self.text) > 40 or max(map(len, self.text.split()), default=0) > 24
 
 
 EMPTY = Entry("—")

@@ -165,6 +165,15 @@ def _cut(name: str, longest: int) -> str:
     return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
 
 
+def show_plainly(value: float) -> str:
+    """A number to four figures, without an exponent where it fits.
+
+    >>> show_plainly(1.13249), show_plainly(0.0)
+    ('1.132', '0')
+    """
+    return f"{value:.4g}" if math.isfinite(value) else "not finite"
+
+
 def show_count(number: int) -> str:
     """A large number to three figures with the letter of its thousands.
 

@@ -1,27 +1,23 @@
-"""What searches tried: files, and the score over trials and against each field."""
+"""What searches tried: files, and figures of the score over trials and against each field."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from ..errors import StockpotError
 from ..evaluation.results.comparison import Attempt, Comparison
-from ..libraries import optional
-from ..pages.axes import SMALL, dress, panels
-from ..pages.styles import BLUE, GREY, INK
-from ..pages.units import Unit, plain, short
+from ..pages.figures import Axis, Lines, Series
+from ..pages.styles import BLUE, GREY, INK, Style
+from ..pages.units import Unit
 from ..texts import csv_text
-from .metric_rows import metric_rows
+from .metric_rows import MetricRows
 
 _OF = ("network", "data", "method", "n", "subset", "seed")
 _FIXED = (*_OF, "number", "origin", "score", "leads", "problem")
 MOST_PANELS = 12
 """Fields that are drawn."""
 
-_ACROSS = 28
-"""Characters of names that stand side by side under a panel."""
+_DRAWN_BY = ("grid", "random", "tpe", "cma-es")
 
 
 def attempts_csv(attempts: Sequence[Attempt]) -> str:
@@ -37,62 +33,60 @@ def attempts_json(comparison: Comparison) -> str:
     return json.dumps(plain_, indent=1, allow_nan=False) + "\n"
 
 
-def plot_attempts(result: Comparison, ax: Any = None) -> Any:
-    """The score of each trial on the selection split, and the best until then.
+def attempts(result: Comparison, shown: MetricRows) -> list[Lines]:
+    """The score of each trial on the selection split, and the best until then, search by search."""
+    found, unit = _searches(result), shown.unit
+    panels: list[Lines] = []
+    for name, mine in list(found.items())[:MOST_PANELS]:
+        leaders = [one for one in mine if one.leads and _drawn(one)]
+        steps = [*leaders, *(replace(one, number=mine[-1].number) for one in leaders[-1:])]
+        corners = [
+            (float(at.number), unit.factor * before.score)
+            for before, at in zip(steps, steps[1:], strict=False)
+        ]
+        line = sorted([*corners, *((float(s.number), unit.factor * s.score) for s in leaders)])
+        best = Series(
+            name="best until then", x=tuple(x for x, _ in line), value=tuple(y for _, y in line),
+            style=Style(BLUE, ""),
+        )  # fmt: skip
+        dots = _dots(mine, [float(one.number) for one in mine if _drawn(one)], unit)
+        panels.append(
+            Lines(
+                series=(*dots, best),
+                x=Axis("trial"),
+                y=Axis(f"selection {unit.label()}"),
+                title=name if len(found) > 1 else "",
+            )
+        )
+    return panels
 
-    Raises:
-        StockpotError: where nothing was searched, or `ax` would hold several searches.
-    """
-    found = _searches(result)
-    if not found or (ax is not None and len(found) > 1):
-        raise StockpotError(f"one Axes holds one search; this comparison has {len(found)}.")
-    unit = metric_rows(result).unit
-    some = dict(list(found.items())[:MOST_PANELS])
-    axes = panels(ax, len(some), columns=2, size=(4.8, 2.8), question="How did the search go?")
-    for one, (name, attempts) in zip(axes, some.items(), strict=True):
-        _dots(one, attempts, [float(each.number) for each in attempts if _drawn(each)], unit)
-        best = [each for each in attempts if each.leads and _drawn(each)]
-        best += [replace(each, number=attempts[-1].number) for each in best[-1:]]
-        heights = [unit.factor * each.score for each in best]
-        one.step([each.number for each in best], heights, where="post", color=BLUE, linewidth=1.2)
-        title = name if len(found) > 1 else ""
-        dress(one, title=title, x="trial", y=f"selection {unit.label()}")
-        one.xaxis.set_major_locator(optional("matplotlib.ticker").MaxNLocator(integer=True))
-    return axes[0]
 
-
-def plot_fields(result: Comparison, ax: Any = None) -> Any:
-    """The score on the selection split against each field that was searched, a panel for each.
-
-    Raises:
-        StockpotError: where nothing was searched, or `ax` would hold several fields.
-    """
-    fields = _fields(result)
-    if not fields or (ax is not None and len(fields) > 1):
-        raise StockpotError(f"one Axes holds one field; this comparison has {len(fields)}.")
-    unit = metric_rows(result).unit
-    some = fields[:MOST_PANELS]
-    methods = {method for method, _ in fields}
-    axes = panels(ax, len(some), columns=3, size=(3.4, 2.6), question="What did it depend on?")
-    for one, (method, field) in zip(axes, some, strict=True):
-        attempts = [
+def fields(result: Comparison, shown: MetricRows) -> list[Lines]:
+    """The score on the selection split against each field that was searched, a panel for each."""
+    found, panels = _fields(result), list[Lines]()
+    several = len({method for method, _ in found}) > 1
+    for method, field in found[:MOST_PANELS]:
+        mine = [
             each
             for each in result.attempts
             if each.method == method and _drawn(each) and dict(each.values).get(field) is not None
         ]
-        values = [dict(each.values)[field] for each in attempts]
+        values, names = [dict(each.values)[field] for each in mine], tuple[str, ...]()
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             places = [float(str(value)) for value in values]
         else:
-            names = sorted({str(value) for value in values})
+            names = tuple(sorted({str(value) for value in values}))
             places = [float(names.index(str(value))) for value in values]
-            heads = [plain(name) for name in short(names, 16)]
-            turned = 90 if sum(map(len, heads)) > _ACROSS else 0
-            one.set_xticks(range(len(names)), heads, rotation=turned)
-        _dots(one, attempts, places, unit)
-        label = f"{method}: {field}" if len(methods) > 1 else field
-        dress(one, x=plain(label), y=f"selection {unit.label()}")
-    return axes[0]
+        label = f"{method}: {field}" if several else field
+        panels.append(
+            Lines(
+                series=_dots(mine, places, shown.unit),
+                x=Axis(label, names=names),
+                y=Axis(f"selection {shown.unit.label()}"),
+                width=3.4,
+            )
+        )
+    return panels
 
 
 def _searches(result: Comparison) -> dict[str, list[Attempt]]:
@@ -125,32 +119,29 @@ def _drawn(one: Attempt) -> bool:
     return math.isfinite(one.score)
 
 
-def _dots(ax: Any, attempts: Sequence[Attempt], places: Sequence[float], unit: Unit) -> None:
-    """What a sampler drew as filled dots, what was tried first as hollow ones with its name.
-
-    Those may score alike, so each name stands a line above the one before; once, where several
-    searches have one of that name.
-    """
-    shown = [one for one in attempts if _drawn(one)]
+def _dots(attempts: Sequence[Attempt], places: Sequence[float], unit: Unit) -> tuple[Series, ...]:
+    """What a sampler drew as filled dots, what was tried first as hollow ones, named once."""
+    shown = list(zip((one for one in attempts if _drawn(one)), places, strict=True))
+    seen: set[str] = set()
     named: list[str] = []
-    for one, place in zip(shown, places, strict=True):
-        start = one.origin not in ("grid", "random", "tpe", "cma-es")
-        height = unit.factor * one.score
-        ax.plot(
-            [place],
-            [height],
-            linestyle="none",
-            marker="D" if start else "o",
-            markersize=5 if start else 3.5,
-            color=INK if start else GREY,
-            markerfacecolor="none" if start else GREY,
-        )
-        if start and one.origin not in named:
-            ax.annotate(
-                plain(one.origin),
-                (place, height),
-                xytext=(4, 3 + (SMALL + 1) * len(named)),
-                textcoords="offset points",
-                fontsize=SMALL - 1,
+    for one, _ in shown:
+        first = one.origin not in (*_DRAWN_BY, *seen)
+        named.append(one.origin if first else "")
+        seen.add(one.origin)
+    drawn: list[Series] = []
+    for name, style, start in (
+        ("drawn by the sampler", Style(GREY, "o", "none", size=3.5), False),
+        ("tried first", Style(INK, "D", "none", hollow=True, size=5), True),
+    ):
+        mine = [k for k, (one, _) in enumerate(shown) if (one.origin not in _DRAWN_BY) is start]
+        if mine:
+            drawn.append(
+                Series(
+                    name=name,
+                    x=tuple(shown[k][1] for k in mine),
+                    value=tuple(unit.factor * shown[k][0].score for k in mine),
+                    labels=tuple(named[k] for k in mine),
+                    style=style,
+                )
             )
-            named.append(one.origin)
+    return tuple(drawn)

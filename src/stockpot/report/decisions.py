@@ -1,14 +1,9 @@
 """How greedy soups came about."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Decision
-from ..pages.axes import SMALL, dress, height_of, panels
-from ..pages.styles import FAMILIES, INK, PAPER
-from ..pages.units import Unit, plain, short
-from .metric_rows import Cell, metric_rows, titles
+from ..pages.figures import Axis, Dots, Series
+from ..pages.styles import FAMILIES, Style
+from .metric_rows import Cell, MetricRows, titles
 
 GREEDY = FAMILIES["greedy-soup"]
 
@@ -30,64 +25,28 @@ def greedy_runs(result: Comparison) -> dict[tuple[Cell, int], tuple[Decision, ..
     return found
 
 
-def plot_decisions(result: Comparison, ax: Any = None) -> Any:
-    """The score with each candidate, from the first step on top to the last.
+def decisions(result: Comparison, shown: MetricRows) -> list[Dots]:
+    """The score with each candidate, from the first step on top to the last; a panel a pool.
 
-    Filled: accepted; hollow: tried and left out. The line goes through what was accepted. Each pool
-    has a panel.
-
-    Raises:
-        StockpotError: without decisions, or where `ax` would hold several pools.
+    Filled: accepted; hollow: tried and left out.
     """
-    runs = greedy_runs(result)
-    if not runs:
-        raise StockpotError("the comparison has no greedy soup: there are no decisions to draw.")
-    if ax is not None and len(runs) > 1:
-        raise StockpotError(
-            f"one Axes holds one greedy soup; this comparison has {len(runs)}. Draw without `ax`."
-        )
-    most = max(len(steps) for steps in runs.values())
-    axes = panels(
-        ax,
-        len(runs),
-        columns=2,
-        size=(4.6 if len(runs) > 1 else 7.0, height_of(most, least=1.6)),
-        question="Which networks did greedy soup take?",
-    )
-    unit = metric_rows(result).unit
+    runs, unit = greedy_runs(result), shown.unit
     names = titles(list(dict.fromkeys(cell for cell, _ in runs)), 24)
-    for one, ((cell, seed), steps) in zip(axes, runs.items(), strict=True):
-        _steps(one, steps, unit)
+    panels: list[Dots] = []
+    for (cell, seed), steps in runs.items():
         words = [names[cell], f"pool {seed}" if len(runs) > 1 else ""]
-        dress(
-            one,
-            title=", ".join(word for word in words if word),
-            x=f"selection {unit.label()}, with the candidate",
-            grid="x",
-            longest=34,
+        drawn: list[Series] = []
+        for name, taken in (("accepted", True), ("left out", False)):
+            mine = [k for k, one in enumerate(steps) if one.accepted is taken]
+            scores = tuple(unit.factor * steps[k].score for k in mine)
+            style = Style(GREEDY.colour, GREEDY.marker, hollow=not taken, size=6)
+            drawn.append(Series(name=name, x=tuple(mine), value=scores, style=style))
+        panels.append(
+            Dots(
+                series=tuple(one for one in drawn if one.x),
+                names=tuple(f"{one.candidate}  {'+' if one.accepted else '–'}" for one in steps),
+                x=Axis(f"selection {unit.label()}, with the candidate"),
+                title=", ".join(word for word in words if word),
+            )
         )
-        one.tick_params(axis="y", length=0)
-    return axes[0]
-
-
-def _steps(ax: Any, steps: Sequence[Decision], unit: Unit) -> None:
-    scores = [unit.factor * one.score for one in steps]
-    kept = [place for place, one in enumerate(steps) if one.accepted]
-    ax.plot([scores[i] for i in kept], kept, color=GREEDY.colour, linewidth=1.4)
-    for place, one in enumerate(steps):
-        ax.plot(
-            [scores[place]],
-            [place],
-            GREEDY.marker,
-            markersize=6,
-            markerfacecolor=GREEDY.colour if one.accepted else PAPER,
-            markeredgecolor=INK if one.accepted else FAMILIES["single"].colour,
-            markeredgewidth=0.5 if one.accepted else 1.2,
-        )
-    names = short([one.candidate for one in steps], 24)
-    words = [
-        f"{plain(name)}  {'+' if one.accepted else '–'}"
-        for name, one in zip(names, steps, strict=True)
-    ]
-    ax.set_yticks(range(len(steps)), words, fontsize=SMALL)
-    ax.set_ylim(len(steps) - 0.5, -0.5)
+    return panels

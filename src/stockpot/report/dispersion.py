@@ -1,12 +1,10 @@
 """Best values of a field, task by task: how dispersed they are."""
 
 from collections.abc import Callable
-from typing import Any
 
-from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison
 from ..evaluation.scores.dispersion import Dispersion, dispersions
-from ..pages.axes import dress, legend, panels
+from ..pages.figures import Axis, Lines, Series
 from ..pages.styles import FAMILIES, INK, Style
 from ..pages.tables import Column, Table, keyed, table, words
 from ..pages.units import unit_of
@@ -58,32 +56,28 @@ def dispersion_table(result: Comparison) -> Table | None:
     )
 
 
-def plot_scales(result: Comparison, ax: Any = None) -> Any:
-    """The metric of each task along the grid of scales, a panel for each method; large where best.
-
-    Raises:
-        StockpotError: where no method has a grid of scales, or `ax` would hold several.
-    """
+def scales(result: Comparison) -> list[Lines]:
+    """The metric of each task along the grid of scales, by method; large where best."""
     found = largest(result)[:MOST_PANELS]
-    if not found or (ax is not None and len(found) > 1):
-        raise StockpotError(f"one Axes holds one grid of scales; this comparison has {len(found)}.")
     unit = unit_of(found[0].metric)
     tasks = list(dict.fromkeys(task for one in found for task, _ in one.best))
-    drawn = {
-        task: Style(_COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)], "solid", hollow=False)
-        for k, task in enumerate(tasks)
-    }
-    question = "Which scale is best for each task?"
-    axes = panels(ax, len(found), columns=2, size=(4.8, 2.8), question=question)
     several = len({one.network for one in found}) > 1
-    for one, panel in zip(found, axes, strict=True):
-        best = dict(one.best)
+    panels: list[Lines] = []
+    for one in found:
+        best, drawn = dict(one.best), list[Series]()
         for task, scores in one.scores:
-            style, heights = drawn[task], [unit.factor * score for score in scores]
-            panel.plot(one.grid, heights, linewidth=1.2, **style.marks(3))
-            height = heights[one.grid.index(best[task])]
-            panel.plot([best[task]], [height], linestyle="none", **style.marks(7))
-        title = f"{one.network}: {one.method}" if several else one.method
-        dress(panel, title=title, x="scale", y=f"selection {unit.label()}")
-    legend(ax, axes, tasks, drawn)
-    return axes[0]
+            k, heights = tasks.index(task), tuple(unit.factor * score for score in scores)
+            colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+            line, mark = Style(colour, marker, size=3), Style(colour, marker, "none", size=7)
+            top = (heights[one.grid.index(best[task])],)
+            drawn.append(Series(name=task, x=one.grid, value=heights, style=line))
+            drawn.append(Series(name="", x=(best[task],), value=top, style=mark))
+        panels.append(
+            Lines(
+                series=tuple(drawn),
+                x=Axis("scale"),
+                y=Axis(f"selection {unit.label()}"),
+                title=f"{one.network}: {one.method}" if several else one.method,
+            )
+        )
+    return panels

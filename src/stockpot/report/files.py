@@ -5,7 +5,8 @@ bytes, without models and without data.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..evaluation.results.comparison import Comparison
-from ..pages.page import fill, write_files
+from ..pages.page import Page, fill, write_files
 from ..studies import FAMILY
 from ..studies.study import Study, StudyResult, Subject
 from ..values.family import plain_value
@@ -101,15 +102,37 @@ def rebuild(run: Path) -> Path:
     """
     file = run / RESULTS if run.is_dir() else run
     text = _text(file)
-    try:
+    with _damage(file):
         page = _page(text, str(file))
+    write_files(file.parent, {PAGE: page})
+    return file.parent / PAGE
+
+
+def read_page(run: Path) -> Page:
+    """What the page of a run says, as a value.
+
+    Args:
+        run: the folder of a run, or its results.json.
+
+    Raises:
+        CheckpointError: it is no results file, or is of another version, or damaged.
+    """
+    file = run / RESULTS if run.is_dir() else run
+    text = _text(file)
+    with _damage(file):
+        return _said(text, str(file))[0]
+
+
+@contextmanager
+def _damage(file: Path) -> Iterator[None]:
+    """What is wrong with a file whose parts do not go together."""
+    try:
+        yield
     except (ValueError, LookupError) as error:
         raise CheckpointError(
             f"{file} is damaged: what it says does not go together ({error}). Run the command that "
             "made it again."
         ) from error
-    write_files(file.parent, {PAGE: page})
-    return file.parent / PAGE
 
 
 def _results(result: Result, command: str, told: Mapping[str, object]) -> str:
@@ -157,7 +180,13 @@ def _parse(text: str, file: str) -> tuple[Head, dict[str, Any]]:
 
 
 def _page(text: str, file: str) -> str:
-    """The page of what a results file says."""
+    """The page of what a results file says, as text."""
+    page, command = _said(text, file)
+    return fill(page, command)
+
+
+def _said(text: str, file: str) -> tuple[Page, str]:
+    """The page of what a results file says, and the command that made it."""
     head, told = _parse(text, file)
     name = head.kind
     if name not in KINDS:
@@ -173,7 +202,7 @@ def _page(text: str, file: str) -> str:
             f"{file} does not fit what stockpot {version('stockpot')} knows of {name} (it is by "
             f"stockpot {head.stockpot}): {error}. Run the command that made it again."
         ) from None
-    return fill(kind.page(result), head.command)
+    return kind.page(result), head.command
 
 
 def render_page(comparison: Comparison, *, title: str | None = None, command: str = "") -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from ..evaluation.results.comparison import Attempt, Comparison, Row
 from ..pages.units import Unit, plain
 from .confusions import mistakes
-from .curves import ENSEMBLE, gaps
 from .decisions import greedy_runs
 from .dispersion import largest
 from .metric_rows import Cell, MetricRows, cell_of, drawable
+from .quality import ENSEMBLE, gaps
 
 _MOST = 4
 """Places that a caption names."""

@@ -12,6 +12,7 @@ from typing import Any
 from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
+from ..pages.figures import Figure
 from ..pages.page import Page
 from ..studies import FAMILY
 from ..values.result import Result
@@ -40,3 +41,13 @@ KINDS: Mapping[str, Kind] = {
     )
 }
 """By the name that is in a results file under report, kind."""
+
+
+def figures(result: Result) -> tuple[Figure, ...]:
+    """The figures of a result's page, as values.
+
+    Example:
+        draw(figures(result)[0], ax)
+    """
+    kind = next(one for one in KINDS.values() if type(result) is one.result)
+    return tuple(kind.page(result).figures)

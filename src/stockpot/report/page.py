@@ -7,7 +7,7 @@ from ..pages.page import Page, Section
 from ..pages.units import readable
 from . import tables as sheets
 from .dispersion import dispersion_table
-from .drawings import drawings
+from .figures import figures
 from .metric_rows import AVERAGED, metric_rows
 from .task_tables import across_tasks, normalised_results
 
@@ -34,7 +34,7 @@ def comparison_page(comparison: Comparison) -> Page:
         choice=_choice(comparison),
         sentences=tuple(dict.fromkeys(map(readable, comparison.sentences))),
         sections=_sections(comparison),
-        drawings=drawings(comparison),
+        figures=figures(comparison),
         facts=comparison.facts,
         measured=how_it_was_measured(comparison),
     )

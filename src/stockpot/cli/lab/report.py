@@ -5,26 +5,50 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ...report.export import FigureFormat
 from ..console import print_json, say
 from ..flags import Json, Quiet
 
 Run = Annotated[Path, Parameter(help="The folder of a finished run, or the results.json in it.")]
 
 
-def report(run: Run, /, *, json: Json = False, quiet: Quiet = False) -> int:
+Figures = Annotated[
+    tuple[FigureFormat, ...],
+    Parameter(help="Write each figure as a file of these formats: svg, pdf, png."),
+]
+
+
+def report(
+    run: Run,
+    /,
+    *,
+    figures: Figures = (),
+    latex: bool = False,
+    wide: bool = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
     """Make the page of a run again from its results.json, without models and without data.
 
     Of whatever writes a report.html: compare, search, federate, demo, every study. The same version
     of stockpot makes the same bytes.
 
     Args:
+        latex: Write the main table as table.tex, for booktabs.
+        wide: Write the main table as table.csv, as the page has it.
         quiet: Print nothing.
     """
-    from ...report import rebuild
+    from ...report import export, rebuild
 
     page = rebuild(run)
+    tables = [form for form, wanted in (("tex", latex), ("csv", wide)) if wanted]
+    files = export(run, figures, tables) if figures or tables else ()
     if json:
-        print_json({"page": str(page), "bytes": page.stat().st_size})
+        print_json(
+            {"page": str(page), "bytes": page.stat().st_size, "files": list(map(str, files))}
+        )
     elif not quiet:
         say(f"{page} is made again.")
+        for file in files:
+            say(f"{file} is written.")
     return 0

@@ -2,11 +2,11 @@
 
 import math
 
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Column, Table, keyed, number, table, words
 from ..interference.result import ALL
-from .figures import plot_influence, plot_shares, plot_suspicions
+from . import figures as shown
 from .result import BackdoorResult, Contribution
 
 
@@ -35,41 +35,43 @@ def _shares(result: BackdoorResult) -> str:
     return f"The largest part is {100 * most.share:.3g}%, of {most.model} in '{most.tensor}'."
 
 
-_SCORES: Planned = (
-    "scores",
-    "Scores",
-    plot_suspicions,
-    _scores,
-    "How many spreads a model is off from what the others have among themselves. Bars beyond the "
-    "dotted line are an alarm: a reason to ask, not a proof.",
-)
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "influence",
-        "Leaving one out",
-        plot_influence,
-        _influence,
-        "A column that is darker than the others decides the merge; one dark cell says where.",
-    ),
-    (
-        "shares",
-        "Layer by layer",
-        plot_shares,
-        _shares,
-        "Where a model's distance to the others is. Honest models share a profile; what differs "
-        "in a row has been changed there.",
-    ),
-)
+def _figures(result: BackdoorResult) -> list[Figure]:
+    return [
+        figure(
+            "scores",
+            "Scores",
+            f"{_scores(result) if result.suspicions else ''} "
+            "How many spreads a model is off from what the others have among themselves. "
+            "Bars beyond the "
+            "dotted line are an alarm: a reason to ask, not a proof.",
+            shown.suspicions(result),
+        ),
+        figure(
+            "influence",
+            "Leaving one out",
+            f"{_influence(result)} "
+            "A column that is darker than the others decides the merge; one dark cell says where.",
+            shown.influence(result),
+        ),
+        figure(
+            "shares",
+            "Layer by layer",
+            f"{_shares(result)} "
+            "Where a model's distance to the others is. Honest models share a profile; what "
+            "differs "
+            "in a row has been changed there.",
+            shown.shares(result),
+        ),
+    ]
 
 
 def page(result: BackdoorResult) -> Page:
     """What the page says: what was found, tables, figures."""
-    figures = (*((_SCORES,) if result.suspicions else ()), *_FIGURES)
     return Page(
         title=result.title,
         sentences=result.sentences,
         sections=(Section("results", "Results", tuple(_tables(result)), (_layers(result),)),),
-        drawings=draw_all(result, figures),
+        figures=_figures(result)[0 if result.suspicions else 1 :],
         facts=result.facts,
         measured=_measured(result),
     )

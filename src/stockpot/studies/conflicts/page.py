@@ -2,11 +2,12 @@
 
 import math
 
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Column, Table, number, table, words
 from ..interference.result import ALL
-from .figures import coin, plot_elections, plot_task_cosines, plot_task_lengths, plot_task_signs
+from . import figures as shown
+from .figures import coin
 from .result import ConflictPair, ConflictsResult
 
 
@@ -56,39 +57,44 @@ def _elections(result: ConflictsResult) -> str:
     )
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "cosines",
-        "Angles between task vectors",
-        plot_task_cosines,
-        _cosines,
-        "Near 1 two models have learned the same and averaging keeps it; near 0 they do not meet; "
-        "below 0 each undoes what the other learned.",
-    ),
-    (
-        "signs",
-        "Agreement of signs",
-        plot_task_signs,
-        _signs,
-        "0 is a coin's. Methods that elect signs (TIES) have something to decide where it is low.",
-    ),
-    (
-        "lengths",
-        "Lengths of task vectors",
-        plot_task_lengths,
-        _lengths,
-        "One scale for all layers and models. A column that is darker than the others will decide "
-        "a merge whose weights are equal.",
-    ),
-    (
-        "election",
-        "Elections",
-        plot_elections,
-        _elections,
-        "Entries whose sign is the one that most models have at that element. On the dotted line "
-        "signs agree no oftener than by chance.",
-    ),
-)
+def _figures(result: ConflictsResult) -> list[Figure]:
+    return [
+        figure(
+            "cosines",
+            "Angles between task vectors",
+            f"{_cosines(result)} "
+            "Near 1 two models have learned the same and averaging keeps it; near 0 they do "
+            "not meet; "
+            "below 0 each undoes what the other learned.",
+            shown.cosines(result),
+        ),
+        figure(
+            "signs",
+            "Agreement of signs",
+            f"{_signs(result)} "
+            "0 is a coin's. Methods that elect signs (TIES) have something to decide where "
+            "it is low.",
+            shown.signs(result),
+        ),
+        figure(
+            "lengths",
+            "Lengths of task vectors",
+            f"{_lengths(result)} "
+            "One scale for all layers and models. A column that is darker than the others "
+            "will decide "
+            "a merge whose weights are equal.",
+            shown.lengths(result),
+        ),
+        figure(
+            "election",
+            "Elections",
+            f"{_elections(result)} "
+            "Entries whose sign is the one that most models have at that element. On the "
+            "dotted line "
+            "signs agree no oftener than by chance.",
+            shown.elections(result),
+        ),
+    ]
 
 
 def page(result: ConflictsResult) -> Page:
@@ -99,7 +105,7 @@ def page(result: ConflictsResult) -> Page:
         sections=(
             Section("results", "Results", (_pairs(result), _models(result)), (_layers(result),)),
         ),
-        drawings=draw_all(result, _FIGURES),
+        figures=_figures(result),
         facts=result.facts,
         measured=_measured(result),
     )

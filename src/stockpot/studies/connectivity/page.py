@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from ...evaluation.results.intervals import Interval
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import Column, Table, count, interval, table, words
-from .figures import plot_barriers, plot_paths, plot_plane
+from . import figures as shown
 from .result import ALL, Barrier, ConnectivityResult, Way
 
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -55,32 +55,36 @@ def _lowest(result: ConnectivityResult) -> str:
     )
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "paths",
-        "Loss and accuracy on the way",
-        plot_paths,
-        _hills,
-        "Thin lines are single paths, thick ones their mean. A hill between the ends is the "
-        "barrier; a flat line says that the two networks lie in one basin and can be averaged.",
-    ),
-    (
-        "barriers",
-        "The barrier of each pair",
-        plot_barriers,
-        _pairs,
-        "Small dots are pools, the square their mean, the bar its 95% interval over pools. Where "
-        "a pair's bar crosses 0 its barrier is not told apart from none.",
-    ),
-    (
+def _figures(result: ConnectivityResult) -> list[Figure]:
+    always = [
+        figure(
+            "paths",
+            "Loss and accuracy on the way",
+            f"{_hills(result)} "
+            "Thin lines are single paths, thick ones their mean. A hill between the ends is the "
+            "barrier; a flat line says that the two networks lie in one basin and can be averaged.",
+            *shown.paths(result),
+        ),
+        figure(
+            "barriers",
+            "The barrier of each pair",
+            f"{_pairs(result)} "
+            "A square is the mean over pools, the bar its 95% interval. Where "
+            "a pair's bar crosses 0 its barrier is not told apart from none.",
+            shown.barriers(result),
+        ),
+    ]
+    if not result.planes:
+        return always
+    plane = figure(
         "plane",
         "The plane through three networks",
-        plot_plane,
-        _lowest,
+        f"{_lowest(result)} "
         "A, B and C lie as far from each other as their weights do. Where one valley holds all "
         "three, their average lies in it.",
-    ),
-)
+        *shown.plane(result),
+    )
+    return [*always, plane]
 
 
 def page(result: ConnectivityResult) -> Page:
@@ -99,7 +103,7 @@ def page(result: ConnectivityResult) -> Page:
                 (_table("Every path", "Pool by pool.", single),),
             ),
         ),
-        drawings=draw_all(result, (one for one in _FIGURES if one[0] != "plane" or result.planes)),
+        figures=_figures(result),
         facts=result.facts,
         measured=(
             "The barrier is the largest of L(a) - ((1 - a) L(0) + a L(1)) along the path, in nats, "

@@ -1,55 +1,44 @@
 """The page of a diagnosis: the verdict first."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from ...pages.drawing import Drawing, draw
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Column, Entry, R, Table, count, number, table, words
 from ...pages.units import readable
+from . import figures as shown
 from .comparing.kinship import LayerKinship
-from .figures import plot_kinship, plot_prospects, plot_spreads
 from .result import DiagnosisResult, ModelFinding, Prospect
 
 
 def page(result: DiagnosisResult) -> Page:
     """What the page says: verdict, reasons, steps, tables, figures."""
-    first = tuple(filter(None, (_steps(result), _prospects(result), _models(result))))
+    first = tuple(filter(None, (_prospects(result), _models(result))))
     folded = tuple(filter(None, (_others(result), _pairs(result), _layers(result))))
     return Page(
         title=result.title,
         choice=readable(result.verdict),
         sentences=result.reasons,
+        steps=[(readable(one.said), one.command) for one in result.steps],
         sections=(
             Section("results", "Results", first, folded),
             Section("differences", "Tensors that differ", _differences(result)),
         ),
-        drawings=tuple(_drawings(result)),
+        figures=tuple(_figures(result)),
         facts=result.facts,
         measured=_measured(result),
     )
 
 
-def _drawings(result: DiagnosisResult) -> Iterator[Drawing]:
+def _figures(result: DiagnosisResult) -> Iterator[Figure]:
     if any(one.forecast for one in result.prospects):
-        yield _draw(
-            result, "prospects", "What each method is expected to give", plot_prospects,
-            _best(result),
-        )  # fmt: skip
+        title = "What each method is expected to give"
+        yield figure("prospects", title, readable(_best(result)), shown.prospects(result))
     if result.layers:
-        yield _draw(result, "kinship", "One start or several", plot_kinship, _kin(result))
-        yield _draw(result, "spreads", "Scopes of layers", plot_spreads, _wide(result))
-
-
-def _draw(
-    result: DiagnosisResult,
-    name: str,
-    title: str,
-    plot: Callable[[DiagnosisResult], Any],
-    caption: str,
-) -> Drawing:
-    return draw(plot(result), name=name, title=title, caption=readable(caption))
+        kin, wide = readable(_kin(result)), readable(_wide(result))
+        yield figure("kinship", "One start or several", kin, shown.kinship(result))
+        yield figure("spreads", "Scopes of layers", wide, shown.spreads(result))
 
 
 def _best(result: DiagnosisResult) -> str:
@@ -81,17 +70,6 @@ def _wide(result: DiagnosisResult) -> str:
         return f"In '{flat[0].tensor}' one model has no spread at all."
     worst = max(result.scopes, key=lambda one: one.ratio)
     return f"Models differ most in '{worst.tensor}', by a factor of {worst.ratio:.3g}."
-
-
-def _steps(result: DiagnosisResult) -> Table | None:
-    return _if_any(
-        "Steps",
-        "What to do, in this order.",
-        tuple(enumerate(result.steps, 1)),
-        count("step", lambda one: one[0]),
-        words("what", lambda one: one[1].said, lambda one: one[1].command),
-        names=2,
-    )
 
 
 def _prospects(result: DiagnosisResult) -> Table | None:

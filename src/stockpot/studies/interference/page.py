@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from statistics import median
 
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import Column, R, Table, count, keyed, number, table, words
-from .figures import plot_interference, plot_overlap, plot_residual, plot_spectra
+from . import figures as shown
 from .result import ALL, Centre, InterferenceResult, Point, Spectrum
 
 _BAND = "The line is the mean, the band the middle 80%, over matrices."
@@ -59,40 +59,43 @@ def _falling(result: InterferenceResult) -> str:
     return f"The effective rank is, in the median, {' and '.join(said)}."
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "interference",
-        "Interference against rank",
-        plot_interference,
-        _interfering,
-        f"{_BAND} Where the line of the average lies below that of the base, centring has made "
-        "task vectors interfere less.",
-    ),
-    (
-        "residual",
-        "What low rank leaves out",
-        plot_residual,
-        _left_out,
-        "The line is of all matrices together, the band the middle 80% of them. A line that falls "
-        "steeply at the left says that few directions hold most of what tasks have learned.",
-    ),
-    (
-        "overlap",
-        "Directions that pairs of tasks share",
-        plot_overlap,
-        _shared,
-        "Above the diagonal around the average, below it around the base. Row spaces of random "
-        "matrices share k / N. Tasks that share much are alike, or will get in each other's way.",
-    ),
-    (
-        "spectra",
-        "Spectra of task vectors",
-        plot_spectra,
-        _falling,
-        "Mean and middle 80% over matrices and tasks. The faster it falls, the less a low rank "
-        "leaves out.",
-    ),
-)
+def _figures(result: InterferenceResult) -> list[Figure]:
+    return [
+        figure(
+            "interference",
+            "Interference against rank",
+            f"{_interfering(result)} "
+            f"{_BAND} Where the line of the average lies below that of the base, centring has made "
+            "task vectors interfere less.",
+            shown.interference(result),
+        ),
+        figure(
+            "residual",
+            "What low rank leaves out",
+            f"{_left_out(result)} "
+            "The line is of all matrices together, the band the middle 80% of them. A line "
+            "that falls "
+            "steeply at the left says that few directions hold most of what tasks have learned.",
+            shown.residual(result),
+        ),
+        figure(
+            "overlap",
+            "Directions that pairs of tasks share",
+            f"{_shared(result)} "
+            "Above the diagonal around the average, below it around the base. Row spaces of random "
+            "matrices share k / N. Tasks that share much are alike, or will get in each "
+            "other's way.",
+            shown.overlap(result),
+        ),
+        figure(
+            "spectra",
+            "Spectra of task vectors",
+            f"{_falling(result)} "
+            "Mean and middle 80% over matrices and tasks. The faster it falls, the less a low rank "
+            "leaves out.",
+            shown.spectra(result),
+        ),
+    ]
 
 
 def page(result: InterferenceResult) -> Page:
@@ -103,7 +106,7 @@ def page(result: InterferenceResult) -> Page:
         sections=(
             Section("results", "Results", (_ranks(result), _tasks(result)), (_matrices(result),)),
         ),
-        drawings=draw_all(result, _FIGURES),
+        figures=_figures(result),
         facts=result.facts,
         measured=_measured(result),
     )

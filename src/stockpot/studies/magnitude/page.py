@@ -2,23 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.drawing import draw
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import Column, Entry, Table, count, interval, keyed, number, table, words
-from .figures import (
-    disturbances,
-    plot_batches,
-    plot_bounds,
-    plot_curves,
-    plot_disturbed,
-    plot_lost,
-    plot_soup_gap,
-    plot_variance,
-    widest,
-)
+from . import figures as shown
+from .figures import disturbances, widest
 from .result import ALL, ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 PAPER = (
@@ -57,48 +47,44 @@ def page(result: MagnitudeResult) -> Page:
             Section("differences", "Soup less ensemble", gaps[:shown], gaps[shown:]),
             Section("parts", "Overflow, variance, bounds", terms[:2], terms[2:]),
         ),
-        drawings=[
-            draw(plot(result), name=name, title=title, caption=caption)
-            for name, title, plot, caption in _figures(result)
-        ],
+        figures=list(_figures(result)),
         facts=result.facts,
         measured=_measured(result),
     )
 
 
 Shown = tuple[str, str, Scoring, str]
-Figure = tuple[str, str, Callable[[MagnitudeResult], Any], str]
 
 
 def _figures(result: MagnitudeResult) -> Iterator[Figure]:
     if "everything" in dict(result.perturbations):
         yield from _published(result)
     if disturbances(result):
-        yield (
+        yield figure(
             "disturbed",
             "Other ways to disturb ingredients",
-            plot_disturbed,
             f"{_worst(result)} Rescaling and temperature change one ingredient in ways that it "
             "does not notice itself; noise is drawn anew for each, so averages of many have less.",
+            *shown.disturbed(result),
         )
     if result.moments:
         half = result.moment("of_average").value
-        yield (
+        yield figure(
             "variance",
             "Variance of weights before and after averaging",
-            plot_variance,
             f"The average of two keeps {100 * half:.1f}% of the variance, because ingredients that "
             "share a start are nearly the same; only what they learned since is apart.",
+            shown.variance(result),
         )
     if result.bounds:
         last = [one for one in result.bounds if one.of == "single"][-1]
-        yield (
+        yield figure(
             "bounds",
             "Equations 15 and 16 against measurements",
-            plot_bounds,
             f"At layer {last.layer} the first is 10^{math.log10(last.norm_bound / last.norm):.0f} "
             f"and the second 10^{math.log10(last.variance_bound / last.variance):.0f} times what "
             "is measured, for soups hardly less than for single networks.",
+            *shown.bounds(result),
         )
 
 
@@ -116,30 +102,35 @@ def _published(result: MagnitudeResult) -> Iterator[Figure]:
         )
     }
     shares = ", ".join(f"{100 * share:.0f}% of {words}" for words, share in lost.items())
-    yield (
+    yield figure(
         "curves",
         "Accuracy against the factor",
-        plot_curves,
         f"Left and middle, float32. Right, where nothing overflows: beyond M = 1 no column moves "
         f"by more than {100 * _moves(result):.1f} points. Dotted is the single networks' mean at "
         f"M = 1. {marked}",
+        *shown.curves(result),
     )
-    yield (
+    yield figure(
         "lost",
         "Outputs that are not finite",
-        plot_lost,
         f"At M = {best.size:.4g} float32 has lost {shares} outputs. An ensemble loses a sample as "
         f"soon as one member does. {marked}",
+        shown.lost(result),
     )
-    yield (
+    yield figure(
         "gap",
         "The gap of soup and ensemble",
-        plot_soup_gap,
         f"As published the gap of {n} peaks at {100 * best.accuracy:+.1f} points, at "
         f"M = {best.size:.4g}; there it is {100 * same.accuracy:+.1f} points where nothing "
         "overflows. Bands are 95% intervals.",
+        *shown.soup_gap(result),
     )
-    yield "batches", "Soup against ensemble, batch by batch", plot_batches, _by_batch(result)
+    yield figure(
+        "batches",
+        "Soup against ensemble, batch by batch",
+        _by_batch(result),
+        *shown.batches(result),
+    )
 
 
 def _moves(result: MagnitudeResult) -> float:

@@ -1,15 +1,12 @@
 """The figure and the page of the study of the protocol."""
 
 import math
-from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.axes import dodges, dress, interval_bar, legend, panels, reference
-from ...pages.drawing import draw
+from ...pages.figures import Axis, Dots, Level, Series, figure, series
 from ...pages.page import Page, Section
 from ...pages.styles import FAMILIES, GREEN, PINK, SKY, VERMILION, Style
 from ...pages.tables import EMPTY, Column, Entry, Table, count, keyed, table, words
-from ...pages.units import plain, unit_of
 from .result import COPIES, GAP, OURS, PUBLISHED, ProtocolResult
 
 _STYLES = {
@@ -21,30 +18,21 @@ _STYLES = {
 }
 
 
-def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
+def deviations(result: ProtocolResult) -> Dots:
     """What each deviation adds to or takes from each column, at the most ingredients."""
     n = result.counts[-1]
-    names = [name for name, _ in result.protocols if name != OURS]
-    methods = _methods(result, n)
-    height = max(3.0, 0.11 * len(methods) * (len(names) + 2) + 1.2)
-    question = f"What does the published protocol do to columns of {n}?"
-    (one,) = axes = panels(ax, 1, columns=1, size=(7.0, height), question=question)
-    unit = unit_of("accuracy")
-    for place, method in enumerate(methods):
-        for step, name in zip(dodges(len(names), 0.7), names, strict=True):
-            point = result.at(name, n, method)
-            if point is None or math.isnan(point.difference):
-                continue
-            span = Interval(point.difference, point.difference_low, point.difference_high)
-            interval_bar(one, span, unit, _STYLES[name], place + step, flat=True)
-            marks = _STYLES[name].marks(4.5)
-            one.plot([100 * span.value], [place + step], linestyle="none", **marks)
-    one.set_yticks(range(len(methods)), [plain(name, 32) for name in methods])
-    one.set_ylim(len(methods) - 0.5, -0.5)
-    dress(one, x="points of accuracy, less ours on the same samples", grid="x")
-    reference(one, 0, "", flat=False)
-    legend(ax, axes, names, _STYLES)
-    return one
+    methods, drawn = _methods(result, n), list[Series]()
+    for name in (name for name, _ in result.protocols if name != OURS):
+        points = [(place, result.at(name, n, method)) for place, method in enumerate(methods)]
+        known = [(place, p) for place, p in points if p and not math.isnan(p.difference)]
+        spans = [Interval(p.difference, p.difference_low, p.difference_high) for _, p in known]
+        drawn.append(series(name, [place for place, _ in known], spans, _STYLES[name], factor=100))
+    return Dots(
+        series=tuple(drawn),
+        names=tuple(methods),
+        x=Axis("points of accuracy, less ours on the same samples"),
+        levels=(Level(0, along="x"),),
+    )
 
 
 def page(result: ProtocolResult) -> Page:
@@ -59,7 +47,6 @@ def page(result: ProtocolResult) -> Page:
         f"{100 * ours.accuracy:+.1f} in evaluation mode."
     )
     title = "Each deviation of the protocol, column by column"
-    drawing = draw(plot_protocol(result), name="protocol", title=title, caption=caption)
     return Page(
         title=result.title,
         sentences=result.sentences,
@@ -67,7 +54,7 @@ def page(result: ProtocolResult) -> Page:
             Section("results", "Results", (_table(result, n),), _others(result)),
             Section("greedy", "Greedy selection", (_choices(result),)),
         ),
-        drawings=[drawing],
+        figures=[figure("protocol", title, caption, deviations(result))],
         facts=result.facts,
         measured=[
             "The same trained ingredients are tested in each way; all else is as in ours.",

@@ -3,10 +3,10 @@
 import math
 from statistics import median
 
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Table, number, table, words
-from .figures import plot_scope_divergence, plot_scope_factors, plot_scope_normality, plot_scopes
+from . import figures as shown
 from .result import NORMAL, ScopesResult
 
 
@@ -57,39 +57,6 @@ def _normality(result: ScopesResult) -> str:
     )
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "spread",
-        "Standard deviations",
-        plot_scopes,
-        _spread,
-        "Averaging shrinks a layer where models differ. An average that lies on the models' lines "
-        "says that they share a start; one on the dotted line, that they have nothing in common.",
-    ),
-    (
-        "factors",
-        "Scopes against the fused one",
-        plot_scope_factors,
-        _factors,
-        "Standard deviation over that of the fused scope. Rescaling divides it out; with batch "
-        "norm behind a layer that changes no prediction.",
-    ),
-    (
-        "divergence",
-        "KL to the fused scope",
-        plot_scope_divergence,
-        _divergence,
-        "What the penalty of weight scope alignment would make smaller.",
-    ),
-    (
-        "normality",
-        "Normality",
-        plot_scope_normality,
-        _normality,
-        f"Up to {100 * NORMAL:g} points of 100 we call close to normal. Uniform weights have 5.7, "
-        "weights of two values 34.",
-    ),
-)
 _MEASURED = (
     "A scope is the mean μ and the standard deviation σ of all entries of a tensor. KL is that of "
     "N(μ, σ²) to N(μ*, σ*²), in nats. The fused scope has the mean of means and, but where said, "
@@ -102,6 +69,44 @@ _MEASURED = (
 )
 
 
+def _figures(result: ScopesResult) -> list[Figure]:
+    return [
+        figure(
+            "spread",
+            "Standard deviations",
+            f"{_spread(result)} "
+            "Averaging shrinks a layer where models differ. An average that lies on the "
+            "models' lines "
+            "says that they share a start; one on the dotted line, that they have nothing in "
+            "common.",
+            shown.deviations(result),
+        ),
+        figure(
+            "factors",
+            "Scopes against the fused one",
+            f"{_factors(result)} "
+            "Standard deviation over that of the fused scope. Rescaling divides it out; with batch "
+            "norm behind a layer that changes no prediction.",
+            shown.factors(result),
+        ),
+        figure(
+            "divergence",
+            "KL to the fused scope",
+            f"{_divergence(result)} What the penalty of weight scope alignment would make smaller.",
+            shown.divergence(result),
+        ),
+        figure(
+            "normality",
+            "Normality",
+            f"{_normality(result)} "
+            f"Up to {100 * NORMAL:g} points of 100 we call close to normal. Uniform weights "
+            f"have 5.7, "
+            "weights of two values 34.",
+            shown.normality(result),
+        ),
+    ]
+
+
 def page(result: ScopesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
@@ -110,7 +115,7 @@ def page(result: ScopesResult) -> Page:
         sections=(
             Section("results", "Results", (_models(result), _layers(result)), (_every(result),)),
         ),
-        drawings=draw_all(result, _FIGURES),
+        figures=_figures(result),
         facts=result.facts,
         measured=_MEASURED,
     )

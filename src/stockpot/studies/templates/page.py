@@ -2,32 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.drawing import Drawing, draw
+from ...pages.figures import Figure, Panel, figure
 from ...pages.page import Page, Section
 from ...pages.tables import Table, interval, keyed, table, words
 from ...pages.units import readable
-from .figures import (
-    plot_contrast,
-    plot_kernels,
-    plot_pairs,
-    plot_resemblance,
-    plot_template_accuracy,
-    plot_templates,
-)
+from . import figures as shown
 from .result import Measure, Subject, TemplatesResult
 
 _BARS = "Bars are 95% intervals over pools."
 _SCALE = "White is 0 (grey in colour images), red positive, blue negative."
 
-_Figure = tuple[str, str, Callable[..., Any], str]
-_CLASSES: tuple[_Figure, ...] = (
+_Planned = tuple[str, str, Callable[[TemplatesResult, str], Panel], str]
+_CLASSES: tuple[_Planned, ...] = (
     (
         "templates",
         "Templates beside class means",
-        plot_templates,
+        shown.templates,
         f"{_SCALE} Of the first pool. The two rows of one weight decay share one scale, so that "
         "fading shows; means have scales of their own. What a template shows beyond the centred "
         "mean is what a small weight decay lets it learn.",
@@ -35,35 +27,35 @@ _CLASSES: tuple[_Figure, ...] = (
     (
         "pairs",
         "Averages of two classes' templates",
-        plot_pairs,
+        shown.pairs,
         f"{_SCALE} All three rows share one scale. The average is a mixture of both, and paler "
         "than either: what the two have of opposite signs cancels.",
     ),
     (
         "resemblance",
         "Likeness against weight decay",
-        plot_resemblance,
+        shown.resemblance,
         f"{_BARS} Of single networks. Rising to the right says that likeness is what weight decay "
         "makes, not what classification needs.",
     ),
     (
         "accuracy",
         "Accuracy against weight decay",
-        plot_template_accuracy,
+        shown.accuracy,
         f"{_BARS} Where it falls while likeness rises, the likest templates classify worst.",
     ),
 )
-_CONTRAST: _Figure = (
+_CONTRAST: _Planned = (
     "contrast",
     "Contrast after averaging",
-    plot_contrast,
+    shown.contrast,
     f"{_BARS} Above the dotted line, what was averaged had something in common; below it, it "
     "was opposed. At 1 nothing fades.",
 )
-_KERNELS: _Figure = (
+_KERNELS: _Planned = (
     "kernels",
     "The first layer before and after",
-    plot_kernels,
+    shown.kernels,
     f"{_SCALE} All rows share one scale: paler in the last row is what averaging has lost.",
 )
 
@@ -74,23 +66,23 @@ def page(result: TemplatesResult) -> Page:
         title=result.title,
         sentences=result.sentences,
         sections=(Section("results", "Results", tuple(_tables(result))),),
-        drawings=list(_drawings(result)),
+        figures=list(_figures(result)),
         facts=result.facts,
         measured=_measured(),
     )
 
 
-def _drawings(result: TemplatesResult) -> Iterator[Drawing]:
+def _figures(result: TemplatesResult) -> Iterator[Figure]:
     for number, cell in enumerate(result.cells):
         planned = _CLASSES if result.kind(cell) == "classes" else (_KERNELS,)
         if len(result.decays(cell)) > 1:
             planned = (*planned, _CONTRAST)
         for name, title, plot, caption in planned:
-            if plot is plot_pairs and not result.parents(cell, "pair"):
+            if plot is shown.pairs and not result.parents(cell, "pair"):
                 continue
             where = f"{name}-{number}" if number else name
             of = f"{title}: {readable(cell)}" if len(result.cells) > 1 else title
-            yield draw(plot(result, cell=cell), name=where, title=of, caption=caption)
+            yield figure(where, of, caption, plot(result, cell))
 
 
 def _measured() -> list[str]:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 
 from ...evaluation.results.intervals import Interval
-from ...pages.drawing import Planned, draw_all
+from ...pages.figures import Figure, figure
 from ...pages.page import Page, Section
 from ...pages.tables import Table, count, interval, table, words
 from ...pages.units import readable
-from .figures import plot_activations, plot_distance, plot_feature_variance, plot_own
+from . import figures as shown
 from .result import ENSEMBLE, MEASURES, MERGED, SINGLE, Measure, Place, WeightsFeaturesResult
 
 _LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
@@ -60,41 +60,44 @@ def _each(result: WeightsFeaturesResult, say: Callable[[str], str]) -> str:
     return f"{said}{' ...' if len(result.cells) > _MOST else ''}."
 
 
-_FIGURES: tuple[Planned, ...] = (
-    (
-        "distance",
-        "Distance from averaged features",
-        plot_distance,
-        _far,
-        f"{_BANDS} At 0 the two averages are one. Below the dashed line the merged network is "
-        "nearer to the average of the features than its members are.",
-    ),
-    (
-        "own",
-        "What each layer adds",
-        plot_own,
-        _alone,
-        "Each layer of the merged network was given the average of its inputs. What activations "
-        "add is the nonlinearity's; what layers with weights add is there in linear networks of "
-        "two layers already.",
-    ),
-    (
-        "activations",
-        "Signs and losses at activations",
-        plot_activations,
-        _disagreeing,
-        "Of pairs of members, the share of units of which one is on and the other off; and how "
-        "much shorter the activation of the average is than the average of activations.",
-    ),
-    (
-        "variance",
-        "Variance of features",
-        plot_feature_variance,
-        _varying,
-        f"{_BANDS} Falling far below 1 is collapse. Statistics of batch normalisation that are "
-        "estimated again bring it back, where there are any.",
-    ),
-)
+def _figures(result: WeightsFeaturesResult) -> list[Figure]:
+    return [
+        figure(
+            "distance",
+            "Distance from averaged features",
+            f"{_far(result)} "
+            f"{_BANDS} At 0 the two averages are one. Below the dashed line the merged network is "
+            "nearer to the average of the features than its members are.",
+            *(shown.distance(result, cell) for cell in result.cells),
+        ),
+        figure(
+            "own",
+            "What each layer adds",
+            f"{_alone(result)} "
+            "Each layer of the merged network was given the average of its inputs. What "
+            "activations "
+            "add is the nonlinearity's; what layers with weights add is there in linear "
+            "networks of "
+            "two layers already.",
+            *(shown.own(result, cell) for cell in result.cells),
+        ),
+        figure(
+            "activations",
+            "Signs and losses at activations",
+            f"{_disagreeing(result)} "
+            "Of pairs of members, the share of units of which one is on and the other off; and how "
+            "much shorter the activation of the average is than the average of activations.",
+            *(shown.activations(result, cell) for cell in result.cells),
+        ),
+        figure(
+            "variance",
+            "Variance of features",
+            f"{_varying(result)} "
+            f"{_BANDS} Falling far below 1 is collapse. Statistics of batch normalisation that are "
+            "estimated again bring it back, where there are any.",
+            *(shown.variance(result, cell) for cell in result.cells),
+        ),
+    ]
 
 
 def page(result: WeightsFeaturesResult) -> Page:
@@ -112,7 +115,7 @@ def page(result: WeightsFeaturesResult) -> Page:
                 ),
             ),
         ),
-        drawings=draw_all(result, _FIGURES),
+        figures=_figures(result),
         facts=result.facts,
         measured=(
             "Distance is |h - mean h_k| / |mean h_k| over all samples, with h a layer's output in "
