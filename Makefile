@@ -38,8 +38,13 @@ check-systems: $(VENV)/.dev-$(key)
 	$(bin)/basedpyright --pythonpath $(bin)/python --pythonplatform Windows
 
 # The browser that pages are looked at with.
-browser:
+browser: .axe/axe.min.js
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+# What looks for pages that cannot be read by everyone: one file of a pinned npm package.
+.axe/axe.min.js:
+	mkdir -p .axe
+	cd .axe && npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz --strip-components 1 package/axe.min.js
 
 # Everything that needs no test run: format, lint, types, layers.
 check: $(VENV)/.dev-$(key) $(VENV)/.package-$(key)

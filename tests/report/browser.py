@@ -79,6 +79,19 @@ class Browser:
         self.shown = (page, how.get("width", 1280), how.get("dark", False), how.get("media", ""))
         return found
 
+    def violations(self, page, axe, **how):
+        """What axe-core calls serious or critical: the rule, and the elements that break it."""
+        self.look(page, "return 0;", **how)
+        self._tell("Runtime.evaluate", expression=axe)
+        found = self._tell(
+            "Runtime.evaluate",
+            expression="""axe.run(document, {resultTypes: ["violations"]}).then(all => JSON.stringify(
+              all.violations.filter(one => ["serious", "critical"].includes(one.impact)).map(one =>
+                [one.id, one.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])))""",
+            awaitPromise=True,
+        )
+        return json.loads(found["result"]["value"])
+
     def pdf(self, page):
         """The page as it is printed, in bytes."""
         self._show(page, 1280, False, "")

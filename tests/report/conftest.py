@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,18 @@ def browser(tmp_path_factory):
     one = Browser(found, tmp_path_factory.mktemp("browser"))
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The source of axe-core; without it the test fails in CI and is skipped elsewhere."""
+    file = Path(__file__).parents[2] / ".axe/axe.min.js"
+    if not file.is_file():
+        message = "no axe-core: make .axe/axe.min.js"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return file.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

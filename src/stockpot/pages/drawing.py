@@ -16,6 +16,8 @@ SMALL = 8.0
 """Points, of all text but titles."""
 COLUMN, PAGE = 3.3, 6.9
 """Inches of a column of a paper with two, and of both."""
+_LETTERS = 13
+"""Of a label, to the inch."""
 _DARKEST = 0.65
 """Opacity at the end of a scale; text is legible on it in dark and in light."""
 _WRITTEN = 12
@@ -110,8 +112,9 @@ def _paint(ax: Any, panel: Panel) -> None:
 
 
 def _dress(ax: Any, x: str, y: str, grid: str) -> None:
-    ax.set_xlabel(x, fontsize=SMALL)
-    ax.set_ylabel(y, fontsize=SMALL)
+    wide, tall = ax.figure.get_size_inches()
+    ax.set_xlabel(plain(x, int(_LETTERS * wide)), fontsize=SMALL)
+    ax.set_ylabel(plain(y, int(_LETTERS * tall)), fontsize=SMALL)
     if grid:
         ax.grid(axis=grid, color=GRID)
     ax.set_axisbelow(True)

@@ -33,7 +33,7 @@ def escaped(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A `tabular` with its caption, as `booktabs` has it; the interval stands small beside a value."""
+    """A `tabular` with its caption, as `booktabs` has it; an interval stands small."""
     columns = "".join("r" if k >= table.names else "l" for k in range(len(table.columns)))
     lines = [
         r"% \usepackage{booktabs}",

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from ..evaluation.results.comparison import Attempt, Comparison
 from ..pages.figures import Axis, Lines, Series
@@ -42,7 +43,7 @@ def attempts(result: Comparison, shown: MetricRows) -> list[Lines]:
         steps = [*leaders, *(replace(one, number=mine[-1].number) for one in leaders[-1:])]
         corners = [
             (float(at.number), unit.factor * before.score)
-            for before, at in zip(steps, steps[1:], strict=False)
+            for before, at in pairwise(steps)
         ]
         line = sorted([*corners, *((float(s.number), unit.factor * s.score) for s in leaders)])
         best = Series(

@@ -5,7 +5,7 @@ bytes, without models and without data.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -124,7 +124,7 @@ def read_page(run: Path) -> Page:
 
 
 @contextmanager
-def _damage(file: Path) -> Iterator[None]:
+def _damage(file: Path) -> Generator[None]:
     """What is wrong with a file whose parts do not go together."""
     try:
         yield

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ...report.export import FigureFormat
+from ...report.export import FigureFormat, TableFormat
 from ..console import print_json, say
 from ..flags import Json, Quiet
 
@@ -41,7 +41,11 @@ def report(
     from ...report import export, rebuild
 
     page = rebuild(run)
-    tables = [form for form, wanted in (("tex", latex), ("csv", wide)) if wanted]
+    tables: list[TableFormat] = []
+    if latex:
+        tables.append("tex")
+    if wide:
+        tables.append("csv")
     files = export(run, figures, tables) if figures or tables else ()
     if json:
         print_json(

@@ -35,7 +35,8 @@ def barriers(result: ConnectivityResult) -> Dots:
     keys = list(dict.fromkeys((one.cell, one.pair) for one in rows))[:MOST_PAIRS]
     both = len({one.statistics for one in rows}) > 1
     drawn: list[Series] = []
-    for way, how in dict.fromkeys((one.way, one.statistics) for one in rows):
+    groups: list[tuple[Way, Statistics]] = [(one.way, one.statistics) for one in rows]
+    for way, how in dict.fromkeys(groups):
         places, spans = list[int](), list[Any]()
         for place, key in enumerate(keys):
             each = [
