@@ -3,15 +3,15 @@
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, cast
 
 from .errors import FieldError, StockpotError
+from .values.fields import nearest
 
 
 def find_function(place: str) -> Callable[..., Any]:
@@ -48,8 +48,8 @@ def find_object(place: str, what: str) -> object:
         if not f"{where}.".startswith(f"{error.name}."):
             raise StockpotError(f"{where} needs '{error.name}', which is not installed.") from error
         raise FieldError(
-            f"{place}: there is no module '{error.name}' here or among what is installed; the "
-            f"current directory is {Path.cwd()}.{_hint(where, _modules_here())}"
+            f"{place}: there is no module '{error.name}' among what is installed, and in the "
+            f"current directory, {Path.cwd()}{nearest(where, _modules_here())}"
         ) from None
     except Exception as error:  # it is the user's code: anything may come
         raise StockpotError(f"{where} failed with {failure(error)}") from error
@@ -62,12 +62,7 @@ def find_object(place: str, what: str) -> object:
             "it into a module of its own."
         )
     known = [one for one, value in vars(module).items() if callable(value)]
-    raise FieldError(f"{place}: '{where}' has no {what} '{name}'.{_hint(name, known)}")
-
-
-def _hint(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    raise FieldError(f"{place}: '{where}' has no {what} '{name}'{nearest(name, known)}")
 
 
 def _modules_here() -> list[str]:
@@ -132,8 +127,7 @@ def fitting_arguments(
     known = [one.name for one in parameters if one.kind in by_name]
     for name in own:
         if name not in known and not any_name:
-            takes = f" It takes {', '.join(known)}." if known else " It takes none."
-            raise FieldError(f"{place} takes no '{name[:80]}'.{_hint(name, known) or takes}")
+            raise FieldError(f"{place} takes no '{name[:80]}'{nearest(name, known)}")
     taken = {name: one for name, one in (offered or {}).items() if any_name or name in known}
     arguments = {**taken, **own}
     needed = [one for one in parameters if one.kind in by_name and one.default is Parameter.empty]

@@ -13,7 +13,7 @@ from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
-from .driver import Progress
+from ..values.result import Progress
 from .evidence import MERGED
 from .verifying.files import added, manifest_problems, small_problems, weight_problems
 from .verifying.recompute import recomputed

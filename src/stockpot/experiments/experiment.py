@@ -107,7 +107,7 @@ class SplitSpec(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ingredients(Schooling):
+class IngredientsSection(Schooling):
     """How many networks there are in a pool, how they are related, and how each is trained.
 
     Attributes:
@@ -223,7 +223,7 @@ class Experiment(Section):
     data: SpecIfAny = None
     tasks: tuple[TaskSpec, ...] = ()
     split: SplitSpec = SplitSpec()
-    ingredients: Ingredients = Ingredients()
+    ingredients: IngredientsSection = IngredientsSection()
     compare: Compare = Compare()
     sweep: Sweep = Sweep()
     seed: Seed = 0

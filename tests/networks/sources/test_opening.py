@@ -75,7 +75,7 @@ def test_a_users_function_is_called_with_sizes_and_its_own_keys(users):
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("{}.nets:smal", FieldError, "has no function 'smal'. Did you mean 'small'"),
+        ("{}.nets:smal", FieldError, "has no function 'smal': did you mean 'small'"),
         ("{}.nets:word", FieldError, "has no function 'word'"),
         ("{}.net:small", FieldError, "there is no module '.*net' here"),
         ("{}x.nets:small", FieldError, "there is no module"),

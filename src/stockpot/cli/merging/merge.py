@@ -16,8 +16,9 @@ from ...values.family import default_fields
 from ...values.fields import kebab_name
 from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
-from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
+from ..flags import MODEL, Base, Numbers, separated
 from .reestimate import Anew, ReestimateFlags, perform_anew
+from .run_flags import Out, Run, RunFlags
 
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)

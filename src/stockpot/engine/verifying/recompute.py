@@ -10,8 +10,9 @@ from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
 from ...recipes.published import renamed
 from ...recipes.reading.recipe import parse_recipe
+from ...values.result import Progress
 from ...views.models import PLUS
-from ..driver import Progress, Run
+from ..driver import Run
 from ..evidence import MERGED, manifest_of
 from ..options import Options
 from ..prepare import prepare
