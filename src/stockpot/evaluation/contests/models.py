@@ -19,6 +19,7 @@ from ...networks import (
     open_network,
     reestimate_batch_norm,
 )
+from ...values.bars import Bar, bar_for
 from ...views.naming import names_of
 from ..predictions.ingredients import Ingredients
 from ..results.comparison import Comparison
@@ -48,7 +49,7 @@ def compare(
     domains: Sequence[str] = (),
     test_split: str | Path | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> Comparison:
     """Compare keeping the best of some networks, souping them, and ensembling them.
 
@@ -76,7 +77,7 @@ def compare(
             Without it the split is the one that all checkpoints record, as `stockpot train` writes
             it, else a fresh one; the result says which.
         seed: of a fresh split and of the subsets.
-        progress: called as work is done.
+        progress: called as work is done; "bar" shows a bar of tqdm's.
 
     Raises:
         StockpotError: what does not fit together, and why.
@@ -124,7 +125,7 @@ def compare(
         seed=seed,
         reestimate=reestimation(build()),
         network=_name_of(network),
-        progress=progress,
+        progress=bar_for(progress),
     )
     return replace(found, origin=origin)
 
