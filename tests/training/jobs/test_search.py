@@ -135,7 +135,7 @@ def test_what_was_found_shows_itself(searched, tmp_path):
     assert repr(found).startswith(f"SearchResult(score {found.score:.4g}, best ")
     frame = found.to_pandas()
     assert list(frame["number"]) == list(range(6))
-    assert {"origin", "score", *AXES} <= set(frame.columns)
+    assert {"origin", "score", "scale", "weights[1]"} <= set(frame.columns)
     assert "<table>" in found._repr_html_()
     with pytest.raises(FieldError, match="an Experiment, a mapping or its file; got function"):
         search(found.recipe, lambda: None, tmp_path)
