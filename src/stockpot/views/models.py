@@ -5,11 +5,11 @@
 A path that is there is meant as it stands, whatever is in its name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -46,6 +46,18 @@ class Viewed:
 
 Model = Mapping[str, Tensor] | nn.Module | str | Path | Viewed | Checkpoint
 """A state dict, a network, the path of a checkpoint, or one that views show."""
+
+
+def listed_models(models: object, what: str = "models") -> Sequence[Any]:
+    """Several models; one by itself would be taken for the list of its letters or names.
+
+    Raises:
+        MergeError: it is no list.
+    """
+    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
+    if single or not isinstance(models, Iterable):
+        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
+    return list(cast(Iterable[Any], models))
 
 
 def checkpoint_of(model: object, label: str) -> Checkpoint:
