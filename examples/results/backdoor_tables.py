@@ -7,7 +7,7 @@ from backdoor_attack import ATTACKS, ODD, SHORT
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
 
 COUNTS = (3, 4, 5, 6)
 """Sizes of pools."""

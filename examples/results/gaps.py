@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import fmean
 
 from stockpot.evaluation.results.comparison import ALL_TASKS
-from stockpot.evaluation.results.intervals import Interval, over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
+from stockpot.evaluation.results.intervals import Interval
 
 VIEWS = "views"
 Place = tuple[str, str, str, int]

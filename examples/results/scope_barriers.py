@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.studies import Connectivity
 from stockpot.training import scope_of, train_experiment
@@ -108,7 +108,9 @@ def measure(cell, out):
             pools, look = trained(cell, out / name, decay=decay), plain
         elif name in RESCALED:
             pools = trained(cell, out / "vanilla", SCOPES["vanilla"])
-            look = Connectivity(pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name])
+            look = Connectivity(
+                pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name]
+            )
         else:
             pools, look = trained(cell, out / name, SCOPES[name]), plain
         found = look(pools)

@@ -4,7 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
 from stockpot.federated.result import Outcome
 
 

@@ -27,7 +27,6 @@ from .results.comparison import Row as Row
 from .results.comparison import Verdict as Verdict
 from .results.intervals import Difference as Difference
 from .results.intervals import Interval as Interval
-from .results.intervals import paired_difference as paired_difference
 from .scores.custom import metric_from as metric_from
 from .scores.dispersion import Dispersion as Dispersion
 from .scores.dispersion import dispersions as dispersions

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from ..evaluation.results.intervals import Interval, over_seeds
+from ..evaluation.results.estimator import over_seeds
+from ..evaluation.results.intervals import Interval
 from ..values.result import Result
 from ..values.to_plain_data import plain_values
 from .rounds import Round

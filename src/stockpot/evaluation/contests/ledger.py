@@ -7,11 +7,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...extras import optional
 from ..predictions.predict import Predictions
 from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row
-from ..results.intervals import LEVEL, Difference, Interval
+from ..results.intervals import Difference
 from ..scores.bootstrap import Estimate, over_pools
 from ..scores.scores import Scores, mean_over_tasks
 
@@ -90,6 +89,10 @@ class Ledger:
     def forwards(self, n: int, method: str) -> float:
         """Mean over subsets and pools of the network evaluations of one sample."""
         return self._books[self.whole].forwards(n, method)
+
+    def kind(self, n: int, method: str) -> Kind:
+        """What a method is."""
+        return next(iter(self._books[self.whole].results[n, method].values())).kind
 
     def difference(self, n: int, a: str, b: str, metric: str, judged: str = "test") -> Difference:
         """How far one method stands above another on a split or view, paired."""
@@ -173,7 +176,7 @@ class _Book:
     ) -> Row:
         judged, metric = key
         split, part = split_and_part(judged)
-        interval = _honest(estimate, metric)
+        interval = estimate.interval()
         return Row(
             n=place.n,
             subset=place.subset,
@@ -190,13 +193,3 @@ class _Book:
             non_finite=non_finite,
             **self._labels,
         )
-
-
-def _honest(estimate: Estimate, metric: str) -> Interval:
-    """The interval of the draws; Wilson's where all or none are right, which no draw can doubt."""
-    if metric != "accuracy" or estimate.value not in (0.0, 1.0):
-        return estimate.interval()
-    right = round(estimate.value * estimate.units)
-    test = optional("scipy.stats").binomtest(right, estimate.units)
-    bounds = test.proportion_ci(LEVEL, "wilson")
-    return Interval(estimate.value, float(bounds.low), float(bounds.high))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import StockpotError
-from ...evaluation.results.intervals import over_seeds
+from ...evaluation.results.estimator import over_seeds
 from ...extras import optional
 from ...pages.axes import (
     SMALL,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import StudyResult
 

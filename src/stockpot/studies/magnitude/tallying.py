@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.results.estimator import SHARE
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, pool_estimate
 from ...typed import to_numpy
 from .magnifying import Arithmetic, Outcome
 from .result import (
@@ -52,7 +53,10 @@ def note(
     for at, key in enumerate(keys):
         value = float(values_NB[:, at].mean())
         draws_R = draws_RB[:, at].astype("float32")
-        found.setdefault(key, []).append(Estimate(value, draws_R, resampler.originals))
+        bounds = SHARE.minus(SHARE) if " - " in key[4] else SHARE
+        rows_G = resampler.by_original(values_NB[:, at])
+        one = pool_estimate(value, draws_R, resampler.originals, bounds, rows_G)
+        found.setdefault(key, []).append(one)
         lost.setdefault(key, []).append(shares[at])
 
 

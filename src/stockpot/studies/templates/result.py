@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import StudyResult
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import StudyResult
 from .agreement import LayerAgreement
