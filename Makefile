@@ -24,7 +24,7 @@ test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key) $(VEN
 	$(bin)/python -m bench.reliability
 	$(bin)/python -m bench.processors
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
-	$(VENV)/timm/bin/python -m pytest tests/networks/test_timm.py tests/test_paper.py
+	$(VENV)/timm/bin/python -m pytest tests/networks/sources/test_timm.py tests/test_paper.py
 	$(VENV)/flower/bin/python -m pytest tests/federated/test_flower.py tests/federated/test_records.py tests/federated/test_strategies.py
 
 # The browser that pages are looked at with.

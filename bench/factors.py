@@ -17,7 +17,7 @@ from stockpot.engine.merge import merge_opened
 from stockpot.engine.options import Options
 from stockpot.factors.store import stored_factors
 from stockpot.methods import Cart
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 POINTS = ((0.3, 1.0), (0.08, 2.0), (0.02, 1.0))
 RUNS = 3

@@ -36,7 +36,7 @@ def messages(clients: int) -> list[Any]:
     """A reply of each client, as strategies read it."""
     from stockpot.federated.flower.baselines import Answer
     from stockpot.federated.flower.records import reply_record
-    from stockpot.federated.messages import Reply
+    from stockpot.federated.rounds.messages import Reply
 
     drawn = torch.Generator().manual_seed(0)
     found: list[Any] = []

@@ -12,7 +12,7 @@ from stockpot.data.load import load
 from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
 from stockpot.files import read_file
-from stockpot.recipes.yaml import read_yaml
+from stockpot.recipes.reading.yaml import read_yaml
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 Tree = Mapping[str, bytes]
 SHARDS = {"output": {"shard_size": 700}}

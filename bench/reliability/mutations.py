@@ -20,8 +20,8 @@ from stockpot.data.load import load
 from stockpot.engine.merge import merge_to
 from stockpot.engine.verify import verify
 from stockpot.methods import Average
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.yaml import read_yaml
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.reading.yaml import read_yaml
 
 from .bounded import broken_in
 from .campaign import Tried

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel
 
-from stockpot.data.labels import classes_of
+from stockpot.data.formats.labels import classes_of
 
 
 def embeddings(directory: Path, classes: list[str], templates: list[str]) -> dict[str, Tensor]:

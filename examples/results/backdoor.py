@@ -38,8 +38,8 @@ from stockpot.methods import (
     TsvM,
 )
 from stockpot.studies import statistics_of
-from stockpot.studies.onepass.statistics import Statistics
 from stockpot.studies.backdoor.computing import backdoor_of
+from stockpot.studies.onepass.statistics import Statistics
 
 METHODS: dict[str, Method] = {
     "average": Average(),

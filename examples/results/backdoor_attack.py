@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stockpot.data import Dataset, Splits, fewer, load, split
-from stockpot.data.subsets import Skew
+from stockpot.data.splits.subsets import Skew
 from stockpot.networks import headed, load_weights, open_network, save_weights
 from stockpot.training import Fit, fit
 

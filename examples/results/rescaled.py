@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from stockpot.networks import has_batch_norm, open_network
-from stockpot.recipes.yaml import load_yaml
+from stockpot.recipes.reading.yaml import load_yaml
 from stockpot.studies import diagnose
 from stockpot.training import rescale_to_scope, scope_of
 from stockpot.training.additions.scopes import Scope

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from stockpot.data import Dataset, Splits, fewer, load, split
-from stockpot.data.subsets import Skew
+from stockpot.data.splits.subsets import Skew
 from stockpot.evaluation import accuracy, predict
 from stockpot.evaluation.results.estimator import over_seeds
 from stockpot.networks import open_network

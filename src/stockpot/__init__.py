@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .engine.verify import verify as verify
     from .evaluation.contests.models import compare as compare
     from .evaluation.results.comparison import Comparison as Comparison
-    from .recipes.model import Recipe as Recipe
-    from .recipes.model import parse_recipe as parse_recipe
-    from .recipes.model import read_recipe as read_recipe
+    from .recipes.reading.recipe import Recipe as Recipe
+    from .recipes.reading.recipe import parse_recipe as parse_recipe
+    from .recipes.reading.recipe import read_recipe as read_recipe
     from .studies.diagnosis import diagnose as diagnose
     from .training.jobs.search import SearchResult as SearchResult
     from .training.jobs.search import search as search
@@ -38,7 +38,7 @@ _WHERE = {
     "Inspection": "views.inspection",
     "Merged": "engine.merge",
     "Options": "engine.options",
-    "Recipe": "recipes.model",
+    "Recipe": "recipes.reading.recipe",
     "SearchResult": "training.jobs.search",
     "Verified": "engine.verify",
     "compare": "evaluation.contests.models",
@@ -46,8 +46,8 @@ _WHERE = {
     "inspect": "views.inspection",
     "merge": "engine.merge",
     "merge_to": "engine.merge",
-    "parse_recipe": "recipes.model",
-    "read_recipe": "recipes.model",
+    "parse_recipe": "recipes.reading.recipe",
+    "read_recipe": "recipes.reading.recipe",
     "run_recipe": "engine.merge",
     "search": "training.jobs.search",
     "verify": "engine.verify",

@@ -149,20 +149,34 @@ class Needs:
     reach: Reach = Reach.ELEMENT
     sample: bool = False  # the first survey sees a sample of the elements, to set a bracket
     whole: bool = False  # cannot work in blocks (SVD): gets whole tensors in their own shape
-    sweeps: int = 1  # how often a whole method asks for each model's row; the base's it asks once
     models: tuple[int, int | None] = (1, None)
     weights: Literal["mean", "sum", "unused"] = "mean"  # divided by their sum | as given | refused
     random: bool = False
     symmetric: bool = True  # the order of (model, weight) pairs does not matter beyond rounding
-    survey_reads: tuple[str, ...] | None = None  # the fields that `survey` reads; None: any
-    settle_reads: tuple[str, ...] | None = None  # and `settle`; equal ones are settled once
-    held_rows: int = 0  # rows of a block that are held at once beside one per model
-    held_per_model: int = 0  # and how many more than one per model, as for inner products
 
     def __post_init__(self) -> None:
         apart = [one.name for one in self.statistics if one.axes is not None]
         if apart and not self.whole:
             raise TypeError(f"{apart[0]} has a shape of its own: only a whole method can need it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What running a method takes, which the engine plans by and whoever runs several shares by.
+
+    Attributes:
+        sweeps: how often a whole method asks for each model's row; for the base's it asks once.
+        held_rows: rows of a block that are held at once beside one per model.
+        held_per_model: and how many more than one per model, as for inner products.
+        survey_reads: the fields that `survey` reads; None for any.
+        settle_reads: and `settle`. Of methods of one kind that are equal in them one settles.
+    """
+
+    sweeps: int = 1
+    held_rows: int = 0
+    held_per_model: int = 0
+    survey_reads: tuple[str, ...] | None = None
+    settle_reads: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +323,11 @@ class Method(ABC):
     @abstractmethod
     def needs(self) -> Needs:
         """What the engine must supply; may depend on the fields."""
+
+    @property
+    def costs(self) -> Costs:
+        """What running it takes; may depend on the fields."""
+        return Costs()
 
     def survey(self, stack: Stack, hint: Settled | None) -> Facts:  # noqa: ARG002
         """Facts of one block. Only for a reach beyond ELEMENT."""

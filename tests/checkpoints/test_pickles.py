@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stockpot.checkpoints.pickles import budget, machine, rules
 from stockpot.checkpoints.pickles.budget import Budget, CutOffError, NamedError, PickleError
 from stockpot.checkpoints.pickles.dialect import Dialect
-from stockpot.checkpoints.pickles.machine import scan
+from stockpot.checkpoints.pickles.scan import scan
 from stockpot.checkpoints.pickles.shapes import Shape
 from stockpot.checkpoints.pickles.torch_files import scan_record
 from stockpot.checkpoints.pickles.torch_names import TorchNames

@@ -14,16 +14,16 @@ from .steps import settled_from, stack_of
 
 SURVEYING = {"rescale": "norm"}
 """Fields at which a method that does not always survey does so."""
-READING = [cls for cls in METHODS if example(cls).needs.settle_reads is not None]
+READING = [cls for cls in METHODS if example(cls).costs.settle_reads is not None]
 
 
 @pytest.mark.parametrize("cls", METHODS)
 def test_what_is_read_are_fields(cls: type[Method]) -> None:
-    needs = example(cls).needs
-    for names in (needs.survey_reads, needs.settle_reads):
+    costs = example(cls).costs
+    for names in (costs.survey_reads, costs.settle_reads):
         assert set(names or ()) <= set(cls.__dataclass_fields__)  # type: ignore[attr-defined]
-    if needs.survey_reads and needs.settle_reads is not None:
-        assert set(needs.survey_reads) <= set(needs.settle_reads)
+    if costs.survey_reads and costs.settle_reads is not None:
+        assert set(costs.survey_reads) <= set(costs.settle_reads)
 
 
 @pytest.mark.parametrize("cls", READING)
@@ -33,7 +33,7 @@ def test_what_is_not_read_does_not_change_what_is_settled(
     cls: type[Method], data: st.DataObject
 ) -> None:
     case = data.draw(cases(cls, pinned=SURVEYING))
-    reads = case.method.needs.settle_reads or ()
+    reads = case.method.costs.settle_reads or ()
     kept = {name: getattr(case.method, name) for name in reads}
     other = data.draw(methods(cls, len(case.models), SURVEYING | kept))
     stacks = [stack_of(case, name) for name in case.models[0]]
@@ -41,14 +41,14 @@ def test_what_is_not_read_does_not_change_what_is_settled(
     assert settled_from(case.method, stacks, order) == settled_from(other, stacks, order)
 
 
-@pytest.mark.parametrize("cls", [c for c in METHODS if example(c).needs.survey_reads is not None])
+@pytest.mark.parametrize("cls", [c for c in METHODS if example(c).costs.survey_reads is not None])
 @given(data=st.data())
 @settings(max_examples=25)
 def test_facts_of_one_survey_serve_all_that_read_the_same(
     cls: type[Method], data: st.DataObject
 ) -> None:
     case: Case = data.draw(cases(cls, pinned=SURVEYING))
-    reads = case.method.needs.survey_reads or ()
+    reads = case.method.costs.survey_reads or ()
     kept = {name: getattr(case.method, name) for name in reads}
     other = data.draw(methods(cls, len(case.models), SURVEYING | kept))
     stack = stack_of(case, next(iter(case.models[0])))

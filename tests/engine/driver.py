@@ -21,7 +21,7 @@ from stockpot.checkpoints.writing import renaming
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import StockpotError
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 OPERATIONS = (
     "preadv", "pwrite", "write", "fsync", "ftruncate", "replace", "rename", "unlink", "mkdir",

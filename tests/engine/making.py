@@ -12,9 +12,9 @@ from stockpot.core import Facts, Method, Needs, Reach, Settled, Stack, Sums
 from stockpot.engine import plan
 from stockpot.engine.driver import Run
 from stockpot.engine.sinks import MemorySink
-from stockpot.recipes.assignment import Assignments
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.resolve import resolve
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.resolving.assignment import Assignments
+from stockpot.recipes.resolving.resolve import resolve
 from stockpot.values.fields import check_fields
 
 State = Mapping[str, Tensor]

@@ -30,7 +30,7 @@ from stockpot.methods import (
     Ties,
 )
 from stockpot.ops import thresholds
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.values.fields import check_fields
 
 from ..cases import State, bits, cut, smooth

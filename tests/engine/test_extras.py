@@ -25,7 +25,7 @@ from stockpot.engine.tasks.asides import Asides, ExtrasOut, join_notes, report_o
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError, OutputError
 from stockpot.methods import Average, CartFactors
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.values.fields import check_fields
 
 from ..cases import State, smooth

@@ -26,7 +26,7 @@ from stockpot.checkpoints.writing import writer
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import CheckpointError, MergeError, NonFiniteError, OutputError
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 SMALL = {"memory": "4MiB", "workers": 2}
 SHARDS = {"output": {"shard_size": 600_000}}

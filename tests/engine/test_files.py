@@ -38,7 +38,7 @@ from stockpot.methods import (
     TaskArithmetic,
     Ties,
 )
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.views import View, open_model
 
 Tree = Callable[[Path], dict[str, bytes]]

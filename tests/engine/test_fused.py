@@ -1,6 +1,7 @@
 """Query, key and value that are stored one by one, decomposed as one matrix."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,15 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.checkpoints.source import FileSource
-from stockpot.core import Method
+from stockpot.core import Described, Method, Needs, Selection, Settled, Stack, Statistic
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.factors import factor_to
-from stockpot.methods import Cart, IsoC, IsoCts, TsvM
-from stockpot.recipes.model import parse_recipe
+from stockpot.methods import Average, Cart, IsoC, IsoCts, TsvM
+from stockpot.recipes.reading.recipe import parse_recipe
 
 JOINED = "layer.0.attn.in_proj_weight"
 
@@ -119,6 +120,30 @@ def test_what_is_not_finite_in_a_fused_matrix_is_named() -> None:
 def test_factors_are_of_tensors_one_by_one(tmp_path: Path) -> None:
     with pytest.raises(MergeError, match="set qkv to"):
         factor_to(tmp_path / "f", ["a.safetensors", "b.safetensors"], Cart(qkv="fused"))
+
+
+@dataclass(frozen=True, slots=True)
+class GramOfFused(Method):
+    """The first model's matrices; asks for a Gram matrix of what it sees as one."""
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(whole=True, statistics=(Statistic("gram", (-1, -1)),))
+
+    def select(self, tensors: Sequence[Described], models: int) -> Selection:
+        fused = Cart(qkv="fused").select(tensors, models)
+        return replace(fused, rest=Average())
+
+    def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
+        return stack.models[0] + 0
+
+
+def test_statistics_of_a_fused_matrix_are_refused(tmp_path: Path) -> None:
+    models = in_three(made(2, 12), ("q", "k", "v"))
+    grams = [{f"{n}.gram": torch.eye(4) for n in m if n != "norm.weight"} for m in models]
+    words = r"gram-of-fused would merge 'layer\.0\.attn\.q\.weight', .* set qkv to 'stored'"
+    with pytest.raises(MergeError, match=words):
+        sp.merge(models, GramOfFused(), statistics=grams)
 
 
 def test_a_tensor_that_is_missing_is_told_once() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from stockpot.engine.merge import merge_to, run_recipe
 from stockpot.methods import Average
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")

@@ -16,7 +16,7 @@ from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Slerp
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8,

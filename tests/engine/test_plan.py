@@ -25,7 +25,7 @@ from stockpot.methods import (
     Slerp,
     Ties,
 )
-from stockpot.recipes.assignment import Assignment, Assignments
+from stockpot.recipes.resolving.assignment import Assignment, Assignments
 
 from ..cases import example, selects
 from .making import MIB, Polar, RowSoftmax, names_only, resolved

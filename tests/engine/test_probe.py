@@ -13,7 +13,7 @@ from stockpot.checkpoints.source import FileSource
 from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.probe import predict_seconds
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 Make = Callable[..., dict[str, Any]]
 METHODS = [

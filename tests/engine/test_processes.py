@@ -26,7 +26,7 @@ from stockpot.engine.plan import make_plan
 from stockpot.engine.sinks import CompareSink, MemorySink
 from stockpot.errors import NonFiniteError, OutputError
 from stockpot.methods import CartFactors, Consensus, ModelStock, Ties
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.views.sources.computed import masked, weight_norm
 
 from ..cases import bits

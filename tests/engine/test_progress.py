@@ -10,7 +10,7 @@ import stockpot as sp
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.methods import Average, Dare, ModelStock, Ties
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 Make = Callable[..., dict[str, Any]]
 

@@ -16,7 +16,7 @@ from stockpot.checkpoints.writing.journal import Journal, read_journal
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import OutputError
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 TIES = {"name": "ties", "density": 0.3, "trim": "model"}
 SMALL = {"memory": "4MiB", "workers": 2}

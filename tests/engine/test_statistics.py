@@ -16,7 +16,7 @@ from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.methods import METHODS, Fisher, catalogue
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.values.family import Family
 
 from ..cases import State, bits

@@ -53,7 +53,7 @@ def test_rows_are_read_as_often_as_is_planned(
     ran = run(method, models, base if method.needs.base else None, digests=True)
     assert ran.run.bytes_read == ran.plan.bytes_read == counted[0]
     sweeps = {p.sweeps for t in ran.plan.tasks for p in t.pieces if p.assignment.method == method}
-    assert sweeps == {method.needs.sweeps}
+    assert sweeps == {method.costs.sweeps}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)

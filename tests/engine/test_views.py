@@ -17,7 +17,7 @@ from stockpot.engine.options import Options
 from stockpot.engine.verify import verify
 from stockpot.errors import OutputError
 from stockpot.methods import Average, Ties
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 from stockpot.views import Cast, Renamed, Viewed, open_model
 
 Tree = Callable[[Path], dict[str, bytes]]

@@ -85,8 +85,8 @@ def test_many_merges_of_open_checkpoints_do_not_look(monkeypatch: Any) -> None:
     """A search merges the same checkpoints hundreds of times, and tells no notes."""
     from stockpot.checkpoints.entry import from_state_dict
     from stockpot.engine.options import Options
-    from stockpot.recipes import notes
-    from stockpot.recipes.model import parse_recipe
+    from stockpot.recipes.reading.recipe import parse_recipe
+    from stockpot.recipes.resolving import notes
 
     def looked(*_: object) -> None:
         raise AssertionError("a sample was read")

@@ -10,9 +10,9 @@ from stockpot.engine.options import Options
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.factors.sharing import factoring_of
 from stockpot.methods import Average, Cart, cart, cart_factors
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.searching import space_of
-from stockpot.recipes.space import Candidate
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.reading.searching import space_of
+from stockpot.recipes.reading.space import Candidate
 from stockpot.training import train_experiment
 from stockpot.training.jobs import search as searched
 from stockpot.training.jobs.candidates import Candidates

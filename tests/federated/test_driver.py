@@ -14,9 +14,9 @@ from stockpot.errors import OutputError, StockpotError
 from stockpot.experiments.federated import Federation
 from stockpot.federated import driver as driving
 from stockpot.federated import federate, local
-from stockpot.federated.client import Client, private
 from stockpot.federated.experiment import Told
-from stockpot.federated.messages import Order, Reply, bytes_of
+from stockpot.federated.rounds.client import Client, private
+from stockpot.federated.rounds.messages import Order, Reply, bytes_of
 from stockpot.federated.setting import Setting, setting_from
 from stockpot.methods import Fisher
 from stockpot.networks import build, load_weights

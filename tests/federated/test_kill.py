@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from stockpot.federated.server import rounds_in
+from stockpot.federated.rounds.server import rounds_in
 
 EXPERIMENT = """\
 network: {name: cnn, width: 4}

@@ -13,8 +13,8 @@ from stockpot.experiments.federated import Federation, parse_federation
 from stockpot.experiments.flower import STRATEGIES, FlowerStrategy
 from stockpot.experiments.krum import MultiKrum
 from stockpot.federated import Order, Reply, aggregate, federate, local
-from stockpot.federated.client import learn
-from stockpot.federated.server import resume
+from stockpot.federated.rounds.client import learn
+from stockpot.federated.rounds.server import resume
 from stockpot.federated.setting import Setting
 from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TrimmedMean
 
@@ -216,9 +216,9 @@ class LateGrid:
         return range(len(self._clients))
 
     def send_and_receive(self, messages, *, timeout):
-        from stockpot.federated.client import judged
         from stockpot.federated.flower import records
         from stockpot.federated.flower.baselines import Answer
+        from stockpot.federated.rounds.client import judged
 
         assert timeout == 3600
         found, self._waiting = self._waiting, []

@@ -7,9 +7,9 @@ import torch
 from stockpot.checkpoints.entry import Checkpoint, TensorEntry
 from stockpot.checkpoints.source import MemorySource
 from stockpot.core import Method
-from stockpot.recipes.assignment import Assignments
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.resolve import resolve
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.resolving.assignment import Assignments
+from stockpot.recipes.resolving.resolve import resolve
 
 Spec = tuple[tuple[int, ...], torch.dtype]
 MakeCheckpoint = Callable[..., Checkpoint]

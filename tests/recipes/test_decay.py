@@ -10,7 +10,7 @@ import stockpot
 from stockpot.errors import FieldError
 from stockpot.methods import Average
 from stockpot.recipes.decay import DECAYS, decay_weights
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 falling = st.lists(st.floats(0, 1), min_size=1, max_size=8).map(
     lambda numbers: tuple(sorted(numbers, reverse=True))

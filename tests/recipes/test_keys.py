@@ -3,7 +3,7 @@
 import pytest
 
 from stockpot.errors import FieldError
-from stockpot.recipes.model import parse_recipe
+from stockpot.recipes.reading.recipe import parse_recipe
 
 GAN = {"path": "gan.pth", "key": "params_ema"}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.recipes.model import parse_recipe
 from stockpot.recipes.published import canonical, renamed, reworded, short_names
+from stockpot.recipes.reading.recipe import parse_recipe
 
 parts = st.sampled_from(["a", "b", "model", "1"])
 paths = st.lists(parts, min_size=1, max_size=4).map(lambda some: "/nowhere/" + "/".join(some))

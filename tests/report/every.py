@@ -11,7 +11,7 @@ from stockpot.evaluation import Attempt
 from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.evaluation.results.intervals import Difference, Interval
 from stockpot.federated import Outcome, Round, Trace
-from stockpot.federated.messages import Dropped, Score
+from stockpot.federated.rounds.messages import Dropped, Score
 from stockpot.studies import Backdoor, Conflicts, Scopes, diagnose
 from stockpot.studies.connectivity.result import ConnectivityResult, Plane, WeightPath
 from stockpot.studies.interference.result import InterferenceResult, Pair, Spectrum

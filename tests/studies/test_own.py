@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from stockpot import methods
 from stockpot import studies as all_studies
 from stockpot.checkpoints.roles import Role
-from stockpot.cli import study as commands
+from stockpot.cli.lab import study as commands
 from stockpot.errors import CheckpointError, FieldError
 from stockpot.methods import Ties
 from stockpot.pages.page import Page, Section

@@ -134,7 +134,7 @@ def test_a_tied_head_stays_tied():
     ("layers", "words"),
     [
         (("0:5",), "there is no block 4; there are 'layers.0' to 'layers.3'"),
-        (("1@0:1",), "1@ asks for a model that others does not have"),
+        (("1@0:1",), "blocks 0 to 0 of model 1 of others, which are 0"),
     ],
 )
 def test_blocks_that_are_not_there(layers, words):

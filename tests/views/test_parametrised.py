@@ -26,9 +26,9 @@ from stockpot.engine.verify import verify
 from stockpot.errors import StockpotError
 from stockpot.factors import factor_to
 from stockpot.methods import Average, Cart, Slerp, TaskArithmetic, Ties
-from stockpot.recipes.assignment import Assignment
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.resolve import resolve
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.resolving.assignment import Assignment
+from stockpot.recipes.resolving.resolve import resolve
 from stockpot.views.parametrised import (
     Pruned,
     SpectralNorm,

@@ -14,9 +14,9 @@ from stockpot.checkpoints.beside.config import says_tied
 from stockpot.checkpoints.entry import Checkpoint, from_state_dict
 from stockpot.checkpoints.read import read_checkpoint
 from stockpot.methods import Average, Dare, TaskArithmetic
-from stockpot.recipes.assignment import Assignments
-from stockpot.recipes.model import parse_recipe
-from stockpot.recipes.resolve import resolve
+from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.recipes.resolving.assignment import Assignments
+from stockpot.recipes.resolving.resolve import resolve
 from stockpot.views.ties import reconciled
 
 State = dict[str, Tensor]

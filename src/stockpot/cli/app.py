@@ -17,30 +17,29 @@ from cyclopts import App, CycloptsError
 
 from ..errors import StockpotError
 from ..methods.catalogue import find_method
+from .command_line import UsageError, remember, told_by_the_command_line
 from .console import Screen, complain
-from .spoken import remember
-from .usage import UsageError, told_by_the_command_line
 
 _LONG = re.compile(r"\S{120,}")
 
 COMMANDS = {
-    "merge": "merge:merge_app",
-    "study": "study:study_app",
-    "statistics": "statistics:statistics_app",
-    "run": "recipe:run",
-    "methods": "methods:methods",
-    "inspect": "inspect:inspect",
-    "diagnose": "diagnose:diagnose",
-    "explain": "recipe:explain",
-    "verify": "verify:verify",
-    "factor": "factor:factor",
-    "restore": "factor:restore",
-    "train": "train:train",
-    "compare": "compare:compare",
-    "search": "search:search",
-    "federate": "federate:federate",
-    "report": "report:report",
-    "demo": "lab:demo",
+    "merge": "merging.merge:merge_app",
+    "study": "lab.study:study_app",
+    "statistics": "lab.statistics:statistics_app",
+    "run": "merging.recipe:run",
+    "methods": "merging.methods:methods",
+    "inspect": "merging.inspect:inspect",
+    "diagnose": "lab.diagnose:diagnose",
+    "explain": "merging.recipe:explain",
+    "verify": "merging.verify:verify",
+    "factor": "merging.factor:factor",
+    "restore": "merging.factor:restore",
+    "train": "lab.train:train",
+    "compare": "lab.compare:compare",
+    "search": "lab.search:search",
+    "federate": "lab.federate:federate",
+    "report": "lab.report:report",
+    "demo": "lab.demo:demo",
 }
 """Where each command is. One that runs is imported alone, so that a merge loads no lab."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
-from ..recipes.yaml import load_yaml
+from ..recipes.reading.yaml import load_yaml
 from ..values.fields import FieldSpec, field_specs
 from .flags import separated
 

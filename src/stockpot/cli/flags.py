@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 
 from ..engine.options import Options
 from ..errors import FieldError
-from .usage import UsageError
+from .command_line import UsageError
 
 T = TypeVar("T")
 _NOUNS: Mapping[object, str] = {int: "whole number", float: "number"}

@@ -6,9 +6,8 @@ from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
 from ..values.fields import nearest
 from ..values.from_plain_data import read_arguments
-from .bundled import digits
 from .collection import Collection
-from .custom import from_function
+from .formats.sources import SOURCES
 from .readers import (
     celeba,
     chestx_ray14,
@@ -24,7 +23,8 @@ from .readers import (
     mnist_5k,
     tiny_imagenet,
 )
-from .sources import SOURCES
+from .readers.bundled import digits
+from .readers.custom import from_function
 
 Spec = str | Mapping[str, object]
 

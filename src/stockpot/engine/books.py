@@ -3,7 +3,7 @@
 import math
 
 from ..checkpoints.entry import Checkpoint
-from ..recipes.assignment import Assignments
+from ..recipes.resolving.assignment import Assignments
 
 _BOOKS, _NAME, _ENTRY, _DIGEST, _SETTLED = 560, 3, 200, 60, 300
 """Bytes for each output tensor, for each byte of its name, for each tensor of an input, for each

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..core import SEGMENT, Method, Reach
 from ..errors import MergeError
-from ..recipes.assignment import Assignment
+from ..recipes.resolving.assignment import Assignment
 from ..values.fields import kebab_name
 from .pieces import (
     Piece,

@@ -18,7 +18,7 @@ from ..asides import Note
 from ..checkpoints.writing.journal import Record, Records
 from ..core import Facts, Method, Reach, Settled
 from ..ops.abreast import settles_as
-from ..recipes.assignment import Assignment
+from ..recipes.resolving.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
 from ..values.fields import kebab_name
 from .cutting import BLOCK, batched

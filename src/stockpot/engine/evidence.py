@@ -16,9 +16,9 @@ from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
-from ..recipes.assignment import Assignment, Selected
 from ..recipes.published import canonical, reworded
-from ..recipes.yaml import dump_yaml
+from ..recipes.reading.yaml import dump_yaml
+from ..recipes.resolving.assignment import Assignment, Selected
 from .driver import Run
 from .prepare import Prepared
 

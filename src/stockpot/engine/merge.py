@@ -15,11 +15,11 @@ from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_m
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
 from ..errors import MergeError, NonFiniteError, OutputError
-from ..recipes.assignment import Assignments
 from ..recipes.meaning import meaning_of
-from ..recipes.model import Recipe, parse_recipe
-from ..recipes.notes import with_lineage
-from ..recipes.resolve import resolve
+from ..recipes.reading.recipe import Recipe, parse_recipe
+from ..recipes.resolving.assignment import Assignments
+from ..recipes.resolving.notes import with_lineage
+from ..recipes.resolving.resolve import resolve
 from ..texts import visible
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .driver import Progress, Run, SettledBefore

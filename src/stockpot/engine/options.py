@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from ..errors import FieldError, MergeError
-from ..recipes.sizes import parse_size
+from ..recipes.reading.sizes import parse_size
 from ..running.executor import THREADS, Executor, workers_for
 from .driver import Progress
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import torch
 
-from ..core import Method, Needs, Reach
-from ..recipes.assignment import Assignment, Beside
+from ..core import Costs, Method, Needs, Reach
+from ..recipes.resolving.assignment import Assignment, Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,12 @@ def needs_of(method: Method) -> Needs:
     return method.needs
 
 
+@lru_cache(maxsize=64)
+def costs_of(method: Method) -> Costs:
+    """What running a method takes, made once."""
+    return method.costs
+
+
 def element_bytes(assignment: Assignment) -> int:
     """Bytes that one output element needs in the arena: its inputs and itself."""
     return sum(row.dtype.itemsize for row in assignment.rows) + assignment.dtype.itemsize
@@ -122,7 +128,7 @@ def element_bytes(assignment: Assignment) -> int:
 
 def sweeps_of(method: Method) -> int:
     """How often a whole tensor's rows are asked for; its survey asks for each row once."""
-    return needs_of(method).sweeps + (needs_of(method).reach is Reach.TENSOR)
+    return costs_of(method).sweeps + (needs_of(method).reach is Reach.TENSOR)
 
 
 def is_loaded(a: Assignment, room: Room) -> bool:
@@ -145,7 +151,7 @@ def working_bytes(a: Assignment) -> int:
     if a.method is None or not needs_of(a.method).whole:
         return 0
     shape = a.view or a.shape
-    held = a.method.needs.held_rows * math.prod(shape)
+    held = costs_of(a.method).held_rows * math.prod(shape)
     put_together = 2 * math.prod(shape) if a.joined else 0
     stored = max((row.nbytes for row in a.apart), default=0)
     return stored + width_of(a) * (a.method.room(shape, len(a.sources)) + held + put_together)

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..checkpoints.formats.layout import OutputTensor, Shard, single_file
 from ..checkpoints.writing.extras import extras_file
 from ..errors import MergeError, OutputError
-from ..recipes.assignment import Assignment, Assignments, PlacedExtra
+from ..recipes.resolving.assignment import Assignment, Assignments, PlacedExtra
 from ..values.fields import kebab_name
 
 

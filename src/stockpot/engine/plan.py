@@ -9,15 +9,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..core import SEGMENT, Method, Reach
+from ..core import SEGMENT, Costs, Reach
 from ..errors import MergeError
-from ..recipes.assignment import Assignment, Assignments
+from ..recipes.resolving.assignment import Assignment, Assignments
 from .books import books, too_much
 from .cutting import BLOCK, surveys_of, tasks_of
 from .pieces import (
     Room,
     Survey,
     Task,
+    costs_of,
     element_bytes,
     elements_of,
     is_whole,
@@ -88,16 +89,13 @@ def make_plan(assignments: Assignments, *, memory: int, workers: int, arenas: in
     derived = tuple(a for a in assignments.tensors if a.derivation is not None)
     widest = max((len(a.entries) for a in tensors), default=1)
     needs = {m: m.needs for m in {a.method for a in tensors} if m is not None}
-    held = {m: (n.held_rows, n.held_per_model) for m, n in needs.items()}
-    row_bytes = max((_row_bytes(a, held) for a in tensors), default=4)
+    row_bytes = max(map(_row_bytes, tensors), default=4)
     workers, block = _shape_of_work(memory, workers, row_bytes)
     working = max(map(working_bytes, tensors), default=0)
     wholes = [streamed_bytes(a) for a in tensors if is_whole(a)]
     workers = min(workers, max(memory // max([1, *wholes]), 1))
     facts = memory // _FACTS if any(n.sample for n in needs.values()) else 0
-    pairs = max(
-        (len(a.sources) ** 2 for a in assignments.tensors if _is_paired(a, held)), default=0
-    )
+    pairs = max((len(a.sources) ** 2 for a in tensors if _costs(a).held_per_model), default=0)
     settling = {m for m, n in needs.items() if n.reach is not Reach.ELEMENT}
     settled = sum(a.method in settling for a in assignments.tensors)
     shared = books(assignments, settled) + 2 * facts + _PAIR * pairs
@@ -156,15 +154,14 @@ def _written(a: Assignment) -> int:
     return math.prod(a.shape) * a.dtype.itemsize
 
 
-def _is_paired(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> bool:
-    """Whether products of every two models are summed."""
-    return a.method is not None and held[a.method][1] > 0
+def _costs(a: Assignment) -> Costs:
+    return Costs() if a.method is None else costs_of(a.method)
 
 
-def _row_bytes(a: Assignment, held: Mapping[Method, tuple[int, int]]) -> int:
-    """Bytes that are held for each element of a block; `held` is in all and for each model."""
-    rows, per_model = (0, 0) if a.method is None else held[a.method]
-    return width_of(a) * (len(a.entries) + _TEMPORARIES + rows + per_model * len(a.sources))
+def _row_bytes(a: Assignment) -> int:
+    """Bytes that are held for each element of a block."""
+    held = _costs(a).held_rows + _costs(a).held_per_model * len(a.sources)
+    return width_of(a) * (len(a.entries) + _TEMPORARIES + held)
 
 
 def _shape_of_work(memory: int, workers: int, row_bytes: int) -> tuple[int, int]:

@@ -24,12 +24,12 @@ from ..checkpoints.formats.layout import (
     stem_of,
 )
 from ..errors import MergeError, OutputError
-from ..recipes.assignment import Assignments, prevailing_dtype
 from ..recipes.meaning import meaning_of
-from ..recipes.model import Recipe
-from ..recipes.notes import with_lineage
 from ..recipes.published import canonical, renamed, short_names
-from ..recipes.resolve import resolve
+from ..recipes.reading.recipe import Recipe
+from ..recipes.resolving.assignment import Assignments, prevailing_dtype
+from ..recipes.resolving.notes import with_lineage
+from ..recipes.resolving.resolve import resolve
 from ..running.allocator import return_large_blocks
 from ..views.models import open_model
 from ..views.view import View, labelled

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.entry import TensorEntry
-from ..recipes.assignment import Beside
+from ..recipes.resolving.assignment import Beside
 from ..typed import to_numpy
 
 ALIGN = 64

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.writing.journal import Record
 from ..errors import OutputError
-from ..recipes.assignment import Assignment
+from ..recipes.resolving.assignment import Assignment
 from .rows import raw_bytes
 
 

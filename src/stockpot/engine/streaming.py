@@ -16,7 +16,7 @@ from torch import Tensor
 from ..checkpoints.entry import TensorEntry
 from ..core import SEGMENT
 from ..errors import FieldError, MergeError
-from ..recipes.sizes import format_size, parse_size
+from ..recipes.reading.sizes import format_size, parse_size
 from ..running.executor import THREADS, workers_for
 from ..values.result import Progress
 from .rows import Arena, raw_bytes

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, cast
 from ..core import Method
 from ..errors import FieldError
 from ..methods import METHODS, catalogue
-from ..recipes.searching import Budget
-from ..recipes.yaml import read_yaml
+from ..recipes.reading.searching import Budget
+from ..recipes.reading.yaml import read_yaml
 from ..values.bounds import Count, NotNegative, Part, Seed, Text
 from ..values.family import Family
 from ..values.fields import Fraction, kebab_name, nearest

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from ..core import Method
 from ..errors import FieldError
 from ..methods import Average
-from ..recipes.yaml import read_yaml
+from ..recipes.reading.yaml import read_yaml
 from ..values.bounds import Below1, Count, NotNegative, Positive, Seed, Text
 from ..values.fields import Fraction
 from ..values.from_plain_data import Reads

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from ..data.augment import Augment
+from ..data.changes.augment import Augment
 from ..errors import FieldError
 from ..values.bounds import Below1, Count, Index, NotNegative, Part, Positive, Share, Text
 from ..values.section import Section

@@ -9,9 +9,9 @@ from ..engine.options import Options
 from ..engine.prepare import Prepared, check_output_path, prepare
 from ..errors import MergeError, OutputError
 from ..methods import Cart, CartFactors
-from ..recipes.assignment import Assignment
-from ..recipes.model import Recipe, parse_recipe
-from ..recipes.sizes import format_size, parse_size
+from ..recipes.reading.recipe import Recipe, parse_recipe
+from ..recipes.reading.sizes import format_size, parse_size
+from ..recipes.resolving.assignment import Assignment
 from .factored import Factored, read_factored
 
 

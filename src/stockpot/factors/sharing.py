@@ -9,8 +9,8 @@ from torch import Tensor
 from ..engine.options import Options
 from ..errors import MergeError, OutputError
 from ..methods import Cart
-from ..recipes.model import Recipe
-from ..recipes.space import Candidate, Choices, Range, Space
+from ..recipes.reading.recipe import Recipe
+from ..recipes.reading.space import Candidate, Choices, Range, Space
 from .factored import Factored
 from .making import at_any_rank
 from .store import stored_factors_of

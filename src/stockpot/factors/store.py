@@ -14,8 +14,8 @@ from ..engine.options import Options
 from ..engine.rows import OnDisk
 from ..methods import Average, Cart
 from ..methods.catalogue import method_fields, plain_method
-from ..recipes.model import Recipe
-from ..recipes.sizes import parse_size
+from ..recipes.reading.recipe import Recipe
+from ..recipes.reading.sizes import parse_size
 from ..running.executor import in_order
 from .factored import Factored, read_factored
 from .making import at_any_rank, decomposed_in, factor_prepared, opened_for, recipe_of_factors

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 
 from ..errors import StockpotError
-from .client import Client, judged, learn
-from .messages import Dropped, Reply
-from .server import Server
+from .rounds.client import Client, judged, learn
+from .rounds.messages import Dropped, Reply
+from .rounds.server import Server
 
 Own = dict[int, dict[str, Tensor]]
 """What each client keeps to itself, by its number."""

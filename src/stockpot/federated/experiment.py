@@ -16,7 +16,7 @@ from ..training.jobs.folder import hold
 from ..values.result import Progress
 from .driver import drive
 from .result import LAST, Outcome, Trace
-from .server import Server, resume, rounds_in, save
+from .rounds.server import Server, resume, rounds_in, save
 from .setting import Setting
 
 Told = Callable[[int], None]

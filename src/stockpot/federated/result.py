@@ -9,7 +9,7 @@ from ..evaluation.results.estimator import over_seeds
 from ..evaluation.results.intervals import Interval
 from ..values.result import Result
 from ..values.to_plain_data import plain_values
-from .rounds import Round
+from .rounds.finished import Round
 
 LAST = 5
 """A final accuracy is the mean of so many last rounds, because single rounds jump."""

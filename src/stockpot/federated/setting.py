@@ -11,9 +11,9 @@ import torch
 from ..experiments.federated import FederatedRun, Federation, parse_federation
 from ..networks.reproducible import derived
 from ..training.jobs.cell import Cell, open_cell
-from .client import Client
 from .partition import Holding, by_domain, by_label
-from .server import Server, begin
+from .rounds.client import Client
+from .rounds.server import Server, begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
 from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
 from ..values.fields import Finite, Fraction, check_fields
@@ -79,7 +79,12 @@ class Cart(Method):
         """Whole matrices, twice: once for the average, once for what is cut."""
         if self.around == "base":
             return Needs(base=True, whole=True, weights="sum")
-        return Needs(whole=True, sweeps=2)
+        return Needs(whole=True)
+
+    @property
+    def costs(self) -> Costs:
+        """Models are read for the average, and again for what is cut."""
+        return Costs(sweeps=1 if self.around == "base" else 2)
 
     @property
     def ranks(self) -> Ranks:

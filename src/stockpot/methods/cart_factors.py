@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..asides import Extra
-from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
 from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
 from ..values.fields import Fraction, check_fields
@@ -62,7 +62,12 @@ class CartFactors(Method):
     @property
     def needs(self) -> Needs:
         """Whole matrices, twice: once for the average, once for the factors."""
-        return Needs(whole=True, sweeps=2)
+        return Needs(whole=True)
+
+    @property
+    def costs(self) -> Costs:
+        """Models are read for the average, and again for the factors."""
+        return Costs(sweeps=2)
 
     @property
     def ranks(self) -> Ranks:

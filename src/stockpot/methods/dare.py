@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
 from ..ops.l1 import l1_norms
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
@@ -65,9 +65,12 @@ class Dare(Method):
             weights="sum",
             random=True,
             symmetric=False,
-            survey_reads=("density",),
-            settle_reads=("density",),
         )
+
+    @property
+    def costs(self) -> Costs:
+        """Norms depend on the density alone."""
+        return Costs(survey_reads=("density",), settle_reads=("density",))
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """L1 norms before and after the mask, [2, K]."""

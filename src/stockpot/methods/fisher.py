@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor
 
-from ..core import Method, Needs, Settled, Stack, Statistic
+from ..core import Costs, Method, Needs, Settled, Stack, Statistic
 from ..ops.means import weighed
 from ..values.fields import check_fields
 
@@ -52,7 +52,12 @@ class Fisher(Method):
     @property
     def needs(self) -> Needs:
         """One model or more, each with its diagonal Fisher information."""
-        return Needs(statistics=(Statistic("fisher"),), held_rows=2)
+        return Needs(statistics=(Statistic("fisher"),))
+
+    @property
+    def costs(self) -> Costs:
+        """Sums of importances and of importance times weight are held."""
+        return Costs(held_rows=2)
 
     def __call__(self, stack: Stack, settled: Settled | None) -> Tensor:
         """Σ_k w_k F_k θ_k / Σ_k w_k F_k."""

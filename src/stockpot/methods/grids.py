@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, cast
 
-from ..core import Method, Needs, Reach
+from ..core import Costs, Method, Needs, Reach
 from ..errors import FieldError
 from ..values.fields import Grid, find_field, kebab_name
 
@@ -91,13 +91,21 @@ def joint_needs(points: Sequence[Method], pool: Method | None, *, with_models: b
         reach=next(iter(reaches), Reach.ELEMENT),
         sample=sampled or (not settling and last.sample),
         whole=last.whole or any(needs.whole for needs in each),
-        sweeps=sum(needs.sweeps for needs in each) + with_models,
         models=_models(each, pool, with_models=with_models),
         weights=each[0].weights,
         random=last.random or any(needs.random for needs in each),
         symmetric=all(needs.symmetric for needs in each) and (last.symmetric or not with_models),
-        held_rows=max(needs.held_rows for needs in each) + last.held_rows,
-        held_per_model=max(needs.held_per_model for needs in (*each, last)),
+    )
+
+
+def joint_costs(points: Sequence[Method], pool: Method | None, *, with_models: bool) -> Costs:
+    """What running points together takes, and a method that pools them."""
+    each = [point.costs for point in points]
+    last = Costs() if pool is None else pool.costs
+    return Costs(
+        sweeps=sum(costs.sweeps for costs in each) + with_models,
+        held_rows=max(costs.held_rows for costs in each) + last.held_rows,
+        held_per_model=max(costs.held_per_model for costs in (*each, last)),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
-from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
 from ..ops.spectra.low_rank import LowRank, directions
 from ..ops.spectra.noise import Noise
 from ..ops.spectra.polar import turned_apart
@@ -78,7 +78,12 @@ class IsoCts(Method):
     @property
     def needs(self) -> Needs:
         """A base and whole matrices, twice: for the sum, and for what each task adds to it."""
-        return Needs(base=True, whole=True, sweeps=2, weights="sum")
+        return Needs(base=True, whole=True, weights="sum")
+
+    @property
+    def costs(self) -> Costs:
+        """Models are read for the sum, and again for what each task adds to it."""
+        return Costs(sweeps=2)
 
     def select(self, tensors: Sequence[Described], models: int) -> Selection:
         """Matrices; the rest gets the mean task vector."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
 from ..ops.means import affine
 from ..ops.spectra.gram import cosines, gram_of_each
 from ..values.fields import check_fields
@@ -49,14 +49,12 @@ class ModelStock(Method):
     @property
     def needs(self) -> Needs:
         """A base, and inner products of the task vectors within the tensor."""
-        return Needs(
-            base=True,
-            reach=Reach.TENSOR,
-            weights="unused",
-            survey_reads=(),
-            settle_reads=("clip",),
-            held_per_model=1,
-        )
+        return Needs(base=True, reach=Reach.TENSOR, weights="unused")
+
+    @property
+    def costs(self) -> Costs:
+        """Task vectors are held for their inner products, which are the same for any fields."""
+        return Costs(held_per_model=1, survey_reads=(), settle_reads=("clip",))
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """Inner products of the task vectors."""

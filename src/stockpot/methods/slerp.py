@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from ..core import Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
 from ..ops.means import affine, weighted_sum
 from ..ops.spectra.gram import gram
 from ..ops.sphere import slerp_coefficients
@@ -52,9 +52,12 @@ class Slerp(Method):
     @property
     def needs(self) -> Needs:
         """Two models in order, and their inner products within the tensor."""
-        return Needs(
-            models=(2, 2), reach=Reach.TENSOR, weights="unused", symmetric=False, survey_reads=()
-        )
+        return Needs(models=(2, 2), reach=Reach.TENSOR, weights="unused", symmetric=False)
+
+    @property
+    def costs(self) -> Costs:
+        """Inner products are the same whatever the fields."""
+        return Costs(survey_reads=())
 
     def survey(self, stack: Stack, hint: Settled | None) -> Sums:
         """Inner products of the two models."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..core import Facts, Method, Needs, Reach, Settled, Stack
+from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim
@@ -64,9 +64,12 @@ class Ties(Method):
             reach=reach,
             sample=True,
             weights="sum",
-            survey_reads=(),
-            settle_reads=("density",),
         )
+
+    @property
+    def costs(self) -> Costs:
+        """Magnitudes are the same whatever the fields; thresholds depend on the density alone."""
+        return Costs(survey_reads=(), settle_reads=("density",))
 
     def survey(self, stack: Stack, hint: Settled | None) -> Magnitudes:
         """Magnitudes of the task vectors against the brackets."""

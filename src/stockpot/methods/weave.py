@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..core import Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
+from ..core import Costs, Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
 from ..errors import FieldError
 from ..ops.abreast import (
     Abreast,
@@ -26,7 +26,7 @@ from ..values.fields import (
     field_specs,
     kebab_name,
 )
-from .grids import checked_grid, grid_among, grid_points, joint_needs
+from .grids import checked_grid, grid_among, grid_points, joint_costs, joint_needs
 from .ties import Ties
 
 _METHOD, _SCALES = Ties(), Grid.of({"scale": [tenth / 10 for tenth in range(1, 11)]})
@@ -92,6 +92,11 @@ class Weave(Method):
         """What the points need together, and the pool."""
         return _laid_out(self).needs
 
+    @property
+    def costs(self) -> Costs:
+        """What running the points takes, and the pool."""
+        return _laid_out(self).costs
+
     def survey(self, stack: Stack, hint: Settled | None) -> Abreast:
         """Facts of the points that have not settled; once all have, of the pool's method."""
         out, parts = _laid_out(self), self._parts(hint)
@@ -136,7 +141,7 @@ class Weave(Method):
 
     def _telling(self, method: Method) -> Sequence[str]:
         """Fields of the grid that tell apart what is settled."""
-        reads = method.needs.settle_reads
+        reads = method.costs.settle_reads
         return [name for name in self.grid if reads is None or name in reads]
 
     def _parts(self, settled: Settled | None) -> Parts:
@@ -226,13 +231,14 @@ class Weave(Method):
 
 @dataclass(frozen=True, slots=True)
 class _LaidOut:
-    """A weave's points; who settles for which; the pool's method if it settles anything; needs."""
+    """A weave's points; who settles for which; the pool's method if it settles anything."""
 
     points: tuple[Method, ...]
     settlers: tuple[Method, ...]
     of: tuple[int | None, ...]
     pool: tuple[Method, ...]
     needs: Needs
+    costs: Costs
 
 
 @lru_cache(256)
@@ -240,17 +246,22 @@ def _laid_out(weave: Weave) -> _LaidOut:
     points = grid_points(weave.method, weave.grid)
     some, of = settlers(points)
     pool = weave.pool if isinstance(weave.pool, Method) else None
-    needs = joint_needs(points, pool, with_models=weave.raw == "include")
+    with_models = weave.raw == "include"
+    needs = joint_needs(points, pool, with_models=with_models)
+    costs = joint_costs(points, pool, with_models=with_models)
     drawn, held = weave.pool == "random", _HELD if pool is None else len(points)
     needs = replace(
         needs,
         random=needs.random or drawn,
-        symmetric=needs.symmetric and not (drawn and weave.raw == "include"),
-        held_rows=needs.held_rows + held,
-        sweeps=needs.sweeps + (weave.pool == "largest" and not needs.base),
+        symmetric=needs.symmetric and not (drawn and with_models),
+    )
+    costs = replace(
+        costs,
+        held_rows=costs.held_rows + held,
+        sweeps=costs.sweeps + (weave.pool == "largest" and not needs.base),
     )
     settling = (pool,) if pool and pool.needs.reach is not Reach.ELEMENT else ()
-    return _LaidOut(points, some, of, settling, needs)
+    return _LaidOut(points, some, of, settling, needs, costs)
 
 
 def _origin(stack: Stack) -> Tensor:

@@ -1,7 +1,7 @@
 """Networks from any source, split into features and a head; their weights, statistics and cost."""
 
-from .builtin import NETWORKS as NETWORKS
-from .builtin import build as build
+from .builtin.family import NETWORKS as NETWORKS
+from .builtin.family import build as build
 from .cost import NetworkCost as NetworkCost
 from .cost import cost_of as cost_of
 from .multitask import MultiTask as MultiTask
@@ -10,8 +10,8 @@ from .multitask import load_shared as load_shared
 from .multitask import load_task as load_task
 from .multitask import private_names as private_names
 from .network import Network as Network
-from .sources import NetworkSpec as NetworkSpec
-from .sources import open_network as open_network
+from .sources.opening import NetworkSpec as NetworkSpec
+from .sources.opening import open_network as open_network
 from .split import Headed as Headed
 from .split import headed as headed
 from .statistics import has_batch_norm as has_batch_norm

@@ -63,7 +63,7 @@ def settles_as(method: Method) -> object:
         >>> settles_as(Ties(scale=1.0)) == settles_as(Ties(scale=2.0))
         True
     """
-    return _read(method, method.needs.settle_reads)
+    return _read(method, method.costs.settle_reads)
 
 
 def _read(method: Method, names: tuple[str, ...] | None) -> object:
@@ -92,7 +92,7 @@ def survey_abreast(methods: Sequence[Method], stack: Stack, parts: Parts) -> Abr
         if is_final(part) or (stack.runs and not method.needs.sample):
             of.append(None)
             continue
-        question = (_read(method, method.needs.survey_reads), part)
+        question = (_read(method, method.costs.survey_reads), part)
         if question not in asked:
             asked.append(question)
             found.append(method.survey(stack, part))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..evaluation.results.comparison import Row
 from ..evaluation.results.intervals import Interval
-from ..extras import optional
+from ..libraries import optional
 from .styles import GRID, INK, Style
 from .units import Unit, plain, short
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..extras import optional
+from ..libraries import optional
 from .axes import SMALL, dress, panels
 from .styles import BLUE, VERMILION
 from .units import plain, short

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..extras import optional
+from ..libraries import optional
 from .axes import SMALL, panels
 from .units import plain, readable, short
 

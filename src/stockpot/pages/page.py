@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..extras import optional
+from ..libraries import optional
 from .drawing import Drawing
 from .tables import Table
 from .units import readable, shown

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from ..extras import optional
+from ..libraries import optional
 from .styles import GRID, INK, PAPER
 from .units import shown
 

@@ -5,9 +5,11 @@ classes mean other things is refused by name; one that only shifts what the netw
 """
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from ..checkpoints.beside.agreement import Written, agreeing, within_rows
 from ..checkpoints.beside.config import (
@@ -29,9 +31,12 @@ from ..checkpoints.beside.vocabulary import input_rows, token_tensors
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.roles import Role
 from ..errors import FieldError, MergeError
-from .assignment import Assignment, prevailing_dtype
-from .labels import class_tensors
-from .model import Recipe
+from .reading.recipe import Recipe
+from .resolving.assignment import Assignment, prevailing_dtype
+
+_CLASSIFIER = re.compile(
+    r"(.*\.)?(\w*classifier\w*|score|fc|head|heads|out_proj|logits\w*|cls)\.\w+"
+)
 
 ALLOW = "--allow-different-configs"
 GENERATION = "generation_config.json"
@@ -120,7 +125,7 @@ def _configs(members: Sequence[SmallFiles]) -> tuple[Disagreement, ...]:
 
 def _pardoned(one: Disagreement, tensors: Sequence[Assignment]) -> Disagreement:
     """Classes may differ where no tensor with a row for each is merged."""
-    if one.key.rpartition(".")[2] != "id2label" or class_tensors(one, tensors):
+    if one.key.rpartition(".")[2] != "id2label" or _class_tensors(one, tensors):
         return one
     return replace(one, forbids=False)
 
@@ -301,3 +306,16 @@ def _differences(
 
 def _with(text: str, what: str, donor: str | None) -> str:
     return text if donor is None else f"{text} The output has the {what} of {donor}."
+
+
+def _class_tensors(labels: Disagreement, tensors: Sequence[Assignment]) -> list[str]:
+    """Those that are merged of several models, with a row for each of the classes' names."""
+    counts = {len(cast(tuple[str, ...], names)) for _, names in labels.values}
+    return [
+        a.name
+        for a in tensors
+        if a.method is not None
+        and a.shape[:1]
+        and a.shape[0] in counts
+        and _CLASSIFIER.search(a.name)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Attempt, Comparison
-from ..extras import optional
+from ..libraries import optional
 from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import BLUE, GREY, INK
 from ..pages.units import Unit, plain, short

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Confusion
-from ..extras import optional
+from ..libraries import optional
 from ..pages.axes import SMALL, dress, panels
 from ..pages.styles import FAMILIES
 from ..pages.units import plain, short

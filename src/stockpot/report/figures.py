@@ -4,7 +4,7 @@ import math
 from typing import Any, get_args
 
 from ..evaluation.results.comparison import Comparison, Kind, Row
-from ..extras import optional
+from ..libraries import optional
 from ..pages.axes import SMALL, dress, interval_bar
 from ..pages.styles import (
     FAMILIES,

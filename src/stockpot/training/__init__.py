@@ -1,6 +1,6 @@
 """Ingredients: networks fitted to views of the data, and files that say how they came about."""
 
-from ..data.augment import Augment as Augment
+from ..data.changes.augment import Augment as Augment
 from ..experiments.fit import Fit as Fit
 from ..networks.layers import EVERY_PARAMETER as EVERY_PARAMETER
 from ..networks.layers import WEIGHTS as WEIGHTS

@@ -56,7 +56,7 @@ def read(kind: type[T], value: object, origin: str = "", what: str = "a value") 
         FieldError: everything that is wrong, a line each, with its place such as `models[1].path`.
 
     Example:
-        >>> from stockpot.recipes.searching import Budget
+        >>> from stockpot.recipes.reading.searching import Budget
         >>> read(Budget, {"trials": 3})
         Budget(trials=3, sampler='tpe', seed=0)
         >>> read(Budget, {"trils": 3, "seed": -1}, "e.yml")

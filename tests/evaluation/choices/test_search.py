@@ -7,8 +7,8 @@ import pytest
 from stockpot.errors import FieldError, MergeError, NonFiniteError, OutputError
 from stockpot.evaluation.choices.search import WORST, Search, attempts_of, best_of
 from stockpot.methods import Average, TaskArithmetic, Ties
-from stockpot.recipes.searching import SAMPLERS, read_axis, space_of
-from stockpot.recipes.space import Candidate
+from stockpot.recipes.reading.searching import SAMPLERS, read_axis, space_of
+from stockpot.recipes.reading.space import Candidate
 
 AXES = {"scale": read_axis([0.1, 2.0]), "density": read_axis([0.1, 1.0])}
 STARTS = {

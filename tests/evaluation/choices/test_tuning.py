@@ -7,7 +7,7 @@ from stockpot.evaluation import TaskNetwork, TaskPool, compare_pools
 from stockpot.evaluation.contests import contest
 from stockpot.evaluation.contests.cross_task import cross_task
 from stockpot.methods import TaskArithmetic, Ties
-from stockpot.recipes.searching import Budget
+from stockpot.recipes.reading.searching import Budget
 
 from ..making import few_digits, fitted, mlp, trained_pool
 

@@ -8,7 +8,7 @@ import torch
 
 import stockpot
 from stockpot.data import three_way
-from stockpot.data.bundled import digits
+from stockpot.data.readers.bundled import digits
 from stockpot.errors import FieldError, StockpotError
 from stockpot.evaluation.contests.models import compare, reestimation
 from stockpot.evaluation.results.sweeps import join

@@ -108,7 +108,7 @@ def test_views_of_one_original_count_once():
     copied = share_estimate(right.repeat(4), Resampler(torch.arange(300).repeat(4)))
     assert astuple(copied.interval()) == pytest.approx(astuple(once.interval()))
     assert copied.units == once.units == 300
-    assert (copied.rows_PG == once.rows_PG).all()
+    assert (copied.rows == once.rows).all()
 
 
 def test_copies_of_a_pools_subset_do_not_make_it_surer():
@@ -126,7 +126,7 @@ def test_a_difference_is_paired():
     difference = a.minus(b).interval()
     assert difference.low > 0
     assert a.interval().low < b.interval().high
-    assert (a.minus(a).draws_PR == 0).all()
+    assert (a.minus(a).draws == 0).all()
 
 
 def test_numbers_without_resamples_have_no_interval_but_that_of_pools():

@@ -16,7 +16,7 @@ from stockpot.data import Dataset
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
 from stockpot.evaluation import accuracy, predict
 from stockpot.networks import load_weights
-from stockpot.recipes.yaml import dump_yaml
+from stockpot.recipes.reading.yaml import dump_yaml
 from stockpot.training import Fit, train_experiment
 from stockpot.training.fitting.loop import fit
 from stockpot.training.jobs.cell import _opened

@@ -16,9 +16,9 @@ from stockpot.evaluation.contests import contest
 from stockpot.evaluation.results.comparison import ALL_TASKS
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.methods import TaskArithmetic
-from stockpot.recipes.model import parse_recipe, read_recipe
-from stockpot.recipes.space import Candidate
-from stockpot.recipes.yaml import read_yaml
+from stockpot.recipes.reading.recipe import parse_recipe, read_recipe
+from stockpot.recipes.reading.space import Candidate
+from stockpot.recipes.reading.yaml import read_yaml
 from stockpot.training import train_experiment
 from stockpot.training.jobs.candidates import Candidates
 from stockpot.training.jobs.search import search

@@ -19,7 +19,7 @@ from ..entry import Checkpoint, TensorEntry
 from ..pickles import rules
 from ..pickles.budget import LARGEST, Budget, NamedError, PickleError
 from ..pickles.dialect import Dialect, Rule
-from ..pickles.machine import scan
+from ..pickles.scan import scan
 from ..source import FileSource, PartSource
 from .boxes import Box, BoxedSource, are_a_cover
 from .directory import is_inside

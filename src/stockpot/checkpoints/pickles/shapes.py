@@ -74,3 +74,8 @@ def numbers_of(value: object, what: str, budget: Budget) -> list[int]:
         if all(type(number) is int for number in value.inside):
             return cast(list[int], value.inside)
     raise PickleError(f"gives {what} that is no list of whole numbers")
+
+
+def is_a(value: object, kind: str) -> bool:
+    """Whether it is a shape of this kind."""
+    return isinstance(value, Shape) and value.kind == kind

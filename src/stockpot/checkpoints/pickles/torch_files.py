@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from .budget import LARGEST, Budget, CutOffError, PickleError, ProtocolError
-from .machine import scan
+from .scan import scan
 from .shapes import Shape
 from .torch_names import TorchNames
 

@@ -13,10 +13,9 @@ from ...errors import StockpotError
 from ...values.fields import nearest
 from ..collection import Collection
 from ..dataset import Dataset
-from ..options import Size
-from ..pictures import read_images
-from ..sources import absent, damaged, file_in, folder_at
-from ..tables import lines_of, plain
+from ..formats.pictures import Size, read_images
+from ..formats.sources import absent, damaged, file_in, folder_at
+from ..formats.tables import lines_of, plain
 
 NAME = "celeba"
 IMAGES = "img_align_celeba"

@@ -11,11 +11,10 @@ from ...errors import StockpotError
 from ...typed import to_numpy
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, flags, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged, file_in, folder_at
-from ..tables import columns_of, lines_of, plain
+from ..formats.labels import classes_of, flags, numbered
+from ..formats.pictures import Channels, Size, read_images
+from ..formats.sources import absent, damaged, file_in, folder_at
+from ..formats.tables import columns_of, lines_of, plain
 
 NAME = "chestx-ray14"
 NONE = "No Finding"

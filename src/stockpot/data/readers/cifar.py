@@ -14,7 +14,7 @@ import torch
 from ...typed import from_numpy
 from ..collection import Collection
 from ..dataset import Dataset
-from ..sources import damaged, file_in, folder_at
+from ..formats.sources import damaged, file_in, folder_at
 from .cifar_pickle import array_of, read_pickle
 
 SHAPE = (3, 32, 32)

@@ -18,8 +18,8 @@ from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.pickles import rules
 from ...checkpoints.pickles.budget import Budget, PickleError
 from ...checkpoints.pickles.dialect import Dialect, Rule
-from ...checkpoints.pickles.machine import scan
-from ..sources import damaged, read_file
+from ...checkpoints.pickles.scan import scan
+from ..formats.sources import damaged, read_file
 
 LARGEST = 1 << 28
 """Bytes of one file; CIFAR's largest has 155 million."""

@@ -10,10 +10,10 @@ from annotated_types import Ge, Le
 
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, numbered
-from ..sources import damaged
-from ..tables import columns_of
-from ..tokens import tokenise
+from ..formats.labels import classes_of, numbered
+from ..formats.sources import damaged
+from ..formats.tables import columns_of
+from ..formats.tokens import tokenise
 
 NAME = "csv-text"
 Length = Annotated[int, Ge(2), Le(65536)]

@@ -15,12 +15,10 @@ from torch import Tensor
 from ...checkpoints.formats.untrusted import shown
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, flags, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged, folder_at
-from ..strict_json import read_json
-from ..tables import plain
+from ..formats.labels import classes_of, flags, numbered
+from ..formats.pictures import Channels, Size, read_images
+from ..formats.sources import absent, damaged, folder_at
+from ..formats.tables import plain, read_json
 
 VENDORS = ("google", "twitter")
 NOT_A_CATEGORY = "Component"

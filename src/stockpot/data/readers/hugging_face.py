@@ -10,14 +10,13 @@ from torch import Tensor
 
 from ...checkpoints.formats.untrusted import listed, shown
 from ...errors import FieldError, StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, flags, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged
-from ..tokens import tokenise
+from ..formats.labels import classes_of, flags, numbered
+from ..formats.pictures import Channels, Size, read_images
+from ..formats.sources import absent, damaged
+from ..formats.tokens import tokenise
 from .csv_text import Length
 
 NAME = "hugging-face"

@@ -17,10 +17,10 @@ import torch
 from ...errors import StockpotError
 from ...files import open_file
 from ...typed import from_numpy
-from ..bounds import check_unpacked
 from ..collection import Collection
 from ..dataset import Dataset
-from ..sources import damaged, file_in, folder_at
+from ..formats.bounds import check_unpacked
+from ..formats.sources import damaged, file_in, folder_at
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 LARGEST = 1 << 30

@@ -7,10 +7,9 @@ import torch
 
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import classes_of, numbered
-from ..options import Channels, Size
-from ..pictures import read_images
-from ..sources import absent, damaged, folder_at
+from ..formats.labels import classes_of, numbered
+from ..formats.pictures import Channels, Size, read_images
+from ..formats.sources import absent, damaged, folder_at
 
 NAME = "image-folder"
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}

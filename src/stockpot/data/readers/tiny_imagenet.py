@@ -6,11 +6,10 @@ import torch
 
 from ..collection import Collection
 from ..dataset import Dataset
-from ..labels import numbered
-from ..options import Size
-from ..pictures import read_images
-from ..sources import absent, damaged, file_in, folder_at
-from ..tables import lines_of, plain
+from ..formats.labels import numbered
+from ..formats.pictures import Size, read_images
+from ..formats.sources import absent, damaged, file_in, folder_at
+from ..formats.tables import lines_of, plain
 
 NAME = "tiny-imagenet"
 

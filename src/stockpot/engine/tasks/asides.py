@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...asides import Count, Extra, Note, Where
 from ...errors import NonFiniteError
-from ...recipes.assignment import Assignment, PlacedExtra
+from ...recipes.resolving.assignment import Assignment, PlacedExtra
 from ...typed import to_floats
 from ...values.fields import kebab_name
 from ..pieces import Piece

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...checkpoints.entry import TensorEntry
 from ...checkpoints.roles import Role
 from ...errors import NonFiniteError
-from ...recipes.assignment import Assignment
+from ...recipes.resolving.assignment import Assignment
 from ...values.fields import kebab_name
 from ..pieces import Piece
 from ..rows import OnDisk, Row, is_finite, of_row

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import NonFiniteError
-from ...recipes.assignment import Assignment
+from ...recipes.resolving.assignment import Assignment
 from ..rows import is_finite, raw_bytes
 
 Read = Callable[[str, int, memoryview], None]

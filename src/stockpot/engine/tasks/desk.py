@@ -10,7 +10,7 @@ from torch import Tensor
 from ...checkpoints.entry import TensorEntry
 from ...checkpoints.source import MemorySource
 from ...core import Facts, Method, Reach, Settled, Stack
-from ...recipes.assignment import Assignment, Beside
+from ...recipes.resolving.assignment import Assignment, Beside
 from ..pieces import Piece
 from ..rows import (
     Arena,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 
 from ...core import SEGMENT, Facts, Method, Settled
-from ...recipes.assignment import Assignment
+from ...recipes.resolving.assignment import Assignment
 from ..pieces import Piece, Survey
 from .desk import RUN, UNSAMPLED, Desk, Setting
 

@@ -8,8 +8,8 @@ from ...checkpoints.entry import Checkpoint
 from ...checkpoints.formats.untrusted import listed, shown
 from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
-from ...recipes.model import parse_recipe
 from ...recipes.published import renamed
+from ...recipes.reading.recipe import parse_recipe
 from ...views.models import PLUS
 from ..driver import Progress, Run
 from ..evidence import manifest_of

@@ -15,10 +15,10 @@ from typing import Any, cast
 from blake3 import blake3
 
 from ...errors import FieldError, MergeError, NonFiniteError, OutputError
-from ...extras import optional
+from ...libraries import optional
 from ...methods.catalogue import plain_method, read_method
-from ...recipes.searching import Sampler
-from ...recipes.space import Candidate, Choices, Range, Space, Value
+from ...recipes.reading.searching import Sampler
+from ...recipes.reading.space import Candidate, Choices, Range, Space, Value
 from ..results.comparison import Attempt
 
 GIVEN = "given"

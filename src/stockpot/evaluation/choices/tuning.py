@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core import Method
-from ...recipes.searching import Budget, defaults_of, usual_fields
-from ...recipes.space import Candidate, Space
+from ...recipes.reading.searching import Budget, defaults_of, usual_fields
+from ...recipes.reading.space import Candidate, Space
 from ..results.comparison import Attempt
 from .search import GIVEN, Search, attempts_of, best_of
 

@@ -167,7 +167,7 @@ def _price(chosen: Option, rivals: Sequence[Option]) -> str:
 
 def _too_few(chosen: Option, margin: float) -> str:
     """How many test samples a margin takes at least, where there are fewer."""
-    if chosen.test.rows_PG is None or not 0 < margin < 1 or chosen.test.pools == 2:
+    if chosen.test.rows is None or not 0 < margin < 1 or chosen.test.pools == 2:
         return ""
     needed = samples_for(margin)
     if chosen.test.units >= needed:

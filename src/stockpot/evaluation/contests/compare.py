@@ -7,7 +7,7 @@ from itertools import repeat
 from ...core import Method
 from ...data import Transform
 from ...errors import StockpotError
-from ...recipes.searching import Budget
+from ...recipes.reading.searching import Budget
 from ...values.result import Progress
 from ..choices.learned_soup import Learning
 from ..choices.soups import Reestimate

@@ -11,7 +11,7 @@ from torch import nn
 from ...core import Method
 from ...errors import FieldError, MergeError, StockpotError
 from ...experiments.adaptation import Adamerging
-from ...recipes.searching import Budget
+from ...recipes.reading.searching import Budget
 from ...values.result import Progress
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from ...data import Dataset
-from ...extras import optional
+from ...libraries import optional
 from ..choices.verdict import Option, holm
 from ..predictions.views import TEST, split_and_part
 from ..results.comparison import Confusion

@@ -18,12 +18,13 @@ C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits, 1934.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...extras import optional
+from ...libraries import optional
 from .intervals import LEVEL, Floats, Interval
 
 FEWEST_POOLS = 3
@@ -88,8 +89,8 @@ def spread_over_pools(
     shared_S = np.maximum(0.0, (pools * np.asarray(of_mean_S) - of_each_S) / (pools - 1))
     variance_S = between_S + shared_S
     loss_S = between_S**2 / (pools - 1) + shared_S**2 / max(1.0, units - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        freedom_S = np.where(loss_S > 0, variance_S**2 / loss_S, pools - 1)
+    freedom_S = np.full_like(variance_S, pools - 1.0)
+    np.divide(variance_S**2, loss_S, out=freedom_S, where=loss_S > 0)
     return Spread(variance_S, freedom_S)
 
 
@@ -204,7 +205,7 @@ def samples_for(margin: float) -> int:
     return math.ceil(math.log((1 - LEVEL) / 2) / math.log1p(-margin))
 
 
-def over_seeds(values: list[float] | tuple[float, ...], bounds: Bounds = UNBOUNDED) -> Interval:
+def over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval:
     """Mean over repetitions with its 95% interval by Student's t; none for fewer than three.
 
     mean ± t_{0.975, P-1} · s / √P where the quantity has no bounds. It covers the repetitions, not

@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 
 NO_INTERVAL = "no interval"
 """What stands in an interval's place where there is none."""
+TOO_FEW = "too few pools for an interval"
+"""And where two pools are why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,59 +108,59 @@ class Estimate:
     pool and draw by draw, and is paired.
 
     Attributes:
-        values_P: of each pool, on the samples as they are.
-        draws_PR: one per resample; R = 0 where it was not resampled.
+        values: of each pool, on the samples as they are, float64 [P].
+        draws: one per resample, [P, R]; R = 0 where it was not resampled.
         units: how many originals the samples come from.
         bounds: between what it lies.
-        rows_PG: where it is the mean over samples of a share: that of each original, by which it
-            can be bounded exactly; else None.
+        rows: where it is the mean over samples of a share: that of each original, float32 [P, G],
+            by which it can be bounded exactly; else None.
     """
 
-    values_P: Floats
-    draws_PR: Floats
+    values: Floats
+    draws: Floats
     units: int
     bounds: Bounds = UNBOUNDED
-    rows_PG: NDArray[np.float32] | None = None
+    rows: NDArray[np.float32] | None = None
 
     @property
     def value(self) -> float:
         """The mean over pools."""
-        return float(self.values_P.mean())
+        return float(self.values.mean())
 
     @property
     def pools(self) -> int:
         """P."""
-        return len(self.values_P)
+        return len(self.values)
 
     def minus(self, other: "Estimate") -> "Estimate":
         """The paired difference: both of the same pools on the same resamples."""
         return Estimate(
-            values_P=self.values_P - other.values_P,
-            draws_PR=self.draws_PR - other.draws_PR,
+            values=self.values - other.values,
+            draws=self.draws - other.draws,
             units=self.units,
             bounds=self.bounds.minus(other.bounds),
-            rows_PG=_both(np.subtract, self, other),
+            rows=_both(np.subtract, self, other),
         )
 
     def plus(self, other: "Estimate") -> "Estimate":
         """The sum: both of the same pools on the same resamples."""
         return Estimate(
-            values_P=self.values_P + other.values_P,
-            draws_PR=self.draws_PR + other.draws_PR,
+            values=self.values + other.values,
+            draws=self.draws + other.draws,
             units=self.units,
             bounds=self.bounds.plus(other.bounds),
-            rows_PG=_both(np.add, self, other),
+            rows=_both(np.add, self, other),
         )
 
     def over(self, count: int) -> "Estimate":
         """Divided by a number other than 0."""
-        rows_PG = self.rows_PG
+        rows_PG = self.rows
         return Estimate(
-            values_P=self.values_P / count,
-            draws_PR=self.draws_PR / count,
+            values=self.values / count,
+            draws=self.draws / count,
             units=self.units,
             bounds=self.bounds.over(count),
-            rows_PG=None if rows_PG is None else rows_PG / np.float32(count),
+            rows=None if rows_PG is None else rows_PG / np.float32(count),
         )
 
     def interval(self) -> Interval:
@@ -177,11 +177,11 @@ class Estimate:
             return _of_agreed(value, self.units, self.bounds)
         if self.pools >= FEWEST_POOLS:
             return student_interval(value, self._spread(), self.bounds)
-        varied = self.draws_PR.size and not bool(np.isnan(self.draws_PR).all())
+        varied = self.draws.size and not bool(np.isnan(self.draws).all())
         if not varied or not self.bounds.inside(value):
             return none
         tail = (1 - LEVEL) / 2
-        low, high = np.nanquantile(self.draws_PR[0], (tail, 1 - tail))
+        low, high = np.nanquantile(self.draws[0], (tail, 1 - tail))
         return Interval(value, float(low), float(high))
 
     def p_above(self, least: float) -> float:
@@ -195,8 +195,8 @@ class Estimate:
             return float(student_p(np.array(self.value), least, self._spread(), self.bounds))
         if self.pools > 1:
             return math.nan
-        wrong = int((~(self.draws_PR[0] > least)).sum())
-        return min(1.0, 2 * (wrong + 1) / (self.draws_PR.shape[1] + 1))
+        wrong = int((~(self.draws[0] > least)).sum())
+        return min(1.0, 2 * (wrong + 1) / (self.draws.shape[1] + 1))
 
     def p_of_none(self) -> float:
         """p of a difference that is none, two-sided; NaN for two pools."""
@@ -210,9 +210,9 @@ class Estimate:
         Of shares it is exact in the test samples (`results.estimator.no_worse_p`), and no smaller
         than what the pools' spread allows.
         """
-        if self.rows_PG is None or not self.bounds.inside(-margin):
+        if self.rows is None or not self.bounds.inside(-margin):
             return self.p_above(-margin)
-        mean_G = self.rows_PG.mean(axis=0, dtype=np.float64)
+        mean_G = self.rows.mean(axis=0, dtype=np.float64)
         gains, losses = float(mean_G.clip(min=0).sum()), float((-mean_G).clip(min=0).sum())
         exact, by_pools = no_worse_p(gains, losses, self.units, margin), self.p_above(-margin)
         if math.isnan(by_pools):
@@ -222,24 +222,24 @@ class Estimate:
     @property
     def is_nothing(self) -> bool:
         """Whether it is a difference without one sample on which it is not 0."""
-        return self.rows_PG is not None and not self.rows_PG.any()
+        return self.rows is not None and not self.rows.any()
 
     def _agreed(self) -> bool:
         """Whether all samples have one and the same value, at which chance can have no draws."""
-        if self.rows_PG is None or not self.rows_PG.size:
+        if self.rows is None or not self.rows.size:
             return False
-        first, (low, high) = self.rows_PG.flat[0], self.bounds
+        first, (low, high) = self.rows.flat[0], self.bounds
         ends = (low, high, 0.0) if low < 0 < high else (low, high)
-        return first in ends and bool((self.rows_PG == first).all())
+        return first in ends and bool((self.rows == first).all())
 
     def _spread(self) -> Spread:
-        if not self.draws_PR.size:
-            return spread_over_pools(self.values_P, 0.0, 0.0, 1.0)
-        if bool(np.isnan(self.draws_PR).all()):
+        if not self.draws.size:
+            return spread_over_pools(self.values, 0.0, 0.0, 1.0)
+        if bool(np.isnan(self.draws).all()):
             return Spread(np.array(math.nan), np.array(1.0))
-        of_mean = np.nanvar(self.draws_PR.mean(axis=0, dtype=np.float64))
-        of_each = np.nanvar(self.draws_PR, axis=1, dtype=np.float64).mean()
-        return spread_over_pools(self.values_P, of_mean, of_each, self.units)
+        of_mean = float(np.nanvar(self.draws.mean(axis=0, dtype=np.float64)))
+        of_each = float(np.nanvar(self.draws, axis=1, dtype=np.float64).mean())
+        return spread_over_pools(self.values, of_mean, of_each, self.units)
 
 
 def pool_estimate(
@@ -251,11 +251,11 @@ def pool_estimate(
 ) -> Estimate:
     """Of one pool; see `Estimate`."""
     return Estimate(
-        values_P=np.array([value], dtype=np.float64),
-        draws_PR=draws_R[None],
+        values=np.array([value], dtype=np.float64),
+        draws=draws_R[None],
         units=units,
         bounds=bounds,
-        rows_PG=None if rows_G is None else rows_G[None],
+        rows=None if rows_G is None else rows_G[None],
     )
 
 
@@ -284,15 +284,15 @@ def over_pools(estimates: Sequence[Estimate]) -> Estimate:
     Args:
         estimates: one per pool, of the same method and metric, with the same number of draws.
     """
-    rows = [one.rows_PG for one in estimates if one.rows_PG is not None]
+    rows = [one.rows for one in estimates if one.rows is not None]
     # Pools of test sets of their own have no sample in common on which they could agree.
     alike = len(rows) == len(estimates) and len({one.shape[1] for one in rows}) == 1
     return Estimate(
-        values_P=np.concatenate([one.values_P for one in estimates]),
-        draws_PR=np.concatenate([one.draws_PR for one in estimates]),
+        values=np.concatenate([one.values for one in estimates]),
+        draws=np.concatenate([one.draws for one in estimates]),
         units=max(one.units for one in estimates),
         bounds=estimates[0].bounds,
-        rows_PG=np.concatenate(rows) if alike else None,
+        rows=np.concatenate(rows) if alike else None,
     )
 
 
@@ -301,9 +301,9 @@ def _both(
     one: Estimate,
     other: Estimate,
 ) -> NDArray[np.float32] | None:
-    if one.rows_PG is None or other.rows_PG is None:
+    if one.rows is None or other.rows is None:
         return None
-    return step(one.rows_PG, other.rows_PG)
+    return step(one.rows, other.rows)
 
 
 def _of_agreed(value: float, units: int, bounds: Bounds) -> Interval:

@@ -8,7 +8,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...extras import optional
+from ...libraries import optional
 from ..predictions.predict import Predictions
 
 _LOG_T_BOUNDS = (math.log(1e-3), math.log(1e3))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...data import Dataset
 from ...errors import FieldError, StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ...typed import from_numpy, to_numpy
 from ..predictions.predict import Predictions
 from ..results.estimator import POSITIVE, SHARE, UNBOUNDED, Bounds

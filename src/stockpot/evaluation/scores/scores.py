@@ -71,17 +71,17 @@ def mean_over_tasks(each: Sequence[Scores]) -> Scores:
 
 def _over_tasks(estimates: Sequence[Estimate]) -> Estimate:
     # Samples of different tasks do not count alike: the mean has no rows.
-    apart = [replace(one, rows_PG=None) for one in estimates]
+    apart = [replace(one, rows=None) for one in estimates]
     return replace(mean_estimate(apart), units=sum(one.units for one in estimates))
 
 
 def quotient(a: Estimate, b: Estimate) -> Estimate:
     """Paired; NaN where the divisor is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        values_P, draws_PR = a.values_P / b.values_P, a.draws_PR / b.draws_PR
+        values_P, draws_PR = a.values / b.values, a.draws / b.draws
     return Estimate(
-        values_P=np.where(np.isfinite(values_P), values_P, np.nan),
-        draws_PR=np.where(np.isfinite(draws_PR), draws_PR, np.nan),
+        values=np.where(np.isfinite(values_P), values_P, np.nan),
+        draws=np.where(np.isfinite(draws_PR), draws_PR, np.nan),
         units=a.units,
         bounds=POSITIVE if min(a.bounds.low, b.bounds.low) >= 0 else UNBOUNDED,
     )

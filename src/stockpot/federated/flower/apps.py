@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StockpotError
-from ...extras import optional
-from ..client import Client, judged, learn
-from ..messages import Dropped, Order, Reply, Score
-from ..server import Server, resume, save
+from ...libraries import optional
+from ..rounds.client import Client, judged, learn
+from ..rounds.messages import Dropped, Order, Reply, Score
+from ..rounds.server import Server, resume, save
 from ..setting import Setting, setting_from
 from .records import (
     FACTS,

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ...errors import MergeError
 from ...experiments.flower import PREFIX, FlowerStrategy
-from ...extras import optional
+from ...libraries import optional
 from ...ops.rounding import rounded
-from ..messages import Reply, State
+from ..rounds.messages import Reply, State
 from .records import ARRAYS, FACTS, arrays_of, state_of
 
 

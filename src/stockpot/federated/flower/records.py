@@ -12,10 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ...training.additions.scopes import Scope
 from ...typed import from_numpy, to_numpy
-from ..messages import Order, Reply, Score, State
+from ..rounds.messages import Order, Reply, Score, State
 
 ARRAYS, FACTS, SCOPES, STATISTICS = "arrays", "facts", "scopes", "statistics"
 _NPY = "numpy.ndarray"

@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 
 from ...errors import StockpotError
-from ...extras import optional
+from ...libraries import optional
 from ..experiment import Told
-from ..server import rounds_in
+from ..rounds.server import rounds_in
 from ..setting import Setting
 from .app_folder import write_app
 from .processes import free_port, run_app, started, tool, wait_for, write_connection

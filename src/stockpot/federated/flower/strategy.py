@@ -6,10 +6,10 @@ from typing import Any
 
 from ...errors import StockpotError
 from ...experiments.aggregating import Rule
-from ...extras import optional
-from ..aggregation import aggregate, expected_shapes
-from ..messages import Reply, State
-from ..replies import sorted_out
+from ...libraries import optional
+from ..rounds.aggregation import aggregate, expected_shapes
+from ..rounds.messages import Reply, State
+from ..rounds.replies import sorted_out
 from .records import STATISTICS, moved_arrays, state_of
 
 _log = logging.getLogger("flwr")

@@ -11,7 +11,7 @@ from ...core import Method
 from ...engine.merge import merge_opened
 from ...engine.options import Options
 from ...errors import FieldError
-from ...recipes.model import parse_recipe
+from ...recipes.reading.recipe import parse_recipe
 from ...values.fields import kebab_name
 from ...views.models import Model, checkpoint_of
 from ..onepass.gathering import statistics_of

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...data import Dataset
-from ...data.augment import Augment
+from ...data.changes.augment import Augment
 from ...errors import FieldError
 from ...experiments.fit import Fit
 from ...training.fitting.loop import fit

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import StockpotError
 from ...evaluation.results.estimator import over_seeds
-from ...extras import optional
+from ...libraries import optional
 from ...pages.axes import (
     SMALL,
     dress,

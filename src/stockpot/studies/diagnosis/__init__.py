@@ -61,7 +61,7 @@ class Diagnosis(StudyOfModels):
     @staticmethod
     def specifications(network: str, data: str) -> "tuple[NetworkSpec, DataSpec]":
         """Both as what builds a network and loads data takes them."""
-        from ...recipes.yaml import name_or_mapping
+        from ...recipes.reading.yaml import name_or_mapping
 
         return (
             name_or_mapping(network, "diagnosis: network"),

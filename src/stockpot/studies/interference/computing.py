@@ -7,7 +7,7 @@ from itertools import combinations
 from ...errors import FieldError, MergeError
 from ...methods import Cart
 from ...ops.spectra.low_rank import room_for_top_k
-from ...recipes.sizes import format_size, parse_size
+from ...recipes.reading.sizes import format_size, parse_size
 from ...running.executor import in_order, workers_for
 from ...values.result import Progress
 from ..onepass.gathering import Model, names_of

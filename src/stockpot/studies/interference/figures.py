@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...extras import optional
+from ...libraries import optional
 from ...pages.axes import SMALL, dress, panels
 from ...pages.styles import BLUE, PAPER, VERMILION
 from ...pages.units import plain, short

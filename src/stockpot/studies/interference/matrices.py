@@ -17,9 +17,9 @@ from ...errors import MergeError, NonFiniteError
 from ...methods import Cart
 from ...methods.matrices import matrix_shape
 from ...ops.means import affine
-from ...recipes.assignment import Assignment
-from ...recipes.model import parse_recipe
-from ...recipes.resolve import resolve
+from ...recipes.reading.recipe import parse_recipe
+from ...recipes.resolving.assignment import Assignment
+from ...recipes.resolving.resolve import resolve
 from ...views.matched import matched
 from ...views.models import Model, checkpoint_of
 

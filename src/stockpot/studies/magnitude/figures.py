@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ...extras import optional
+from ...libraries import optional
 from ...pages.axes import dress, name_below, panels
 from ...pages.styles import (
     BLUE,

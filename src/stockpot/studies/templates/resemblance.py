@@ -10,7 +10,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ...extras import optional
+from ...libraries import optional
 
 WINDOW, SMALL_WINDOW, SMALL = 7, 3, 16
 """Sides of SSIM's window, the smaller one for images below 16 pixels."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ExtraError, StockpotError
-from ...extras import optional
+from ...libraries import optional
 from .adding import Additions, Penalty
 from .averaging import WeightAverage
 

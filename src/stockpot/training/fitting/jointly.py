@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data import Dataset
-from ...data.augment import Augment
+from ...data.changes.augment import Augment
 from ...experiments.fit import Fit
 from ...networks import MultiTask, has_batch_norm
 from ...networks.reproducible import derived

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...data import Dataset
-from ...data.augment import Augment
+from ...data.changes.augment import Augment
 from ...errors import StockpotError
 from ...experiments.fit import Fit
 from ...networks import has_batch_norm, reestimate_batch_norm, save_state

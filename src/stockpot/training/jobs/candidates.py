@@ -24,8 +24,8 @@ from ...experiments.cells import slug
 from ...experiments.experiment import Experiment
 from ...factors.sharing import Factoring
 from ...networks import put_weights
-from ...recipes.model import Recipe, Rule
-from ...recipes.space import Candidate
+from ...recipes.reading.recipe import Recipe, Rule
+from ...recipes.reading.space import Candidate
 from ..fitting.devices import Device, pick_device
 from .cell import Cell, open_cell
 from .tasks import open_tasks

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...data import Dataset, Splits, load, split
 from ...experiments.experiment import Experiment
 from ...networks import open_network
-from ...networks.sources import NetworkSpec
+from ...networks.sources.opening import NetworkSpec
 from ...typed import to_numpy
 
 

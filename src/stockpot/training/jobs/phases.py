@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from ...data import Skew, Transform
-from ...data.augment import Augment
+from ...data.changes.augment import Augment
 from ...experiments.additions import Additions
 from ...experiments.experiment import Experiment
 from ...experiments.fit import Fit

@@ -19,10 +19,10 @@ from ...experiments.experiment import Experiment, read_experiment
 from ...factors.sharing import factoring_of
 from ...methods import Average
 from ...networks import has_batch_norm
-from ...recipes.model import Recipe, read_recipe
-from ...recipes.searching import Sampler, Searched, defaults_of, space_of
-from ...recipes.space import Candidate
-from ...recipes.yaml import dump_yaml
+from ...recipes.reading.recipe import Recipe, read_recipe
+from ...recipes.reading.searching import Sampler, Searched, defaults_of, space_of
+from ...recipes.reading.space import Candidate
+from ...recipes.reading.yaml import dump_yaml
 from ...values.differences import first_differences
 from ...values.fields import kebab_name
 from ...values.result import Progress

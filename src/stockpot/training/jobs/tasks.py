@@ -26,7 +26,7 @@ from ...errors import StockpotError
 from ...experiments.experiment import Experiment
 from ...experiments.tasks import TaskSpec
 from ...networks import Headed, MultiTask, headed, private_names
-from ...networks.sources import NetworkSpec
+from ...networks.sources.opening import NetworkSpec
 from .cell import Cell, digest_of, network_of
 
 HEAD_BATCH = 4

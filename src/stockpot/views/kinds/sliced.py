@@ -70,10 +70,13 @@ class Sliced(View):
                 outside the blocks that stand in each other's way.
         """
         models = (checkpoint, *others)
-        if asked := [k for k, _, _ in self.ranges if k >= len(models)]:
-            raise self.refusal(
-                checkpoint, f"{asked[0]}@ asks for a model that others does not have."
-            )
+        for k, start, stop in self.ranges:
+            if k >= len(models):
+                raise self.refusal(
+                    checkpoint,
+                    f"layers has blocks {start} to {stop - 1} of model {k} of others, which are "
+                    f"{len(others)}.",
+                )
         series = [self._series(model) for model in models]
         prefix = series[self.ranges[0][0]].prefix
         entries = dict[str, TensorEntry]()

@@ -24,8 +24,8 @@ from ....errors import MergeError
 from ....evaluation.choices.soups import mend
 from ....evaluation.contests.models import opened, reestimation
 from ....networks import NetworkSpec, put_weights
-from ....recipes.model import parse_recipe
-from ....recipes.sizes import format_size, parse_size
+from ....recipes.reading.recipe import parse_recipe
+from ....recipes.reading.sizes import format_size, parse_size
 
 BATCHES, SAMPLES = 4, 64
 """Batches of the selection split, and samples of each."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from ....extras import optional
+from ....libraries import optional
 from .candidates import CANDIDATES, candidates
 from .held_out import aided, by_data, left_out, spearman, width_of
 from .table import MergeRow, pools_of, shipped

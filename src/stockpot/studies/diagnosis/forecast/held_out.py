@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....extras import optional
+from ....libraries import optional
 from .table import MergeRow, PoolRow
 from .trees import Array, Model, cases_of, fit_model, scale
 

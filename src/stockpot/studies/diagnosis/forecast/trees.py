@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ....extras import optional
+from ....libraries import optional
 from .candidates import CANDIDATES
 from .table import MergeRow
 from .traits import Traits

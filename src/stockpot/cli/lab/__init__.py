@@ -1,0 +1,1 @@
+"""The commands that train and compare networks, study them, and show what came of it."""

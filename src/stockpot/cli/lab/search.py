@@ -1,0 +1,105 @@
+"""`stockpot search RECIPE.yml EXPERIMENT.yml`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ...engine.options import Options
+from ..command_line import UsageError, spoken, told_by_the_command_line
+from ..console import note, print_json, say, steps
+from ..flags import Flag, Json, Quiet, RunFlags, Workers, at_least
+from ..merging.recipe import read_recipe
+from .compare import print_comparison
+
+if TYPE_CHECKING:
+    from ...training.jobs.search import SearchResult
+
+Recipe = Annotated[Path, Parameter(help="What is merged, and under search: what may change.")]
+Data = Annotated[Path, Parameter(help="An experiment: network, data or tasks, split, metric.")]
+Folder = Annotated[Path, Parameter(help="Folder for the winner, its merge, trials and report.")]
+
+
+def search(
+    recipe: Recipe,
+    experiment: Data,
+    /,
+    *,
+    out_: Annotated[Folder, Parameter(name="--out")] = Path("search"),
+    trials: Annotated[int, Parameter(validator=at_least(1, "--trials"))] = 50,
+    sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe",
+    seed: Annotated[int, Parameter(validator=at_least(0, "--seed"))] = 0,
+    memory: str = "2GiB",
+    workers: Workers = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    factors: Path | None = None,
+    resume: Flag = False,
+    overwrite: Flag = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Search a recipe's weights and fields on the selection split; judge the winner on test, once.
+
+    The uniform soup, the method's defaults and the recipe as it is are tried first.
+
+    Args:
+        trials: Candidates that are scored.
+        sampler: How they are drawn.
+        seed: Of the sampler; the same seed gives the same trials.
+        memory: Models that fit in it together are read once, and held.
+        device: Where networks are run.
+        factors: Folder that keeps CART's factors for other searches of these models.
+        resume: Go on with an earlier search, perhaps for more trials.
+        overwrite: Forget an earlier search.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a search, --overwrite forgets it: give one.")
+    with told_by_the_command_line():
+        options = Options(memory=memory, workers=workers)
+    from ...experiments.experiment import read_experiment
+    from ...report import write_report
+    from ...training.jobs.search import search as search_with
+
+    wanted, data = read_recipe(recipe, RunFlags()), read_experiment(experiment)
+    try:
+        with steps(quiet=quiet or json) as progress:
+            found = search_with(
+                wanted,
+                data,
+                out_,
+                trials=trials,
+                sampler=sampler,
+                seed=seed,
+                resume=resume,
+                overwrite=overwrite,
+                device=device,
+                factors=factors,
+                options=options,
+                progress=progress,
+            )
+            write_report(found.comparison, out_, spoken())
+    except KeyboardInterrupt:
+        note("what was tried is kept: the same command with --resume goes on from there.")
+        raise
+    if json:
+        print_json(_facts(found, out_))
+    elif not quiet:
+        _tell(found, out_)
+    return 0
+
+
+def _facts(found: "SearchResult", out: Path) -> dict[str, object]:
+    return {
+        "out": str(out),
+        "best": str(found.best),
+        "merged": str(found.merged),
+        "score": found.score,
+        "recipe": found.recipe.resolved(),
+        **found.comparison.as_dict(),
+    }
+
+
+def _tell(found: "SearchResult", out: Path) -> None:
+    print_comparison(found.comparison)
+    say(f"\n{found.best} is the winner: stockpot run {found.best} --out PATH; {found.merged} is")
+    say(f"its merge, {out / 'trials.csv'} has every trial, {out / 'report.html'} the figures.")

@@ -1,0 +1,1 @@
+"""The commands that merge checkpoints, look at them, and verify what was merged."""

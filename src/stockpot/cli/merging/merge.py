@@ -1,0 +1,124 @@
+"""`stockpot merge METHOD MODEL... --out PATH`: one command per method, its fields as flags."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from ...checkpoints.entry import Checkpoint
+from ...core import Method
+from ...methods import METHODS
+from ...methods.catalogue import make_method
+from ...recipes.reading.recipe import Recipe, parse_recipe
+from ...recipes.resolving.fit import check_needs, gather
+from ...values.fields import kebab_name
+from ..command_line import UsageError, told_by_the_command_line
+from ..fields import field_flags, given_fields, made_command, optional_flag
+from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
+from .perform import perform
+
+_FIELDS = Group("Fields of the method", sort_key=1)
+_MERGE = Group("What is merged", sort_key=0)
+
+Weights = Annotated[Numbers, Parameter(help="One number per model, such as 0.7,0.3.")]
+Decayed = Annotated[
+    str | None,
+    Parameter(
+        help="Weights of checkpoints of one run, oldest first, that stand for a decay of the "
+        "learning rate: linear, cosine, 1-sqrt, or numbers that fall, such as 0.8,0.4."
+    ),
+]
+
+Statistics = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="A file for each model, in their order: of its data, from `stockpot statistics`.",
+        group=_MERGE,
+        consume_multiple=True,
+        negative="",
+    ),
+]
+
+merge_app = App(
+    name="merge",
+    help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH. A MODEL is a file or a "
+    "directory, or BASE+ADAPTER, one with a PEFT LoRA adapter on it.",
+)
+
+
+def _command(cls: type[Method]) -> Callable[..., int]:
+    """A function whose signature is the method's fields, for cyclopts to turn into flags."""
+
+    def command(*models: str, **given: Any) -> int:
+        flags, out = given.get("flags") or RunFlags(), given["out"]
+        with told_by_the_command_line():
+            if not models:
+                raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
+            data = {
+                "method": make_method(kebab_name(cls), given_fields(cls, given)),
+                "models": _ingredients(models, given.get("weights"), given.get("statistics", ())),
+                "base": given.get("base"),
+            }
+            if given.get("decay") is not None:
+                data["decay"] = _decay(given["decay"])
+            recipe = parse_recipe(flags.onto(data))
+            _check_alone(recipe)
+        return perform(recipe, out, flags)
+
+    kind = inspect.Parameter
+    parameters = [
+        kind(
+            "models",
+            kind.VAR_POSITIONAL,
+            annotation=Annotated[str, Parameter(group=_MERGE, help=MODEL)],
+        ),
+        kind("out", kind.KEYWORD_ONLY, annotation=Annotated[Out, Parameter(group=_MERGE)]),
+        optional_flag("base", Annotated[Base, Parameter(group=_MERGE)], None),
+        optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
+        optional_flag("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
+        *([optional_flag("statistics", Statistics, ())] if cls().needs.statistics else []),
+        *field_flags(cls, _FIELDS),
+        optional_flag("flags", Run, RunFlags()),
+    ]
+    return made_command(kebab_name(cls), cls.__doc__, command, parameters)
+
+
+def _check_alone(recipe: Recipe) -> None:
+    """Refuse what names alone show: a missing base, too many models, weights that sum to zero."""
+    models = [Checkpoint(ingredient.path, {}) for ingredient in recipe.models]
+    base = None if recipe.base is None else Checkpoint(recipe.base, {})
+    given = [Checkpoint(one.statistics, {}) for one in recipe.models if one.statistics]
+    check_needs([recipe.method], gather(recipe, models, base, given))
+
+
+def _ingredients(
+    models: tuple[str, ...], weights: tuple[float, ...] | None, statistics: tuple[str, ...]
+) -> list[dict[str, object]]:
+    refuse_other_count(weights, len(models))
+    found: list[dict[str, object]] = [{"path": path} for path in models]
+    if weights is not None:
+        found = [one | {"weight": w} for one, w in zip(found, weights, strict=True)]
+    if statistics:
+        if len(statistics) != len(models):
+            raise UsageError(f"--statistics has {len(statistics)} files for {len(models)} models.")
+        found = [one | {"statistics": s} for one, s in zip(found, statistics, strict=True)]
+    return found
+
+
+def refuse_other_count(weights: tuple[float, ...] | None, models: int) -> None:
+    """Weights are one number per model, where they are given."""
+    if weights is not None and len(weights) != models:
+        raise UsageError(f"--weights has {len(weights)} numbers for {models} models.")
+
+
+def _decay(text: str) -> str | tuple[float, ...]:
+    """Numbers, or a name; what is neither is for the recipe to refuse."""
+    try:
+        return separated(text, float)
+    except ValueError:
+        return text
+
+
+for _cls in METHODS:
+    merge_app.command(_command(_cls), name=kebab_name(_cls))

@@ -1,0 +1,1 @@
+"""Parts of a data set: train, selection and test, and fewer samples of it."""

@@ -1,0 +1,1 @@
+"""One round around a merge method: what is sent, learned, sorted out, merged and noted."""

@@ -1,0 +1,1 @@
+"""A network from wherever it comes: a built-in name, a library, a directory, a user's function."""
