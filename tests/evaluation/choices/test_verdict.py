@@ -6,8 +6,8 @@ import torch
 
 from stockpot.errors import FieldError
 from stockpot.evaluation import METRICS
-from stockpot.evaluation.choices.verdict import NOTHING, UNDECIDED, Option, holm, judge
-from stockpot.evaluation.results.estimator import SHARE
+from stockpot.evaluation.choices.verdict import NOTHING, UNDECIDED, Option, judge
+from stockpot.evaluation.results.estimator import SHARE, holm
 from stockpot.evaluation.scores.bootstrap import (
     Resampler,
     over_pools,

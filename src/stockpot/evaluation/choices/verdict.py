@@ -114,25 +114,6 @@ def require_margin(margin: float) -> None:
         raise FieldError(f"margin must be a number of at least 0; got {margin}.")
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are: the i-th smallest times (m - i + 1), ascending.
-
-    What is not a number was not tested: it counts for nothing and stays what it is.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
-    """
-    tested = [at for at, p in enumerate(p_values) if not math.isnan(p)]
-    corrected, largest = list(p_values), 0.0
-    for rank, at in enumerate(sorted(tested, key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(tested) - rank) * p_values[at]))
-        corrected[at] = largest
-    return corrected
-
-
 def _choose(options: Sequence[Option], metric: Metric, margin: float) -> Option:
     scores = [metric.sign * one.selection for one in options]
     near = [

@@ -4,12 +4,13 @@ Shapes: R resamples.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..predictions.predict import Predictions
 from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row
+from ..results.estimator import holm
 from ..results.intervals import Difference
 from ..scores.bootstrap import Estimate, over_pools
 from ..scores.scores import Scores, mean_over_tasks
@@ -94,11 +95,21 @@ class Ledger:
         """What a method is."""
         return next(iter(self._books[self.whole].results[n, method].values())).kind
 
-    def difference(self, n: int, a: str, b: str, metric: str, judged: str = "test") -> Difference:
-        """How far one method stands above another on a split or view, paired."""
-        key = judged, metric
-        gap = self.estimate(n, a, key).minus(self.estimate(n, b, key))
-        return Difference(a, b, gap.interval(), n, split_and_part(judged)[1])
+    def differences(
+        self, n: int, pairs: Iterable[tuple[str, str]], metric: str, judged: str = "test"
+    ) -> list[Difference]:
+        """How far the first of each pair stands above the other on a split or view, paired.
+
+        A p is of the two being alike, after Holm's correction for all of these pairs.
+        """
+        key, names = (judged, metric), list(pairs)
+        gaps = [self.estimate(n, a, key).minus(self.estimate(n, b, key)) for a, b in names]
+        p_values = holm([gap.p_of_none() for gap in gaps])
+        part = split_and_part(judged)[1]
+        return [
+            Difference(a, b, gap.interval(), n, part, p)
+            for (a, b), gap, p in zip(names, gaps, p_values, strict=True)
+        ]
 
 
 @dataclass(slots=True, eq=False)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...data import Dataset
 from ...libraries import optional
-from ..choices.verdict import Option, holm
-from ..predictions.views import TEST, split_and_part
+from ..choices.verdict import Option
+from ..predictions.views import TEST
 from ..results.comparison import Confusion
 from ..results.intervals import Difference
 from ..scores.metrics import Metric
@@ -32,17 +32,8 @@ def differences_at(
 
     A p is of the two being alike, after Holm's correction for all pairs of this list.
     """
-    key = judged, metric.name
-    there = [method for method in among if ledger.has(n, method, key)]
-    gaps = [
-        (a, b, ledger.estimate(n, a, key).minus(ledger.estimate(n, b, key)))
-        for a, b in combinations(there, 2)
-    ]
-    p_values = holm([gap.p_of_none() for _, _, gap in gaps])
-    return [
-        Difference(a, b, gap.interval(), n, split_and_part(judged)[1], p)
-        for (a, b, gap), p in zip(gaps, p_values, strict=True)
-    ]
+    there = [method for method in among if ledger.has(n, method, (judged, metric.name))]
+    return ledger.differences(n, combinations(there, 2), metric.name, judged)
 
 
 def options_at(ledger: Ledger, n: int, metric: Metric) -> tuple[list[Option], list[Option]]:

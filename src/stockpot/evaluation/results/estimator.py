@@ -205,6 +205,25 @@ def samples_for(margin: float) -> int:
     return math.ceil(math.log((1 - LEVEL) / 2) / math.log1p(-margin))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for how many there are: the i-th smallest times (m - i + 1), ascending.
+
+    What is not a number was not tested: it counts for nothing and stays what it is.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    tested = [at for at, p in enumerate(p_values) if not math.isnan(p)]
+    corrected, largest = list(p_values), 0.0
+    for rank, at in enumerate(sorted(tested, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p_values[at]))
+        corrected[at] = largest
+    return corrected
+
+
 def over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval:
     """Mean over repetitions with its 95% interval by Student's t; none for fewer than three.
 
@@ -220,6 +239,21 @@ def over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval:
     if len(values) < FEWEST_POOLS:
         return Interval(mean, math.nan, math.nan)
     return student_interval(mean, spread_over_pools(np.array(values), 0.0, 0.0, 1.0), bounds)
+
+
+def p_over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> float:
+    """Two-sided p of their mean being none, by what `over_seeds` goes by; NaN for fewer than three.
+
+    Example:
+        >>> round(p_over_seeds([0.1, 0.3, 0.2]), 3)
+        0.074
+    """
+    if len(values) < FEWEST_POOLS:
+        return math.nan
+    mean = np.array(math.fsum(values) / len(values))
+    spread = spread_over_pools(np.array(values), 0.0, 0.0, 1.0)
+    other = Bounds(-bounds.high, -bounds.low)
+    return float(min(student_p(mean, 0.0, spread, bounds), student_p(-mean, 0.0, spread, other)))
 
 
 def _is_known(value_S: Floats, spread: Spread, bounds: Bounds) -> NDArray[np.bool_]:
