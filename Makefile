@@ -11,7 +11,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c const
 dev := accelerate basedpyright build datasets hatchling hypothesis import-linter lightning pytest pytest-xdist ruff transformers
 extras := cmaes jinja2 matplotlib optuna pillow scikit-learn scipy torchmetrics
 
-.PHONY: demo test test-full check browser bench docs format clean
+.PHONY: demo test test-full test-pythons check check-systems browser bench docs format clean
 
 demo: $(VENV)/.package-$(key)
 	$(bin)/stockpot demo --out $(OUT)
@@ -19,13 +19,23 @@ demo: $(VENV)/.package-$(key)
 test: check browser
 	$(bin)/python -m pytest -m "not full" -n 2 --dist loadscope
 
-test-full: check browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key) $(VENV)/.flower-package-$(key)
+test-full: check check-systems browser $(VENV)/.docs-$(key) $(VENV)/.timm-package-$(key) $(VENV)/.flower-package-$(key)
 	$(bin)/python -m pytest -n 2 --dist loadscope
 	$(bin)/python -m bench.reliability
 	$(bin)/python -m bench.processors
+	$(MAKE) test-pythons
 	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
 	$(VENV)/timm/bin/python -m pytest tests/networks/sources/test_timm.py tests/test_paper.py
 	$(VENV)/flower/bin/python -m pytest tests/federated/test_flower.py tests/federated/test_records.py tests/federated/test_strategies.py
+
+# The spine with other versions of Python, where they are found; says which were tried.
+test-pythons: $(VENV)/.dev-$(key) $(VENV)/.package-$(key)
+	$(bin)/python -m bench.pythons --environments $(VENV)
+
+# No name is used that macOS or Windows lacks, as far as a type checker knows.
+check-systems: $(VENV)/.dev-$(key)
+	$(bin)/basedpyright --pythonpath $(bin)/python --pythonplatform Darwin
+	$(bin)/basedpyright --pythonpath $(bin)/python --pythonplatform Windows
 
 # The browser that pages are looked at with.
 browser:

@@ -20,7 +20,7 @@ from stockpot.evaluation import nll, predict
 from stockpot.networks import build
 from stockpot.ops.means import affine
 from stockpot.studies.connectivity.computing import side_of
-from stockpot.studies.connectivity.span import Span
+from stockpot.studies.connectivity.curves import Span
 
 NETWORKS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     "mlp, 8 x 8": ("mlp", 8, {}),

@@ -22,11 +22,11 @@ from torch import Tensor
 
 import stockpot as sp
 from bench.measure import Summary, clean_slate, execute, interleave
+from stockpot import system
 from stockpot.factors import factor_to
 from stockpot.methods import Cart
 from stockpot.networks.weights import save_state
 from stockpot.ops.spectra.low_rank import Ranks, top_k
-from stockpot.running.allocator import keep_freed_blocks
 
 COUNT, WIDTH, RANK, SCALE = 8, 768, 0.12, 2.0
 TARGET, MEMORY = 3.0, "2GiB"
@@ -205,7 +205,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def decompositions() -> None:
     """Processor time of one thread, least of three; spectra i^-p."""
     torch.set_num_threads(1)
-    keep_freed_blocks()  # as a merge does
+    system.here.keep_freed_blocks()  # as a merge does
     print("matrix, p, rank: top_k, thin SVD in float32, ratio; error, certified bound")
     for rows, columns in SHAPES:
         for power in POWERS:

@@ -51,6 +51,8 @@ def _listed(path):
             continue
         if path != "stockpot" and getattr(stockpot, name, None) is value:
             continue  # the page has it from there
+        if not hasattr(module, "__path__") and getattr(value, "__module__", "") != path:
+            continue  # what the module itself imports, and its constants
         if isclass(value):
             yield "autoclass", f"{path}.{name}", [":members:"]
         elif isroutine(value):

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import stockpot
-from stockpot import studies
+from stockpot import evaluation, federated, report, studies, training
 
 
 def test_public_names() -> None:
@@ -25,33 +25,31 @@ def test_public_names() -> None:
         stockpot.merg  # noqa: B018
 
 
-def seen_in(package: ModuleType) -> dict[str, tuple[str | None, str]]:
+def seen_in(package: ModuleType) -> dict[str, tuple[str, str]]:
     """What a type checker sees of a package's names: where each is, and its own name there."""
     return {
-        name.asname: (node.module, name.name)
+        name.asname: (f"{'.' * node.level}{node.module}", name.name)
         for node in ast.walk(ast.parse(Path(str(package.__file__)).read_text()))
         if isinstance(node, ast.ImportFrom) and node.level
         for name in node.names
-        if name.asname
+        if name.asname and not name.asname.startswith("_")
     }
 
 
-def test_public_names_are_those_that_a_type_checker_sees() -> None:
-    seen = seen_in(stockpot)
-    assert set(stockpot._WHERE) <= set(seen)
+@pytest.mark.parametrize("package", [stockpot, evaluation, federated, report, studies, training])
+def test_names_of_a_package_are_those_that_a_type_checker_sees(package: ModuleType) -> None:
+    seen = seen_in(package)
+    assert set(seen) <= set(dir(package))
     for name, (module, own) in seen.items():
-        there = import_module(f"stockpot.{module}")
-        assert getattr(stockpot, name) is getattr(there, own)
+        assert getattr(package, name) is getattr(import_module(module, package.__name__), own)
+    if package not in (stockpot, studies):  # which have some names at once
+        assert set(dir(package)) == set(seen)
+    with pytest.raises(AttributeError, match="no attribute 'scope'"):
+        package.scope  # noqa: B018
 
 
 def test_names_of_studies_are_those_that_a_type_checker_sees() -> None:
-    seen = seen_in(studies)
-    assert set(dir(studies)) == {*seen, "FAMILY", "STUDIES"}
-    for name, (module, own) in seen.items():
-        there = import_module(f"stockpot.studies.{module}")
-        assert getattr(studies, name) is getattr(there, own)
-    with pytest.raises(AttributeError, match="no attribute 'scope'"):
-        studies.scope  # noqa: B018
+    assert set(dir(studies)) == {*seen_in(studies), "FAMILY", "STUDIES"}
 
 
 def test_import_leaves_the_command_line_and_the_lab_alone() -> None:
@@ -77,15 +75,35 @@ def test_the_version_is_told_without_torch() -> None:
     assert done.stdout.split("\n")[:2] == [version("stockpot"), "0 False"]
 
 
-@pytest.mark.parametrize("command", [["methods"], ["merge", "average", "x"], ["verify", "x"]])
-def test_a_command_imports_nothing_of_the_lab(command: list[str]) -> None:
+LAB = (
+    "data",
+    "networks",
+    "experiments",
+    "evaluation",
+    "training",
+    "studies",
+    "federated",
+    "report",
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "also"),
+    [
+        (["methods"], ()),
+        (["merge", "average", "x"], ()),
+        (["verify", "x"], ()),
+        (["--help"], ("studies",)),  # whose fields are flags
+        (["report", "x"], ("studies", "report", "evaluation", "federated")),  # of each the results
+    ],
+)
+def test_a_command_imports_nothing_of_the_lab(command: list[str], also: tuple[str, ...]) -> None:
     code = (
         "import sys\n"
         "from stockpot.cli import main\n"
         f"try: main({command!r})\n"
         "except SystemExit: pass\n"
-        "rooms = ('evaluation', 'networks', 'data', 'training', 'studies', 'federated', 'report')\n"
-        "lab = tuple(f'stockpot.{room}' for room in rooms)\n"
+        f"lab = tuple(f'stockpot.{{room}}' for room in {LAB!r} if room not in {also!r})\n"
         "print([name for name in sys.modules if name.startswith(lab)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stockpot.checkpoints.writing import renaming
+from stockpot.system import linux
 
 CHANGING = (
     "open", "pwrite", "write", "ftruncate", "fsync", "mkdir", "rmdir", "unlink", "rename",
@@ -40,7 +40,7 @@ class Calls:
     def watched(self) -> Generator[None]:
         """Stand between the writer and the system; at the end every descriptor is closed."""
         names = (*CHANGING, "close")
-        real, swap = {name: getattr(os, name) for name in names}, renaming.renameat2
+        real, swap = {name: getattr(os, name) for name in names}, linux.renameat2
         real["fdatasync"] = os.fdatasync
         try:
             for name in CHANGING:
@@ -48,12 +48,12 @@ class Calls:
                 setattr(os, name, self._wrapped(name, done))
             os.fdatasync = _nothing
             os.close = self._closing(real["close"])
-            renaming.renameat2 = self._wrapped("renameat2", swap if self.renameat2 else _lacking)
+            linux.renameat2 = self._wrapped("renameat2", swap if self.renameat2 else _lacking)
             yield
         finally:
             for name, function in real.items():
                 setattr(os, name, function)
-            renaming.renameat2 = swap
+            linux.renameat2 = swap
             for fd in self._fds:
                 with suppress(OSError):
                     os.close(fd)

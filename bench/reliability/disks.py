@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stockpot.checkpoints.writing import journal, writer
+from stockpot import system
+from stockpot.checkpoints.writing import writer
 
 from .campaign import Tried
 from .merging import CASES, Count, inputs, tree
@@ -71,10 +72,10 @@ def _after(
 @contextmanager
 def _after_a_restart(inodes: dict[int, int]) -> Iterator[None]:
     """Another boot of the machine, on which folders have the inodes that they had."""
-    boot, inode = journal.boot_id, writer._inode
-    journal.boot_id = lambda: "another"
+    boot, inode = system.here.boot_id, writer._inode
+    system.here.boot_id = lambda: "another"
     writer._inode = lambda path: inodes.get(inode(path), inode(path))
     try:
         yield
     finally:
-        journal.boot_id, writer._inode = boot, inode
+        system.here.boot_id, writer._inode = boot, inode

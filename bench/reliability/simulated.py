@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stockpot.checkpoints.writing import renaming
+from stockpot.system import linux
 
 ROOT = 0
 
@@ -98,16 +98,16 @@ class Recorder:
             "replace": self._rename("replace"),
         }  # fmt: skip
         self._real = {name: getattr(os, name) for name in ours}
-        self._swap = renaming.renameat2
+        self._swap = linux.renameat2
         try:
             for name, function in ours.items():
                 setattr(os, name, function)
-            renaming.renameat2 = self._renameat2
+            linux.renameat2 = self._renameat2
             yield
         finally:
             for name, function in self._real.items():
                 setattr(os, name, function)
-            renaming.renameat2 = self._swap
+            linux.renameat2 = self._swap
 
     def _new(self) -> int:
         self._count += 1
@@ -245,7 +245,7 @@ class Recorder:
     def _renameat2(self, source: Path, target: Path, flags: int) -> None:
         with self._lock:
             self._swap(source, target, flags)
-            if flags != renaming.EXCHANGE:
+            if flags != linux.EXCHANGE:
                 return self._moved(source, target)
             one, other = self._place(source), self._place(target)
             assert one is not None

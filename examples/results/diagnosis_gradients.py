@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from stockpot.studies.diagnosis.forecast.held_out import spearman
 from stockpot.studies.diagnosis.forecast.table import parse
-from stockpot.studies.diagnosis.forecast.trees import (
+from stockpot.studies.diagnosis.forecast.held_out import (
     HIGH,
     LEAF,
     LOW,

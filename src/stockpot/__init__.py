@@ -1,8 +1,7 @@
 """stockpot: merge neural networks by their weights, and see what it bought."""
 
 import logging
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
+import typing as _typing
 
 from .errors import CheckpointError as CheckpointError
 from .errors import ExtraError as ExtraError
@@ -11,8 +10,9 @@ from .errors import MergeError as MergeError
 from .errors import NonFiniteError as NonFiniteError
 from .errors import OutputError as OutputError
 from .errors import StockpotError as StockpotError
+from .lazy import lazy_names as _lazy_names
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .engine.merge import Merged as Merged
     from .engine.merge import merge as merge
     from .engine.merge import merge_to as merge_to
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .engine.verify import verify as verify
     from .evaluation.contests.models import compare as compare
     from .evaluation.results.comparison import Comparison as Comparison
+    from .networks import reestimate_batch_norm as reestimate_batch_norm
     from .recipes.reading.recipe import Recipe as Recipe
     from .recipes.reading.recipe import parse_recipe as parse_recipe
     from .recipes.reading.recipe import read_recipe as read_recipe
@@ -33,37 +34,24 @@ if TYPE_CHECKING:
 
 logging.getLogger("stockpot").addHandler(logging.NullHandler())
 
-_WHERE = {
-    "Comparison": "evaluation.results.comparison",
-    "Inspection": "views.inspection",
-    "Merged": "engine.merge",
-    "Options": "engine.options",
-    "Recipe": "recipes.reading.recipe",
-    "SearchResult": "training.jobs.search",
-    "Verified": "engine.verify",
-    "compare": "evaluation.contests.models",
-    "diagnose": "studies.diagnosis",
-    "inspect": "views.inspection",
-    "merge": "engine.merge",
-    "merge_to": "engine.merge",
-    "parse_recipe": "recipes.reading.recipe",
-    "read_recipe": "recipes.reading.recipe",
-    "run_recipe": "engine.merge",
-    "search": "training.jobs.search",
-    "verify": "engine.verify",
-}
+__getattr__, _later = _lazy_names(
+    __name__,
+    {
+        "engine.merge": "Merged merge merge_to run_recipe",
+        "engine.options": "Options",
+        "engine.verify": "Verified verify",
+        "evaluation.contests.models": "compare",
+        "evaluation.results.comparison": "Comparison",
+        "networks": "reestimate_batch_norm",
+        "recipes.reading.recipe": "Recipe parse_recipe read_recipe",
+        "studies.diagnosis": "diagnose",
+        "training.jobs.search": "SearchResult search",
+        "views.inspection": "Inspection inspect",
+    },
+)
 """Names that are imported when they are first asked for: merging starts without the lab, and the
 command line is there to answer Ctrl-C before torch is."""
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for."""
-    if name in _WHERE:
-        value = getattr(_import_module(f".{_WHERE[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'stockpot' has no attribute '{name}'")
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    return sorted({*globals(), *_later()})

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from . import system
+
 
 def open_descriptor(path: Path) -> int:
     """A descriptor of a regular file.
@@ -14,8 +16,7 @@ def open_descriptor(path: Path) -> int:
     Raises:
         OSError: it is a pipe, a socket, a device or a directory, or cannot be opened.
     """
-    # without O_NONBLOCK a pipe that nobody writes to would never open
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = system.here.open_to_read(path)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

@@ -16,12 +16,13 @@ import time
 import traceback
 from pathlib import Path
 
+from stockpot import system
 from stockpot.checkpoints.source import FileSource
-from stockpot.checkpoints.writing import renaming
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import StockpotError
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.system import linux, portable
 
 OPERATIONS = (
     "preadv", "pwrite", "write", "fsync", "ftruncate", "replace", "rename", "unlink", "mkdir",
@@ -40,9 +41,13 @@ class Watch:
     def install(self):
         for name in OPERATIONS:
             setattr(os, name, self.wrapped(name, getattr(os, name)))
-        renaming.renameat2 = self.wrapped("renameat2", renaming.renameat2)
+        linux.renameat2 = self.wrapped("renameat2", linux.renameat2)
+        if system.here is portable:
+            portable.write_back = os.fdatasync  # comes when it likes: not to be counted
+            portable.read_at = self.wrapped("preadv", portable.read_at)
+            portable.write_at = self.wrapped("pwrite", portable.write_at)
         if self.job.get("no_exchange"):  # as on a system without renameat2
-            renaming.ctypes.CDLL = lambda *_, **__: object()
+            linux.ctypes.CDLL = lambda *_, **__: object()
         inner = FileSource.read_into
 
         def read_into(source, buffer, offset):

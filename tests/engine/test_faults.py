@@ -21,8 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stockpot.checkpoints import source
-from stockpot.checkpoints.writing import writer
+from stockpot import system
+from stockpot.checkpoints.source import FileSource
 from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.errors import CheckpointError, MergeError, NonFiniteError, OutputError
@@ -167,16 +167,16 @@ def test_a_path_below_a_file(where: str, recipe: Make, tmp_path: Path) -> None:
 def test_a_read_error_in_the_middle(
     recipe: Make, tree: Tree, expected: dict[str, bytes], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    inner, calls, lock = os.preadv, [0], threading.Lock()
+    inner, calls, lock = system.here.read_at, [0], threading.Lock()
 
-    def preadv(fd: int, buffers: Any, offset: int) -> int:
+    def read_at(fd: int, buffer: memoryview, offset: int) -> int:
         with lock:
             calls[0] += (tmp_path / "out.partial").exists()
         if calls[0] > 30:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return inner(fd, buffers, offset)
+        return inner(fd, buffer, offset)
 
-    monkeypatch.setattr(source.os, "preadv", preadv)
+    monkeypatch.setattr(system.here, "read_at", read_at)
     with pytest.raises(CheckpointError, match=r"model\.safetensors failed at byte \d+: Input"):
         merge(recipe(**SHARDS), tmp_path / "out")
     monkeypatch.undo()
@@ -188,11 +188,9 @@ def test_a_read_error_in_the_middle(
 def test_short_reads_and_writes_are_completed(
     recipe: Make, tree: Tree, expected: dict[str, bytes], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    read, write = os.preadv, os.pwrite
-    monkeypatch.setattr(
-        source.os, "preadv", lambda fd, buffers, at: read(fd, [buffers[0][:50_001]], at)
-    )
-    monkeypatch.setattr(writer.os, "pwrite", lambda fd, data, at: write(fd, data[:40_003], at))
+    read, write = system.here.read_at, system.here.write_at
+    monkeypatch.setattr(system.here, "read_at", lambda fd, into, at: read(fd, into[:50_001], at))
+    monkeypatch.setattr(system.here, "write_at", lambda fd, data, at: write(fd, data[:40_003], at))
     merge(recipe(**SHARDS), tmp_path / "out")
     monkeypatch.undo()
     assert tree(tmp_path / "out") == expected
@@ -577,7 +575,7 @@ def test_a_merge_error_in_a_worker_stops_the_others(pair: dict[str, Any], tmp_pa
 
 
 def test_a_changed_input_is_told_apart_from_an_unchanged_one(pair: dict[str, Any]) -> None:
-    opened = source.FileSource(Path(pair["models"][0]))
+    opened = FileSource(Path(pair["models"][0]))
     assert not opened.changed()
     time.sleep(0.01)
     os.utime(pair["models"][0])
@@ -587,6 +585,6 @@ def test_a_changed_input_is_told_apart_from_an_unchanged_one(pair: dict[str, Any
 def test_merge_error_is_what_a_changed_input_raises(
     pair: dict[str, Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(source.FileSource, "changed", lambda _: True)
+    monkeypatch.setattr(FileSource, "changed", lambda _: True)
     with pytest.raises(MergeError, match=r"changed while it was being merged"):
         merge(pair, tmp_path / "out")

@@ -115,7 +115,7 @@ def test_less_memory_means_fewer_workers_then_sweeps_then_a_refusal() -> None:
 
 
 def test_what_a_method_tells_of_a_tensor_is_recorded(tmp_path: Path) -> None:
-    _, models = smooth([(30, 20), (9,)], 3, 0)
+    _, models = smooth([(30, 20), (3, 8), (9,)], 3, 0)
     paths = [tmp_path / f"{k}.safetensors" for k in range(3)]
     for path, state in zip(paths, models, strict=True):
         save_file(state, path)
@@ -127,10 +127,17 @@ def test_what_a_method_tells_of_a_tensor_is_recorded(tmp_path: Path) -> None:
     assert all(0 < share < 1 for share in told["energy"])
     assert 0 < told["error"] < 1e-5
     assert told["exact"] == 3
-    assert "settled" not in manifest["tensors"]["layers.1.weight"]
+    assert "settled" not in manifest["tensors"]["layers.2.weight"]
+    other = manifest["tensors"]["layers.1.weight"]["settled"]
+    assert other["rank"] == [3, 3, 3]
+    (both,) = manifest["settled"]  # in the order of the tensors, whatever was finished first
+    assert both["rank"] == told["rank"] + other["rank"]
+    assert both["energy"] == told["energy"] + other["energy"]
+    assert both["error"] == max(told["error"], other["error"])
+    assert (both["tensors"], both["exact"]) == (2, 6)
     (selected,) = manifest["selected"]
-    assert selected["parameters"] == [600, 609]
-    assert selected["share"] == pytest.approx(600 / 609)
+    assert selected["parameters"] == [624, 633]
+    assert selected["share"] == pytest.approx(624 / 633)
     assert [manifest["methods"][i] for i in selected["rest"]] == ["Average()"]
 
 

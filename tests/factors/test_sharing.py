@@ -67,7 +67,7 @@ def prepared(tasks, folder, **more):
 
 def test_models_are_decomposed_once_for_all_trials(tasks, tmp_path, decomposed):
     experiment, pool = tasks
-    found = search(recipe(pool), experiment, tmp_path, trials=9, sampler="random")
+    found = search(recipe(pool), experiment, tmp_path, budget={"trials": 9, "sampler": "random"})
     matrices = len(found.recipe.models) * 2  # two linear layers of the body; heads are copied
     assert decomposed["cart_factors"] == matrices
     judged = {row.method for row in found.comparison.rows} - {"uniform-soup"}
@@ -81,9 +81,9 @@ def test_models_are_decomposed_once_for_all_trials(tasks, tmp_path, decomposed):
 
 def test_trials_score_as_whole_merges_do(tasks, tmp_path, monkeypatch):
     experiment, pool = tasks
-    shared = search(recipe(pool), experiment, tmp_path / "a", trials=7)
+    shared = search(recipe(pool), experiment, tmp_path / "a", budget={"trials": 7})
     monkeypatch.setattr(searched, "factoring_of", lambda *_: "")
-    whole = search(recipe(pool), experiment, tmp_path / "b", trials=7)
+    whole = search(recipe(pool), experiment, tmp_path / "b", budget={"trials": 7})
     assert [one.score for one in shared.comparison.attempts] == [
         one.score for one in whole.comparison.attempts
     ]
@@ -139,18 +139,22 @@ def test_nothing_is_shared_where_factors_would_not_do(tasks, tmp_path, more, why
 def test_why_a_search_works_without_factors_is_said(tasks, tmp_path):
     experiment, pool = tasks
     (tmp_path / "file").write_text("")
-    found = search(recipe(pool), experiment, tmp_path / "out", trials=3, factors=tmp_path / "file")
+    found = search(
+        recipe(pool), experiment, tmp_path / "out", budget={"trials": 3}, factors=tmp_path / "file"
+    )
     assert "for each trial" in dict(found.comparison.facts)["decomposed"]
 
 
 def test_factors_are_kept_for_the_next_search_where_a_folder_is_named(tasks, tmp_path, decomposed):
     experiment, pool = tasks
     store = tmp_path / "store"
-    first = search(recipe(pool), experiment, tmp_path / "a", trials=4, factors=store, seed=1)
+    first = search(
+        recipe(pool), experiment, tmp_path / "a", budget={"trials": 4, "seed": 1}, factors=store
+    )
     made = decomposed["cart_factors"]
     assert made
     lower = recipe(pool, search={"rank": [0.1, 0.3], "scale": [0.1, 3.0]})
-    search(lower, experiment, tmp_path / "b", trials=4, factors=store, seed=2)
+    search(lower, experiment, tmp_path / "b", budget={"trials": 4, "seed": 2}, factors=store)
     assert decomposed["cart_factors"] == made
     (kept,) = store.glob("*/merge.json")
     assert json.loads(kept.read_text(encoding="utf8"))["recipe"]["method"]["rank"] == 0.6

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from stockpot.errors import StockpotError
-from stockpot.networks import NETWORKS, Headed, build, headed
+from stockpot.networks import FAMILY, Headed, build, headed
 
 IMAGES = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -58,7 +58,7 @@ class Unused(nn.Module):
         return self.real(images.flatten(1))
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sorted(FAMILY.by_name))
 def test_every_built_in_network_is_its_head_after_its_features(name):
     network = build(name, num_classes=3, in_channels=1, image_size=8)
     split = headed(network, IMAGES)

@@ -1,9 +1,13 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+import stockpot
 from stockpot.errors import StockpotError
-from stockpot.networks import build, has_batch_norm, reestimate_batch_norm
+from stockpot.networks import build, has_batch_norm, reestimate_batch_norm, statistics_layers
 
 
 def random(*shape, seed=0):
@@ -11,13 +15,9 @@ def random(*shape, seed=0):
 
 
 def by_hand(batches):
-    """Averages of mean and unbiased variance, weighted by values per channel, in float64."""
-    values = [one.double().transpose(0, 1).flatten(1) for one in batches]
-    weights = torch.tensor([float(one.shape[1]) for one in values], dtype=torch.float64)
-    weights /= weights.sum()
-    mean = sum(w * one.mean(1) for w, one in zip(weights, values, strict=True))
-    var = sum(w * one.var(1, correction=1) for w, one in zip(weights, values, strict=True))
-    return mean, var
+    """Mean and unbiased variance of all values of all batches, in float64."""
+    values = torch.cat([one.double().transpose(0, 1).flatten(1) for one in batches], 1)
+    return values.mean(1), values.var(1, correction=1)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,98 @@ def test_statistics_are_those_computed_by_hand(layer, shape):
     torch.testing.assert_close(network[0].running_mean.double(), mean, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(network[0].running_var.double(), var, rtol=1e-5, atol=1e-6)
     assert network[0].momentum == 0.3
+    assert network[0].num_batches_tracked == 3
+
+
+@given(
+    cuts=st.lists(st.integers(2, 30), min_size=1, max_size=6),
+    scale=st.floats(1e-3, 1e3),
+    shift=st.floats(-1e3, 1e3),
+)
+def test_no_matter_how_the_samples_are_batched(cuts, scale, shift):
+    """Also where the mean is many times the deviation, which a sum of squares would not stand."""
+    data = (random(sum(cuts), 3) + shift) * scale
+    batches = data.split(cuts)
+    once, network = (nn.Sequential(nn.BatchNorm1d(3)) for _ in range(2))
+    reestimate_batch_norm(network, batches)
+    reestimate_batch_norm(once, [data])
+    mean, var = by_hand([data])
+    for one in (network, once):
+        torch.testing.assert_close(one[0].running_mean.double(), mean, rtol=1e-6, atol=1e-3 * scale)
+        torch.testing.assert_close(one[0].running_var.double(), var, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("unbatched", [False, True])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.InstanceNorm1d, (6,)), (nn.InstanceNorm2d, (3, 5)), (nn.InstanceNorm3d, (2, 3, 2))],
+)
+def test_instance_norm_has_the_averages_of_its_samples(layer, shape, unbatched):
+    network = nn.Sequential(layer(4, track_running_stats=True)).eval()
+    batches = [random(size, 4, *shape, seed=seed) for seed, size in enumerate((8, 3))]
+    assert has_batch_norm(network)
+    loader = [one for batch in batches for one in batch] if unbatched else batches
+    seen = []
+    network[0].register_forward_hook(lambda _module, args, out: seen.append(out))
+    assert reestimate_batch_norm(network, loader) == 1
+    means = seen[0].flatten(-len(shape)).mean(-1)
+    torch.testing.assert_close(means, torch.zeros_like(means))
+    values = torch.cat(batches).double().flatten(2)
+    expected = values.mean(2).mean(0), values.var(2, correction=1).mean(0)
+    found = network[0].running_mean.double(), network[0].running_var.double()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    theirs = layer(4, track_running_stats=True, momentum=1.0)
+    theirs.train()(torch.cat(batches))
+    torch.testing.assert_close(network[0].running_var, theirs.running_var, rtol=1e-5, atol=1e-6)
+
+
+def test_sync_batch_norm_waits_for_no_other_process(tmp_path):
+    """In training mode it would refuse the CPU as soon as there is a group of processes."""
+    network = nn.Sequential(nn.SyncBatchNorm(4)).eval()
+    where = f"file://{tmp_path / 'group'}"
+    torch.distributed.init_process_group("gloo", init_method=where, rank=0, world_size=1)
+    try:
+        reestimate_batch_norm(network, [random(8, 4), random(5, 4, seed=1)])
+    finally:
+        torch.distributed.destroy_process_group()
+    mean, _ = by_hand([random(8, 4), random(5, 4, seed=1)])
+    torch.testing.assert_close(network[0].running_mean.double(), mean, rtol=1e-5, atol=1e-6)
+
+
+class Named(nn.Module):
+    """Called by names, as transformers' models are."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, pixel_values, labels=None):
+        return {"logits": self.norm(pixel_values)}
+
+
+def test_loaders_give_tensors_tuples_or_mappings():
+    data, labels = random(20, 4), torch.arange(20)
+    mean, _ = by_hand([data])
+    pairs = DataLoader(TensorDataset(data, labels), batch_size=8)
+    mappings = [{"pixel_values": x, "labels": y, "n": None} for x, y in pairs]
+    for module, loader in (
+        (nn.Sequential(nn.BatchNorm1d(4)), pairs),
+        (nn.Sequential(nn.BatchNorm1d(4)), [[x] for x, _ in pairs]),
+        (Named(), [{k: v for k, v in one.items() if k != "n"} for one in mappings]),
+        (Named(), [(one["pixel_values"],) for one in mappings]),
+    ):
+        assert stockpot.reestimate_batch_norm(module, loader) == 1
+        (layer,) = statistics_layers(module).values()
+        torch.testing.assert_close(layer.running_mean.double(), mean, rtol=1e-5, atol=1e-6)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'n'"):
+        reestimate_batch_norm(Named(), mappings)
+    for bad in ("text", ["text"], [], 3):
+        with pytest.raises(StockpotError, match="A batch is a tensor, a tuple or list"):
+            reestimate_batch_norm(Named(), [bad])
+    module = Named()
+    steps = [(x, y) for x, y in pairs]
+    reestimate_batch_norm(module, steps, forward=lambda batch: module(batch[0], labels=batch[1]))
+    torch.testing.assert_close(module.norm.running_mean.double(), mean, rtol=1e-5, atol=1e-6)
 
 
 def test_a_later_layer_sees_what_batches_normalise():
@@ -162,7 +254,7 @@ def test_layers_that_no_batch_reaches_keep_what_they_had():
     "network",
     [
         nn.Linear(4, 2),
-        nn.Sequential(nn.GroupNorm(2, 4)),
+        nn.Sequential(nn.GroupNorm(2, 4), nn.LayerNorm(4), nn.InstanceNorm1d(4)),
         nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)),
     ],
 )

@@ -59,11 +59,13 @@ def test_the_command_makes_the_page_again(tmp_path, capsys):
     assert "report.html is made again." in capsys.readouterr().out
 
 
-def test_no_library_of_networks_or_data_is_loaded(tmp_path):
+def test_a_page_that_is_made_again_loads_neither_libraries_nor_the_lab(tmp_path):
     write(EVERY["comparison"](), tmp_path)
     code = (
         "import sys; from stockpot.cli.app import execute; code = execute(sys.argv[1:]);"
-        "print(code, [n for n in ('timm', 'transformers', 'torchmetrics') if n in sys.modules])"
+        "print(code, *[n for n in ('timm', 'transformers', 'torchmetrics') if n in sys.modules],"
+        "*[n for n in sys.modules if n.startswith(tuple(f'stockpot.{room}.' for room in"
+        "('data', 'networks', 'experiments', 'training', 'factors', 'evaluation', 'federated')))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "report", str(tmp_path), "--quiet"],
@@ -71,7 +73,13 @@ def test_no_library_of_networks_or_data_is_loaded(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "0 []"
+    code, *loaded = done.stdout.split()
+    assert code == "0"
+    results = ("evaluation.results", "evaluation.scores", "federated.rounds")
+    results += ("evaluation.results.comparison", "evaluation.results.intervals")
+    results += ("evaluation.scores.dispersion", "federated.figures", "federated.page")
+    results += ("federated.result", "federated.rounds.finished", "federated.rounds.messages")
+    assert {name.removeprefix("stockpot.") for name in loaded} == set(results)
 
 
 @pytest.mark.parametrize(

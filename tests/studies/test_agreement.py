@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stockpot.errors import StockpotError
-from stockpot.networks import NETWORKS, build
+from stockpot.networks import FAMILY, build
 from stockpot.studies.weights_features.agreement import compare_layers
 
 TASK = {"num_classes": 4, "in_channels": 1, "image_size": 8}
@@ -45,7 +45,7 @@ def test_a_linear_network_averages_features_by_averaging_weights():
     assert math.isnan(layer.disagree)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sorted(FAMILY.by_name))
 def test_copies_of_one_network_differ_by_exactly_nothing(name):
     one = build(name, **TASK)
     found = compare_layers([one, copy.deepcopy(one)], [copy.deepcopy(one)], batches(5, 3))

@@ -17,8 +17,9 @@ from stockpot.data import load, split
 from stockpot.errors import FieldError, MergeError
 from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TsvM
 from stockpot.networks import build
-from stockpot.report import plot_suspicions, render, write_study
+from stockpot.report import render, write_study
 from stockpot.studies import Backdoor
+from stockpot.studies.backdoor.figures import plot_suspicions
 from stockpot.training import Fit, fit
 
 from ..report.test_browser import FIGURES, OVERLAPS

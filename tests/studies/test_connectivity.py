@@ -14,9 +14,10 @@ from stockpot.data import Dataset, Splits
 from stockpot.errors import FieldError
 from stockpot.evaluation import nll, predict
 from stockpot.networks import build, reestimate_batch_norm
-from stockpot.report import plot_barriers, plot_paths, plot_plane, render
+from stockpot.report import render
 from stockpot.studies import Connectivity
 from stockpot.studies.connectivity.computing import batches, some_of
+from stockpot.studies.connectivity.figures import plot_barriers, plot_paths, plot_plane
 from stockpot.studies.connectivity.result import WeightPath
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_of
 

@@ -7,8 +7,7 @@ from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.evaluation import nll
 from stockpot.studies import fit_curve
-from stockpot.studies.connectivity.curves import Curve, along, weights_at
-from stockpot.studies.connectivity.span import Span
+from stockpot.studies.connectivity.curves import Curve, Span, along, weights_at
 from stockpot.training import Fit, fit
 
 from .test_span import made

@@ -7,9 +7,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from stockpot.report import plot_kinship, plot_prospects, plot_spreads, render, write_study
+from stockpot.report import render, write_study
 from stockpot.report.files import rebuild
 from stockpot.studies import diagnose
+from stockpot.studies.diagnosis.figures import plot_kinship, plot_prospects, plot_spreads
 
 from ..report.test_browser import FIGURES, OVERLAPS
 from .pools import pool, rescaled, stranger

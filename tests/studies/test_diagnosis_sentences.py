@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpot.studies import diagnose
-from stockpot.studies.diagnosis.comparing.extent import percent
+from stockpot.studies.diagnosis.comparing.kinship import percent
 
 SHAPES = {f"layers.{k}.weight": (24, 24) for k in range(15)} | {"head.weight": (10, 24)}
 PARAMETERS = 15 * 24 * 24 + 240

@@ -15,13 +15,14 @@ from stockpot.studies.diagnosis.forecast.held_out import (
     aided,
     by_data,
     by_network,
+    cases_of,
+    fit_model,
     left_out,
     spearman,
 )
 from stockpot.studies.diagnosis.forecast.scoring import AIDED
 from stockpot.studies.diagnosis.forecast.table import pools_of
 from stockpot.studies.diagnosis.forecast.traits import NAMES, OF_TASK_VECTORS
-from stockpot.studies.diagnosis.forecast.trees import cases_of, fit_model
 
 from .forecasting import DATA, falling, made_table, some_traits
 

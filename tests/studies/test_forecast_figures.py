@@ -3,8 +3,13 @@
 import pytest
 from matplotlib.figure import Figure
 
-from stockpot.report import plot_calibration, plot_forecast, plot_learning, plot_predictors
 from stockpot.studies.diagnosis.forecast import validate
+from stockpot.studies.diagnosis.forecast.figures import (
+    plot_calibration,
+    plot_forecast,
+    plot_learning,
+    plot_predictors,
+)
 
 from .forecasting import DATA, falling, made_table
 

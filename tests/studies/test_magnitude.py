@@ -15,10 +15,9 @@ from stockpot.evaluation import Ingredients, Predictions, soup
 from stockpot.networks import build, headed
 from stockpot.report import render
 from stockpot.studies import Magnitude, open_pools
-from stockpot.studies.magnitude.bounds import bounds
 from stockpot.studies.magnitude.carried import run_carried
 from stockpot.studies.magnitude.magnifying import Bowl, _judged, outcomes
-from stockpot.studies.magnitude.moments import moments
+from stockpot.studies.magnitude.moments import bounds, moments
 from stockpot.studies.magnitude.overflow import (
     observed_overflow,
     predicted_overflow,

@@ -1,7 +1,7 @@
 """A study of one's own, as CONTRIBUTING has it: a value, and everything else follows."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -20,11 +20,10 @@ from stockpot.pages.page import Page, Section
 from stockpot.pages.tables import count, table, words
 from stockpot.report import files, kinds
 from stockpot.studies import STUDIES, Backdoor, Interference, Magnitude
-from stockpot.studies.onepass.gathering import names_of
-from stockpot.studies.study import RoleName, Study, StudyOfModels, StudyResult, Subject
+from stockpot.studies.study import MainTable, RoleName, Study, StudyOfModels, StudyResult, Subject
 from stockpot.values.family import Family, plain_value
-from stockpot.values.fields import check_fields
 from stockpot.views.models import checkpoint_of
+from stockpot.views.naming import names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountsResult(StudyResult):
     file_kind: ClassVar[str] = "counts"
+    main_table: ClassVar[MainTable] = Row, "rows"
 
     title: str
     rows: tuple[Row, ...]
@@ -44,9 +44,6 @@ class CountsResult(StudyResult):
     @property
     def sentences(self) -> tuple[str, ...]:
         return tuple(f"{row.model} has {row.tensors} tensors." for row in self.rows)
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        return Row, self.rows
 
 
 def page(result: CountsResult) -> Page:
@@ -68,7 +65,7 @@ def page(result: CountsResult) -> Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts(StudyOfModels):
+class Counts(StudyOfModels["CountsResult"]):
     """How many tensors models have.
 
     Args:
@@ -78,9 +75,6 @@ class Counts(StudyOfModels):
 
     least: Annotated[int, Ge(1)] = 1
     words: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, models, base=None, **how) -> CountsResult:
         names = names_of(models, how.get("names", ()))

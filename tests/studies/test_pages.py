@@ -3,17 +3,19 @@
 import pytest
 from matplotlib.figure import Figure
 
-from stockpot.report import (
-    plot_activations,
+from stockpot.report import render
+from stockpot.studies.templates.figures import (
     plot_contrast,
-    plot_distance,
-    plot_feature_variance,
-    plot_own,
     plot_pairs,
     plot_resemblance,
     plot_template_accuracy,
     plot_templates,
-    render,
+)
+from stockpot.studies.weights_features.figures import (
+    plot_activations,
+    plot_distance,
+    plot_feature_variance,
+    plot_own,
 )
 
 from ..report.test_browser import FIGURES, OVERLAPS

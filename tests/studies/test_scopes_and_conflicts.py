@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
 from stockpot.pages.heat import shown_rows
-from stockpot.report import plot_scope_normality, render, write_study
+from stockpot.report import render, write_study
 from stockpot.studies import Conflicts, Scopes
+from stockpot.studies.scopes.figures import plot_scope_normality
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_divergence, scope_of
 
 from ..report.test_browser import FIGURES, OVERLAPS

@@ -10,7 +10,7 @@ from stockpot.data import Dataset
 from stockpot.errors import StockpotError
 from stockpot.evaluation import nll, predict
 from stockpot.networks import build
-from stockpot.studies.connectivity.span import Span, stacks
+from stockpot.studies.connectivity.curves import Span, stacks
 
 POINTS = [(0.2, 0.3, 0.5), (1.3, -0.4, 0.1), (1 / 3, 1 / 3, 1 / 3), (0, 1, 0)]
 

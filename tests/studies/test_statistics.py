@@ -13,7 +13,6 @@ from scipy import stats
 from stockpot.core import SEGMENT
 from stockpot.errors import CheckpointError, FieldError, MergeError
 from stockpot.studies import statistics_of
-from stockpot.studies.onepass.gathering import names_of
 from stockpot.studies.onepass.statistics import centred, cosine
 
 LARGE = 5 * SEGMENT + 17
@@ -213,14 +212,3 @@ def test_centring_a_gram_matrix_is_that_of_centred_rows(rows):
     off = plain - plain.mean(0)
     gram = tuple(map(tuple, (plain @ plain.T).tolist()))
     assert np.allclose(centred(gram), off @ off.T, atol=1e-9)
-
-
-def test_names_are_what_tells_paths_apart(tmp_path):
-    for folder in ("run-0.1", "run-0.2"):
-        (tmp_path / folder).mkdir()
-    assert names_of([tmp_path / "run-0.1", tmp_path / "run-0.2"]) == ("run-0.1", "run-0.2")
-    files = [tmp_path / name / "model.safetensors" for name in ("a", "b")]
-    assert names_of(files) == ("a/model", "b/model")
-    assert names_of([files[0], files[0]]) == (f"{files[0]} (1)", f"{files[0]} (2)")
-    assert names_of(["x.pt", {}, "y.pt"]) == ("x", "model 2", "y")
-    assert names_of([".", "/"]) == (".", "/")

@@ -12,12 +12,13 @@ from stockpot.data import Dataset
 from stockpot.errors import FieldError
 from stockpot.networks import load_weights
 from stockpot.studies import Templates, open_pools
-from stockpot.studies.templates.computing import class_means, first_layer
-from stockpot.studies.templates.resemblance import (
+from stockpot.studies.templates.computing import (
+    class_means,
     contrasts,
     correlation,
     correlations,
     fading,
+    first_layer,
     matched,
     similarity,
 )

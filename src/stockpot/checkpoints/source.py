@@ -6,7 +6,6 @@ opened again by its path, which must lead to the same file.
 
 import io
 import os
-import resource
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -18,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 import torch
 from torch import Tensor
 
+from .. import system
 from ..errors import CheckpointError
 from ..files import open_descriptor
 from ..typed import to_numpy
@@ -38,7 +38,8 @@ class Source(Protocol):
 class FileIdentity:
     """What tells a file from a later one at the same path.
 
-    The change time is among it: no program can set it back, as an edit in place may set mtime.
+    The change time is among it: no program can set it back, as an edit in place may set mtime. On
+    Windows it is the time at which the file was made.
     """
 
     size: int
@@ -125,7 +126,7 @@ class FileSource:
         done = 0
         while done < len(buffer):
             try:
-                count = os.preadv(fd, [buffer[done:]], offset + done)
+                count = system.here.read_at(fd, buffer[done:], offset + done)
             except OSError as error:
                 raise CheckpointError(
                     f"reading {self.path} failed at byte {offset + done}: {error.strerror}."
@@ -175,8 +176,8 @@ def _identify(fd: int) -> FileIdentity:
 
 def _close_idle() -> None:
     """Close files that nobody reads, the first opened first, where too many are open."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
+    allowed = system.here.most_open_files()
+    if allowed is None:
         return
     most = max(allowed // 2, 8)
     for known in list(_OPEN.values()):

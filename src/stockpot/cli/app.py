@@ -27,6 +27,7 @@ COMMANDS = {
     "study": "lab.study:study_app",
     "statistics": "lab.statistics:statistics_app",
     "run": "merging.recipe:run",
+    "reestimate": "merging.reestimate:reestimate",
     "methods": "merging.methods:methods",
     "inspect": "merging.inspect:inspect",
     "diagnose": "lab.diagnose:diagnose",
@@ -90,7 +91,8 @@ def execute(tokens: Sequence[str]) -> int:
     except KeyboardInterrupt:
         kept = "; what is finished is kept: run again with --resume."
         complain(
-            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"]) else "."), as_json=as_json
+            "interrupted" + (kept if tokens[:1] in (["merge"], ["run"], ["reestimate"]) else "."),
+            as_json=as_json,
         )
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of a pipe left

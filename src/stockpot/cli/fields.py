@@ -9,16 +9,17 @@ from docstring_parser import parse
 
 from ..recipes.reading.yaml import load_yaml
 from ..values.fields import FieldSpec, field_specs
+from .command_line import told_by_the_command_line
 from .flags import separated
 
 _PLAIN = (float, int, bool, str)
 
 
-def field_flags(cls: type, group: Group) -> list[inspect.Parameter]:
+def field_flags(defaults: object, group: Group) -> list[inspect.Parameter]:
     """A flag for each field, with its default, its bounds, and the words of the docstring."""
+    cls = type(defaults)
     parsed = parse(inspect.cleandoc(cls.__doc__ or "")).params
     described = {p.arg_name: p.description or "" for p in parsed}
-    defaults = cls()
     return [
         _flag(spec, getattr(defaults, spec.name), described.get(spec.name, ""), group)
         for spec in field_specs(cls)
@@ -37,6 +38,27 @@ def given_fields(cls: type, arguments: dict[str, Any]) -> dict[str, object]:
             written = spec.kind not in _PLAIN
             found[spec.name] = load_yaml(str(value), f"--{spec.name}") if written else value
     return found
+
+
+def with_fields(
+    name: str, defaults: object, group: Group
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command of which one parameter is a value, with a flag for each field in its place."""
+    flags, cls = field_flags(defaults, group), type(defaults)
+
+    def decorate(body: Callable[..., int]) -> Callable[..., int]:
+        def with_value(*positional: Any, **given: Any) -> int:
+            with told_by_the_command_line():
+                value = cls(**given_fields(cls, given))
+            return body(*positional, **{name: value}, **given)
+
+        own = inspect.signature(body, eval_str=True).parameters.values()
+        made = [flag for one in own for flag in (flags if one.name == name else [one])]
+        command = made_command(body.__name__, "", with_value, made)
+        command.__doc__ = body.__doc__
+        return command
+
+    return decorate
 
 
 def optional_flag(name: str, annotation: Any, default: object) -> inspect.Parameter:

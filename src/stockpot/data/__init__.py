@@ -22,6 +22,12 @@ from .load import READERS as READERS
 from .load import Spec as Spec
 from .load import load as load
 from .readers.bundled import digits as digits
+from .splits.recorded import INGREDIENT as INGREDIENT
+from .splits.recorded import ListedSplit as ListedSplit
+from .splits.recorded import RecordedSplit as RecordedSplit
+from .splits.recorded import digest_of as digest_of
+from .splits.recorded import read_split as read_split
+from .splits.recorded import recorded_split as recorded_split
 from .splits.split import Splits as Splits
 from .splits.split import fewer as fewer
 from .splits.split import split as split

@@ -1,9 +1,11 @@
-"""What a reader returns: a data set with the parts that its makers gave it."""
+"""What a reader is, and what it gives: a data set with the parts that its makers gave it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import StockpotError
+from ..values.section import Section
 from .dataset import Dataset
 
 
@@ -36,6 +38,20 @@ class Collection:
         """The parts there are: train, then selection and test."""
         yield self.train
         yield from (part for part in (self.selection, self.test) if part is not None)
+
+
+class DataReader(Section, ABC):
+    """Where a data set lies, and what a user chooses of it; subclasses are frozen dataclasses."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self) -> Collection:
+        """The set's parts.
+
+        Raises:
+            StockpotError: it is not there, or not what it should be.
+        """
 
 
 def _kind(data: Dataset) -> tuple[object, ...]:

@@ -1,54 +1,50 @@
 """A data set from its name: `load`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
+from ..values.family import Family
 from ..values.fields import nearest
-from ..values.from_plain_data import read_arguments
-from .collection import Collection
+from .collection import Collection, DataReader
 from .formats.sources import SOURCES
 from .readers import (
-    celeba,
-    chestx_ray14,
-    cifar_10,
-    cifar_100,
-    csv_text,
-    emoji,
-    fashion_mnist,
-    hugging_face,
-    image_folder,
-    medmnist,
-    mnist,
-    mnist_5k,
-    tiny_imagenet,
+    Celeba,
+    ChestxRay14,
+    Cifar10,
+    Cifar100,
+    CsvText,
+    Digits,
+    Emoji,
+    FashionMnist,
+    HuggingFace,
+    ImageFolder,
+    Medmnist,
+    Mnist,
+    Mnist5k,
+    TinyImagenet,
 )
-from .readers.bundled import digits
 from .readers.custom import from_function
 
 Spec = str | Mapping[str, object]
 
-
-def _digits() -> Collection:
-    return Collection(digits())
-
-
-READERS: Mapping[str, Callable[..., Collection]] = {
-    "digits": _digits,
-    "fashion-mnist": fashion_mnist,
-    "mnist": mnist,
-    "mnist-5k": mnist_5k,
-    "emoji": emoji,
-    "cifar-10": cifar_10,
-    "cifar-100": cifar_100,
-    "tiny-imagenet": tiny_imagenet,
-    "celeba": celeba,
-    "chestx-ray14": chestx_ray14,
-    "medmnist": medmnist,
-    "image-folder": image_folder,
-    "hugging-face": hugging_face,
-    "csv-text": csv_text,
-}
+READERS: tuple[type[DataReader], ...] = (
+    Digits,
+    FashionMnist,
+    Mnist,
+    Mnist5k,
+    Emoji,
+    Cifar10,
+    Cifar100,
+    TinyImagenet,
+    Celeba,
+    ChestxRay14,
+    Medmnist,
+    ImageFolder,
+    HuggingFace,
+    CsvText,
+)
+FAMILY: Family[DataReader] = Family("data set", READERS, of=DataReader)
 """What `load` knows by name."""
 
 
@@ -56,8 +52,8 @@ def load(spec: Spec) -> Collection:
     """A data set with its official parts.
 
     Args:
-        spec: a name of READERS, a mapping of `name` and the reader's own options (`path` first of
-            all), or "package.module:function" (as a name, its options are passed on).
+        spec: the name of one of READERS, a mapping of `name` and the reader's own fields (`path`
+            first of all), or "package.module:function" (as a name, its options are passed on).
 
     Raises:
         FieldError: for an unknown name or option.
@@ -71,18 +67,19 @@ def load(spec: Spec) -> Collection:
     options = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = options.pop("name", None)
     if not isinstance(name, str):
-        raise FieldError(f"data needs a name, one of {', '.join(READERS)}; got {shown(name)}.")
+        raise FieldError(
+            f"data needs a name, one of {', '.join(FAMILY.by_name)}; got {shown(name)}."
+        )
     if ":" in name:
         return from_function(name, options)
-    if name not in READERS:
+    if name not in FAMILY.by_name:
         raise FieldError(
-            f"there is no data set '{name[:80]}'{nearest(name, READERS, most=40)} Or give "
+            f"there is no data set '{name[:80]}'{nearest(name, FAMILY.by_name, most=40)} Or give "
             "package.module:function."
         )
-    reader = READERS[name]
     try:
-        arguments = read_arguments(reader, options, f"data '{name}'")
+        reader = FAMILY.find(name).parse(options, f"data '{name}'")
     except FieldError as error:
         source = f" {SOURCES[name]}" if name in SOURCES and "path" not in options else ""
         raise FieldError(f"{error}{source}") from None
-    return reader(**arguments)
+    return reader.read()

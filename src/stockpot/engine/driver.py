@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import blake3
 
@@ -26,7 +26,7 @@ from .pieces import Survey, Task, is_whole
 from .plan import Plan, deriving_bytes
 from .rows import raw_bytes
 from .sinks import Sink
-from .tasks.asides import join_notes, report_of
+from .tasks.asides import join_notes, joined_reports, report_of
 from .tasks.deriving import derived
 from .tasks.desk import Setting, fits_tensor
 from .tasks.devices import CPU, Device
@@ -135,18 +135,15 @@ class Run:
         return [*found, *self._sums()]
 
     def _sums(self) -> Iterator[Mapping[str, object]]:
-        """Over all tensors of an element-wise method what it counted in each."""
+        """Over all tensors of an element-wise method what it told of each."""
         groups: dict[tuple[Method, tuple[int, ...]], list[Mapping[str, object]]] = {}
         for a in self._plan.assignments.tensors:
             report = self.records.report(a.name)
             if report and a.method and a.method.needs.reach is Reach.ELEMENT:
                 groups.setdefault((a.method, a.models), []).append(report)
         for (method, models), reports in groups.items():
-            sums = Counter[str]()
-            for report in reports:
-                sums.update({what: cast(int, number) for what, number in report.items()})
             about = {"method": repr(method), "tensors": len(reports), "models": list(models)}
-            yield about | sums
+            yield about | joined_reports(reports)
 
     def _left(self) -> Iterator[MapTask]:
         """What is not done yet, each task with what was settled for its pieces."""

@@ -16,13 +16,17 @@ from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
-from ..recipes.published import canonical, reworded
+from ..recipes.published import reworded
 from ..recipes.reading.yaml import dump_yaml
 from ..recipes.resolving.assignment import Assignment, Selected
+from ..views.naming import canonical
+from .amending import Amended
 from .driver import Run
 from .prepare import Prepared
 
 _CHUNK = 2**22
+MERGED = "merged"
+"""Of a tensor that was changed after the merge: the digest that it had."""
 
 
 def manifest_of(
@@ -32,6 +36,7 @@ def manifest_of(
     run: Run,
     sha256: Mapping[str, str],
     small: Mapping[str, bytes],
+    amended: Amended = Amended(),  # noqa: B008 - frozen
 ) -> dict[str, object]:
     """merge.json: recipe, inputs and outputs with their sizes and digests, what was settled."""
     recipe, assignments, names = prepared.recipe, prepared.assignments, prepared.names
@@ -64,8 +69,10 @@ def manifest_of(
             "groups": _groups(prepared),
             "small": _small(prepared, small),
         },
+        **({amendment.key: dict(amendment.told)} if (amendment := prepared.amendment) else {}),
         "tensors": Members(
-            (a.name, _tensor(a, run, methods, inputs, names)) for a in assignments.tensors
+            (a.name, _tensor(a, run, methods, inputs, names) | _amended(a, run, amended))
+            for a in assignments.tensors
         ),
         **({"extras": Members(_extras(assignments.tensors, run))} if prepared.extras else {}),
     }
@@ -174,6 +181,13 @@ def _tensor(
     return entry
 
 
+def _amended(a: Assignment, run: Run, amended: Amended) -> dict[str, object]:
+    """Of a tensor that was changed after the merge its digest then and before."""
+    if a.name not in amended.digests:
+        return {}
+    return {"digest": amended.digests[a.name], MERGED: run.records[a.name].digest}
+
+
 def _parts(
     entries: Sequence[TensorEntry], digests: Sequence[str | None], names: Mapping[str, str]
 ) -> list[list[list[object]] | None]:
@@ -228,6 +242,8 @@ def small_files(prepared: Prepared, out: Path) -> dict[str, bytes]:
         dump_yaml(prepared.published),
         parse_config(small.get(CONFIG, b"{}"), CONFIG),
     )
+    if prepared.amendment is not None:
+        card += f"\n{prepared.amendment.sentence}\n"
     return small | {"README.md": card.encode()}
 
 

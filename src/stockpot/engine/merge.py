@@ -22,6 +22,7 @@ from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
 from ..views.models import Model, Viewed, checkpoint_of, open_model
+from .amending import Amended, amend
 from .driver import Progress, Run, SettledBefore
 from .evidence import manifest_of, small_files
 from .options import Options
@@ -346,12 +347,15 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         try:
             run.execute()
             _refuse_changed(prepared.inputs)
+            amended = Amended()
+            if prepared.amendment is not None:
+                amended = amend(output, prepared.amendment, run.records)
         except (NonFiniteError, MergeError):
             output.discard()
             raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
-        manifest = manifest_of(prepared, out, fingerprint, run, files, small)
+        manifest = manifest_of(prepared, out, fingerprint, run, files, small, amended)
         output.commit({**small, manifest_path(out).name: manifest_parts(manifest)})
     return Merged(
         path=out,

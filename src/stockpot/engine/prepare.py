@@ -12,6 +12,7 @@ from typing import Any
 import blake3
 import torch
 
+from .. import system
 from ..checkpoints.beside.groups import Origins
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.layout import (
@@ -25,14 +26,15 @@ from ..checkpoints.formats.layout import (
 )
 from ..errors import MergeError, OutputError
 from ..recipes.meaning import meaning_of
-from ..recipes.published import canonical, renamed, short_names
+from ..recipes.published import renamed
 from ..recipes.reading.recipe import Recipe
 from ..recipes.resolving.assignment import Assignments, prevailing_dtype
-from ..recipes.resolving.notes import with_lineage
+from ..recipes.resolving.notes import AVERAGED, with_lineage
 from ..recipes.resolving.resolve import resolve
-from ..running.allocator import return_large_blocks
 from ..views.models import open_model
+from ..views.naming import canonical, short_names
 from ..views.view import View, labelled
+from .amending import Amendment
 from .options import Options
 from .placing import extras_of
 from .plan import Plan, make_plan
@@ -45,7 +47,8 @@ _FOREIGN = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".gguf", ".onnx", ".h5", ".n
 class Prepared:
     """A merge that was checked: what it is made of, how it will run, and what it will write.
 
-    `called` has for each input that views show the path that the user gave and its label.
+    `called` has for each input that views show the path that the user gave and its label;
+    `amendment` is what is changed of the merged weights before they are put in place.
     """
 
     recipe: Recipe
@@ -56,6 +59,7 @@ class Prepared:
     origins: Origins
     stem: Stem
     called: tuple[tuple[str, str], ...] = ()
+    amendment: Amendment | None = None
 
     @property
     def assignments(self) -> Assignments:
@@ -151,18 +155,21 @@ def check_output_path(out: Path) -> None:
         raise OutputError(f"{out} is a file: name a .safetensors file, or a directory.")
 
 
-def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
+def prepare(
+    recipe: Recipe, options: Options, out: Path | None, amendment: Amendment | None = None
+) -> Prepared:
     """Open, resolve and plan; nothing is written, and of weights a sample is read around a base.
 
     Args:
         recipe: what is merged with what.
         options: how it runs.
         out: where it will be written; None where nothing will be.
+        amendment: what is changed of the merged weights before they are put in place.
 
     Raises:
         StockpotError: the models cannot be merged so, or the output cannot be written there.
     """
-    return_large_blocks()
+    system.here.return_large_blocks()
     if out is not None:
         check_output_path(out)
     opened: dict[tuple[str, str | None, tuple[View, ...]], Checkpoint] = {}
@@ -188,7 +195,10 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
         with_files=not as_file,
         untied=assignments.untied,
     )
-    assignments = replace(assignments, notes=(*assignments.notes, *meaning.notes))
+    notes = (*assignments.notes, *meaning.notes)
+    if amendment is not None:
+        notes = (*(n for n in notes if not n.startswith(AVERAGED)), amendment.sentence)
+    assignments = replace(assignments, notes=notes)
     plan = make_plan(
         assignments,
         memory=options.memory_bytes,
@@ -198,6 +208,7 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
     tensors = [OutputTensor(a.name, a.stored_dtype, a.stored_shape) for a in assignments.tensors]
     _check_dtypes(tensors)
     metadata = {"format": "pt", "stockpot": json.dumps(_published(recipe), ensure_ascii=False)}
+    metadata |= {} if amendment is None else amendment.metadata
     stem = _stem(assignments)
     if out is not None and as_file:
         shards = single_file(tensors, out.name, metadata)
@@ -205,7 +216,9 @@ def prepare(recipe: Recipe, options: Options, out: Path | None) -> Prepared:
         shards = hub_shards(tensors, recipe.output.shard_size, metadata, stem)
     extras = extras_of(assignments, out)
     called = tuple((path, one.label) for (path, _, views), one in opened.items() if views)
-    prepared = Prepared(recipe, options, plan, shards, extras, meaning.origins, stem, called)
+    prepared = Prepared(
+        recipe, options, plan, shards, extras, meaning.origins, stem, called, amendment
+    )
     if out is not None:
         _check_apart(prepared, out)
     return prepared
@@ -267,7 +280,7 @@ def check_disk(prepared: Prepared, out: Path) -> None:
     parent = next(p for p in (out.parent, *out.parent.parents) if p.exists())
     free = shutil.disk_usage(parent).free
     partial = out.with_name(out.name + ".partial")
-    there = sum(f.stat().st_blocks * 512 for f in partial.rglob("*") if f.is_file())
+    there = sum(system.here.taken(f.stat()) for f in partial.rglob("*") if f.is_file())
     if prepared.size > free + there:
         raise OutputError(
             f"{out} needs {prepared.size:,} bytes; the disk of {parent} has {free:,} free."

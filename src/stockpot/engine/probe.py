@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ..checkpoints.writing.journal import Record
 from .driver import Run
@@ -99,15 +100,10 @@ def _sample(plan: Plan) -> Plan:
 def _writing(prepared: Prepared, out: Path) -> float:
     parent = next(p for p in (out.parent, *out.parent.parents) if p.exists())
     try:
-        fd = os.open(parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+        with TemporaryFile(dir=parent, buffering=0) as file:
+            began = time.perf_counter()
+            file.write(bytes(_WRITTEN))
+            os.fsync(file.fileno())
+            return (time.perf_counter() - began) * prepared.size / _WRITTEN
     except OSError:
         return 0.0
-    try:
-        began = time.perf_counter()
-        os.write(fd, bytes(_WRITTEN))
-        os.fsync(fd)
-        return (time.perf_counter() - began) * prepared.size / _WRITTEN
-    except OSError:
-        return 0.0
-    finally:
-        os.close(fd)

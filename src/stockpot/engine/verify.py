@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.safetensors import read_safetensors
+from ..checkpoints.formats.untrusted import shown
 from ..checkpoints.source import FileSource
 from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
 from .driver import Progress
+from .evidence import MERGED
 from .verifying.files import added, manifest_problems, small_problems, weight_problems
 from .verifying.recompute import recomputed
 from .verifying.structure import structure_problems
@@ -30,6 +32,8 @@ class Verified:
         unverifiable: what cannot be told, because it was written without digests.
         notes: what a user should know, and no problem.
         non_finite: whether NaN and infinity were allowed when it was merged.
+        amended: how many tensors were changed after the merge, as batch-norm statistics that were
+            estimated again; a repeated merge says what they were before, and no more.
     """
 
     path: Path
@@ -39,6 +43,7 @@ class Verified:
     unverifiable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     non_finite: bool = False
+    amended: int = 0
 
     @property
     def ok(self) -> bool:
@@ -89,6 +94,7 @@ def verify(
         unverifiable=tuple(unverifiable),
         notes=tuple(notes),
         non_finite=bool(manifest.get("allow_non_finite", False)),
+        amended=_amended(manifest),
     )
 
 
@@ -103,6 +109,8 @@ def _of_files(out: Path, manifest: Mapping[str, Any]) -> tuple[list[str], list[s
         problems += small_problems(out, small)
         wrong, others = added(out, frozenset(names), all_known=not early)
         problems, notes = problems + wrong, notes + others
+    if count := _amended(manifest):
+        notes.append(_of_amended(count, manifest))
     if early:
         notes.append(
             "an earlier version wrote it, without digests of small files: whether they are as "
@@ -130,6 +138,22 @@ def _joined(written: Checkpoint, extras: Checkpoint | None) -> Checkpoint:
     if extras is None:
         return written
     return replace(written, entries={**written.entries, **extras.entries})
+
+
+def _amended(manifest: Mapping[str, Any]) -> int:
+    return sum(MERGED in told for told in manifest["tensors"].values())
+
+
+def _of_amended(count: int, manifest: Mapping[str, Any]) -> str:
+    told: object = manifest.get("reestimated")
+    given = cast(dict[str, object], told) if isinstance(told, dict) else {}
+    how = {key: shown(given.get(key)) for key in ("samples", "data", "seed")}
+    return (
+        f"{count} tensors hold batch-norm statistics that were estimated again after the merge, on "
+        f"{how['samples']} training samples of {how['data']}, seed {how['seed']}. Their bytes are "
+        "checked; --recompute repeats the merge and not the estimation: stockpot reestimate does, "
+        "with the same network and data."
+    )
 
 
 def _without_digests(manifest: Mapping[str, Any]) -> list[str]:

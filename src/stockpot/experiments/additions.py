@@ -17,6 +17,8 @@ from .averaging import AveragingEntry
 
 Cosine = Annotated[float, Ge(-1), Le(1)]
 Number = Annotated[float, Ge(-1e30), Le(1e30)]
+Variance = Literal["mean", "mixture", "averaged"]
+"""How a fused standard deviation comes about; see `stockpot.training.fuse_scopes`."""
 KERNELS = Layers(roles=("conv",))
 """Of convolutions alone."""
 
@@ -49,7 +51,7 @@ class ScopeTarget(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScopeSpec(Section):
+class ScopePenalty(Section):
     """Weight Scope Alignment, as `stockpot.training.ScopeRegularizer`.
 
     Attributes:
@@ -58,12 +60,12 @@ class ScopeSpec(Section):
 
     target: ScopeTarget = ScopeTarget()
     weight: NotNegative = 0.1
-    variance: Literal["mean", "mixture", "averaged"] = "mean"
+    variance: Variance = "mean"
     layers: Layers = WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProximalSpec(Section):
+class Proximal(Section):
     """A proximal term to the weights that training begins with.
 
     Attributes:
@@ -100,7 +102,7 @@ class InMerge(Section):
     layers: Layers = KERNELS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that it can stand beside another base
 class Additions(Section):
     """What is added to a plain fit; nothing, as it stands.
 
@@ -111,8 +113,8 @@ class Additions(Section):
         averaging: of the weights along the way; the network that comes out is the average.
     """
 
-    scope: ScopeSpec | None = None
-    proximal: ProximalSpec | None = None
+    scope: ScopePenalty | None = None
+    proximal: Proximal | None = None
     in_merge: InMerge | None = None
     averaging: AveragingEntry | None = None
 

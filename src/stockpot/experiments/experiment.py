@@ -73,19 +73,28 @@ class SplitSpec(Section):
 
     Attributes:
         selection, test: fractions of the training data, where the set has no official part.
-        seed: of the split; the experiment's where it is not given. All pools share one split.
+        draw: `once`: all pools share one split; `per-pool`: each has its own, pool k of seed + k,
+            so that intervals over pools cover the luck of the split too. `split: per-pool` is
+            short for it.
+        seed: of the split; the experiment's where it is not given.
         limit: train on about so many samples.
         fraction: train on this fraction of the samples.
         domains: the only ones that train, selection and test hold, where the data have several;
             the test split's samples of the others are kept aside for `compare.views`.
     """
 
+    draw: Literal["once", "per-pool"] = "once"
     selection: Part = 0.1
     test: Part = 0.2
     seed: Seed | None = None
     limit: Count | None = None
     fraction: Fraction | None = None
     domains: tuple[Text, ...] = ()
+
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """`per-pool` as the mapping that it is short for."""
+        return {"draw": data} if isinstance(data, str) else data
 
     def check(self) -> None:
         """Refuse what does not go together."""
@@ -263,6 +272,7 @@ class Experiment(Section):
         idle = {
             "data": self.data is not None,
             "sweep.data": bool(self.sweep.data),
+            "split.draw": self.split.draw != "once",
             "ingredients.part": made.part is not None,
             "ingredients.stages": made.stages > 1,
             "ingredients.pretrain.part": made.pretrain is not None and made.pretrain.part,
@@ -304,6 +314,23 @@ class Experiment(Section):
         """The seed of each pool."""
         return range(self.seed, self.seed + self.compare.seeds)
 
+    def split_of(self, pool: int | None) -> dict[str, Any]:
+        """The arguments with which the data of a pool are split; None is no pool in particular.
+
+        Raises:
+            FieldError: each pool has its own, and none is given.
+        """
+        wanted = self.resolved()["split"]
+        if wanted.pop("draw", "once") == "once":
+            return wanted
+        if pool is None:
+            raise FieldError(
+                "split: per-pool: each pool has a split of its own, and one is wanted here that is "
+                "of no pool: leave per-pool out, with the seed of one pool as split.seed."
+            )
+        first = self.seed if self.split.seed is None else self.split.seed
+        return wanted | {"seed": first + pool - self.seed}
+
     @property
     def members(self) -> int:
         """Ingredients of a pool."""
@@ -343,6 +370,8 @@ class Experiment(Section):
     def resolved(self) -> dict[str, Any]:
         """All of it in plain values, defaults too; `parse_experiment` reads it back."""
         plain = self.plain()
+        if self.split.draw == "once":
+            del plain["split"]["draw"]
         if not self.split.domains:  # files that were trained before there was the key have none
             del plain["split"]["domains"]
         if self.compare.search is None:

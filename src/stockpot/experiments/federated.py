@@ -17,10 +17,11 @@ from ..values.bounds import Below1, Count, NotNegative, Positive, Seed, Text
 from ..values.fields import Fraction
 from ..values.from_plain_data import Reads
 from ..values.section import Section, plain
-from .additions import ADDITIONS
+from .additions import ADDITIONS, Proximal, ScopePenalty, Variance
 from .aggregating import Aggregation, AggregationEntry, plain_aggregation
 from .cells import SpecEntry
 from .experiment import Experiment, SplitSpec
+from .fit import Optimiser, Schedule
 from .flower import FlowerStrategy
 from .schooling import Schooling
 
@@ -40,10 +41,10 @@ class LocalTraining(Schooling):
     epochs: Count = 1
     lr: Positive = 0.05
     batch_size: Count = 32
-    optimiser: Literal["adamw", "adam", "sgd"] = "sgd"
+    optimiser: Optimiser = "sgd"
     momentum: Below1 = 0.0
     weight_decay: NotNegative = 0.0
-    schedule: Literal["cosine", "constant", "step", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
 
     def check(self) -> None:
         """Refuse what does not go together."""
@@ -95,7 +96,7 @@ class FederatedRun(Section):
     name: Text | None = None
     proximal: NotNegative | None = None
     scope: NotNegative | None = None
-    variance: Literal["mean", "mixture", "averaged"] = "mean"
+    variance: Variance = "mean"
     aggregation: AggregationEntry = _AVERAGE
     lora: LoraSpec | None = None
 
@@ -120,14 +121,14 @@ class FederatedRun(Section):
         """Of the proximal term; 0 for none."""
         if "fedprox" not in self.client:
             return 0.0
-        return 0.01 if self.proximal is None else self.proximal
+        return Proximal().weight if self.proximal is None else self.proximal
 
     @property
     def scope_weight(self) -> float:
         """Of the scope penalty; 0 for none."""
         if "wsa" not in self.client:
             return 0.0
-        return 0.1 if self.scope is None else self.scope
+        return ScopePenalty().weight if self.scope is None else self.scope
 
     @property
     def needs_statistics(self) -> bool:

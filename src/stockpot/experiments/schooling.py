@@ -1,13 +1,14 @@
 """How networks of an experiment are trained: schedule, augmentation, part of the data."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data.changes.augment import Augment
 from ..errors import FieldError
-from ..values.bounds import Below1, Count, Index, NotNegative, Part, Positive, Share, Text
+from ..values.bounds import Below1, Count, Index, NotNegative, Positive, Share, Text
 from ..values.section import Section
-from .additions import ADDITIONS, Additions
+from .additions import Additions
+from .fit import Optimiser, Regimen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,42 +32,16 @@ class DataPart(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schooling(Additions):
-    """One stretch of training; `stockpot.training.Fit` says what each key does.
+class Schooling(Regimen, Additions):
+    """One stretch of training.
 
     Attributes:
         augment: how images are changed at random, or nothing.
         part: of the training data, or nothing for all of them.
     """
 
-    epochs: Count = 3
-    lr: Positive = 1e-3
-    batch_size: Count = 64
-    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    momentum: Below1 = 0.9
-    weight_decay: NotNegative = 0.01
-    schedule: Literal["cosine", "constant", "step", "one-cycle"] = "cosine"
-    warmup: Below1 = 0.0
-    milestones: tuple[Part, ...] = (0.5, 0.75)
-    gamma: Part = 0.1
-    label_smoothing: Below1 = 0.0
-    clip: NotNegative = 0.0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     augment: Augment | None = None
     part: DataPart | None = None
-
-    def check(self) -> None:
-        """Refuse what does not go together."""
-        if not self.milestones or list(self.milestones) != sorted(set(self.milestones)):
-            raise FieldError("milestones must rise, and there must be at least one.")
-        if self.schedule == "one-cycle" and self.warmup:
-            raise FieldError("warmup: one-cycle rises by itself; leave warmup out.")
-
-    def fields(self) -> dict[str, Any]:
-        """The keys that `stockpot.training.Fit` has too."""
-        own = [one.name for one in fields(Schooling)]
-        apart = ("augment", "part", *ADDITIONS)
-        return {name: getattr(self, name) for name in own if name not in apart}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +89,7 @@ class Vary(Section):
     pick: Literal["cycle", "draw"] = "cycle"
     lr: tuple[Positive, ...] = ()
     batch_size: tuple[Count, ...] = ()
-    optimiser: tuple[Literal["adamw", "adam", "sgd"], ...] = ()
+    optimiser: tuple[Optimiser, ...] = ()
     weight_decay: tuple[NotNegative, ...] = ()
     label_smoothing: tuple[Below1, ...] = ()
     epochs: tuple[Count, ...] = ()

@@ -6,12 +6,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.estimator import over_seeds
-from ..pages.axes import (
-    SMALL,
-    dress,
-    label_ends,
-    panels,
-)
+from ..pages.axes import SMALL, dress, label_ends, panels
 from ..pages.styles import FAMILIES, Style
 from ..pages.units import plain, short
 from .result import Outcome, partition_words
@@ -33,16 +28,8 @@ def run_styles(outcome: Outcome) -> dict[str, Style]:
 def plot_rounds(outcome: Outcome, ax: Any = None) -> Any:
     """Accuracy against rounds, a line for each algorithm, its 95% interval over seeds as a band.
 
-    Args:
-        outcome: what was run.
-        ax: the matplotlib Axes to draw on, for one partition; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: where `ax` would hold several partitions.
-        ExtraError: without matplotlib.
     """
     drawn = run_styles(outcome)
     axes = _panels(outcome, ax, "How fast do the algorithms learn?")

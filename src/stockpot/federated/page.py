@@ -6,24 +6,9 @@ from collections.abc import Callable
 from ..evaluation.results.intervals import Interval
 from ..pages.drawing import Planned, draw_all
 from ..pages.page import Page, Section
-from ..pages.tables import (
-    Column,
-    Entry,
-    Table,
-    count,
-    interval,
-    keyed,
-    table,
-    words,
-)
+from ..pages.tables import Column, Entry, Table, count, interval, keyed, table, words
 from ..pages.units import readable, show_bytes, show_probability
-from .figures import (
-    plot_round_scopes,
-    plot_rounds,
-    plot_spread,
-    plot_traffic,
-    spreads,
-)
+from .figures import plot_round_scopes, plot_rounds, plot_spread, plot_traffic, spreads
 from .result import Outcome, partition_words, percent
 
 _MOST = 3

@@ -1,5 +1,7 @@
 """Networks from any source, split into features and a head; their weights, statistics and cost."""
 
+from .builtin.config import NetworkConfig as NetworkConfig
+from .builtin.family import FAMILY as FAMILY
 from .builtin.family import NETWORKS as NETWORKS
 from .builtin.family import build as build
 from .cost import NetworkCost as NetworkCost
@@ -16,6 +18,8 @@ from .split import Headed as Headed
 from .split import headed as headed
 from .statistics import has_batch_norm as has_batch_norm
 from .statistics import reestimate_batch_norm as reestimate_batch_norm
+from .statistics import statistics_layers as statistics_layers
+from .weights import file_prefix as file_prefix
 from .weights import load_body as load_body
 from .weights import load_over as load_over
 from .weights import load_weights as load_weights

@@ -1,7 +1,7 @@
 """Weights of a network on disk: any checkpoint in, a safetensors file out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,10 +64,28 @@ def load_weights(network: Net, path: Path) -> Net:
 def put_weights(network: Net, entries: Mapping[str, TensorEntry], path: Path) -> Net:
     """`load_weights` of what was found at `path`."""
     state: dict[str, Tensor] = network.state_dict()
-    found = _with_tied(state, entries)
+    prefix = file_prefix(network, entries)
+    found = _with_tied(state, {name.removeprefix(prefix): one for name, one in entries.items()})
     _require_fit(network, state, found, path)
     network.load_state_dict({name: entry.load() for name, entry in found.items()})
     return network
+
+
+def file_prefix(network: nn.Module, names: Iterable[str]) -> str:
+    """What stands before all names of a network in a file, such as Lightning's `net.`; mostly ''.
+
+    Example:
+        >>> file_prefix(nn.Linear(1, 1), ["net.weight", "net.bias"])
+        'net.'
+    """
+    there = set(names)
+    expected: list[str] = list(network.state_dict())
+    if not expected or not there.isdisjoint(expected):
+        return ""
+    last = f".{expected[-1]}"
+    before = {name.removesuffix(last) + "." for name in there if name.endswith(last)}
+    whole = [one for one in before if there.issuperset(one + name for name in expected)]
+    return whole[0] if len(whole) == 1 else ""
 
 
 def load_body(split: Headed, path: Path) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ Shapes: S elements of a run, B bins that are not empty, in the order of their va
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,17 @@ _BINS = 2**16
 _FEW = 2**13
 RUN = 2**20
 """Elements that are counted at once."""
+
+
+class Scope(NamedTuple):
+    """Of one tensor, over all its entries; the standard deviation divides by their number."""
+
+    mean: float
+    std: float
+
+
+Scopes = Mapping[str, Scope]
+"""By the names of tensors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""A figure in a page, and how one is made of a plot."""
+"""A figure in a page, and how one is made of a plot.
+
+A plot, `plot_...(result, ax)`, draws a result on the caller's matplotlib Axes, or in a new figure,
+and gives the Axes, the first where there are several. It raises ExtraError without matplotlib.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,70 +1,46 @@
 """Figures, one function a result, drawn on the caller's axes; and the page that holds them all."""
 
-from ..federated.figures import plot_round_scopes as plot_round_scopes
-from ..federated.figures import plot_rounds as plot_rounds
-from ..federated.figures import plot_spread as plot_spread
-from ..federated.figures import plot_traffic as plot_traffic
-from ..pages.svg import save_figure as save_figure
-from ..studies.backdoor.figures import plot_influence as plot_influence
-from ..studies.backdoor.figures import plot_shares as plot_shares
-from ..studies.backdoor.figures import plot_suspicions as plot_suspicions
-from ..studies.conflicts.figures import plot_elections as plot_elections
-from ..studies.conflicts.figures import plot_task_cosines as plot_task_cosines
-from ..studies.conflicts.figures import plot_task_lengths as plot_task_lengths
-from ..studies.conflicts.figures import plot_task_signs as plot_task_signs
-from ..studies.connectivity.figures import plot_barriers as plot_barriers
-from ..studies.connectivity.figures import plot_paths as plot_paths
-from ..studies.connectivity.figures import plot_plane as plot_plane
-from ..studies.diagnosis.figures import plot_kinship as plot_kinship
-from ..studies.diagnosis.figures import plot_prospects as plot_prospects
-from ..studies.diagnosis.figures import plot_spreads as plot_spreads
-from ..studies.diagnosis.forecast.figures import plot_calibration as plot_calibration
-from ..studies.diagnosis.forecast.figures import plot_forecast as plot_forecast
-from ..studies.diagnosis.forecast.figures import plot_learning as plot_learning
-from ..studies.diagnosis.forecast.figures import plot_predictors as plot_predictors
-from ..studies.interference.figures import plot_interference as plot_interference
-from ..studies.interference.figures import plot_overlap as plot_overlap
-from ..studies.interference.figures import plot_residual as plot_residual
-from ..studies.interference.figures import plot_spectra as plot_spectra
-from ..studies.magnitude.figures import plot_batches as plot_batches
-from ..studies.magnitude.figures import plot_curves as plot_curves
-from ..studies.magnitude.figures import plot_disturbed as plot_disturbed
-from ..studies.magnitude.figures import plot_lost as plot_lost
-from ..studies.magnitude.figures import plot_soup_gap as plot_soup_gap
-from ..studies.magnitude.moment_figures import plot_bounds as plot_bounds
-from ..studies.magnitude.moment_figures import plot_variance as plot_variance
-from ..studies.protocol.page import plot_protocol as plot_protocol
-from ..studies.scopes.figures import plot_scope_divergence as plot_scope_divergence
-from ..studies.scopes.figures import plot_scope_factors as plot_scope_factors
-from ..studies.scopes.figures import plot_scope_normality as plot_scope_normality
-from ..studies.scopes.figures import plot_scopes as plot_scopes
-from ..studies.templates.figures import plot_contrast as plot_contrast
-from ..studies.templates.figures import plot_kernels as plot_kernels
-from ..studies.templates.figures import plot_pairs as plot_pairs
-from ..studies.templates.figures import plot_resemblance as plot_resemblance
-from ..studies.templates.figures import plot_template_accuracy as plot_template_accuracy
-from ..studies.templates.figures import plot_templates as plot_templates
-from ..studies.weights_features.figures import plot_activations as plot_activations
-from ..studies.weights_features.figures import plot_distance as plot_distance
-from ..studies.weights_features.figures import plot_feature_variance as plot_feature_variance
-from ..studies.weights_features.figures import plot_own as plot_own
-from .attempts import plot_attempts as plot_attempts
-from .attempts import plot_fields as plot_fields
-from .confusions import plot_confusion as plot_confusion
-from .costs import plot_cost as plot_cost
-from .curves import plot_gap as plot_gap
-from .curves import plot_quality as plot_quality
-from .decisions import plot_decisions as plot_decisions
-from .dispersion import plot_scales as plot_scales
-from .figures import plot_comparison as plot_comparison
-from .files import rebuild as rebuild
-from .files import render as render
-from .files import render_page as render_page
-from .files import write as write
-from .files import write_report as write_report
-from .files import write_study as write_study
-from .metric_rows import only as only
-from .shifts import plot_part_gaps as plot_part_gaps
-from .shifts import plot_parts as plot_parts
-from .sweeps import plot_data_sets as plot_data_sets
-from .sweeps import plot_networks as plot_networks
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ..pages.svg import save_figure as save_figure
+    from .attempts import plot_attempts as plot_attempts
+    from .attempts import plot_fields as plot_fields
+    from .confusions import plot_confusion as plot_confusion
+    from .costs import plot_cost as plot_cost
+    from .curves import plot_gap as plot_gap
+    from .curves import plot_quality as plot_quality
+    from .decisions import plot_decisions as plot_decisions
+    from .dispersion import plot_scales as plot_scales
+    from .figures import plot_comparison as plot_comparison
+    from .files import rebuild as rebuild
+    from .files import render as render
+    from .files import render_page as render_page
+    from .files import write as write
+    from .files import write_report as write_report
+    from .files import write_study as write_study
+    from .metric_rows import only as only
+    from .shifts import plot_part_gaps as plot_part_gaps
+    from .shifts import plot_parts as plot_parts
+    from .sweeps import plot_data_sets as plot_data_sets
+    from .sweeps import plot_networks as plot_networks
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".pages.svg": "save_figure",
+        "attempts": "plot_attempts plot_fields",
+        "confusions": "plot_confusion",
+        "costs": "plot_cost",
+        "curves": "plot_gap plot_quality",
+        "decisions": "plot_decisions",
+        "dispersion": "plot_scales",
+        "figures": "plot_comparison",
+        "files": "rebuild render render_page write write_report write_study",
+        "metric_rows": "only",
+        "shifts": "plot_part_gaps plot_parts",
+        "sweeps": "plot_data_sets plot_networks",
+    },
+)

@@ -40,16 +40,8 @@ def attempts_json(comparison: Comparison) -> str:
 def plot_attempts(result: Comparison, ax: Any = None) -> Any:
     """The score of each trial on the selection split, and the best until then.
 
-    Args:
-        result: a search, or a comparison whose methods were tuned.
-        ax: the matplotlib Axes to draw on, for one search; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: where nothing was searched, or `ax` would hold several searches.
-        ExtraError: without matplotlib.
     """
     found = _searches(result)
     if not found or (ax is not None and len(found) > 1):
@@ -72,16 +64,8 @@ def plot_attempts(result: Comparison, ax: Any = None) -> Any:
 def plot_fields(result: Comparison, ax: Any = None) -> Any:
     """The score on the selection split against each field that was searched, a panel for each.
 
-    Args:
-        result: a search, or a comparison whose methods were tuned.
-        ax: the matplotlib Axes to draw on, for one field; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: where nothing was searched, or `ax` would hold several fields.
-        ExtraError: without matplotlib.
     """
     fields = _fields(result)
     if not fields or (ax is not None and len(fields) > 1):

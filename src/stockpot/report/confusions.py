@@ -47,16 +47,8 @@ def plot_confusion(result: Comparison, ax: Any = None) -> Any:
 
     Of more than 25 classes those with the most mistakes are shown.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
     Raises:
         StockpotError: without a confusion of at least one class.
-        ExtraError: without matplotlib.
     """
     confusion = result.confusion
     if confusion is None or not confusion.classes:

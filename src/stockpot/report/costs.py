@@ -6,12 +6,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Cost, Row
-from ..pages.axes import (
-    dress,
-    interval_bar,
-    legend,
-    panels,
-)
+from ..pages.axes import dress, interval_bar, legend, panels
 from ..pages.styles import Style, in_order, styles
 from ..pages.units import Unit, show_count
 from .metric_rows import Cell, cell_of, metric_rows, single_cell, titles
@@ -45,16 +40,8 @@ def plot_cost(result: Comparison, ax: Any = None) -> Any:
     A method whose cost grows with N is a path through its N; one that costs the same whatever N is
     a point, its largest N. What costs the same stands side by side around that cost.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a finite value, or where `ax` would hold a whole sweep.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     priced, words = prices(in_order(shown.finite()), result.costs)

@@ -6,21 +6,8 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import ADAPTED, Comparison, Row
-from ..pages.axes import (
-    dodges,
-    dress,
-    height_of,
-    interval_bar,
-    label_ends,
-    panels,
-    reference,
-)
-from ..pages.styles import (
-    Style,
-    family_of,
-    in_order,
-    styles,
-)
+from ..pages.axes import dodges, dress, height_of, interval_bar, label_ends, panels, reference
+from ..pages.styles import Style, family_of, in_order, styles
 from ..pages.units import Unit
 from .metric_rows import (
     AVERAGED,
@@ -54,16 +41,8 @@ def plot_quality(result: Comparison, ax: Any = None) -> Any:
     in both, on one scale unless that would flatten a panel; each network and data set of a sweep
     has a row of panels.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on, all methods together; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a finite value, or where `ax` would hold a whole sweep.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     cells = _cells_with(shown.finite(), "quality")
@@ -221,16 +200,8 @@ def trial_gaps(result: Comparison) -> dict[tuple[Cell, str], list[tuple[int, flo
 def plot_gap(result: Comparison, ax: Any = None) -> Any:
     """How far the logits ensemble is above each soup, against N; small dots are single trials.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a logits ensemble beside a soup, or where `ax` would hold a sweep.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     lines, dots = gaps(shown), trial_gaps(result)

@@ -5,12 +5,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Decision
-from ..pages.axes import (
-    SMALL,
-    dress,
-    height_of,
-    panels,
-)
+from ..pages.axes import SMALL, dress, height_of, panels
 from ..pages.styles import FAMILIES, INK, PAPER
 from ..pages.units import Unit, plain, short
 from .metric_rows import Cell, metric_rows, titles
@@ -41,16 +36,8 @@ def plot_decisions(result: Comparison, ax: Any = None) -> Any:
     Filled: accepted; hollow: tried and left out. The line goes through what was accepted. Each pool
     has a panel.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on, for one pool; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without decisions, or where `ax` would hold several pools.
-        ExtraError: without matplotlib.
     """
     runs = greedy_runs(result)
     if not runs:

@@ -61,16 +61,8 @@ def dispersion_table(result: Comparison) -> Table | None:
 def plot_scales(result: Comparison, ax: Any = None) -> Any:
     """The metric of each task along the grid of scales, a panel for each method; large where best.
 
-    Args:
-        result: a comparison across tasks in which a method has three scales or more.
-        ax: the matplotlib Axes to draw on, for one such method; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: where no method has a grid of scales, or `ax` would hold several.
-        ExtraError: without matplotlib.
     """
     found = largest(result)[:MOST_PANELS]
     if not found or (ax is not None and len(found) > 1):

@@ -6,12 +6,7 @@ from typing import Any, get_args
 from ..evaluation.results.comparison import Comparison, Kind, Row
 from ..libraries import optional
 from ..pages.axes import SMALL, dress, interval_bar
-from ..pages.styles import (
-    FAMILIES,
-    Style,
-    family_of,
-    styles,
-)
+from ..pages.styles import FAMILIES, Style, family_of, styles
 from ..pages.units import plain, short
 from .metric_rows import MetricRows, drawable, metric_rows
 
@@ -21,16 +16,8 @@ _KINDS = get_args(Kind)
 def plot_comparison(result: Comparison, ax: Any = None) -> Any:
     """The metric of each contender as a dot with its 95% interval, best at the top of its kind.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on; a new figure of its own without one.
-
-    Returns:
-        The Axes.
-
     Raises:
         StockpotError: without a row of the whole split.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     rows = [row for row in shown.rows if drawable(row)]

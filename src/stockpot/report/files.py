@@ -16,7 +16,6 @@ from ..evaluation.results.comparison import Comparison
 from ..pages.page import fill, write_files
 from ..studies import FAMILY
 from ..studies.study import Study, StudyResult, Subject
-from ..training.jobs.folder import LISTING
 from ..values.family import plain_value
 from ..values.from_plain_data import read, read_result
 from ..values.result import Result
@@ -226,6 +225,8 @@ def refuse_run(out: Path) -> None:
     Raises:
         OutputError: `out` is one.
     """
+    from ..training.jobs.folder import LISTING  # not for a page that is made again
+
     if (out / LISTING).exists():
         raise OutputError(
             f"{out} is the run of an experiment, with a report of its own: give the study a folder "

@@ -10,12 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import MEMBER, Comparison, Cost, Decision, Row
-from ..pages.units import (
-    Unit,
-    readable,
-    short,
-    unit_of,
-)
+from ..pages.units import Unit, readable, short, unit_of
 
 AVERAGED = -1
 """The subset of a row over several subsets, and the seed of one over several pools."""

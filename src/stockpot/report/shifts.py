@@ -4,15 +4,7 @@ from typing import Any
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison, Row
-from ..pages.axes import (
-    Band,
-    bands,
-    bands_height,
-    dress,
-    legend,
-    panels,
-    reference,
-)
+from ..pages.axes import Band, bands, bands_height, dress, legend, panels, reference
 from ..pages.styles import in_order, styles
 from .curves import ENSEMBLE
 from .metric_rows import cell_of, drawable, metric_rows, single_cell, titles
@@ -30,16 +22,8 @@ def plot_parts(result: Comparison, ax: Any = None) -> Any:
     distilled network, where there are any of them; otherwise all. Each network and data set of a
     sweep has a panel.
 
-    Args:
-        result: what was compared.
-        ax: the matplotlib Axes to draw on, for one network and data set; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a finite value on any part, or where `ax` would hold a whole sweep.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     rows = [row for row in in_order(result.parted(shown.metric)) if drawable(row)]
@@ -72,16 +56,8 @@ def plot_part_gaps(result: Comparison, ax: Any = None) -> Any:
 
     Differences are paired: on each part both methods saw the same samples.
 
-    Args:
-        result: what was compared; not a sweep, which keeps no differences.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
     Raises:
         StockpotError: without differences to the logits ensemble on a part.
-        ExtraError: without matplotlib.
     """
     shown, drawn = metric_rows(result), styles(result)
     most = max((pair.n for pair in result.differences), default=0)

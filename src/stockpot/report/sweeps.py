@@ -5,14 +5,7 @@ from typing import Any, Literal
 
 from ..errors import StockpotError
 from ..evaluation.results.comparison import INDIVIDUAL, Comparison, Row
-from ..pages.axes import (
-    Band,
-    bands,
-    bands_height,
-    dress,
-    legend,
-    panels,
-)
+from ..pages.axes import Band, bands, bands_height, dress, legend, panels
 from ..pages.styles import TABLE_1, in_order, styles
 from .metric_rows import MetricRows, cell_of, metric_rows
 
@@ -25,16 +18,8 @@ def plot_networks(result: Comparison, ax: Any = None) -> Any:
     The methods are those of the paper's Table 1 and the best single network, where there are any of
     them and no individual networks of several tasks; otherwise all. Each data set has a panel.
 
-    Args:
-        result: a sweep.
-        ax: the matplotlib Axes to draw on, for one data set; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a finite value, or where `ax` would hold several data sets.
-        ExtraError: without matplotlib.
     """
     return _plot(
         result, ax, down="network", across="data", question="Does it depend on the network?"

@@ -1,1 +1,1 @@
-"""Running tasks at once: executors, and the settings of the C library that decide their speed."""
+"""Running tasks at once."""

@@ -6,7 +6,6 @@ thread in which it called. So another executor, of processes or of several machi
 tasks and results that pickle, and nothing else here changes.
 """
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from .allocator import keep_freed_blocks
+from .. import system
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,7 +60,7 @@ class Threads:
         """As `Executor.run` says."""
         if not tasks:
             return
-        keep_freed_blocks()
+        system.here.keep_freed_blocks()
         count, crew = min(workers, len(tasks)), _Crew(begin, tasks)
         with one_thread(), ThreadPoolExecutor(count) as pool:
             try:
@@ -193,7 +192,7 @@ class _Applied(Generic[T, R]):
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return system.here.cores()
 
 
 def workers_for(wanted: int | None) -> int:

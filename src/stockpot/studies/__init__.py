@@ -5,9 +5,9 @@ light; what computes, draws and tells of a study is imported when it is first ne
 statistics of checkpoints wait for neither networks nor training.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..lazy import lazy_names
 from ..methods import catalogue
 from ..values.family import Family
 from .backdoor import Backdoor as Backdoor
@@ -45,19 +45,16 @@ STUDIES: tuple[type[Study], ...] = (
 FAMILY: Family[Study] = Family("study", (*STUDIES, Diagnosis), of=Study, inner=(catalogue.FAMILY,))
 """All of them, as results files and flags have them."""
 
-_LATER = {
-    "fit_curve": "connectivity.curves",
-    "open_pools": "pools",
-    "statistics_of": "onepass.gathering",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+__getattr__, _later = lazy_names(
+    __name__,
+    {
+        "connectivity.curves": "fit_curve",
+        "onepass.gathering": "statistics_of",
+        "pools": "open_pools",
+    },
+)
 
 
 def __dir__() -> list[str]:
     values = (one.__name__ for one in FAMILY.classes)
-    return sorted(["FAMILY", "STUDIES", "Study", "StudyResult", "diagnose", *values, *_LATER])
+    return sorted(["FAMILY", "STUDIES", "Study", "StudyResult", "diagnose", *values, *_later()])

@@ -1,14 +1,12 @@
 """The networks of a study that runs them: an experiment, trained first where it is not."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
 from ..experiments.experiment import Experiment, parse_experiment, read_experiment
 from ..training.fitting.devices import Device
-from ..training.jobs.folder import LISTING
+from ..training.jobs.folder import LISTING, read_finished
 from ..training.jobs.pools import Pool, train_experiment
 from ..values.result import Progress
 
@@ -63,7 +61,7 @@ def open_pools(
         experiment, run = read_experiment(source), Path(out) / RUN
     if experiment.tasks:
         raise FieldError(f"{source} has tasks; this study is of networks for the same data.")
-    pools = train_experiment(experiment, run, workers=jobs, device=device, progress=progress)
+    pools = train_experiment(experiment, run, jobs=jobs, device=device, progress=progress)
     return TrainedPools(experiment=experiment, run=run, pools=tuple(pools))
 
 
@@ -71,11 +69,4 @@ def _of_run(run: Path) -> Experiment:
     listing = run / LISTING
     if not listing.is_file():
         raise CheckpointError(f"{run} is no run of an experiment: it has no {LISTING}.")
-    try:
-        told = cast(dict[str, Any], json.loads(listing.read_text(encoding="utf8")))
-        content, complete = told["experiment"], bool(told["complete"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{listing} is no list of an experiment.") from None
-    if not complete:
-        raise CheckpointError(f"{run} is not trained to its end: run stockpot train first.")
-    return parse_experiment(content)
+    return parse_experiment(read_finished(run).experiment)

@@ -1,13 +1,11 @@
 """The models of a study: checkpoints as they are, or the ingredients of an experiment's run."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from ..errors import CheckpointError, FieldError
-from ..training.jobs.folder import LISTING
+from ..training.jobs.folder import LISTING, ListedPool, read_finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,32 +47,23 @@ def models_of(
             raise FieldError("pool is for the folder of a run; these are checkpoints.")
         return ChosenModels(models=tuple(map(Path, paths)), base=own)
     run = listing.parent
-    try:
-        told = cast(dict[str, Any], json.loads(listing.read_text(encoding="utf8")))
-        pools, complete = cast(list[dict[str, Any]], told["pools"]), bool(told["complete"])
-        if not complete or not pools:
-            raise CheckpointError(f"{run} is not trained to its end: run stockpot train first.")
-        wanted = [one for one in pools if pool is None or one["seed"] == pool]
-        if not wanted:
-            seeds = ", ".join(str(one["seed"]) for one in pools)
-            raise CheckpointError(f"{run} has no pool of seed {pool}; there are {seeds}.")
-        first = wanted[0]
-        made = cast(list[dict[str, Any]], first["ingredients"])
-        start = first["base"]
-        found = ChosenModels(
-            models=tuple(run / one["path"] for one in made),
-            names=tuple(Path(one["path"]).stem for one in made),
-            base=own or (run / start if start else None),
-            private=tuple(made[0].get("private", ())),
-            note=_note(run, first, len(pools) if pool is None else 1),
-        )
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        raise CheckpointError(f"{listing} is no list of an experiment.") from None
-    return found
+    pools = read_finished(run).pools
+    wanted = [one for one in pools if pool is None or one.seed == pool]
+    if not wanted:
+        seeds = ", ".join(str(one.seed) for one in pools)
+        raise CheckpointError(f"{run} has no pool of seed {pool}; there are {seeds}.")
+    first = wanted[0]
+    return ChosenModels(
+        models=tuple(run / one.path for one in first.ingredients),
+        names=tuple(Path(one.path).stem for one in first.ingredients),
+        base=own or (run / first.base if first.base else None),
+        private=first.ingredients[0].private,
+        note=_note(run, first, len(pools) if pool is None else 1),
+    )
 
 
-def _note(run: Path, pool: dict[str, Any], pools: int) -> str:
+def _note(run: Path, pool: ListedPool, pools: int) -> str:
     if pools == 1:
         return ""
-    where = "/".join(filter(None, (str(run), str(pool["cell"]), f"pool-{pool['seed']}")))
+    where = "/".join(filter(None, (str(run), pool.cell, f"pool-{pool.seed}")))
     return f"{run} has {pools} pools; this is {where}. Others by --pool SEED, or file by file."

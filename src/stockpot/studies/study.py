@@ -1,23 +1,25 @@
 """What a study is: a frozen value that looks at models or pools, and gives a frozen result.
 
-A study costs one folder and one line in `stockpot.studies.STUDIES`: the value in `__init__.py`, its
-result, what computes it, and its page. The command line, the results file, the page and the
-repetition of a results file follow from the value.
+A study costs one folder and one line in `stockpot.studies.STUDIES`: the value in `__init__.py`,
+`NAMEResult` in `result.py`, `compute` in `computing.py` and `page` in `page.py`, which are imported
+when they are first needed. The command line, the results file, the page and the repetition of a
+results file follow from the value.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, TypeVar, Unpack
 
-from ..values.fields import kebab_name
+from ..values.fields import check_fields, kebab_name
 from ..values.result import Progress, Result
 from ..values.to_plain_data import plain_values
 from ..views.models import Model
 
 if TYPE_CHECKING:
     from ..pages.page import Page
+    from ..training.jobs.pools import Pool
     from .pools import TrainedPools
 
 RoleName = Literal[
@@ -49,24 +51,39 @@ class How(TypedDict, total=False):
     progress: Progress | None
 
 
+MainTable = tuple[type[Any], str]
+"""Of results.csv: the type of its rows, and the field of the result that has them."""
+
+
 class StudyResult(Result):
     """What a study found; a subclass has the field `facts` too, pairs of what it was made of."""
 
     __slots__ = ()
+    main_table: ClassVar[MainTable]
+
+    def table(self) -> tuple[type[Any], Sequence[object]]:
+        """Of results.csv."""
+        kind, field = self.main_table
+        return kind, getattr(self, field)
 
     def as_dict(self) -> dict[str, object]:
         """Everything, as JSON has it, and the sentences that follow from it."""
         return {"study": self.file_kind, **super().as_dict(), "sentences": list(self.sentences)}
 
 
-class Study(ABC):
+Found_co = TypeVar("Found_co", bound=StudyResult, covariant=True)
+
+
+class Study:
     """A study of one kind; subclasses are final frozen dataclasses whose fields are settings.
 
-    A subclass calls `check_fields(self)` in `__post_init__`, so that Python, results files and the
-    command line refuse the same values with the same words.
+    Python, results files and the command line refuse the same values with the same words.
     """
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def name(cls) -> str:
@@ -74,38 +91,45 @@ class Study(ABC):
         return kebab_name(cls)
 
     @classmethod
-    @abstractmethod
     def result(cls) -> type[StudyResult]:
         """The type of what it gives."""
+        return cls._own("result", f"{cls.__name__}Result")
 
     @classmethod
-    @abstractmethod
     def page(cls) -> "Callable[[Any], Page]":
         """What makes a page of what it gives."""
+        return cls._own("page", "page")
+
+    @classmethod
+    def _own(cls, module: str, name: str) -> Any:
+        """What a module of the study's folder has under a name."""
+        return getattr(import_module(f"{cls.__module__}.{module}"), name)
 
 
-class StudyOfModels(Study):
+class StudyOfModels(Study, Generic[Found_co]):
     """A study that reads checkpoints and runs no network."""
 
     __slots__ = ()
     fewest: ClassVar[int] = 1
     """Models that it takes at the least."""
 
-    @abstractmethod
     def __call__(
         self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> StudyResult:
+    ) -> Found_co:
         """Look at models, which may come from one base."""
+        return self._own("computing", "compute")(self, models, base, **how)
 
 
-class StudyOfPools(Study):
+class StudyOfPools(Study, Generic[Found_co]):
     """A study that runs the networks of an experiment's pools."""
 
     __slots__ = ()
 
-    @abstractmethod
-    def __call__(self, trained: "TrainedPools", *, progress: Progress | None = None) -> StudyResult:
+    def __call__(
+        self, trained: "TrainedPools | Sequence[Pool]", *, progress: Progress | None = None
+    ) -> Found_co:
         """Look at pools, as `open_pools` gives them."""
+        return self._own("computing", "compute")(self, trained, progress=progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

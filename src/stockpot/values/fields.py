@@ -41,8 +41,9 @@ Finite = Annotated[float, Ge(-math.inf), Le(math.inf)]
 
 
 def kebab_name(cls: type) -> str:
-    """TaskArithmetic is task-arithmetic, TsvM is tsv-m."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+    """TaskArithmetic is task-arithmetic, TsvM is tsv-m, or what the class has as `written_name`."""
+    own = cast(str, getattr(cls, "written_name", ""))
+    return own or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
 
 
 def per_model(value: PerModel[float], count: int) -> tuple[float, ...]:

@@ -12,7 +12,6 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from inspect import Parameter, signature
 from typing import (
     Annotated,
     Any,
@@ -71,44 +70,15 @@ def read(kind: type[T], value: object, origin: str = "", what: str = "a value") 
         raise FieldError("\n".join(prefix + line for line in error.sentences(what))) from None
 
 
-def read_arguments(
-    function: Callable[..., object],
-    given: Mapping[str, object],
-    origin: str,
-    *,
-    but: Sequence[str] = (),
-) -> dict[str, Any]:
-    """What a user has written of a function's arguments, by their annotations.
-
-    Args:
-        function: or a class.
-        given: by the names of arguments.
-        origin: messages start with it.
-        but: arguments that are not the user's.
-
-    Raises:
-        FieldError: everything that is wrong: an unknown name, one that is required and missing, or
-            a value that does not fit.
-    """
-    known = {
-        name: _Entry(name, one.annotation, one.default is Parameter.empty)
-        for name, one in signature(function, eval_str=True).parameters.items()
-        if name not in but
-    }
-    return _arguments(known, given, origin)
-
-
 def read_entries(
     hints: Mapping[str, Any], given: Mapping[str, object], origin: str
 ) -> dict[str, Any]:
-    """Values under names that are known by what may stand there; any may be left out."""
+    """Values under names that are known by what may stand there; any may be left out.
+
+    Raises:
+        FieldError: everything that is wrong: an unknown name, or a value that does not fit.
+    """
     known = {name: _Entry(name, hint, required=False) for name, hint in hints.items()}
-    return _arguments(known, given, origin)
-
-
-def _arguments(
-    known: Mapping[str, "_Entry"], given: Mapping[str, object], origin: str
-) -> dict[str, Any]:
     try:
         return _entries(known, given, "choice")
     except Unfit as error:

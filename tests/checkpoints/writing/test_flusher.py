@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stockpot import system
 from stockpot.checkpoints.writing import flusher
 
 
@@ -14,12 +15,12 @@ def test_flushes_every_file_until_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     seen: list[int] = []
     often = threading.Event()
 
-    def fdatasync(fd: int) -> None:
+    def write_back(fd: int) -> None:
         seen.append(fd)
         if len(seen) >= 4:
             often.set()
 
-    monkeypatch.setattr(flusher.os, "fdatasync", fdatasync)
+    monkeypatch.setattr(system.here, "write_back", write_back)
     monkeypatch.setattr(flusher, "_EVERY", 0.001)
     at_work = flusher.Flusher([7, 8])
     assert often.wait(10)
@@ -33,11 +34,11 @@ def test_flushes_every_file_until_stopped(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_failure_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = threading.Event()
 
-    def fdatasync(fd: int) -> None:
+    def write_back(fd: int) -> None:
         failed.set()
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(flusher.os, "fdatasync", fdatasync)
+    monkeypatch.setattr(system.here, "write_back", write_back)
     monkeypatch.setattr(flusher, "_EVERY", 0.001)
     at_work = flusher.Flusher([7])
     assert failed.wait(10)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockpot.checkpoints.writing import journal
+from stockpot import system
 from stockpot.checkpoints.writing.journal import Journal, Record, read_journal
+from stockpot.system import linux
 
 RECORDS = [
     Record("a", "0" * 64, ("1" * 64, None)),
@@ -35,7 +36,7 @@ def test_what_is_written_is_read_back(path: Path) -> None:
     assert past is not None
     assert (past.fingerprint, past.place) == ("print", 17)
     assert list(past.records.values()) == RECORDS
-    assert past.same_boot == bool(journal.boot_id())
+    assert past.same_boot == bool(system.here.boot_id())
 
 
 def test_there_is_none(path: Path) -> None:
@@ -44,7 +45,7 @@ def test_there_is_none(path: Path) -> None:
 
 def test_another_boot_is_told_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, RECORDS)
-    monkeypatch.setattr(journal, "boot_id", lambda: "another")
+    monkeypatch.setattr(system.here, "boot_id", lambda: "another")
     past = read_journal(path)
     assert past is not None
     assert not past.same_boot
@@ -53,7 +54,7 @@ def test_another_boot_is_told_apart(path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_system_without_a_boot_identity_trusts_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "_BOOT", path.with_name("none"))
+    monkeypatch.setattr(linux, "_BOOT", path.with_name("none"))
     write(path, RECORDS)
     past = read_journal(path)
     assert past is not None

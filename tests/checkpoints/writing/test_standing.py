@@ -6,17 +6,17 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import blake3
 import pytest
 import torch
 
 from stockpot.checkpoints.formats.layout import OutputTensor, hub_shards, single_file
 from stockpot.checkpoints.writing import partial as partials
-from stockpot.checkpoints.writing import renaming
 from stockpot.checkpoints.writing.journal import Record
 from stockpot.checkpoints.writing.partial import MARK, Partial
-from stockpot.checkpoints.writing.renaming import rename_new
 from stockpot.checkpoints.writing.writer import Output, clear_leftovers
 from stockpot.errors import OutputError
+from stockpot.system import linux
 
 
 @pytest.fixture(params=["out", "out.safetensors"])
@@ -155,7 +155,7 @@ def test_where_directories_cannot_be_locked_the_file_is(
             raise OSError(9, "Bad file descriptor")
         lock(fd, how)
 
-    monkeypatch.setattr(partials.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     partial = path.with_name(path.name + ".partial")
     with opened(path) as output:
         with pytest.raises(OutputError, match="another merge is writing"):
@@ -202,7 +202,8 @@ def test_discarding_frees_the_name_before_it_deletes(
     opened(path).discard()
     (other,) = others
     assert {p.name for p in path.parent.iterdir()} == {path.name + ".partial"}
-    other.finish([Record("w", None)])
+    other.write("w", 0, memoryview(bytes(8)))
+    other.finish([Record("w", blake3.blake3(bytes(8)).hexdigest())])
     other.close()
     with opened(path, resume=True) as again:
         assert set(again.done) == {"w"}
@@ -230,16 +231,16 @@ def test_a_rename_that_replaces_nothing(
         raise OSError(1, "Operation not permitted")
 
     if system != "renameat2":
-        monkeypatch.setattr(renaming.ctypes, "CDLL", lambda *_, **__: object())
+        monkeypatch.setattr(linux.ctypes, "CDLL", lambda *_, **__: object())
     if system == "neither":
         monkeypatch.setattr(os, "link", refused)
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_text("new")
     target.write_text("old")
     with pytest.raises(FileExistsError):
-        rename_new(source, target)
+        linux.rename_new(source, target)
     assert (source.read_text(), target.read_text()) == ("new", "old")
     target.unlink()
-    rename_new(source, target)
+    linux.rename_new(source, target)
     assert target.read_text() == "new"
     assert not source.exists()

@@ -2,10 +2,14 @@
 
 import csv
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from stockpot.data import load, split
 from stockpot.networks import build, save_weights
 
 EXPERIMENT = """
@@ -45,6 +49,56 @@ def test_an_experiment_from_end_to_end_and_again(cli, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert len(again.json["rows"]) == len(rows)
     assert again.json["verdict"]["choice"]
+
+
+def test_checkpoints_are_judged_on_the_split_that_they_record(cli, tmp_path, monkeypatch):
+    """Or on the samples of a file; a fresh split may hold what trained them, and says so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "e.yml").write_text(
+        "{network: {name: mlp, width: 4}, data: digits, split: {test: 0.3, seed: 5}, "
+        "ingredients: {count: 2, share: init, epochs: 1}}"
+    )
+    assert cli("train", "e.yml", "--out", "run", "--quiet").code == 0
+    paths = [f"run/pool-0/ingredient-0{k}.safetensors" for k in range(2)]
+    flags = ["--network", "{name: mlp, width: 4}", "--data", "digits"]
+    flags += ["--methods", "uniform-soup", "--json", "--out"]
+
+    def compared(name, *given):
+        done = cli("compare", *given[:2], *flags, name, *given[2:])
+        assert done.code == 0, done.err
+        page = (tmp_path / name / "report.html").read_text()
+        origin = done.json["origin"]
+        assert origin[:40] in page
+        return origin, dict(map(tuple, done.json["facts"]))["samples"]
+
+    own = split(load("digits"), test=0.3, seed=5)
+    sizes = f"{len(own.train):,} train, {len(own.selection):,} selection, {len(own.test):,} test"
+    origin, samples = compared("own", *paths)
+    assert f"none of the {len(own.test)} test samples has trained any of them" in origin
+    assert samples == sizes
+    for path in paths:
+        shutil.copy(path, path.rpartition("/")[2])
+        save_file(load_file(path), path)  # as another program would: no word of its making
+    origin, samples = compared("fresh", *paths)
+    assert "were cut afresh from digits (seed 0), and the checkpoints record no split" in origin
+    assert "--test-split FILE" in origin
+    assert samples != sizes
+    for file in ("ingredient-00.safetensors", "run/experiment.json"):
+        origin, samples = compared(f"of-{Path(file).suffix}", *paths, "--test-split", file)
+        assert origin == f"The split is the one that {file} records."
+        assert samples == sizes
+    (tmp_path / "t.txt").write_text("0, 5\n7 9")
+    origin, samples = compared("listed", *paths, "--test-split", "t.txt")
+    assert "The 4 test samples are those that t.txt names. The selection split is cut" in origin
+    assert samples.endswith(" 4 test")
+    (tmp_path / "t.json").write_text('{"test": [0, 5, 7], "selection": [1, 2]}')
+    origin, samples = compared("both", *paths, "--test-split", "t.json")
+    assert (origin[-26:], samples) == (
+        "so is the selection split.",
+        "1,792 train, 2 selection, 3 test",
+    )
+    shown = cli("compare", *paths, *flags[:-2], "--out", "shown")
+    assert "were cut afresh from digits" in " ".join(shown.out.split())
 
 
 TASKS = """

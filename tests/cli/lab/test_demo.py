@@ -34,7 +34,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "EXPERIMENT", SMALL)
         random = torch.get_rng_state()
-        found = run_demo(out, workers=1, progress=lambda what, done: told.append((what, done)))
+        found = run_demo(out, jobs=1, progress=lambda what, done: told.append((what, done)))
         assert torch.equal(torch.get_rng_state(), random)
     return out, found, told
 
@@ -126,7 +126,7 @@ def test_progress_only_grows_and_ends_at_the_whole(ran):
 def test_a_seed_repeats_to_the_last_bit_with_any_workers(ran, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
     out, found, _ = ran
-    again = run_demo(tmp_path, workers=2)
+    again = run_demo(tmp_path, jobs=2)
     assert again.comparison.rows == found.comparison.rows
     assert again.control.rows == found.control.rows
     for path in sorted(out.rglob("*.safetensors")):
@@ -142,7 +142,7 @@ def test_what_is_trained_is_not_trained_again(ran, monkeypatch):
     out, found, _ = ran
     monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
     times = {path: path.stat().st_mtime_ns for path in out.rglob("ingredient-*.safetensors")}
-    again = run_demo(out, workers=1)
+    again = run_demo(out, jobs=1)
     assert again.comparison.rows == found.comparison.rows
     assert len(times) == 3 * 2 + 3
     assert all(path.stat().st_mtime_ns == then for path, then in times.items())

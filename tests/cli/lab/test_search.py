@@ -76,7 +76,7 @@ def test_interrupted_it_keeps_what_was_tried(cli, files, monkeypatch):
 @pytest.mark.parametrize(
     ("tokens", "code", "words"),
     [
-        (["--trials", "0"], 2, "--trials must be at least 1"),
+        (["--trials", "0"], 2, "trials must be a whole number in [1, 100000]; got 0"),
         (["--resume", "--overwrite"], 2, "give one"),
         (["--sampler", "best"], 2, "sampler"),
         (["--memory", "1B"], 2, "at least 1MiB"),

@@ -1,13 +1,14 @@
 """Searches: starts first, the worst scores, resuming to the same trials, and what is refused."""
 
 import math
+from typing import get_args
 
 import pytest
 
 from stockpot.errors import FieldError, MergeError, NonFiniteError, OutputError
 from stockpot.evaluation.choices.search import WORST, Search, attempts_of, best_of
 from stockpot.methods import Average, TaskArithmetic, Ties
-from stockpot.recipes.reading.searching import SAMPLERS, read_axis, space_of
+from stockpot.recipes.reading.searching import Budget, Sampler, read_axis, space_of
 from stockpot.recipes.reading.space import Candidate
 
 AXES = {"scale": read_axis([0.1, 2.0]), "density": read_axis([0.1, 1.0])}
@@ -20,7 +21,9 @@ STARTS = {
 
 def search(sampler="random", trials=12, seed=0, axes=AXES, starts=STARTS):
     return Search(
-        space=space_of(Ties(), 3, axes), starts=starts, trials=trials, sampler=sampler, seed=seed
+        space=space_of(Ties(), 3, axes),
+        starts=starts,
+        budget=Budget(trials=trials, sampler=sampler, seed=seed),
     )
 
 
@@ -39,7 +42,7 @@ class Hill:
         return -((candidate.method.scale - 0.7) ** 2) - (candidate.method.density - 0.4) ** 2
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", get_args(Sampler))
 def test_starts_come_first_and_the_best_is_no_worse_than_any_of_them(sampler):
     score = Hill()
     tried = search(sampler).run(score)
@@ -51,7 +54,7 @@ def test_starts_come_first_and_the_best_is_no_worse_than_any_of_them(sampler):
     assert tried[3:] != search(sampler, seed=1).run(Hill())[3:]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", get_args(Sampler))
 @pytest.mark.parametrize("stop", [0, 2, 7])
 def test_broken_off_it_goes_on_to_the_same_trials(sampler, stop, tmp_path):
     whole, journal = search(sampler).run(Hill()), tmp_path / "journal.log"
@@ -118,10 +121,10 @@ def test_equal_starts_are_one():
 
 def test_what_cannot_be_searched_is_refused(tmp_path):
     with pytest.raises(FieldError, match="nothing to search"):
-        Search(space=space_of(Average(), 1, {}), starts={}, trials=3)
+        Search(space=space_of(Average(), 1, {}), starts={}, budget=Budget(trials=3))
     space = space_of(TaskArithmetic(), 2, {})
     with pytest.raises(FieldError, match="cma-es needs two or more ranges to adapt to; scale"):
-        Search(space=space, starts={}, trials=3, sampler="cma-es")
+        Search(space=space, starts={}, budget=Budget(trials=3, sampler="cma-es"))
     journal = tmp_path / "journal.log"
     journal.write_text("no journal\n")
     with pytest.raises(OutputError, match="no journal of a search"):

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from stockpot.errors import FieldError, StockpotError
-from stockpot.networks import NETWORKS, build
+from stockpot.networks import FAMILY, build
+from stockpot.values.family import plain_value
 
 
-@pytest.fixture(params=sorted(NETWORKS))
+@pytest.fixture(params=sorted(FAMILY.by_name))
 def name(request):
     return request.param
 
@@ -82,8 +85,8 @@ def test_a_missing_option_is_named():
     [
         ("cnn", {"image_size": 3}, "cnn: image_size"),
         ("cnn", {"width": 6}, "cnn: image_size"),
-        ("resnet-8", {"image_size": 2}, "resnet: image_size"),
-        ("resnet-8", {"width": 18}, "resnet: image_size"),
+        ("resnet-8", {"image_size": 2}, "resnet-8: image_size"),
+        ("resnet-8", {"width": 18}, "resnet-8: image_size"),
         ("vit-tiny", {"heads": 5}, "vit-tiny: width must be a multiple of heads"),
         ("vit-tiny", {"patch": 9}, "patch at most image_size"),
     ],
@@ -105,3 +108,12 @@ def test_dropout_is_of_training_alone_and_has_no_weights():
     left = features == 0
     assert 0.4 < float(left[was > 0].float().mean()) < 0.6
     torch.testing.assert_close(features[~left], 2 * was[~left])
+
+
+@pytest.mark.parametrize("name", FAMILY.by_name)
+def test_a_network_is_a_value_that_is_written_and_read_back(name):
+    config = FAMILY.read({"name": name, "num_classes": 3, "in_channels": 1, "image_size": 8})
+    assert plain_value(config)["name"] == name
+    assert FAMILY.read(plain_value(config)) == config
+    with pytest.raises(FieldError, match=rf"^{name}: num_classes must be a whole number in"):
+        replace(config, num_classes=0)

@@ -161,7 +161,7 @@ def test_a_second_stage_is_a_fit_with_the_fused_scope_of_the_first(staged):
 @pytest.mark.full  # two processes import torch
 def test_stages_are_the_same_bytes_with_workers(staged, tmp_path):
     experiment, out, _ = staged
-    train_experiment(experiment, tmp_path, workers=2)
+    train_experiment(experiment, tmp_path, jobs=2)
     assert files(tmp_path) == files(out)
 
 

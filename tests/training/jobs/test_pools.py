@@ -12,14 +12,17 @@ import torch
 from safetensors import safe_open
 
 import stockpot
-from stockpot.data import Dataset
+from stockpot.checkpoints.read import read_checkpoint
+from stockpot.data import Dataset, load, recorded_split, split
 from stockpot.errors import CheckpointError, FieldError, OutputError, StockpotError
 from stockpot.evaluation import accuracy, predict
+from stockpot.experiments.experiment import SplitSpec, parse_experiment
 from stockpot.networks import load_weights
 from stockpot.recipes.reading.yaml import dump_yaml
 from stockpot.training import Fit, train_experiment
 from stockpot.training.fitting.loop import fit
-from stockpot.training.jobs.cell import _opened
+from stockpot.training.jobs.cell import _opened, open_cell
+from stockpot.training.jobs.compare import compare_experiment
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -207,7 +210,7 @@ def test_a_sweep_has_a_folder_for_each_cell(small, tmp_path):
 def test_two_at_once_give_the_same_bytes_as_in_turn(ran, tmp_path):
     experiment, out, _, _ = ran
     told = []
-    train_experiment(experiment, tmp_path, workers=2, progress=lambda what, done: told.append(done))
+    train_experiment(experiment, tmp_path, jobs=2, progress=lambda what, done: told.append(done))
     assert files(tmp_path) == files(out)
     assert told == sorted(told)
     assert told[-1] == 1
@@ -217,7 +220,7 @@ def test_two_at_once_give_the_same_bytes_as_in_turn(ran, tmp_path):
 def test_an_error_in_a_worker_is_the_users(small, tmp_path):
     diverging = small(optimiser="sgd", lr=1e30, schedule="constant", epochs=20)
     with pytest.raises(StockpotError, match="lower lr"):
-        train_experiment(diverging, tmp_path, workers=2)
+        train_experiment(diverging, tmp_path, jobs=2)
 
 
 def test_one_writer_at_a_time(small, tmp_path):
@@ -255,21 +258,21 @@ def told(what, done):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    workers = int(sys.argv[3])
+    jobs = int(sys.argv[3])
     experiment = read_experiment(sys.argv[1])
-    train_experiment(experiment, Path(sys.argv[2]), workers=workers, progress=told)
+    train_experiment(experiment, Path(sys.argv[2]), jobs=jobs, progress=told)
 """
 
 
 @pytest.mark.parametrize(
-    ("workers", "part"), [(1, 0.05), (1, 0.55), pytest.param(2, 0.4, marks=pytest.mark.full)]
+    ("jobs", "part"), [(1, 0.05), (1, 0.55), pytest.param(2, 0.4, marks=pytest.mark.full)]
 )
-def test_a_killed_run_goes_on_at_the_last_finished_epoch(workers, part, ran, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_at_the_last_finished_epoch(jobs, part, ran, tmp_path, monkeypatch):
     experiment, whole, _, _ = ran
     (tmp_path / "e.yml").write_text(dump_yaml(experiment.resolved()))
     (tmp_path / "run.py").write_text(SCRIPT)
     out = tmp_path / "out"
-    command = [sys.executable, "run.py", "e.yml", "out", str(workers), str(part)]
+    command = [sys.executable, "run.py", "e.yml", "out", str(jobs), str(part)]
     here = {"PYTHONPATH": str(Path(stockpot.__file__).parents[1])}
     killed = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | here
@@ -295,3 +298,27 @@ def test_a_killed_run_goes_on_at_the_last_finished_epoch(workers, part, ran, tmp
     per_epoch = -(-len(pools[0].splits.train) // 64)
     trained = [one for one in steps if len(one) == len(pools[0].splits.train)]
     assert len(trained) == (16 - done) * per_epoch
+
+
+def test_each_pool_may_have_a_split_of_its_own(small, tmp_path):
+    """So that an interval over pools covers the luck of the split too."""
+    same = {"split": {"selection": 0.2, "test": 0.5, "draw": "per-pool"}, "seed": 3}
+    experiment = small(same | {"compare": {"seeds": 2, "methods": ["uniform-soup"]}}, count=2)
+    found = compare_experiment(experiment, tmp_path)
+    assert "intervals over pools cover the luck of the split too" in found.origin
+    pools = train_experiment(experiment, tmp_path)  # which finds them trained
+    for pool in pools:
+        own = split(load("digits"), selection=0.2, test=0.5, seed=pool.seed)
+        assert torch.equal(pool.splits.test.originals, own.test.originals)
+        for one in pool.kept:
+            told = recorded_split(read_checkpoint(one.path).metadata)
+            assert torch.equal(told.of(load("digits")).test.originals, own.test.originals)
+    assert [one.seed for one in pools] == [3, 4]
+    assert not torch.equal(*(pool.splits.test.originals for pool in pools))
+    assert parse_experiment({"network": "mlp", "data": "digits", "split": "per-pool"}).split == (
+        SplitSpec(draw="per-pool")
+    )
+    assert experiment.resolved()["split"]["draw"] == "per-pool"
+    assert "draw" not in small().resolved()["split"]
+    with pytest.raises(FieldError, match="split: per-pool: each pool has a split of its own"):
+        open_cell(experiment)

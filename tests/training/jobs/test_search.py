@@ -90,7 +90,7 @@ def searched(alone, tmp_path_factory):
         patch.setattr(contest, "predict", predicting)
         patch.setattr(Candidates, "score", scoring)
         patch.setattr(FileSource, "read_into", reading)
-        found = search(recipe(pool), experiment, out, trials=6)
+        found = search(recipe(pool), experiment, out, budget={"trials": 6})
     return out, found, seen
 
 
@@ -136,8 +136,10 @@ def test_the_winner_sees_its_models_as_the_recipe_does(alone, tmp_path):
     for one, path in zip(pool.kept, stored, strict=True):
         save_file({f"net.{name}": tensor for name, tensor in state(one.path).items()}, path)
     models = [{"path": str(path), "rename": {"net.*": "*"}} for path in stored]
-    renamed = search(recipe(pool, models=models), experiment, tmp_path / "out", trials=3)
-    plain = search(recipe(pool), experiment, tmp_path / "plain", trials=3)
+    renamed = search(
+        recipe(pool, models=models), experiment, tmp_path / "out", budget={"trials": 3}
+    )
+    plain = search(recipe(pool), experiment, tmp_path / "plain", budget={"trials": 3})
     run_recipe(read_recipe(renamed.best), tmp_path / "again.safetensors")
     again, expected = state(tmp_path / "again.safetensors"), state(plain.merged)
     assert again.keys() == expected.keys()
@@ -148,14 +150,14 @@ def test_it_goes_on_only_where_it_is_the_same_search(alone, searched, tmp_path):
     experiment, pool = alone
     out, found, _ = searched
     with pytest.raises(OutputError, match="--resume goes on"):
-        search(recipe(pool), experiment, out, trials=6)
+        search(recipe(pool), experiment, out, budget={"trials": 6})
     with pytest.raises(OutputError, match="seed was 0 and is 1"):
-        search(recipe(pool), experiment, out, trials=6, seed=1, resume=True)
-    more = search(recipe(pool), experiment, out, trials=8, resume=True)
+        search(recipe(pool), experiment, out, budget={"trials": 6, "seed": 1}, resume=True)
+    more = search(recipe(pool), experiment, out, budget={"trials": 8}, resume=True)
     assert more.comparison.attempts[:6] == found.comparison.attempts
-    whole = search(recipe(pool), experiment, tmp_path, trials=8)
+    whole = search(recipe(pool), experiment, tmp_path, budget={"trials": 8})
     assert more.comparison.attempts == whole.comparison.attempts
-    fresh = search(recipe(pool), experiment, out, trials=6, overwrite=True)
+    fresh = search(recipe(pool), experiment, out, budget={"trials": 6}, overwrite=True)
     assert fresh.comparison.attempts == found.comparison.attempts
 
 
@@ -177,7 +179,7 @@ def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
     for name in ("nll", "stockpot.evaluation.examples:brier"):
         keys = ALONE | {"compare": {"metric": name}}
         out = tmp_path / name[:3]
-        found = search(recipe(pool), parse_experiment(keys), out, trials=5)
+        found = search(recipe(pool), parse_experiment(keys), out, budget={"trials": 5})
         scores = [one.score for one in found.comparison.attempts]
         assert found.score == min(scores)
         assert found.comparison.rows[0].metric == name.rpartition(":")[2]
@@ -186,7 +188,7 @@ def test_a_metric_of_ones_own_and_one_where_smaller_is_better(alone, tmp_path):
 def test_tasks_keep_their_heads_and_count_alike(tasks, tmp_path):
     experiment, pool = tasks
     backwards = replace(recipe(pool), models=recipe(pool).models[::-1])
-    found = search(backwards, experiment, tmp_path, trials=4)
+    found = search(backwards, experiment, tmp_path, budget={"trials": 4})
     values = {
         (row.method, row.data): row.value
         for row in found.comparison.rows

@@ -182,7 +182,7 @@ def test_networks_that_exist_are_taken_as_they_are(ran, tmp_path):
 
 def test_two_at_once_give_the_same_bytes_and_a_broken_run_goes_on(ran, tmp_path):
     experiment, out, _ = ran
-    train_experiment(experiment, tmp_path / "two", workers=2)
+    train_experiment(experiment, tmp_path / "two", jobs=2)
     assert files(tmp_path / "two") == files(out)
     assert broken_off(experiment, tmp_path / "on", "joint") == files(out)
 
@@ -371,7 +371,7 @@ def test_the_first_task_and_the_joint_network_are_those_of_a_shared_start(in_tur
 
 def test_in_turn_with_workers_and_broken_off_the_bytes_are_the_same(in_turn, tmp_path):
     experiment, out, _ = in_turn
-    train_experiment(experiment, tmp_path / "two", workers=2)
+    train_experiment(experiment, tmp_path / "two", jobs=2)
     assert files(tmp_path / "two") == files(out)
     assert broken_off(experiment, tmp_path / "on", "turned") == files(out)
 

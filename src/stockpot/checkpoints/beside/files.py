@@ -4,6 +4,7 @@ A folder may hold links to anywhere, pipes, files without end and code. Listed a
 known kinds that lie in the folder itself, or in the hub's cache that the folder is a part of.
 """
 
+import errno
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import CheckpointError
+from ...files import open_descriptor
 from ..entry import Checkpoint
 from ..formats.untrusted import listed
 from .names import is_tokenizer
@@ -178,11 +180,10 @@ def _size(path: Path) -> int | None:
 def _read(path: Path, size: int) -> bytes | None:
     """As many bytes, without waiting for a pipe; None where there are fewer or more."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(open_descriptor(path), "rb") as file:
+            content = file.read(size + 1)
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from None
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if error.errno in (errno.EISDIR, errno.EINVAL):
             return None
-        content = file.read(size + 1)
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from None
     return content if len(content) == size else None

@@ -1,22 +1,15 @@
 """Single steps on the disk, each finished before the next: folders, whole files, syncs."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ... import system
 from ...errors import OutputError
 from ..formats.directory import is_inside
 
 _PART = 2**20
-
-
-def sync(path: Path) -> None:
-    """Force a file, or the names in a directory, to the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def make_parents(path: Path) -> None:
@@ -24,7 +17,7 @@ def make_parents(path: Path) -> None:
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        system.here.sync_path(folder.parent)
 
 
 def write_new(folder: Path, name: str, content: bytes | Iterable[bytes]) -> None:
@@ -37,7 +30,7 @@ def write_new(folder: Path, name: str, content: bytes | Iterable[bytes]) -> None
         raise OutputError(f"a file of the output cannot be named '{name}'.")
     for parent in reversed(Path(name).parents[:-1]):
         (folder / parent).mkdir(exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.BINARY
     fd = os.open(folder / name, flags, 0o644)
     try:
         for part in [content] if isinstance(content, bytes) else _gathered(content):
@@ -52,7 +45,21 @@ def write_all(fd: int, data: memoryview, offset: int) -> None:
     """Write at an offset, as often as the system takes a part only."""
     done = 0
     while done < len(data):
-        done += os.pwrite(fd, data[done:], offset + done)
+        done += system.here.write_at(fd, data[done:], offset + done)
+
+
+def read_all(fd: int, buffer: memoryview, offset: int) -> None:
+    """Read at an offset, as often as the system gives a part only.
+
+    Raises:
+        OSError: the file ends before.
+    """
+    done = 0
+    while done < len(buffer):
+        count = system.here.read_at(fd, buffer[done:], offset + done)
+        if count == 0:
+            raise OSError(errno.EIO, f"it ends at byte {offset + done}")
+        done += count
 
 
 def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:

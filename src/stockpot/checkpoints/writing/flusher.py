@@ -1,8 +1,9 @@
 """Dirty pages go to the disk while the merge computes, not after it."""
 
-import os
 import threading
 from collections.abc import Sequence
+
+from ... import system
 
 _EVERY = 0.1
 
@@ -25,7 +26,7 @@ class Flusher:
         while not self._stopped.wait(_EVERY):
             try:
                 for fd in self._fds:
-                    os.fdatasync(fd)
+                    system.here.write_back(fd)
             except OSError as error:  # told once by the system, so it must not be lost
                 self._failed = error
                 return

@@ -15,7 +15,8 @@ from typing import Any, TypeGuard, cast
 
 import blake3
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+from ... import system
+
 _HEAD = {"fingerprint", "boot", "place"}
 _OF_A_RECORD = {"name", "digest", "inputs", "report"}
 _SUM, _PLACE = "sum", "place"
@@ -104,11 +105,6 @@ class Past:
     records: Mapping[str, Record]
 
 
-def boot_id() -> str:
-    """An identity of this boot of the machine; empty where the system has none."""
-    return _BOOT.read_text().strip() if _BOOT.exists() else ""
-
-
 def read_journal(path: Path) -> Past | None:
     """The journal at `path`, without lines that do not add up; None without a head that does."""
     if not path.is_file():
@@ -118,7 +114,7 @@ def read_journal(path: Path) -> Past | None:
     fingerprint, boot, place = (told.get(key) for key in ("fingerprint", "boot", "place"))
     if told.keys() != _HEAD or not isinstance(fingerprint, str) or type(place) is not int:
         return None
-    same = bool(boot) and boot == boot_id()
+    same = bool(boot) and boot == system.here.boot_id()
     records = [record for line in lines[1:] if (record := _record(line)) is not None]
     return Past(fingerprint, place, same, {record.name: record for record in records})
 
@@ -188,9 +184,9 @@ class Journal:
     """Appends records; safe to call from many threads, for each call is one write."""
 
     def __init__(self, path: Path, fingerprint: str, place: int, past: Iterable[Record]) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | system.BINARY
         self._fd = os.open(path, flags, 0o644)
-        head = {"fingerprint": fingerprint, "boot": boot_id(), _PLACE: place}
+        head = {"fingerprint": fingerprint, "boot": system.here.boot_id(), _PLACE: place}
         self._write(_line(head))
         self.append(past)
 

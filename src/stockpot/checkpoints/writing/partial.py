@@ -1,31 +1,29 @@
 """PATH.partial: taken by one writer at a time, and only where it is what a writer left.
 
 The directory itself is locked, so that a lock file that somebody deletes lets nobody in; the lock
-file is for file systems that lock files only, and its text says whose the directory is.
+file is for systems that lock files only, and its text says whose the directory is.
 """
 
 import errno
-import fcntl
 import glob
 import os
 import secrets
+import shutil
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ... import system
 from ...errors import OutputError
 from ..formats.untrusted import listed
-from .disk import sync
 from .journal import read_journal
 
 MARK = b"An unfinished output of stockpot: --resume continues it, --overwrite starts afresh.\n"
 LOCK, JOURNAL, FILES, REPLACED = "lock", "journal", "out", "replaced"
 _NAMES = {LOCK, JOURNAL, FILES, REPLACED}
-_UNLOCKABLE = (errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
 _ASIDE = ".discarded-"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ForeignError(OutputError):
@@ -42,23 +40,24 @@ class _Locks:
     """Descriptors that hold the locks.
 
     Attributes:
-        directory: of the directory.
+        directory: of the directory; None where the system opens none.
         file: of its lock file.
-        by_directory: whether the file system locks directories.
+        by_directory: whether directories are locked there.
     """
 
-    directory: int
+    directory: int | None
     file: int
     by_directory: bool
 
     def hold(self, path: Path) -> bool:
         """Whether `path` still leads to what was locked."""
-        there = _is(path, self.directory)
+        there = self.directory is None or _is(path, self.directory)
         return there and (self.by_directory or _is(path / LOCK, self.file))
 
     def close(self) -> None:
         os.close(self.file)
-        os.close(self.directory)
+        if self.directory is not None:
+            os.close(self.directory)
 
 
 class Partial:
@@ -70,7 +69,7 @@ class Partial:
     """
 
     def __init__(self, path: Path, locks: _Locks, *, made: bool) -> None:
-        self.path, self._made = path, made
+        self.path, self._made, self._deleted = path, made, False
         self._locks: _Locks | None = locks
         self.begun = (path / JOURNAL).exists()
 
@@ -100,31 +99,50 @@ class Partial:
         """What lies in it that no writer puts there."""
         return _strangers(self.path)
 
+    def delete(self) -> None:
+        """Delete it with all that is in it; what is locked may stay until `leave`."""
+        self._deleted = True
+        shutil.rmtree(self.set_aside(), ignore_errors=True)
+
     def set_aside(self) -> Path:
         """Give the path free for others, and get a name under which to delete what is left.
 
         From then on nothing of it can be resumed. Each step is on the disk before the next, so that
-        a power cut leaves what the next merge knows for its own.
+        a power cut leaves what the next merge knows for its own. Where the system renames nothing
+        that holds an open file, the path stays taken until it is deleted.
         """
         name = self.path.name.removesuffix(".partial")
         aside = self.path.with_name(f"{name}{_ASIDE}{secrets.token_hex(4)}.partial")
         with suppress(OSError):
             (self.path / JOURNAL).unlink(missing_ok=True)
-            sync(self.path)
+            system.here.sync_path(self.path)
             self.path.rename(aside)
-            sync(self.path.parent)
+            system.here.sync_path(self.path.parent)
         return aside if aside.exists() else self.path
 
     def leave(self) -> None:
-        """Let go of it; where it was made just now and holds nothing, it goes too."""
+        """Let go of it; where it was made just now, or is deleted, and holds nothing, it goes too.
+
+        A lock file that is open cannot be deleted on every system. There it is deleted once it is
+        closed, which fails where another writer has opened it since.
+        """
         if self._locks is None:
             return
-        if self._made and self.is_ours() and not _beside(self.path, {LOCK}):
-            with suppress(OSError):
-                (self.path / LOCK).unlink(missing_ok=True)
-                self.path.rmdir()
+        ours = self.is_ours() and not _beside(self.path, {LOCK})
+        unwanted = ours and (self._made or self._deleted)
+        if unwanted:
+            _remove(self.path)
+        stayed = unwanted and (self.path / LOCK).exists()
         self._locks.close()
         self._locks = None
+        if stayed:
+            _remove(self.path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        (path / LOCK).unlink(missing_ok=True)
+        path.rmdir()
 
 
 def set_aside_before(path: Path) -> list[Path]:
@@ -139,9 +157,11 @@ def set_aside_before(path: Path) -> list[Path]:
 
 def _is_free(directory: Path) -> bool:
     try:
-        fd = os.open(directory, _FOLDER)
+        fd = system.here.open_folder(directory)
     except OSError:
         return False
+    if fd is None:
+        return False  # such a system sets nothing aside
     try:
         _lock(fd, directory)
     except OutputError:
@@ -156,21 +176,22 @@ def _make_directory(path: Path) -> bool:
         path.mkdir()
     except FileExistsError:
         return False
-    sync(path.parent)
+    system.here.sync_path(path.parent)
     return True
 
 
 def _locked(path: Path) -> _Locks:
     """Lock what is ours."""
     _refuse_foreign(path)
-    directory = os.open(path, _FOLDER)
+    directory = system.here.open_folder(path)
     try:
-        by_directory = _lock(directory, path)
+        by_directory = directory is not None and _lock(directory, path)
         _refuse_foreign(path)  # it may have been made since
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | system.NO_LINK | system.BINARY
         file = os.open(path / LOCK, flags, 0o644)
     except BaseException:
-        os.close(directory)
+        if directory is not None:
+            os.close(directory)
         raise
     locks = _Locks(directory, file, by_directory)
     try:
@@ -178,9 +199,10 @@ def _locked(path: Path) -> _Locks:
             raise OSError(errno.ENOLCK, "this file system has no locks")
         if os.fstat(file).st_size != len(MARK):
             os.ftruncate(file, 0)
-            os.pwrite(file, MARK, 0)
-            os.fsync(file)
-            os.fsync(directory)
+            system.here.write_at(file, MARK, 0)
+            system.here.sync(file)
+            if directory is not None:
+                system.here.sync(directory)
     except BaseException:
         locks.close()
         raise
@@ -190,14 +212,9 @@ def _locked(path: Path) -> _Locks:
 def _lock(fd: int, path: Path) -> bool:
     """Whether the file system could lock it."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return system.here.lock(fd)
     except BlockingIOError:
         raise OutputError(f"another merge is writing to {path} just now.") from None
-    except OSError as error:
-        if error.errno in _UNLOCKABLE:
-            return False
-        raise
-    return True
 
 
 def _refuse_foreign(path: Path) -> None:

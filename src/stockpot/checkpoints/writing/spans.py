@@ -6,8 +6,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ... import system
 from ...errors import OutputError
-from .disk import write_all
+from .disk import read_all, write_all
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -34,7 +35,7 @@ class SpanFiles:
 
     def open(self, name: str) -> int:
         """The descriptor of one of them, which is made where there is none."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | system.BINARY
         self.fds[name] = os.open(self._folder / name, flags, 0o644)
         return self.fds[name]
 
@@ -47,7 +48,7 @@ class SpanFiles:
         self.__init__(folder, spans)
         for name, inode in inodes.items():
             with explained(folder / name, resumable=True):
-                self.fds[name] = os.open(folder / name, os.O_RDWR | os.O_CLOEXEC)
+                self.fds[name] = os.open(folder / name, os.O_RDWR | system.BINARY)
             if os.fstat(self.fds[name]).st_ino != inode:
                 raise OutputError(f"{folder / name} was replaced while the merge was at work.")
 
@@ -71,11 +72,8 @@ class SpanFiles:
     def read(self, name: str, offset: int, buffer: memoryview) -> None:
         """Bytes of a tensor that was written, from `offset` within it."""
         file, start = self._place_of(name)
-        done = 0
         with explained(self._folder / file, resumable=True):
-            while done < len(buffer):
-                place = start + offset + done
-                done += os.preadv(self.fds[file], [buffer[done:]], place)
+            read_all(self.fds[file], buffer, start + offset)
 
     def close(self) -> None:
         """Close every descriptor."""

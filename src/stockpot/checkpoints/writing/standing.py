@@ -51,16 +51,16 @@ def replaceable(path: Path, *, overwrite: bool, fingerprint: str | None) -> froz
 
 def strangers(directory: Path, known: frozenset[str]) -> list[str]:
     """What a directory holds beside the files of those names, by path within it."""
-    parents = {str(parent) for name in known for parent in Path(name).parents}
+    parents = {parent.as_posix() for name in known for parent in Path(name).parents}
     found: list[str] = []
     for folder, folders, files in os.walk(directory):
         inside = Path(folder).relative_to(directory)
         for name in folders:
-            here = str(inside / name)
+            here = (inside / name).as_posix()
             if here not in parents or (directory / here).is_symlink():
                 found.append(here + "/")
-        folders[:] = [name for name in folders if f"{inside / name}/" not in found]
-        found += [here for name in files if (here := str(inside / name)) not in known]
+        folders[:] = [name for name in folders if f"{(inside / name).as_posix()}/" not in found]
+        found += [here for name in files if (here := (inside / name).as_posix()) not in known]
     return sorted(found)
 
 

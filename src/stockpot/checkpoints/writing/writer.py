@@ -18,14 +18,14 @@ from typing import Self
 
 import blake3
 
+from ... import system
 from ...errors import OutputError
 from ..formats.layout import Shard
-from .disk import make_parents, sync, write_all, write_new
+from .disk import make_parents, read_all, write_all, write_new
 from .flusher import Flusher
 from .journal import Journal, Past, Record, Records, read_journal
 from .manifest import manifest_path, read_manifest
 from .partial import FILES, JOURNAL, REPLACED, ForeignError, Partial, partial_of, set_aside_before
-from .renaming import exchange, rename_new
 from .spans import SpanFiles, explained
 from .standing import replaceable, strangers
 
@@ -146,9 +146,17 @@ class Output:
         if file is None or record.digest is None:
             return file is not None and past.same_boot
         (start, end), hasher = self._shards[file].spans[record.name], blake3.blake3()
+        buffer = bytearray(min(2**22, end - start))
         for at in range(start, end, 2**22):
-            hasher.update(os.pread(self._target.fds[file], min(2**22, end - at), at))
+            part = memoryview(buffer)[: end - at]
+            read_all(self._target.fds[file], part, at)
+            hasher.update(part)
         return hasher.hexdigest() == record.digest
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """The files of the layout, where they lie until they are put in place."""
+        return tuple(self._files / name for name in self._shards)
 
     @property
     def target(self) -> SpanFiles:
@@ -202,9 +210,10 @@ class Output:
             for name, content in small.items():
                 write_new(self._files, name, content)
             for file in (self._partial / JOURNAL, *self._files.rglob("*")):
-                sync(file)
-            sync(self._files)
-            sync(self._partial)
+                system.here.sync_path(file)
+            system.here.sync_path(self._files)
+            system.here.sync_path(self._partial)
+            self._release()  # what is open cannot be renamed on every system
             self._put(small)
         self._clear()
 
@@ -230,12 +239,12 @@ class Output:
             if self.is_file:
                 self._put_file(next(iter(small)), standing)
             elif standing:
-                exchange(self._files, self.path, self._partial / REPLACED)
-                sync(self.path.parent)
+                system.here.exchange(self._files, self.path, self._partial / REPLACED)
+                system.here.sync_path(self.path.parent)
                 self._spare(standing)
             else:
-                self._files.replace(self.path)  # the system replaces no directory but an empty one
-                sync(self.path.parent)
+                system.here.put_folder(self._files, self.path)
+                system.here.sync_path(self.path.parent)
         except OSError as error:
             if error.errno not in _TAKEN:
                 raise
@@ -253,12 +262,14 @@ class Output:
         for name in (sidecar, self.path.name):
             source, target = self._files / name, self.path.parent / name
             try:
-                source.replace(target) if name in standing else rename_new(source, target)
+                source.replace(target) if name in standing else system.here.rename_new(
+                    source, target
+                )
             except FileExistsError:
                 if name != sidecar:
                     (self.path.parent / sidecar).replace(self._files / sidecar)
                 raise
-            sync(self.path.parent)
+            system.here.sync_path(self.path.parent)
 
     def _spare(self, known: frozenset[str]) -> None:
         """Keep what came into the old directory between the last look and the exchange."""
@@ -282,7 +293,7 @@ class Output:
             shutil.rmtree(self._files, ignore_errors=True)
             (self._partial / JOURNAL).unlink(missing_ok=True)
             return
-        shutil.rmtree(self._held.set_aside(), ignore_errors=True)
+        self._held.delete()
 
     def _release(self) -> None:
         if self._flusher is not None:
@@ -351,7 +362,7 @@ def clear_leftovers(path: Path, fingerprint: str) -> None:
             return  # nothing of this merge
         past = read_journal(partial / JOURNAL)
         if past is None or past.fingerprint == fingerprint:
-            shutil.rmtree(held.set_aside(), ignore_errors=True)
+            held.delete()
         held.leave()
 
 

@@ -21,6 +21,10 @@ Folder = Annotated[Path, Parameter(help="Folder of the run, with report.html and
 Spec = Annotated[str | None, Parameter(help="A name, or a YAML mapping such as {name: cnn, ...}.")]
 VIEWS = "Of the test split, to be judged on too, such as noise-3,blur-all,domain=twitter."
 DOMAINS = "The only ones that the splits hold; others of the test split are kept for views."
+TEST_SPLIT = (
+    "A file that says which samples the checkpoints have not seen: positions from 0 (.txt, .json), "
+    "or what stockpot train has written."
+)
 COUNTS = "How many go in, such as 2,3,5; default 2 to all."
 
 
@@ -37,6 +41,7 @@ def compare(
     margin: float | None = None,
     views: Annotated[Words, Parameter(help=VIEWS)] = None,
     domains: Annotated[Words, Parameter(help=DOMAINS)] = None,
+    test_split: Annotated[Path | None, Parameter(help=TEST_SPLIT)] = None,
     seed: int | None = None,
     jobs: Jobs = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -53,7 +58,7 @@ def compare(
         subsets: How many subsets of each count are drawn; 3 by default.
         metric: accuracy, auroc, nll, ece, or package.module:function.
         margin: A difference of the metric that does not matter; 0.005 by default.
-        seed: Of the split and the subsets; 0 by default.
+        seed: Of a fresh split and the subsets; 0 by default.
         device: Where networks of an experiment are trained.
     """
     existing = network is not None or data is not None
@@ -73,6 +78,7 @@ def compare(
         "--margin": margin,
         "--views": views,
         "--domains": domains,
+        "--test-split": test_split,
         "--seed": seed,
     }
     _refuse_given(
@@ -107,6 +113,7 @@ def compare(
                 margin=MARGIN if margin is None else margin,
                 views=views or (),
                 domains=domains or (),
+                test_split=test_split,
                 seed=seed or 0,
                 progress=progress,
             )
@@ -117,7 +124,7 @@ def compare(
             experiment = read_experiment(given[0])
             try:
                 table = compare_experiment(
-                    experiment, out_, workers=jobs, device=device or "auto", progress=progress
+                    experiment, out_, jobs=jobs, device=device or "auto", progress=progress
                 )
             except KeyboardInterrupt:
                 note("what is trained is kept: the same command goes on from there.")
@@ -165,6 +172,8 @@ def print_comparison(result: "Comparison") -> None:
         if seen:
             out.print(_parts(metric, seen))
     out.print(result.conclusion)
+    if result.origin:
+        out.print(result.origin)
 
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:

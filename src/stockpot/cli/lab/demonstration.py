@@ -120,7 +120,7 @@ def run_demo(
     out: Path,
     *,
     seed: int = 0,
-    workers: int | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> Demo:
@@ -134,7 +134,7 @@ def run_demo(
     Args:
         out: folder for the files; made where it is missing.
         seed: of the split, the random starts and the order of the data.
-        workers: networks trained at once; None for one per core.
+        jobs: networks trained at once; None for one per core.
         progress: called as work is done.
         command: what was run, for the pages.
 
@@ -156,13 +156,11 @@ def run_demo(
             progress(what, begin + (end - begin) * part)
 
     with one_thread():
-        comparison = compare_experiment(
-            wanted, out, workers=workers, progress=partial(tell, 0.0, _MAIN)
-        )
+        comparison = compare_experiment(wanted, out, jobs=jobs, progress=partial(tell, 0.0, _MAIN))
         control = compare_experiment(
             _control(wanted),
             out / "independent",
-            workers=workers,
+            jobs=jobs,
             progress=partial(tell, _MAIN, 1.0),
         )
     (out / "experiment.yml").write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ...studies import Diagnosis
-from ...studies.study import StudyOfModels
+from ...studies.study import Study
 from ..command_line import UsageError
 from ..fields import optional_flag
 from .study import perform, study_command, subject_of
@@ -20,7 +20,7 @@ Folder = Annotated[
 
 
 def _diagnose(
-    study: StudyOfModels, models: tuple[str, ...], *, out_: Path | None = None, **flags: Any
+    study: Study, models: tuple[str, ...], *, out_: Path | None = None, **flags: Any
 ) -> int:
     if len(models) == 1 and Path(models[0]).suffix == ".json":
         return _repeat(study, Path(models[0]), out_, flags)
@@ -30,7 +30,7 @@ def _diagnose(
     return perform(study, subject, out_, **flags)
 
 
-def _repeat(study: StudyOfModels, results: Path, out: Path | None, flags: dict[str, Any]) -> int:
+def _repeat(study: Study, results: Path, out: Path | None, flags: dict[str, Any]) -> int:
     """The settings and the models are those of the file."""
     if study != Diagnosis() or flags.pop("base", None) or flags.pop("pool", None) is not None:
         raise UsageError(

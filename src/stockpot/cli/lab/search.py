@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from ...engine.options import Options
+from ...recipes.reading.searching import ONE_SEARCH, Budget
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, say, steps
-from ..flags import Flag, Json, Quiet, RunFlags, Workers, at_least
+from ..fields import with_fields
+from ..flags import Flag, Json, Quiet, RunFlags, Workers
 from ..merging.recipe import read_recipe
 from .compare import print_comparison
 
@@ -20,15 +22,14 @@ Data = Annotated[Path, Parameter(help="An experiment: network, data or tasks, sp
 Folder = Annotated[Path, Parameter(help="Folder for the winner, its merge, trials and report.")]
 
 
+@with_fields("budget", ONE_SEARCH, Group("How it is searched", sort_key=1))
 def search(
     recipe: Recipe,
     experiment: Data,
     /,
     *,
     out_: Annotated[Folder, Parameter(name="--out")] = Path("search"),
-    trials: Annotated[int, Parameter(validator=at_least(1, "--trials"))] = 50,
-    sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe",
-    seed: Annotated[int, Parameter(validator=at_least(0, "--seed"))] = 0,
+    budget: Budget,
     memory: str = "2GiB",
     workers: Workers = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -43,9 +44,6 @@ def search(
     The uniform soup, the method's defaults and the recipe as it is are tried first.
 
     Args:
-        trials: Candidates that are scored.
-        sampler: How they are drawn.
-        seed: Of the sampler; the same seed gives the same trials.
         memory: Models that fit in it together are read once, and held.
         device: Where networks are run.
         factors: Folder that keeps CART's factors for other searches of these models.
@@ -67,9 +65,7 @@ def search(
                 wanted,
                 data,
                 out_,
-                trials=trials,
-                sampler=sampler,
-                seed=seed,
+                budget=budget,
                 resume=resume,
                 overwrite=overwrite,
                 device=device,

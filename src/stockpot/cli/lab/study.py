@@ -6,7 +6,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import App, Group, Parameter
 
@@ -63,7 +63,7 @@ def study_command(
     parameters = [
         first,
         folder,
-        *field_flags(cls, _LOOK),
+        *field_flags(cls(), _LOOK),
         *_how(cls),
         optional_flag("json", Annotated[Json, Parameter(group=_RUN)], False),
         optional_flag("quiet", Annotated[Quiet, Parameter(group=_RUN)], False),
@@ -166,13 +166,10 @@ def _look(
             raise UsageError("one model alone has nothing to merge with: give two or more.")
         if chosen.note and not quiet:
             note(chosen.note)
-        return study(
-            chosen.models,
-            chosen.base,
-            names=chosen.names,
-            private=chosen.private,
-            progress=progress,
-            **how,
+        look = cast("StudyOfModels[StudyResult]", study)
+        names, private = chosen.names, chosen.private
+        return look(
+            chosen.models, chosen.base, names=names, private=private, progress=progress, **how
         )
     assert isinstance(study, StudyOfPools)
     assert subject.source is not None
@@ -181,7 +178,7 @@ def _look(
 
     try:
         trained = open_pools(subject.source, out, progress=progress, **how)
-        return study(trained, progress=progress)
+        return cast("StudyOfPools[StudyResult]", study)(trained, progress=progress)
     except KeyboardInterrupt:
         note("finished networks are kept: the same command goes on from there.")
         raise

@@ -37,7 +37,7 @@ def train(
     wanted, begun = read_experiment(experiment), time.monotonic()
     try:
         with steps(quiet=quiet or json) as progress:
-            pools = train_experiment(wanted, out_, workers=jobs, device=device, progress=progress)
+            pools = train_experiment(wanted, out_, jobs=jobs, device=device, progress=progress)
     except KeyboardInterrupt:
         note("what is finished is kept: the same command goes on from there.")
         raise

@@ -10,7 +10,6 @@ from ...errors import OutputError
 from ...factors.factored import Factored, read_factored
 from ...factors.making import factor_to
 from ...methods import Cart
-from ...networks.weights import save_state
 from ..command_line import UsageError, told_by_the_command_line
 from ..console import print_json, say, size_text
 from ..flags import Flag, Json, Memory, Workers
@@ -92,6 +91,8 @@ def restore(
     else:
         state = kept.task(task, rank=rank, scale=scale)
     try:
+        from ...networks.weights import save_state
+
         save_state(state, out, {})
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}.") from None

@@ -16,7 +16,7 @@ from ...values.fields import kebab_name
 from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
 from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
-from .perform import perform
+from .reestimate import Anew, ReestimateFlags, perform_anew
 
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)
@@ -64,7 +64,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
                 data["decay"] = _decay(given["decay"])
             recipe = parse_recipe(flags.onto(data))
             _check_alone(recipe)
-        return perform(recipe, out, flags)
+        return perform_anew(recipe, out, flags, given.get("anew") or ReestimateFlags())
 
     kind = inspect.Parameter
     parameters = [
@@ -78,8 +78,9 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
         optional_flag("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
         *([optional_flag("statistics", Statistics, ())] if cls().needs.statistics else []),
-        *field_flags(cls, _FIELDS),
+        *field_flags(cls(), _FIELDS),
         optional_flag("flags", Run, RunFlags()),
+        optional_flag("anew", Anew, ReestimateFlags()),
     ]
     return made_command(kebab_name(cls), cls.__doc__, command, parameters)
 

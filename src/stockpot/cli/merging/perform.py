@@ -1,9 +1,12 @@
 """Carrying out a merge for the command line: plan or run it, and say what was done."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from ...engine.amending import Amendment
 from ...engine.merge import Merged, carry_out
-from ...engine.prepare import check_disk, check_output_path, prepare
+from ...engine.options import Options
+from ...engine.prepare import Prepared, check_disk, check_output_path, prepare
 from ...recipes.reading.recipe import Recipe
 from ..command_line import told_by_the_command_line
 from ..console import note, print_json, progress_bar, say, size_text
@@ -11,30 +14,37 @@ from ..flags import RunFlags
 from .plan import show_plan
 
 
-def perform(recipe: Recipe, out: Path, flags: RunFlags) -> int:
-    """Prepare, show or carry out, and say what was done."""
+def perform(recipe: Recipe, out: Path, flags: RunFlags, amendment: Amendment | None = None) -> int:
+    """Prepare a recipe, show or carry out, and say what was done."""
+    return carry(lambda options: prepare(recipe, options, out, amendment), out, flags)
+
+
+def carry(
+    preparing: Callable[[Options], Prepared], out: Path, flags: RunFlags, done: str = "merged"
+) -> int:
+    """The same of whatever is prepared with these options; `done` is what tells of it."""
     with told_by_the_command_line():
         check_output_path(out)
         options = flags.options()
     if flags.dry_run:
-        prepared = prepare(recipe, options, out)
+        prepared = preparing(options)
         check_disk(prepared, out)
         show_plan(prepared, out, as_json=flags.json)
         return 0
     quiet = flags.quiet or flags.json
     with progress_bar("merging", quiet=quiet) as progress:
-        prepared = prepare(recipe, flags.options(progress), out)
+        prepared = preparing(flags.options(progress))
         if not quiet:
             for text in (n for c in prepared.inputs for n in c.notes):
                 note(text)
             for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
                 note(text)
         merged = carry_out(prepared, out)
-    _report(merged, flags)
+    _report(merged, flags, done)
     return 0
 
 
-def _report(merged: Merged, flags: RunFlags) -> None:
+def _report(merged: Merged, flags: RunFlags, done: str) -> None:
     if flags.json:
         print_json(
             {
@@ -51,5 +61,5 @@ def _report(merged: Merged, flags: RunFlags) -> None:
         again = f", {merged.resumed} of them finished before" if merged.resumed else ""
         say(
             f"{merged.path}: {merged.tensors:,} tensors{again}, {size_text(merged.bytes_written)}, "
-            f"merged in {merged.seconds:.1f} s from {size_text(merged.bytes_read)}."
+            f"{done} in {merged.seconds:.1f} s from {size_text(merged.bytes_read)}."
         )

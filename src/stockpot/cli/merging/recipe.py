@@ -11,17 +11,24 @@ from ...recipes.reading.yaml import read_yaml
 from ...recipes.resolving.assignment import Assignment
 from ..console import note, print_json, print_table
 from ..flags import Out, Run, RunFlags
-from .perform import perform
+from .reestimate import Anew, ReestimateFlags, perform_anew
 
 
-def run(recipe: Path, /, *, out: Out, flags: Run = RunFlags()) -> int:  # noqa: B008 - frozen
+def run(
+    recipe: Path,
+    /,
+    *,
+    out: Out,
+    flags: Run = RunFlags(),  # noqa: B008 - frozen
+    anew: Anew = ReestimateFlags(),  # noqa: B008 - frozen
+) -> int:
     """Carry out a recipe in YAML: methods, rules per tensor, layers, output.
 
     Args:
         recipe: The recipe's file.
         out: Where the merge is written.
     """
-    return perform(read_recipe(recipe, flags), out, flags)
+    return perform_anew(read_recipe(recipe, flags), out, flags, anew)
 
 
 def read_recipe(path: Path, flags: RunFlags) -> Recipe:

@@ -52,7 +52,8 @@ def verify(
         complain(f"{path}: and {len(wrong) - _SHOWN} more.", as_json=False)
     if found.ok:
         finite = "NaN and infinity allowed" if found.non_finite else "finite"
-        repeated = ", and the repeated merge gives the same bytes" if recompute else ""
+        but = f" but for {found.amended} estimated again" if found.amended else ""
+        repeated = f", and the repeated merge gives the same bytes{but}" if recompute else ""
         say(
             f"{path}: {found.tensors:,} tensors, {size_text(found.bytes)}: complete, {finite}, "
             f"as written{repeated}."
@@ -70,5 +71,6 @@ def _plain(found: Verified) -> dict[str, object]:
         "problems": list(found.problems),
         "unverifiable": list(found.unverifiable),
         "notes": list(found.notes),
+        "amended": found.amended,
         **({"error": wrong[0]} if wrong else {}),
     }

@@ -1,8 +1,8 @@
 """How much a file of a data set may unpack to, and how much a set may take."""
 
-import os
 from pathlib import Path
 
+from ... import system
 from ...errors import StockpotError
 from .sources import damaged
 
@@ -32,8 +32,8 @@ def check_memory(name: str, count: int, shape: tuple[int, ...]) -> None:
     nbytes = count
     for size in shape:
         nbytes *= size
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if nbytes > there:
+    there = system.here.memory()
+    if there is not None and nbytes > there:
         raise StockpotError(
             f"data '{name}': {count:,} images of {shape} take {nbytes:,} bytes, and the memory of "
             f"this machine is {there:,}: give a smaller size."

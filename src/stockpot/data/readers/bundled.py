@@ -3,9 +3,12 @@
 Shapes: N samples, H x W pixels.
 """
 
+from dataclasses import dataclass
+
 import torch
 
 from ...libraries import optional
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 
 
@@ -21,3 +24,12 @@ def digits() -> Dataset:
     images_NHW = torch.tensor(bunch.images / 16, dtype=torch.float32)
     labels_N = torch.tensor(bunch.target, dtype=torch.int64)
     return Dataset("digits", images_NHW[:, None], labels_N, 10, torch.arange(len(labels_N)))
+
+
+@dataclass(frozen=True, slots=True)
+class Digits(DataReader):
+    """What `digits` gives; no official parts."""
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        return Collection(digits())

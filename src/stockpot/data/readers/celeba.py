@@ -4,6 +4,7 @@ Shapes: N images, L attributes.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ...errors import StockpotError
 from ...values.fields import nearest
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.pictures import Size, read_images
 from ..formats.sources import absent, damaged, file_in, folder_at
@@ -22,10 +23,11 @@ IMAGES = "img_align_celeba"
 PARTS = {"0": "train", "1": "selection", "2": "test"}
 
 
-def celeba(path: str, attribute: str = "all", size: Size = 64) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Celeba(DataReader):
     """202,599 colour photographs in official parts: train, validation (as selection) and test.
 
-    Args:
+    Attributes:
         path: the folder of list_eval_partition, list_attr_celeba (.txt or .csv) and
             img_align_celeba/.
         attribute: one attribute, such as Smiling, for two classes (without, with); or all, for
@@ -34,21 +36,30 @@ def celeba(path: str, attribute: str = "all", size: Size = 64) -> Collection:
 
     Source: Z. Liu, P. Luo, X. Wang, X. Tang, Deep Learning Face Attributes in the Wild, ICCV 2015.
     """
-    folder = folder_at(NAME, path)
-    names, signs = _attributes(folder)
-    if attribute != "all" and attribute not in names:
-        raise StockpotError(
-            f"data '{NAME}': there is no attribute '{attribute[:80]}'"
-            f"{nearest(attribute, ['all', *names], most=41)}"
-        )
-    chosen = names if attribute == "all" else (attribute,)
-    columns = [names.index(one) for one in chosen]
-    parts: dict[str, Dataset] = {}
-    for part, files in _partition(folder, signs).items():
-        flags_NL = torch.stack([signs[file][columns] for file in files])
-        images = read_images(NAME, [_images(folder) / one for one in files], size=size, channels=3)
-        parts[part] = _dataset(images, flags_NL, chosen)
-    return Collection(**parts)
+
+    path: str
+    attribute: str = "all"
+    size: Size = 64
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        folder = folder_at(NAME, self.path)
+        names, signs = _attributes(folder)
+        if self.attribute != "all" and self.attribute not in names:
+            raise StockpotError(
+                f"data '{NAME}': there is no attribute '{self.attribute[:80]}'"
+                f"{nearest(self.attribute, ['all', *names], most=41)}"
+            )
+        chosen = names if self.attribute == "all" else (self.attribute,)
+        columns = [names.index(one) for one in chosen]
+        parts: dict[str, Dataset] = {}
+        for part, files in _partition(folder, signs).items():
+            flags_NL = torch.stack([signs[file][columns] for file in files])
+            images = read_images(
+                NAME, [_images(folder) / one for one in files], size=self.size, channels=3
+            )
+            parts[part] = _dataset(images, flags_NL, chosen)
+        return Collection(**parts)
 
 
 def _dataset(images: Tensor, flags_NL: Tensor, chosen: tuple[str, ...]) -> Dataset:

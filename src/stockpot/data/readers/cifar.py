@@ -6,13 +6,13 @@ Shapes: N images, 3 x 32 x 32 pixels each.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 
 from ...typed import from_numpy
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.sources import damaged, file_in, folder_at
 from .cifar_pickle import array_of, read_pickle
@@ -20,26 +20,40 @@ from .cifar_pickle import array_of, read_pickle
 SHAPE = (3, 32, 32)
 
 
-def cifar_10(path: str) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Cifar10(DataReader):
     """50,000 and 10,000 colour images of 32 x 32 pixels, ten classes.
 
-    Args:
+    Attributes:
         path: the folder cifar-10-batches-py, or the one that holds it.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    return CIFAR_10.read(path)
+
+    written_name: ClassVar[str] = "cifar-10"
+    path: str
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        return CIFAR_10.read(self.path)
 
 
-def cifar_100(path: str) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Cifar100(DataReader):
     """50,000 and 10,000 colour images of 32 x 32 pixels, a hundred classes (the fine labels).
 
-    Args:
+    Attributes:
         path: the folder cifar-100-python, or the one that holds it.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    return CIFAR_100.read(path)
+
+    written_name: ClassVar[str] = "cifar-100"
+    path: str
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        return CIFAR_100.read(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...checkpoints.formats.untrusted import shown
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.labels import classes_of, flags, numbered
 from ..formats.pictures import Channels, Size, read_images
@@ -37,13 +37,8 @@ class _Emoji:
     drawn_by: tuple[str, ...]
 
 
-def emoji(
-    path: str | tuple[str, ...],
-    vendor: Literal["google", "twitter", "both"] = "both",
-    size: Size = 32,
-    labels: Literal["category", "multi"] = "category",
-    channels: Channels = 3,
-) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Emoji(DataReader):
     """About 1,900 emoji per vendor; no official parts.
 
     `labels: category` is one of nine: activities, flags, food, objects and so on. `labels: multi`
@@ -53,7 +48,7 @@ def emoji(
     The drawings of one emoji by both vendors have one number in `originals`, so no split tears them
     apart, and `domain` says whose a drawing is.
 
-    Args:
+    Attributes:
         path: folder(s) of the unpacked packages emoji-datasource-google and -twitter, or a folder
             that holds them, such as node_modules.
         vendor: whose drawings.
@@ -63,25 +58,38 @@ def emoji(
 
     Source: npm emoji-datasource-google (Noto, Apache-2.0) and -twitter (Twemoji, CC-BY 4.0).
     """
-    vendors = VENDORS if vendor == "both" else (vendor,)
-    packages = list(_packages((path,) if isinstance(path, str) else path))
-    homes = {one: _home(one, packages) for one in vendors}
-    known = list(_emoji(homes[vendors[0]]))
-    if not known:
-        raise damaged("emoji", homes[vendors[0]] / "emoji.json", "lists no emoji of a category")
-    drawn = [
-        (number, place, homes[one] / "img" / one / "64" / item.image)
-        for place, one in enumerate(vendors)
-        for number, item in enumerate(known)
-        if one in item.drawn_by
-    ]
-    inputs = read_images("emoji", [file for _, _, file in drawn], size=size, channels=channels)
-    classes, of_each = _labels(known, labels)
-    numbers = torch.tensor([number for number, _, _ in drawn])
-    domain = torch.tensor([place for _, place, _ in drawn])
-    return Collection(
-        Dataset("emoji", inputs, of_each[numbers], len(classes), numbers, classes, vendors, domain)
-    )
+
+    path: str | tuple[str, ...]
+    vendor: Literal["google", "twitter", "both"] = "both"
+    size: Size = 32
+    labels: Literal["category", "multi"] = "category"
+    channels: Channels = 3
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        vendors = VENDORS if self.vendor == "both" else (self.vendor,)
+        packages = list(_packages((self.path,) if isinstance(self.path, str) else self.path))
+        homes = {one: _home(one, packages) for one in vendors}
+        known = list(_emoji(homes[vendors[0]]))
+        if not known:
+            raise damaged("emoji", homes[vendors[0]] / "emoji.json", "lists no emoji of a category")
+        drawn = [
+            (number, place, homes[one] / "img" / one / "64" / item.image)
+            for place, one in enumerate(vendors)
+            for number, item in enumerate(known)
+            if one in item.drawn_by
+        ]
+        inputs = read_images(
+            "emoji", [file for _, _, file in drawn], size=self.size, channels=self.channels
+        )
+        classes, of_each = _labels(known, self.labels)
+        numbers = torch.tensor([number for number, _, _ in drawn])
+        domain = torch.tensor([place for _, place, _ in drawn])
+        return Collection(
+            Dataset(
+                "emoji", inputs, of_each[numbers], len(classes), numbers, classes, vendors, domain
+            )
+        )
 
 
 def _packages(paths: Sequence[str]) -> Iterator[Path]:

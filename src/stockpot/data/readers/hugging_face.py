@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from ...checkpoints.formats.untrusted import listed, shown
 from ...errors import FieldError, StockpotError
 from ...libraries import optional
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.labels import classes_of, flags, numbered
 from ..formats.pictures import Channels, Size, read_images
@@ -30,22 +31,14 @@ PARTS = {
 SPLIT = re.compile(rf"(?:^|[-_./])({'|'.join(PARTS)})(?=[-_./]|$)")
 
 
-def hugging_face(
-    path: str,
-    image: str = "image",
-    label: str = "label",
-    text: str | None = None,
-    tokenizer: str | None = None,
-    max_length: Length = 128,
-    size: Size | None = None,
-    channels: Channels = 3,
-) -> Collection:
+@dataclass(frozen=True, slots=True)
+class HuggingFace(DataReader):
     """Images, or texts where `text` is given, with their official parts; nothing is downloaded.
 
     A label column of class labels keeps their names; other values are sorted. A column of lists
     of class labels is a task of several labels.
 
-    Args:
+    Attributes:
         path: a folder that save_to_disk wrote, a .parquet file, or a folder of such files, whose
             part is told by train, validation or test in their names, as on the hub.
         image: the name of the images' column.
@@ -56,22 +49,42 @@ def hugging_face(
         size: pixels along a side; without, all images must have one size.
         channels: 1 for grey, 3 for colour.
     """
-    if (text is None) != (tokenizer is None):
-        raise FieldError(f"data '{NAME}': text and tokenizer go together; one is missing.")
-    tables = _tables(Path(path).expanduser())
-    classes = _classes(tables["train"], label)
-    parts: dict[str, Dataset] = {}
-    for part, table in tables.items():
-        labels = _labels(table, label, classes)
-        if text is not None and tokenizer is not None:
-            inputs = tokenise(
-                NAME, [str(one) for one in _column(table, text)], tokenizer, max_length
-            )
-        else:
-            inputs = read_images(NAME, _pictures(table, image), size=size, channels=channels)
-        originals = torch.arange(len(labels))
-        parts[part] = Dataset(NAME, inputs, labels, len(classes), originals, classes)
-    return Collection(**parts)
+
+    path: str
+    image: str = "image"
+    label: str = "label"
+    text: str | None = None
+    tokenizer: str | None = None
+    max_length: Length = 128
+    size: Size | None = None
+    channels: Channels = 3
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if (self.text is None) != (self.tokenizer is None):
+            raise FieldError("text and tokenizer go together; one is missing.")
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        tables = _tables(Path(self.path).expanduser())
+        classes = _classes(tables["train"], self.label)
+        parts: dict[str, Dataset] = {}
+        for part, table in tables.items():
+            labels = _labels(table, self.label, classes)
+            if self.text is not None and self.tokenizer is not None:
+                inputs = tokenise(
+                    NAME,
+                    [str(one) for one in _column(table, self.text)],
+                    self.tokenizer,
+                    self.max_length,
+                )
+            else:
+                inputs = read_images(
+                    NAME, _pictures(table, self.image), size=self.size, channels=self.channels
+                )
+            originals = torch.arange(len(labels))
+            parts[part] = Dataset(NAME, inputs, labels, len(classes), originals, classes)
+        return Collection(**parts)
 
 
 def _tables(path: Path) -> Mapping[str, Any]:
@@ -105,7 +118,7 @@ def _known(path: Path, found: Mapping[str, Any]) -> Mapping[str, Any]:
 def _by_part(path: Path, files: Sequence[Path]) -> Mapping[str, list[Path]]:
     parts: dict[str, list[Path]] = {}
     for file in files:
-        named = SPLIT.findall(str(file.relative_to(path))) if path.is_dir() else []
+        named = SPLIT.findall(file.relative_to(path).as_posix()) if path.is_dir() else []
         parts.setdefault(PARTS[named[-1]] if named else "", []).append(file)
     if list(parts) == [""]:
         return {"train": parts[""]}

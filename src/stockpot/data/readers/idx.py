@@ -7,6 +7,7 @@ import gzip
 import math
 import zlib
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -17,7 +18,7 @@ import torch
 from ...errors import StockpotError
 from ...files import open_file
 from ...typed import from_numpy
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.bounds import check_unpacked
 from ..formats.sources import damaged, file_in, folder_at
@@ -40,21 +41,33 @@ GARMENTS = (
 )
 
 
-def fashion_mnist(path: str = DEBIAN) -> Collection:
+@dataclass(frozen=True, slots=True)
+class FashionMnist(DataReader):
     """60,000 and 10,000 grey images of 28 x 28 pixels, ten kinds of garment.
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv 1708.07747.
     """
-    return _collection("fashion-mnist", path, GARMENTS)
+
+    path: str = DEBIAN
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        return _collection("fashion-mnist", self.path, GARMENTS)
 
 
-def mnist(path: str) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Mnist(DataReader):
     """60,000 and 10,000 grey images of 28 x 28 pixels, ten digits.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based Learning Applied to Document
     Recognition, Proc. IEEE 86(11), 1998.
     """
-    return _collection("mnist", path, tuple("0123456789"))
+
+    path: str
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        return _collection("mnist", self.path, tuple("0123456789"))
 
 
 def _collection(name: str, path: str, classes: tuple[str, ...]) -> Collection:

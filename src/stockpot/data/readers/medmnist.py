@@ -5,6 +5,7 @@ Shapes: N images, L labels, H x W pixels, C channels.
 
 import math
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from ...checkpoints.formats.untrusted import shown
 from ...errors import StockpotError
 from ...files import open_file
 from ...typed import from_numpy
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.bounds import check_memory, check_unpacked
 from ..formats.pictures import Size, resized
@@ -25,35 +26,42 @@ from ..formats.sources import absent, damaged
 PARTS = {"train": "train", "selection": "val", "test": "test"}
 
 
-def medmnist(path: str, size: Size | None = None) -> Collection:
+@dataclass(frozen=True, slots=True)
+class Medmnist(DataReader):
     """Train, validation (as selection) and test, as the file has them.
 
     Labels [N, 1] are classes; labels [N, L] are L findings of which an image may have several.
 
-    Args:
+    Attributes:
         path: the set's file, such as pathmnist.npz, of any image size; sets of volumes are refused.
         size: pixels along a side that images are brought to; none leaves them as they are. Networks
             that halve five times, such as VGG, need 32 where the file has 28.
 
     Source: J. Yang et al., MedMNIST v2, Scientific Data 10, 2023.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise absent("medmnist", file)
-    arrays = {
-        part: (_read(file, f"{key}_images"), _read(file, f"{key}_labels"))
-        for part, key in PARTS.items()
-    }
-    width = {labels.shape[1:] for _, labels in arrays.values()}
-    if len(width) > 1 or not all(labels.size for _, labels in arrays.values()):
-        raise damaged("medmnist", file, "has labels of unlike shapes, or none")
-    if any(one.dtype.kind not in "iub" or one.ndim > 2 for _, one in arrays.values()):
-        raise damaged("medmnist", file, "has labels that are not whole numbers [N, L]")
-    several = width != {(1,)} and width != {()}
-    count = width.pop()[0] if several else 1 + max(int(one.max()) for _, one in arrays.values())
-    return Collection(
-        **{part: _part(file, *pair, count, several, size) for part, pair in arrays.items()}
-    )
+
+    path: str
+    size: Size | None = None
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        file = Path(self.path).expanduser()
+        if not file.is_file():
+            raise absent("medmnist", file)
+        arrays = {
+            part: (_read(file, f"{key}_images"), _read(file, f"{key}_labels"))
+            for part, key in PARTS.items()
+        }
+        width = {labels.shape[1:] for _, labels in arrays.values()}
+        if len(width) > 1 or not all(labels.size for _, labels in arrays.values()):
+            raise damaged("medmnist", file, "has labels of unlike shapes, or none")
+        if any(one.dtype.kind not in "iub" or one.ndim > 2 for _, one in arrays.values()):
+            raise damaged("medmnist", file, "has labels that are not whole numbers [N, L]")
+        several = width != {(1,)} and width != {()}
+        count = width.pop()[0] if several else 1 + max(int(one.max()) for _, one in arrays.values())
+        return Collection(
+            **{part: _part(file, *pair, count, several, self.size) for part, pair in arrays.items()}
+        )
 
 
 def _part(

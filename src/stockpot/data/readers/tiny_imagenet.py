@@ -1,10 +1,11 @@
 """Tiny-ImageNet: 200 classes, 64 x 64 pixels, the official validation images as the test part."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ..collection import Collection
+from ..collection import Collection, DataReader
 from ..dataset import Dataset
 from ..formats.labels import numbered
 from ..formats.pictures import Size, read_images
@@ -14,29 +15,40 @@ from ..formats.tables import lines_of, plain
 NAME = "tiny-imagenet"
 
 
-def tiny_imagenet(path: str, size: Size = 64) -> Collection:
+@dataclass(frozen=True, slots=True)
+class TinyImagenet(DataReader):
     """100,000 colour images to train on, 10,000 to test on.
 
     The labels of the images under test/ were never published; val_annotations.txt has those of the
     part that everyone tests on.
 
-    Args:
+    Attributes:
         path: the folder tiny-imagenet-200.
         size: pixels along a side; 64 leaves the images as they are.
 
     Source: Stanford CS231n, 2015, from ImageNet.
     """
-    folder = folder_at(NAME, path)
-    wnids = lines_of(NAME, file_in(NAME, folder, "wnids.txt"))
-    if len(set(wnids)) < len(wnids):
-        raise damaged(NAME, folder / "wnids.txt", "names a class twice")
-    classes = _words(folder, wnids)
-    train = [
-        (file, wnid)
-        for wnid in wnids
-        for file in _images(folder / "train" / plain(NAME, folder / "wnids.txt", wnid) / "images")
-    ]
-    return Collection(*(_part(part, wnids, classes, size) for part in (train, _validation(folder))))
+
+    path: str
+    size: Size = 64
+
+    def read(self) -> Collection:
+        """The set's parts."""
+        folder = folder_at(NAME, self.path)
+        wnids = lines_of(NAME, file_in(NAME, folder, "wnids.txt"))
+        if len(set(wnids)) < len(wnids):
+            raise damaged(NAME, folder / "wnids.txt", "names a class twice")
+        classes = _words(folder, wnids)
+        train = [
+            (file, wnid)
+            for wnid in wnids
+            for file in _images(
+                folder / "train" / plain(NAME, folder / "wnids.txt", wnid) / "images"
+            )
+        ]
+        return Collection(
+            *(_part(part, wnids, classes, self.size) for part in (train, _validation(folder)))
+        )
 
 
 def _words(folder: Path, wnids: list[str]) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
 """What maps tell and give beside the merged tensors, taken by a worker piece by piece."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import blake3
 import torch
 from torch import Tensor
 
-from ...asides import Count, Extra, Note, Where
+from ...asides import Count, Extra, Largest, Note, Where
 from ...errors import NonFiniteError
 from ...recipes.resolving.assignment import Assignment, PlacedExtra
 from ...typed import to_floats
@@ -160,6 +160,23 @@ def report_of(notes: Mapping[str, Note]) -> dict[str, object]:
     plain = {name: what.plain for name, what in notes.items()}
     totals = [n.total for n in notes.values() if isinstance(n, Count) and n.total is not None]
     return plain | ({"total": totals[0]} if totals else {})
+
+
+def joined_reports(reports: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    """What is told of several tensors, in their order: counts add up, of other numbers the largest.
+
+    Example:
+        >>> joined_reports([{"rank": [4, 3], "error": 0.1}, {"rank": [2], "error": 0.3}])
+        {'rank': [4, 3, 2], 'error': 0.3}
+    """
+    both = dict[str, Any]()
+    for report in reports:
+        for name, plain in report.items():
+            if isinstance(plain, float) and name in both:
+                both[name] = Largest(both[name]).join(Largest(plain)).value
+            else:
+                both[name] = both[name] + plain if name in both else plain
+    return both
 
 
 def _refuse_other(a: Assignment, extra: Extra, values: Tensor, elements: int | None) -> None:

@@ -11,8 +11,8 @@ from typing import Literal
 
 import blake3
 
+from ... import system
 from ...core import Settled
-from ...running.allocator import return_large_blocks
 from ..pieces import Piece, Task
 from ..rows import ElementBytes, OnDisk, raw_bytes
 from ..sinks import Target
@@ -56,7 +56,7 @@ class Merging:
     def __call__(self) -> Callable[[MapTask], Iterator[Done]]:
         """A worker with a desk of its own."""
         if self.memory == "returned":
-            return_large_blocks()
+            system.here.return_large_blocks()
         return partial(_merged, Desk(self.setting), self.target)
 
 

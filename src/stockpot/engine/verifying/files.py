@@ -113,5 +113,5 @@ def _files(directory: Path, names: Sequence[str]) -> list[str]:
             found.append(name)
         else:
             inside = sorted(p for p in folder.rglob("*") if not p.is_dir())
-            found += [str(p.relative_to(directory)) for p in inside] or [name]
+            found += [p.relative_to(directory).as_posix() for p in inside] or [name]
     return found

@@ -17,7 +17,7 @@ from blake3 import blake3
 from ...errors import FieldError, MergeError, NonFiniteError, OutputError
 from ...libraries import optional
 from ...methods.catalogue import plain_method, read_method
-from ...recipes.reading.searching import Sampler
+from ...recipes.reading.searching import Budget
 from ...recipes.reading.space import Candidate, Choices, Range, Space, Value
 from ..results.comparison import Attempt
 
@@ -60,9 +60,7 @@ class Search:
         space: the axes.
         starts: candidates that are scored first, by what they are called; equal ones once. They
             need not lie in the space; those that do, the sampler learns from.
-        trials: candidates that are scored in all, starts included.
-        sampler: grid (in a seeded order), random, tpe or cma-es.
-        seed: of the sampler.
+        budget: how many candidates are scored, and how they are drawn.
 
     Raises:
         FieldError: there is nothing to search, or the sampler cannot search it.
@@ -70,9 +68,7 @@ class Search:
 
     space: Space
     starts: Mapping[str, Candidate]
-    trials: int
-    sampler: Sampler = "tpe"
-    seed: int = 0
+    budget: Budget
     _grid: list[dict[str, Value]] = field(default_factory=list[dict[str, Value]])
 
     def __post_init__(self) -> None:
@@ -83,13 +79,13 @@ class Search:
                 "its weights do not count. Name axes under search:."
             )
         continuous = [one for one in parameters.values() if isinstance(one, Range)]
-        if self.sampler == "cma-es" and len(continuous) < 2:
+        if self.budget.sampler == "cma-es" and len(continuous) < 2:
             raise FieldError(
                 f"cma-es needs two or more ranges to adapt to; {', '.join(parameters)} has "
                 f"{len(continuous)}. Use tpe, random or grid."
             )
-        if self.sampler == "grid":
-            self._grid.extend(self.space.grid(self.seed, self.trials))
+        if self.budget.sampler == "grid":
+            self._grid.extend(self.space.grid(self.budget.seed, self.budget.trials))
 
     def run(
         self, score: Score, *, journal: Path | None = None, told: Told | None = None
@@ -110,7 +106,7 @@ class Search:
             return self._run(log, score, told)
 
     def _run(self, log: "_Log", score: Score, told: Told | None) -> tuple[ScoredCandidate, ...]:
-        tried = log.tried()
+        budget, tried = self.budget, log.tried()
         known = {one.candidate: (one.score, one.problem) for one in tried}
 
         def note(one: ScoredCandidate) -> None:
@@ -120,20 +116,20 @@ class Search:
                 told(len(tried), max(each.score for each in tried))
 
         for name, candidate in self.starts.items():
-            if len(tried) < self.trials and candidate not in known:
+            if len(tried) < budget.trials and candidate not in known:
                 found = _finite(score(candidate))
                 note(log.put(ScoredCandidate(len(tried), name, candidate, found)))
-        if self.sampler == "grid":
+        if budget.sampler == "grid":
             for candidate in map(self.space.at, self._grid):
-                if len(tried) < self.trials and candidate not in known:
+                if len(tried) < budget.trials and candidate not in known:
                     found, problem = _attempt(score, candidate)
                     note(log.put(ScoredCandidate(len(tried), "grid", candidate, found, problem)))
             return tuple(tried)
-        while len(tried) < self.trials:
-            trial = log.ask(_sampler(self.sampler, self.seed, len(tried)))
+        while len(tried) < budget.trials:
+            trial = log.ask(_sampler(budget, len(tried)))
             candidate = self.space.at(trial.params)
             found, problem = known.get(candidate) or _attempt(score, candidate)
-            one = ScoredCandidate(len(tried), self.sampler, candidate, found, problem)
+            one = ScoredCandidate(len(tried), budget.sampler, candidate, found, problem)
             note(log.tell(trial, one))
         return tuple(tried)
 
@@ -282,13 +278,13 @@ def _distribution(one: Range | Choices) -> Any:
     return kinds.FloatDistribution(one.low, one.high, log=one.log)
 
 
-def _sampler(name: Sampler, seed: int, number: int) -> Any:
+def _sampler(budget: Budget, number: int) -> Any:
     samplers = optional("optuna", "search").samplers
-    own = int.from_bytes(blake3(f"{seed}/{number}".encode()).digest(4), "little")
-    if name == "cma-es":
+    own = int.from_bytes(blake3(f"{budget.seed}/{number}".encode()).digest(4), "little")
+    if budget.sampler == "cma-es":
         optional("cmaes", "search")
         return samplers.CmaEsSampler(seed=own, warn_independent_sampling=False)
-    return {"tpe": samplers.TPESampler, "random": samplers.RandomSampler}[name](seed=own)
+    return {"tpe": samplers.TPESampler, "random": samplers.RandomSampler}[budget.sampler](seed=own)
 
 
 @contextmanager

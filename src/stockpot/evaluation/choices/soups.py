@@ -1,25 +1,19 @@
-"""Merges of a pool's ingredients, through the engine, as networks that can be run.
+"""Merges of a pool's ingredients, through the engine, as networks that can be run."""
 
-Shapes: B samples of a batch.
-"""
+from collections.abc import Callable, Iterable, Sequence
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
-import torch
 from torch import Tensor, nn
 
 from ...core import Method
 from ...data import Dataset
 from ...engine.merge import merge
 from ...methods import Average
+from ...reestimation import training_batches
 from ..predictions.ingredients import Ingredients
 from ..predictions.predict import device_of
 
 Reestimate = Callable[[nn.Module, Iterable[Tensor]], int]
 """Re-estimates batch-norm statistics on training inputs; how many layers had any."""
-
-MENDING = 2048
-"""Training samples that statistics are re-estimated on; all, where there are fewer."""
 
 
 def soup(
@@ -57,14 +51,4 @@ def mend(network: nn.Module, train: Dataset, reestimate: Reestimate, *, seed: in
     A merge averages weights, but the statistics of the averaged network are not the averages of
     statistics. Only training inputs are looked at.
     """
-    return reestimate(network, _some_batches(train, seed, device_of(network))) > 0
-
-
-def _some_batches(
-    train: Dataset, seed: int, device: torch.device, size: int = 128
-) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(train), generator=generator)[:MENDING]
-    # One sample alone may have no variance, so a last one is left out.
-    starts = range(0, max(len(chosen) - 1, 1), size)
-    return (train.batch(chosen[i : i + size]).to(device) for i in starts)
+    return reestimate(network, training_batches(train, seed, device_of(network))) > 0

@@ -1,7 +1,7 @@
 """One budget for every merge method of a comparison: each is tuned before it is judged."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core import Method
@@ -53,9 +53,7 @@ class Tuning:
         search = Search(
             space=Space(Candidate(method), usual_fields(method), count),
             starts={GIVEN: Candidate(method), DEFAULTS: Candidate(defaults_of(method))},
-            trials=self.budget.trials,
-            sampler=_sampler(self.budget, method),
-            seed=self.budget.seed,
+            budget=_fitted(self.budget, method),
         )
         tried = search.run(lambda candidate: score(candidate.method))
         self.attempts.extend(attempts_of(name, search, tried, sign, **place))
@@ -90,7 +88,7 @@ def tuned_name(name: str, method: Method, budget: Budget | None) -> str:
     return f"{name} (tuned, {budget.trials} trials)"
 
 
-def _sampler(budget: Budget, method: Method) -> Any:
+def _fitted(budget: Budget, method: Method) -> Budget:
     """CMA-ES adapts to two fields or more; to one, TPE does."""
     single = len(usual_fields(method)) < 2
-    return "tpe" if budget.sampler == "cma-es" and single else budget.sampler
+    return replace(budget, sampler="tpe") if budget.sampler == "cma-es" and single else budget

@@ -1,13 +1,14 @@
 """Singles, soups and ensembles of networks that exist already: `stockpot.compare`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ...core import Method
-from ...data import Dataset, Splits, Transform, load, named_views, split
+from ...data import Dataset, Splits, Transform, named_views
 from ...data import Spec as DataSpec
 from ...errors import FieldError
 from ...networks import (
@@ -18,10 +19,12 @@ from ...networks import (
     open_network,
     reestimate_batch_norm,
 )
+from ...views.naming import names_of
 from ..predictions.ingredients import Ingredients
 from ..results.comparison import Comparison
 from .columns import WITHOUT_TRAINING
 from .compare import MARGIN, Progress, compare_pools
+from .origin import splits_to_judge
 
 Model = str | Path | Mapping[str, Tensor] | nn.Module
 """A checkpoint, a state dict, or a network."""
@@ -33,7 +36,7 @@ def compare(
     data: DataSpec | Splits,
     *,
     base: Model | None = None,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     counts: Sequence[int] = (),
     subsets: int = 3,
     methods: Sequence[str | Method] = WITHOUT_TRAINING,
@@ -41,6 +44,7 @@ def compare(
     margin: float = MARGIN,
     views: Sequence[str] | Mapping[str, Transform] = (),
     domains: Sequence[str] = (),
+    test_split: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -52,7 +56,7 @@ def compare(
         data: what they are judged on: a name, a mapping with the reader's options, or splits. The
             training part is used to re-estimate batch-norm statistics and for nothing else.
         base: what they were fine-tuned from, for methods that need it.
-        names: of the models in tables; by default their paths' names, or their numbers.
+        names: of the models in tables; by default the ends of their paths that tell them apart.
         counts: how many go into a soup or ensemble; by default 2 to all.
         subsets: how many subsets of each count are drawn.
         methods: columns and merge methods.
@@ -62,7 +66,10 @@ def compare(
             "domain=twitter", or transforms by their names in the table.
         domains: the only ones that the splits hold; the test split's samples of the others are
             kept aside for views. Not with splits, which have it behind them.
-        seed: of the split and of the subsets.
+        test_split: a file that says which samples are the test split, for `data.read_split`.
+            Without it the split is the one that all checkpoints record, as `stockpot train` writes
+            it, else a fresh one; the result says which.
+        seed: of a fresh split and of the subsets.
         progress: called as work is done.
 
     Raises:
@@ -79,22 +86,25 @@ def compare(
     if not models:
         raise FieldError("no model to compare: give two or more.")
     if isinstance(data, Splits):
-        if domains:
-            raise FieldError("domains: the splits are made already; give them to `split`.")
-        splits = data
+        if domains or test_split is not None:
+            raise FieldError(
+                "domains, test_split: the splits are made already; give them to `split`."
+            )
+        splits, origin = data, ""
     else:
-        splits = split(load(data), seed=seed, domains=domains)
+        judged = splits_to_judge(models, data, seed=seed, domains=domains, test_split=test_split)
+        splits, origin = judged.splits, judged.origin
     build = partial(opened, network, splits.train)
     given = [_source(model, build) for model in models]
     pool = ingredients_of(
         seed,
-        list(names) if names else _names(models),
+        names_of(models, names),
         given,
         splits,
         build,
         base=None if base is None else _source(base, build),
     )
-    return compare_pools(
+    found = compare_pools(
         [pool],
         counts=counts,
         subsets=subsets,
@@ -107,6 +117,7 @@ def compare(
         network=str(network),
         progress=progress,
     )
+    return replace(found, origin=origin)
 
 
 def opened(network: NetworkSpec, data: Dataset) -> nn.Module:
@@ -166,16 +177,3 @@ def _source(model: Model, build: Callable[[], nn.Module]) -> nn.Module | Path:
     network = build()
     network.load_state_dict(dict(model))
     return network
-
-
-def _names(models: Sequence[Model]) -> list[str]:
-    """The last parts of their paths, as many as tell them apart; numbers for what has no path."""
-    paths = [Path(model) if isinstance(model, str | Path) else None for model in models]
-    for parts in (1, 2, 3):
-        names = [
-            str(number) if path is None else "/".join(path.with_suffix("").parts[-parts:])
-            for number, path in enumerate(paths)
-        ]
-        if len(set(names)) == len(names):
-            return names
-    return [str(number) for number in range(len(models))]

@@ -12,10 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ... import system
 from ...data import Dataset
 from ...errors import StockpotError
 from ...networks import Headed
-from ...running.allocator import keep_freed_blocks
 from ...running.executor import in_order
 
 BATCH = 128
@@ -131,7 +131,7 @@ def predict(
         batches = (data.batch(slice(i, i + batch_size)).to(device) for i in lane)
         return [_outputs(module, inputs) for inputs in batches]
 
-    keep_freed_blocks()
+    system.here.keep_freed_blocks()
     subjects = [subject, *(_twin(subject) for _ in lanes[1:])]
     by_lane = in_order(run, list(zip(subjects, lanes, strict=True)), workers=len(lanes))
     outputs = [by_lane[i % len(lanes)][i // len(lanes)] for i in range(len(starts))]

@@ -16,6 +16,8 @@ MEMBER = "single:"
 ADAPTED: Kind = "test-time-adaptation"
 ADAPTED_WORDS = "adapted on unlabelled test inputs"
 """What every table says of it."""
+SMALLER = ("nll", "ece")
+"""Metrics of which a smaller value is better."""
 ALL_TASKS = "all-tasks"
 """What a row's `data` is for the mean over tasks."""
 INDIVIDUAL = "individual"
@@ -170,6 +172,7 @@ class Comparison(Result):
         verdict: what to do.
         facts: about the run, for a reader: networks, data, splits, seeds, machine.
         attempts: what searches on the selection split tried.
+        origin: where the test samples come from, as far as it bears on the numbers.
     """
 
     file_kind: ClassVar[str] = "comparison"
@@ -184,6 +187,7 @@ class Comparison(Result):
     verdict: Verdict | None = None
     facts: tuple[tuple[str, str], ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    origin: str = ""
 
     def summary(self) -> tuple[Row, ...]:
         """Of the rows of the whole split, the one that sums up each N, method, split and metric.
@@ -208,8 +212,8 @@ class Comparison(Result):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The verdict's sentence and the conclusion, without saying a thing twice."""
-        said = (self.verdict.sentence if self.verdict else "", self.conclusion)
+        """The verdict's sentence, the conclusion, and the origin, without saying a thing twice."""
+        said = (self.verdict.sentence if self.verdict else "", self.conclusion, self.origin)
         return tuple(dict.fromkeys(one for one in said if one))
 
     def table(self) -> tuple[type[Any], Sequence[object]]:

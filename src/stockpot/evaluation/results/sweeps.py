@@ -28,6 +28,7 @@ def join(found: Sequence[Comparison]) -> Comparison:
         decisions=tuple(step for one in found for step in one.decisions),
         facts=tuple(_facts(found)),
         attempts=tuple(attempt for one in found for attempt in one.attempts),
+        origin="\n".join(dict.fromkeys(one.origin for one in found if one.origin)),
     )
 
 

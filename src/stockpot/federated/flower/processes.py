@@ -5,7 +5,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ... import system
 from ...errors import StockpotError
 
 _START = 120.0
@@ -102,36 +102,19 @@ def started(command: Sequence[str], home: Path, log: Path) -> Generator[subproce
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """End a program and what it has started: first politely, then by force."""
     known: set[int] = set()
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for one in _marked(mark) | {process.pid}:
+    for sign in system.here.ENDINGS:
+        for one in system.here.marked_processes(mark) | {process.pid}:
             with suppress(ProcessLookupError):
                 os.kill(one, sign)
         until = time.monotonic() + _STOP
         while time.monotonic() < until:
-            known |= _marked(mark)  # one that is on its way out has no environment any more
-            if process.poll() is not None and not any(map(_is_running, known)):
+            known |= system.here.marked_processes(
+                mark
+            )  # one that is on its way out has no environment any more
+            if process.poll() is not None and not any(map(system.here.is_running, known)):
                 break
             time.sleep(0.1)
     process.wait()
-
-
-def _is_running(number: int) -> bool:
-    """Whether there is such a process, other than one that only its parent has to reap."""
-    try:
-        stat = Path(f"/proc/{number}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-
-
-def _marked(mark: str) -> set[int]:
-    """Processes with this mark in their environment, where the system tells."""
-    found: set[int] = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.add(int(folder.name))
-    return found
 
 
 def free_port() -> int:

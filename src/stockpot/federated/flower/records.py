@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import StockpotError
 from ...libraries import optional
-from ...training.additions.scopes import Scope
+from ...ops.distribution import Scope
 from ...typed import from_numpy, to_numpy
 from ..rounds.messages import Order, Reply, Score, State
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ...errors import StockpotError
 from ...evaluation.predictions.predict import predict
 from ...experiments.federated import FederatedRun, LocalTraining
-from ...experiments.fit import Fit
 from ...networks.layers import WEIGHTS
 from ...networks.network import parts
 from ...networks.reproducible import derived
@@ -84,7 +83,7 @@ def learn(client: Client, order: Order, own: State) -> tuple[Reply, dict[str, Te
         fitted = fit(
             network,
             client.holding.train,
-            Fit(**local.fields(), seed=seed),
+            local.seeded(seed),
             augment=augment,
             additions=Additions(penalties=tuple(penalties)),
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...training.additions.scopes import Scope
+from ...ops.distribution import Scope
 from .messages import Dropped, Score
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ...training.additions.scopes import Scope
+from ...ops.distribution import Scope
 
 State = Mapping[str, Tensor]
 """Tensors by name."""

@@ -17,7 +17,8 @@ from ...experiments.flower import FlowerStrategy
 from ...networks import save_state
 from ...networks.layers import WEIGHTS
 from ...networks.reproducible import derived
-from ...training.additions.scopes import Scope, fuse_scopes, scope_of
+from ...ops.distribution import Scope
+from ...training.additions.scopes import fuse_scopes, scope_of
 from ...values.differences import first_differences
 from .aggregation import aggregate, expected_shapes
 from .client import private

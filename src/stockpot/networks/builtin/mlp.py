@@ -3,42 +3,46 @@
 Shapes: N samples, C channels, H x W pixels, F features.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
 from ...values.bounds import Size
 from ..network import Network
+from .config import NetworkConfig
 
 
-class Mlp(Network):
-    """`depth` hidden layers of `width` units with ReLU, on the flattened image.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpConfig(NetworkConfig):
+    """A multilayer perceptron.
 
-    Args:
-        num_classes: outputs of the head.
-        in_channels: channels of an image.
-        image_size: pixels along a side.
+    Attributes:
         width: units of each hidden layer; also the number of features.
         depth: hidden layers.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: Size,
-        in_channels: Size,
-        image_size: Size,
-        width: Size = 128,
-        depth: Size = 2,
-    ) -> None:
+    written_name: ClassVar[str] = "mlp"
+    width: Size = 128
+    depth: Size = 2
+
+    def build(self) -> "Mlp":
+        """The network."""
+        return Mlp(self)
+
+
+class Mlp(Network):
+    """`depth` hidden layers of `width` units with ReLU, on the flattened image."""
+
+    def __init__(self, config: MlpConfig) -> None:
         super().__init__()
-        sizes = [in_channels * image_size**2] + [width] * depth
+        sizes = [config.in_channels * config.image_size**2] + [config.width] * config.depth
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(width, num_classes)
+        self.head = nn.Linear(config.width, config.num_classes)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
         """Activations of the last hidden layer, [N, F]."""

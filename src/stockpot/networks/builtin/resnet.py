@@ -4,57 +4,88 @@ Shapes: N samples, C channels, H x W pixels, F features.
 Source: K. He et al., Deep Residual Learning for Image Recognition, arXiv 1512.03385, section 4.2.
 """
 
-from typing import Literal, cast
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import StockpotError
+from ...errors import FieldError
 from ...values.bounds import Below1, Size
 from ..network import Network
+from .config import NetworkConfig
 
 Norm = Literal["batch", "group"]
 
 
-class ResNet(Network):
-    """A convolution, three stages of (depth - 2) / 6 blocks each, and the mean over the image.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNetConfig(NetworkConfig):
+    """A residual network for images of at least 4 pixels along a side; its name says the depth.
 
-    Args:
-        num_classes: outputs of the head.
-        in_channels: channels of an image.
-        image_size: pixels along a side, at least 4.
-        depth: layers with weights, 6n + 2; the network's name says it.
+    Attributes:
         width: channels of the first stage, a multiple of 4; four times as many are features.
         norm: batch keeps statistics, which a merge must estimate again; group (4 groups) has none.
         dropout: probability with which training leaves out each feature before the head.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: Size,
-        in_channels: Size,
-        image_size: Size,
-        depth: Size,
-        width: Size = 16,
-        norm: Norm = "batch",
-        dropout: Below1 = 0.0,
-    ) -> None:
-        super().__init__()
-        if image_size < 4 or width % 4 or depth % 6 != 2:
-            raise StockpotError(
-                "resnet: image_size must be at least 4, width a multiple of 4 and depth 6n + 2; "
-                f"got image_size={image_size}, width={width}, depth={depth}."
+    depth: ClassVar[int]
+    """Layers with weights, 6n + 2."""
+    width: Size = 16
+    norm: Norm = "batch"
+    dropout: Below1 = 0.0
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.image_size < 4 or self.width % 4:
+            raise FieldError(
+                "image_size must be at least 4 and width a multiple of 4; got "
+                f"image_size={self.image_size}, width={self.width}."
             )
-        layers: list[nn.Module] = [*_convolution(in_channels, width, 1, norm), nn.ReLU()]
+
+    def build(self) -> "ResNet":
+        """The network."""
+        return ResNet(self)
+
+
+class ResNet8Config(ResNetConfig):
+    """Of 8 layers."""
+
+    written_name, depth = "resnet-8", 8
+
+
+class ResNet14Config(ResNetConfig):
+    """Of 14 layers."""
+
+    written_name, depth = "resnet-14", 14
+
+
+class ResNet20Config(ResNetConfig):
+    """Of 20 layers."""
+
+    written_name, depth = "resnet-20", 20
+
+
+class ResNet32Config(ResNetConfig):
+    """Of 32 layers."""
+
+    written_name, depth = "resnet-32", 32
+
+
+class ResNet(Network):
+    """A convolution, three stages of (depth - 2) / 6 blocks each, and the mean over the image."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        width, norm, dropout = config.width, config.norm, config.dropout
+        layers: list[nn.Module] = [*_convolution(config.in_channels, width, 1, norm), nn.ReLU()]
         inputs = width
         for outputs in (width, 2 * width, 4 * width):
-            for _ in range((depth - 2) // 6):
+            for _ in range((config.depth - 2) // 6):
                 layers.append(_Block(inputs, outputs, norm))
                 inputs = outputs
         layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         self.body = nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
-        self.head = nn.Linear(4 * width, num_classes)
+        self.head = nn.Linear(4 * width, config.num_classes)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
         """The last feature maps averaged over the image, [N, F]."""

@@ -4,53 +4,64 @@ Shapes: N samples, C channels, H x W pixels, T tokens, S attention heads, D unit
 Source: A. Dosovitskiy et al., An Image is Worth 16x16 Words, arXiv 2010.11929.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import StockpotError
+from ...errors import FieldError
 from ...values.bounds import Size
 from ..network import Network
+from .config import NetworkConfig
 
 
-class VisionTransformer(Network):
-    """Square patches and a class token through blocks of attention and a two-layer perceptron.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitTinyConfig(NetworkConfig):
+    """A vision transformer; zeros are added right and below an image up to whole patches.
 
-    Args:
-        num_classes: outputs of the head.
-        in_channels: channels of an image.
-        image_size: pixels along a side; zeros are added right and below up to whole patches.
+    Attributes:
         width: units of a token, a multiple of `heads`; also the number of features.
         depth: blocks.
         heads: attention heads of a block.
         patch: pixels along the side of a patch; smaller ones see more and cost more.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: Size,
-        in_channels: Size,
-        image_size: Size,
-        width: Size = 192,
-        depth: Size = 4,
-        heads: Size = 3,
-        patch: Size = 4,
-    ) -> None:
-        super().__init__()
-        if width % heads or patch > image_size:
-            raise StockpotError(
-                "vit-tiny: width must be a multiple of heads, and patch at most image_size; got "
-                f"width={width}, heads={heads}, patch={patch}, image_size={image_size}."
+    written_name: ClassVar[str] = "vit-tiny"
+    width: Size = 192
+    depth: Size = 4
+    heads: Size = 3
+    patch: Size = 4
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.width % self.heads or self.patch > self.image_size:
+            raise FieldError(
+                "width must be a multiple of heads, and patch at most image_size; got "
+                f"width={self.width}, heads={self.heads}, patch={self.patch}, "
+                f"image_size={self.image_size}."
             )
+
+    def build(self) -> "VisionTransformer":
+        """The network."""
+        return VisionTransformer(self)
+
+
+class VisionTransformer(Network):
+    """Square patches and a class token through blocks of attention and a two-layer perceptron."""
+
+    def __init__(self, config: VitTinyConfig) -> None:
+        super().__init__()
+        width, patch, image_size = config.width, config.patch, config.image_size
         self.missing = -image_size % patch
         tokens = ((image_size + self.missing) // patch) ** 2 + 1
-        self.patches = nn.Conv2d(in_channels, width, kernel_size=patch, stride=patch)
+        self.patches = nn.Conv2d(config.in_channels, width, kernel_size=patch, stride=patch)
         small = [nn.Parameter(0.02 * torch.randn(1, count, width)) for count in (1, tokens)]
         self.token, self.positions = small
-        self.blocks = nn.Sequential(*(_Block(width, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(_Block(width, config.heads) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, num_classes)
+        self.head = nn.Linear(width, config.num_classes)
 
     def features(self, images_NCHW: Tensor) -> Tensor:
         """The class token after the last normalisation, [N, F]."""

@@ -17,7 +17,6 @@ from ...values.section import Section
 from .space import STEPS, WEIGHTS, Axis, Candidate, Choices, Range, Simplex, Space, Value
 
 Sampler = Literal["grid", "random", "tpe", "cma-es"]
-SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe", "cma-es")
 
 USUAL: Mapping[str, Range] = {
     "scale": Range(0.0, 2.0),
@@ -33,17 +32,21 @@ switches, tolerances, or another way to say the same."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Section):
-    """How every merge method of a comparison is tuned on the selection split.
+    """How much is searched on the selection split, and how.
 
     Attributes:
-        trials: evaluations of each method, its value as given among them.
-        sampler: how further values are drawn.
-        seed: of the sampler.
+        trials: candidates that are scored, those that are tried first among them.
+        sampler: how the others are drawn: grid (in a seeded order), random, tpe or cma-es.
+        seed: of the sampler; the same seed gives the same trials.
     """
 
     trials: Count = 20
-    sampler: Literal["grid", "random", "tpe", "cma-es"] = "tpe"
+    sampler: Sampler = "tpe"
     seed: Seed = 0
+
+
+ONE_SEARCH = Budget(trials=50)
+"""Of a search; tuning every method of a comparison has less for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Searched(Section):
 
     fields: tuple[Text, ...]
     trials: Count
-    sampler: Literal["grid", "random", "tpe", "cma-es"]
+    sampler: Sampler
     seed: Seed = 0
     metric: Text
     score: float

@@ -13,6 +13,9 @@ from .differences import dtype_name
 from .fit import Ingredients
 from .following import AnyOf
 
+AVERAGED = "norm-stats are averaged"
+"""How the note of statistics begins, which holds no more where they are estimated again."""
+
 
 def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[str, ...]:
     """Notes on what was decided, in the order in which a reader would ask."""
@@ -107,8 +110,9 @@ def _statistics(models: Sequence[Checkpoint], tensors: Sequence[Assignment]) -> 
     averaged = [t.name for t in tensors if t.role is Role.NORM_STAT and t.method is not None]
     if averaged:
         yield (
-            "norm-stats are averaged; re-estimate them on data before the network is used: "
-            f"{_some(averaged)}."
+            f"{AVERAGED}, and an average of statistics is not the statistics of the average: "
+            f"{_some(averaged)}. Estimate them again on training data: `--reestimate` in this "
+            "command, `stockpot reestimate` after it, `stockpot.reestimate_batch_norm` in Python."
         )
     copied = [t for t in tensors if t.role is Role.COUNTER and t.copy_from is not None]
     some = [t.name for t in copied if any(t.name not in model.entries for model in models)]

@@ -1,19 +1,16 @@
 """Backdoor: who moves a merge most, where, and who is unlike the others: from weights alone."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
 from ...core import Method
 from ...methods import Average
-from ...values.fields import check_fields
-from ..study import PARAMETERS, How, Model, RoleName, StudyOfModels, StudyResult
+from ..study import PARAMETERS, RoleName, StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from .result import BackdoorResult
+    from .result import BackdoorResult as BackdoorResult
 
 AVERAGE = Average()
 THRESHOLD = 3.5
@@ -21,7 +18,7 @@ THRESHOLD = 3.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backdoor(StudyOfModels):
+class Backdoor(StudyOfModels["BackdoorResult"]):
     """Leave one out: which contributor moves the merge most, where, and who is an outlier.
 
     With δ_k = θ_k - base (or θ_k less the mean of the models), M the merge of all K models and M_i
@@ -59,28 +56,3 @@ class Backdoor(StudyOfModels):
     roles: tuple[RoleName, ...] = PARAMETERS
     threshold: Annotated[float, Gt(0)] = THRESHOLD
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "BackdoorResult":
-        """Who moves the merge of these models most, and who is odd."""
-        from .computing import compute
-
-        return compute(self, models, base, **how)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import BackdoorResult
-
-        return BackdoorResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import backdoor_page
-
-        return backdoor_page

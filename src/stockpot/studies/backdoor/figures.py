@@ -3,20 +3,9 @@
 import math
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    name_below,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, name_below, panels, reference
 from ...pages.heat import heat
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    PINK,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, PINK, VERMILION
 from ...pages.units import plain, short
 from ..interference.result import ALL
 from .result import EVIDENCE, BackdoorResult
@@ -37,18 +26,7 @@ _MOST = 24
 
 
 def plot_influence(result: BackdoorResult, ax: Any = None) -> Any:
-    """How far the merge would move without each model, by tensor.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """How far the merge would move without each model, by tensor."""
     cells = {
         (row.tensor, row.model): 100 * row.relative
         for row in result.rows

@@ -62,7 +62,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def backdoor_page(result: BackdoorResult) -> Page:
+def page(result: BackdoorResult) -> Page:
     """What the page says: what was found, tables, figures."""
     figures = (*((_SCORES,) if result.suspicions else ()), *_FIGURES)
     return Page(

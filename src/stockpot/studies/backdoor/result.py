@@ -1,13 +1,13 @@
 """What the study of contributors found: who moves the merge, where, and who is an outlier."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..interference.result import ALL
 from ..onepass.statistics import Centre
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 EVIDENCE = ("length", "distance", "direction", "layer")
 """Ways to be an outlier; see `Suspicion`."""
@@ -85,6 +85,7 @@ class BackdoorResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "backdoor"
+    main_table: ClassVar[MainTable] = Contribution, "rows"
 
     title: str
     models: tuple[str, ...]
@@ -111,10 +112,6 @@ class BackdoorResult(StudyResult):
     def sentences(self) -> tuple[str, ...]:
         """What the numbers say."""
         return tuple(_sentences(self))
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return Contribution, self.rows
 
 
 _WORDS = {

@@ -1,19 +1,16 @@
 """Conflicts: signs, angles and lengths of task vectors, layer by layer."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING
 
-from ...values.fields import check_fields
-from ..study import PARAMETERS, How, Model, RoleName, StudyOfModels, StudyResult
+from ..study import PARAMETERS, RoleName, StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from .result import ConflictsResult
+    from .result import ConflictsResult as ConflictsResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conflicts(StudyOfModels):
+class Conflicts(StudyOfModels["ConflictsResult"]):
     """Signs, angles and lengths of task vectors, layer by layer.
 
     δ_k = θ_k - base, or without a base θ_k less the mean of the models. Around the mean task
@@ -32,28 +29,3 @@ class Conflicts(StudyOfModels):
     """
 
     roles: tuple[RoleName, ...] = PARAMETERS
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "ConflictsResult":
-        """Whether the task vectors of these models pull in one direction."""
-        from .computing import compute
-
-        return compute(self, models, base, **how)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import ConflictsResult
-
-        return ConflictsResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import conflicts_page
-
-        return conflicts_page

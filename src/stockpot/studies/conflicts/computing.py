@@ -9,13 +9,7 @@ from ...errors import FieldError, MergeError
 from ...views.models import Model
 from ..interference.result import ALL
 from ..onepass.gathering import statistics_of
-from ..onepass.statistics import (
-    Centre,
-    Statistics,
-    TensorStatistics,
-    cosine,
-    summed,
-)
+from ..onepass.statistics import Centre, Statistics, TensorStatistics, cosine, summed
 from ..scopes.computing import facts_of
 from ..study import How
 from . import Conflicts

@@ -4,12 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.heat import MOST_COLUMNS, heat, shown_rows
 from ...pages.styles import BLUE, INK, VERMILION
 from ...pages.units import plain, short
@@ -20,15 +15,7 @@ from .result import ConflictPair, ConflictsResult
 def plot_task_cosines(result: ConflictsResult, ax: Any = None) -> Any:
     """Cosines of task vectors by layer and pair of models, on the scale from -1 to 1.
 
-    Args:
-        result: of the study; of more than 20 pairs the first are shown.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Of more than 20 pairs the first are shown.
     """
     return heat(
         ax,

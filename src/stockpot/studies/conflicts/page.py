@@ -6,13 +6,7 @@ from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Column, Table, number, table, words
 from ..interference.result import ALL
-from .figures import (
-    coin,
-    plot_elections,
-    plot_task_cosines,
-    plot_task_lengths,
-    plot_task_signs,
-)
+from .figures import coin, plot_elections, plot_task_cosines, plot_task_lengths, plot_task_signs
 from .result import ConflictPair, ConflictsResult
 
 
@@ -97,7 +91,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def conflicts_page(result: ConflictsResult) -> Page:
+def page(result: ConflictsResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

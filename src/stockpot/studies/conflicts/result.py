@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..interference.result import ALL
-from ..onepass.statistics import (
-    Centre,
-)
-from ..study import StudyResult
+from ..onepass.statistics import Centre
+from ..study import MainTable, StudyResult
 
 GAP = 0.05
 """Agreement of signs that is so far from what angles say is pointed at."""
@@ -92,6 +90,7 @@ class ConflictsResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "conflicts"
+    main_table: ClassVar[MainTable] = ConflictPair, "pairs"
 
     title: str
     models: tuple[str, ...]
@@ -110,10 +109,6 @@ class ConflictsResult(StudyResult):
     def sentences(self) -> tuple[str, ...]:
         """What the numbers say."""
         return tuple(_sentences(self))
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return ConflictPair, self.pairs
 
 
 def _sentences(found: ConflictsResult) -> Iterator[str]:

@@ -1,27 +1,22 @@
 """Connectivity: lines, curves and planes between networks, and what lies there."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
 from ...errors import FieldError
 from ...values.fields import check_fields
-from ...values.result import Progress
-from ..study import StudyOfPools, StudyResult
+from ..study import StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from ...training.jobs.pools import Pool
-    from ..pools import TrainedPools
-    from .result import ConnectivityResult
+    from .result import ConnectivityResult as ConnectivityResult
 
 CurveKind = Literal["bezier", "polygon"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connectivity(StudyOfPools):
+class Connectivity(StudyOfPools["ConnectivityResult"]):
     """What lies between networks: barriers on lines, fitted curves, planes through three.
 
         barrier = max over a in [0, 1] of L((1 - a) A + a B) - ((1 - a) L(A) + a L(B))
@@ -69,25 +64,3 @@ class Connectivity(StudyOfPools):
             raise FieldError(f"connectivity: points must be odd; got {self.points}.")
         if 0 < self.plane < 5:
             raise FieldError(f"connectivity: plane must be at least 5, or 0; got {self.plane}.")
-
-    def __call__(
-        self, trained: "TrainedPools | Sequence[Pool]", *, progress: Progress | None = None
-    ) -> "ConnectivityResult":
-        """What lies between the networks of each pool."""
-        from .computing import compute
-
-        return compute(self, trained, progress=progress)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import ConnectivityResult
-
-        return ConnectivityResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import connectivity_page
-
-        return connectivity_page

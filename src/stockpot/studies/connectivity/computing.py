@@ -25,15 +25,8 @@ from ...training.jobs.pools import Pool
 from ...values.result import Progress
 from ..pools import TrainedPools
 from . import Connectivity, CurveKind
-from .curves import along, fit_curve, straight
-from .result import (
-    ConnectivityResult,
-    Plane,
-    Side,
-    Statistics,
-    WeightPath,
-)
-from .span import Span, State
+from .curves import Span, State, along, fit_curve, straight
+from .result import ConnectivityResult, Plane, Side, Statistics, WeightPath
 
 EDGE = 0.15
 """How far a plane reaches beyond its corners, as a part of its side, to the nearest step."""

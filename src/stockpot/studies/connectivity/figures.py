@@ -9,29 +9,10 @@ import numpy as np
 from ...errors import StockpotError
 from ...evaluation.results.estimator import POSITIVE, over_seeds
 from ...libraries import optional
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    INK,
-    PAPER,
-    VERMILION,
-)
+from ...pages.axes import SMALL, dress, panels, reference
+from ...pages.styles import BLUE, GREEN, INK, PAPER, VERMILION
 from ...pages.units import plain, short
-from .result import (
-    ALL,
-    Barrier,
-    ConnectivityResult,
-    Plane,
-    Statistics,
-    Way,
-    WeightPath,
-)
+from .result import ALL, Barrier, ConnectivityResult, Plane, Statistics, Way, WeightPath
 
 COLOURS: Mapping[Way, str] = {"line": BLUE, "bezier": VERMILION, "polygon": GREEN}
 DASHES: Mapping[Statistics, Any] = {"interpolated": "solid", "re-estimated": (0, (4, 2))}
@@ -43,16 +24,6 @@ def plot_paths(result: ConnectivityResult, ax: Any = None) -> Any:
     """Test loss along the ways between networks: each path thin, their mean thick.
 
     In a figure of its own a second panel has the accuracy.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
-    Raises:
-        ExtraError: without matplotlib.
     """
     question = "What lies between two networks?"
     axes = panels(ax, 1 if ax is not None else 2, columns=2, size=(4.6, 3.4), question=question)
@@ -70,15 +41,7 @@ def plot_paths(result: ConnectivityResult, ax: Any = None) -> Any:
 def plot_barriers(result: ConnectivityResult, ax: Any = None) -> Any:
     """The test barrier of every pair: a dot for each pool, the mean and its interval over pools.
 
-    Args:
-        result: of the study; of more than 30 pairs the first are shown.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Of more than 30 pairs the first are shown.
     """
     rows = [one for one in result.barriers if one.split == "test"]
     keys = list(dict.fromkeys((one.cell, one.pair) for one in rows if one.pool != ALL))[:MOST_PAIRS]
@@ -106,16 +69,8 @@ def plot_plane(result: ConnectivityResult, ax: Any = None) -> Any:
     In a figure of its own a panel has the accuracy, and with batch norm two more have both with
     statistics estimated again. Loss is cut at its value at a guess beyond which nothing is told.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes, or the first of the new figure.
-
     Raises:
         StockpotError: without a plane.
-        ExtraError: without matplotlib.
     """
     planes = [one for one in result.planes if one.split == "test"]
     if not planes:

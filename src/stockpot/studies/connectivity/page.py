@@ -9,12 +9,7 @@ from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import Column, Table, count, interval, table, words
 from .figures import plot_barriers, plot_paths, plot_plane
-from .result import (
-    ALL,
-    Barrier,
-    ConnectivityResult,
-    Way,
-)
+from .result import ALL, Barrier, ConnectivityResult, Way
 
 WAYS: tuple[Way, ...] = get_args(Way)
 _MOST = 6
@@ -87,7 +82,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def connectivity_page(result: ConnectivityResult) -> Page:
+def page(result: ConnectivityResult) -> Page:
     """What the page says: what was found, tables, figures."""
     rows = result.barriers
     overall = [one for one in rows if one.pool == ALL]

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ...evaluation.results.estimator import POSITIVE, SHARE, Bounds, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 Way = Literal["line", "bezier", "polygon"]
 Statistics = Literal["interpolated", "re-estimated"]
@@ -135,6 +135,7 @@ class ConnectivityResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "connectivity"
+    main_table: ClassVar[MainTable] = Barrier, "barriers"
 
     title: str
     paths: tuple[WeightPath, ...]
@@ -179,10 +180,6 @@ class ConnectivityResult(StudyResult):
         )
         columns = ("cell", "pair", "way", "statistics", "split", "barrier", "low", "high")
         return (Overview("over pools", (*columns, "drop, points", "accuracy of ends, %"), rows),)
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return Barrier, self.barriers
 
     def derived(self) -> dict[str, object]:
         """The barriers, which follow from the paths."""

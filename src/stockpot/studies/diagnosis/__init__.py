@@ -1,9 +1,9 @@
 """Will it merge: what weights tell of it, and a forecast whose error is measured."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from ...errors import FieldError
 from ...values.fields import check_fields
@@ -12,12 +12,11 @@ from ..study import How, Model, StudyOfModels
 if TYPE_CHECKING:
     from ...data import Spec as DataSpec
     from ...networks import NetworkSpec
-    from ...pages.page import Page
-    from .result import DiagnosisResult
+    from .result import DiagnosisResult as DiagnosisResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis(StudyOfModels):
+class Diagnosis(StudyOfModels["DiagnosisResult"]):
     """Will these models merge? Told from their weights before anything is merged.
 
     One start or several, different tensors, copies, an outlier, scales, conflicts, batch norm;
@@ -50,14 +49,6 @@ class Diagnosis(StudyOfModels):
         if self.network and self.data:
             self.specifications(self.network, self.data)
 
-    def __call__(
-        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "DiagnosisResult":
-        """Say before a merge whether it will work, which method suits, and what to do first."""
-        from .computing import compute
-
-        return compute(self, models, base, **how)
-
     @staticmethod
     def specifications(network: str, data: str) -> "tuple[NetworkSpec, DataSpec]":
         """Both as what builds a network and loads data takes them."""
@@ -67,20 +58,6 @@ class Diagnosis(StudyOfModels):
             name_or_mapping(network, "diagnosis: network"),
             name_or_mapping(data, "diagnosis: data"),
         )
-
-    @classmethod
-    def result(cls) -> "type[DiagnosisResult]":
-        """The type of what it gives."""
-        from .result import DiagnosisResult
-
-        return DiagnosisResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import diagnosis_page
-
-        return diagnosis_page
 
 
 def diagnose(

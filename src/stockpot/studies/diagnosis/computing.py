@@ -11,19 +11,28 @@ from ...checkpoints.entry import Checkpoint
 from ...checkpoints.lineage import lineage_of
 from ...errors import FieldError
 from ...views.models import Model, checkpoint_of
+from ...views.naming import names_of
 from ...views.seen import alike
 from ..conflicts.computing import expected_agreement
-from ..onepass.gathering import names_of, statistics_of
+from ..onepass.gathering import statistics_of
 from ..onepass.statistics import Statistics, cosine, summed
 from ..study import PARAMETERS, How
 from . import Diagnosis
 from .comparing.architecture import BASE, Architecture, compare_architectures
-from .comparing.extent import Compared, compared, percent
-from .comparing.gradients import Gradients, gradients_of
-from .comparing.kinship import grouped, kinships, kinships_to_base, layers_of
+from .comparing.batches import gradients_of
+from .comparing.gradients import Gradients
+from .comparing.kinship import (
+    Compared,
+    compared,
+    grouped,
+    kinships,
+    kinships_to_base,
+    layers_of,
+    percent,
+)
 from .comparing.likeness import FAR, SCALED, copies_of, scopes_by_layer, standings, trained
-from .judging.evidence import Evidence
 from .judging.prospects import prospects_of
+from .judging.reasons import Evidence
 from .judging.verdict import judged
 from .result import DiagnosisResult, ModelFinding, TaskVectors
 

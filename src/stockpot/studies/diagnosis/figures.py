@@ -5,12 +5,7 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.heat import MOST_COLUMNS, heat
 from ...pages.styles import INK
 from ...pages.units import plain, short
@@ -22,16 +17,7 @@ _FITS, _FAILS = "#0072b2", "#9ca3af"
 def plot_kinship(result: DiagnosisResult, ax: Any = None) -> Any:
     """Correlation of the entries of each layer by pair of models, and with the base.
 
-    Args:
-        result: of `diagnose`; of more than 20 pairs the first are shown, of more than 40 layers so
-            many evenly.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Of more than 20 pairs the first are shown, of more than 40 layers so many evenly.
     """
     names = short(list(result.names), 9)
     cells = dict[tuple[str, str], float]()

@@ -13,7 +13,7 @@ from .figures import plot_kinship, plot_prospects, plot_spreads
 from .result import DiagnosisResult, ModelFinding, Prospect
 
 
-def diagnosis_page(result: DiagnosisResult) -> Page:
+def page(result: DiagnosisResult) -> Page:
     """What the page says: verdict, reasons, steps, tables, figures."""
     first = tuple(filter(None, (_steps(result), _prospects(result), _models(result))))
     folded = tuple(filter(None, (_others(result), _pairs(result), _layers(result))))

@@ -9,9 +9,8 @@ from ...checkpoints.lineage import Lineage
 from ...values.result import Overview
 from ..study import StudyResult
 from .comparing.architecture import Architecture, some
-from .comparing.extent import Compared
 from .comparing.gradients import Gradients
-from .comparing.kinship import Kinship, LayerKinship
+from .comparing.kinship import Compared, Kinship, LayerKinship
 from .comparing.likeness import SCALED, Copy, LayerScope
 
 OPPOSED = -0.9

@@ -1,25 +1,23 @@
 """Interference: whether the row spaces of task vectors get in each other's way."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
 from ...methods.matrices import Conv, Stored, Which
-from ...values.fields import Fraction, check_fields
-from ..study import How, Model, StudyOfModels, StudyResult
+from ...values.fields import Fraction
+from ..study import StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from .result import InterferenceResult
+    from .result import InterferenceResult as InterferenceResult
 
 RANKS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)
 """The grid: CART's 8% in its middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interference(StudyOfModels):
+class Interference(StudyOfModels["InterferenceResult"]):
     """How far task vectors get in each other's way, and what low rank leaves out (CART).
 
     τ_t = θ_t - centre = U_t S_t V_tᵀ, the centre the models' average, and with a base that too;
@@ -63,28 +61,3 @@ class Interference(StudyOfModels):
     conv: Conv = "average"
     qkv: Stored = "stored"
     sample: Annotated[int, Ge(1)] | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "InterferenceResult":
-        """What the task vectors of these models have in common."""
-        from .computing import compute
-
-        return compute(self, models, base, **how)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import InterferenceResult
-
-        return InterferenceResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import interference_page
-
-        return interference_page

@@ -10,18 +10,11 @@ from ...ops.spectra.low_rank import room_for_top_k
 from ...recipes.reading.sizes import format_size, parse_size
 from ...running.executor import in_order, workers_for
 from ...values.result import Progress
-from ..onepass.gathering import Model, names_of
+from ...views.naming import names_of
+from ..onepass.gathering import Model
 from . import Interference
-from .matrices import Matrix, choose
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Pair,
-    Point,
-    Spectrum,
-)
-from .rowspaces import RowSpaces, row_spaces
+from .result import ALL, Centre, InterferenceResult, Pair, Point, Spectrum
+from .rowspaces import Matrix, RowSpaces, choose, row_spaces
 
 
 def compute(

@@ -10,12 +10,7 @@ from ...libraries import optional
 from ...pages.axes import SMALL, dress, panels
 from ...pages.styles import BLUE, PAPER, VERMILION
 from ...pages.units import plain, short
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Point,
-)
+from .result import ALL, Centre, InterferenceResult, Point
 from .rowspaces import PLACES
 
 COLOURS: Mapping[Centre, str] = {"average": BLUE, "base": VERMILION}
@@ -26,18 +21,7 @@ MOST_TASKS = 20
 
 
 def plot_interference(result: InterferenceResult, ax: Any = None) -> Any:
-    """I(k) against the rank: the mean over matrices, and the middle 80% of them as a band.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """I(k) against the rank: the mean over matrices, and the middle 80% of them as a band."""
     question = "How much do task vectors interfere?"
     return _over_ranks(result, ax, lambda point: point.interference, question, "interference I(k)")
 
@@ -53,16 +37,7 @@ def plot_overlap(result: InterferenceResult, ax: Any = None) -> Any:
     """How much of their row spaces two tasks share, each pair, at the rank nearest 8%.
 
     Above the diagonal around the average; below it around the base, where there is one.
-
-    Args:
-        result: of the study; of more than 20 tasks the first are shown.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    Of more than 20 tasks the first are shown.
     """
     rank, tasks = result.near(0.08), result.tasks[:MOST_TASKS]
     side = max(3.2, 0.42 * len(tasks) + 1.8)
@@ -102,16 +77,6 @@ def plot_spectra(result: InterferenceResult, ax: Any = None) -> Any:
     """Singular values over the largest, against their place: the mean over matrices and tasks.
 
     The band is the middle 80% of matrices and tasks.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
     """
     question = "How fast do singular values fall?"
     (ax,) = panels(ax, 1, columns=1, size=(6.0, 3.4), question=question)

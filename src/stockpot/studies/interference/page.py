@@ -8,19 +8,8 @@ from statistics import median
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import Column, R, Table, count, keyed, number, table, words
-from .figures import (
-    plot_interference,
-    plot_overlap,
-    plot_residual,
-    plot_spectra,
-)
-from .result import (
-    ALL,
-    Centre,
-    InterferenceResult,
-    Point,
-    Spectrum,
-)
+from .figures import plot_interference, plot_overlap, plot_residual, plot_spectra
+from .result import ALL, Centre, InterferenceResult, Point, Spectrum
 
 _BAND = "The line is the mean, the band the middle 80%, over matrices."
 
@@ -106,7 +95,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def interference_page(result: InterferenceResult) -> Page:
+def page(result: InterferenceResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

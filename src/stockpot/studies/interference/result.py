@@ -1,12 +1,12 @@
 """What the study of interference gives, after Choi et al. (CART, arXiv 2412.12153)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ...values.result import Overview
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 Centre = Literal["average", "base"]
 ALL = "all"
@@ -90,6 +90,7 @@ class InterferenceResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "interference"
+    main_table: ClassVar[MainTable] = Point, "points"
 
     title: str
     tasks: tuple[str, ...]
@@ -127,10 +128,6 @@ class InterferenceResult(StudyResult):
             )
             for centre in self.centres
         )
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return Point, self.points
 
 
 def _sentences(found: InterferenceResult) -> Iterator[str]:

@@ -1,19 +1,14 @@
 """Magnitude: a factor on all weights, other disturbances, and what the bounds say."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from ...values.fields import check_fields
-from ...values.result import Progress
-from ..study import StudyOfPools, StudyResult
+from ..study import StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from ..pools import TrainedPools
-    from .result import MagnitudeResult
+    from .result import MagnitudeResult as MagnitudeResult
 
 Disturbance = Literal[
     "everything", "one-ingredient", "weights", "rescaling", "noise", "temperature"
@@ -21,7 +16,7 @@ Disturbance = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Magnitude(StudyOfPools):
+class Magnitude(StudyOfPools["MagnitudeResult"]):
     """Are merges more robust to the magnitude of weights than ensembles (arXiv 2411.09263)?
 
     Each ingredient is disturbed, then merged and ensembled: all tensors times M as published, in
@@ -49,28 +44,3 @@ class Magnitude(StudyOfPools):
     counts: tuple[Annotated[int, Ge(2)], ...] = ()
     factors: tuple[Annotated[float, Ge(1)], ...] = ()
     perturb: tuple[Disturbance, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, trained: "TrainedPools", *, progress: Progress | None = None
-    ) -> "MagnitudeResult":
-        """How the columns of these pools bear each disturbance."""
-        from .computing import compute
-
-        return compute(self, trained, progress=progress)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import MagnitudeResult
-
-        return MagnitudeResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import magnitude_page
-
-        return magnitude_page

@@ -1,7 +1,7 @@
 """The study of magnitude: a factor on all weights as published, and fair tests beside it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, cast
 
@@ -12,16 +12,18 @@ from ...errors import FieldError, StockpotError
 from ...evaluation.contests.models import ingredients_of
 from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, over_seeds
-from ...evaluation.scores.bootstrap import Estimate, Resampler
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, pool_estimate
 from ...experiments.cells import slug
+from ...networks import Headed
+from ...typed import to_numpy
 from ...values.result import Progress
 from ..pools import TrainedPools
 from . import Magnitude
-from .bounds import Bound, bounds
-from .factors import LOOKED_AT, grid_of, overflows_of
+from .carried import run_carried
 from .magnifying import Arithmetic, Bowl, Outcome, outcomes
-from .moments import Moment, moments
-from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation
+from .moments import Bound, Moment, bounds, moments
+from .overflow import observed_overflow, predicted_overflow
+from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation, magnified
 from .result import (
     ENSEMBLE,
     SOUP,
@@ -29,8 +31,11 @@ from .result import (
     BoundRow,
     MagnitudeResult,
     MomentRow,
+    Overflow,
+    Point,
+    Scoring,
 )
-from .tallying import Key, note, point
+from .walking import Plan
 
 RESAMPLES = 1000
 _WITHIN = {
@@ -216,3 +221,128 @@ def _facts(
         ("exponents carried", carried),
         ("resamples", f"{RESAMPLES:,}"),
     )
+
+
+Key = tuple[str, Arithmetic, int, float, str, Scoring]
+GAPS = (f"{SOUP} - {ENSEMBLE}", f"greedy-soup - {ENSEMBLE}", f"{SOUP} - single-mean")
+
+
+def note(
+    found: dict[Key, list[Estimate]],
+    lost: dict[Key, list[float]],
+    resampler: Resampler,
+    job: tuple[str, Arithmetic, float],
+    said: Mapping[tuple[int, str], Outcome],
+) -> None:
+    """Estimates of all columns at one size, from one product with the resamples."""
+    name, arithmetic, size = job
+    scorings: tuple[Scoring, ...] = (
+        ("wrong", "published") if arithmetic == "float32" else ("wrong",)
+    )
+    keys: list[Key] = []
+    columns: list[Tensor] = []
+    shares: list[float] = []
+    for (n, method), one in said.items():
+        for scoring in scorings:
+            keys.append((name, arithmetic, n, size, method, scoring))
+            columns.append(_scored(one, scoring))
+            shares.append(1 - float(one.finite.double().mean()))
+    for n in dict.fromkeys(n for n, _ in said):
+        for gap in GAPS:
+            one, other = (said[n, method] for method in gap.split(" - "))
+            for scoring in scorings:
+                keys.append((name, arithmetic, n, size, gap, scoring))
+                columns.append(_scored(one, scoring) - _scored(other, scoring))
+                shares.append(1 - float((one.finite.bool() & other.finite.bool()).double().mean()))
+    values_NB = torch.stack(columns, dim=1)
+    draws_RB = resampler.sums(to_numpy(values_NB)) / resampler.sizes_R[:, None]
+    for at, key in enumerate(keys):
+        value = float(values_NB[:, at].mean())
+        draws_R = draws_RB[:, at].astype("float32")
+        within = SHARE.minus(SHARE) if " - " in key[4] else SHARE
+        rows_G = resampler.by_original(values_NB[:, at])
+        estimate = pool_estimate(value, draws_R, resampler.originals, within, rows_G)
+        found.setdefault(key, []).append(estimate)
+        lost.setdefault(key, []).append(shares[at])
+
+
+def _scored(one: Outcome, scoring: Scoring) -> Tensor:
+    return one.published if scoring == "published" else one.correct
+
+
+def point(key: Key, estimates: Sequence[Estimate], lost: Sequence[float]) -> Point:
+    """A row of the table: mean over pools, its interval, and the share that is not finite."""
+    name, arithmetic, n, size, method, scoring = key
+    span = over_pools(estimates).interval()
+    return Point(
+        perturbation=name,
+        arithmetic=arithmetic,
+        n=n,
+        size=size,
+        method=method,
+        scoring=scoring,
+        accuracy=span.value,
+        low=span.low,
+        high=span.high,
+        non_finite=max(0.0, math.fsum(lost) / len(lost)),
+    )
+
+
+FACTORS = 12
+LOOKED_AT = 256
+"""Samples that overflow is looked for on."""
+
+
+def overflows_of(bowl: Bowl) -> Iterator[Overflow]:
+    """Of the first ingredient, of the soup of all, and of the ensemble."""
+    n, seed = bowl.counts[-1], bowl.pool.seed
+    predict = _predictor(bowl)
+    members = [predict(one) for one in bowl.subjects[:n]]
+    whole = bowl.subjects[0].on(bowl.soups[tuple(range(n))])
+    observed = _observer(bowl)
+    first = bowl.subjects[0]
+    yield Overflow(pool=seed, of="single", predicted=members[0], observed=observed(first))
+    yield Overflow(pool=seed, of="soup", predicted=predict(whole), observed=observed(whole))
+    yield Overflow(pool=seed, of="ensemble", predicted=min(members), observed=math.nan)
+
+
+def _predictor(bowl: Bowl) -> Callable[[Headed], float]:
+    inputs = bowl.pool.splits.train.batch(slice(0, LOOKED_AT))
+    if bowl.plan is None:
+        return lambda _subject: math.nan
+    plan = Plan[float](bowl.subjects[0].network, bowl.subjects[0].name)
+    return lambda subject: predicted_overflow(plan, subject.network, inputs)
+
+
+def _observer(bowl: Bowl, share: float = 0.5) -> Callable[[Headed], float]:
+    """Looks on the selection split; only where exponents can be carried is there a reference."""
+    selection = bowl.pool.splits.selection
+    some = selection.take(torch.arange(min(len(selection), LOOKED_AT)))
+    plan = bowl.plan
+    if plan is None or some.is_multilabel:
+        return lambda _subject: math.nan
+
+    def exact(wide: Headed) -> Tensor:
+        return run_carried(plan, wide, some).logits.values.argmax(dim=1)
+
+    return lambda subject: observed_overflow(
+        subject, some, lambda one, factor: magnified(one.network, factor), exact, share
+    )
+
+
+def grid_of(bowl: Bowl) -> tuple[float, ...]:
+    """Twelve factors: 1, two on the way, seven across the overflow, two beyond.
+
+    It begins where the first ingredient loses 2% of its outputs and ends where the soup has lost
+    98%; without a reference arithmetic it is the powers of 10 to 10^11.
+    """
+    first = _observer(bowl, 0.02)(bowl.subjects[0])
+    whole = bowl.subjects[0].on(bowl.soups[tuple(range(bowl.counts[-1]))])
+    last = _observer(bowl, 0.98)(whole)
+    last = _observer(bowl, 0.5)(whole) if not math.isfinite(last) else last
+    if not (math.isfinite(first) and math.isfinite(last)):
+        return tuple(10.0**power for power in range(FACTORS))
+    low, high = 0.92 * first, 1.08 * max(last, first)
+    middle = [low * (high / low) ** (step / 6) for step in range(7)]
+    ways = [1.0, first ** (1 / 3), first ** (2 / 3), *middle, 1.5 * high, 3 * high]
+    return tuple(float(f"{max(one, 1.0):.4g}") for one in ways)

@@ -6,27 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 from ...libraries import optional
-from ...pages.axes import dress, name_below, panels
-from ...pages.styles import (
-    BLUE,
-    FAMILIES,
-    GREEN,
-    INK,
-    ORANGE,
-    PAPER,
-    PINK,
-    SKY,
-    VERMILION,
-    WINE,
-)
+from ...pages.axes import SMALL, dress, name_below, panels
+from ...pages.styles import BLUE, FAMILIES, GREEN, INK, ORANGE, PAPER, PINK, SKY, VERMILION, WINE
 from ...pages.units import plain
-from .result import (
-    ENSEMBLE,
-    SOUP,
-    MagnitudeResult,
-    Point,
-    Scoring,
-)
+from .result import ALL, ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 LINES: Mapping[str, tuple[str, Any]] = {
@@ -54,15 +37,7 @@ _WORDS = {
 def plot_curves(result: MagnitudeResult, ax: Any = None) -> Any:
     """Accuracy of every column against M: as published, with what is lost as wrong, and exact.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw what was published on; a new figure of all without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: what was published.
     """
     n = result.counts[-1]
     shown: list[tuple[str, Scoring, str]] = [
@@ -84,18 +59,7 @@ def plot_curves(result: MagnitudeResult, ax: Any = None) -> Any:
 
 
 def plot_lost(result: MagnitudeResult, ax: Any = None) -> Any:
-    """Share of the outputs that float32 cannot hold, against M, beside what the norms predict.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """Share of the outputs that float32 cannot hold, against M, beside what the norms predict."""
     question = "When are outputs lost, and was it foreseen?"
     (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
     n, places = result.counts[-1], range(len(_sizes(result, "everything")))
@@ -113,15 +77,7 @@ def plot_lost(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_soup_gap(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup less logits ensemble against M, one line for each N: as published, and exact.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw what was published on; a new figure of both without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: what was published.
     """
     question = "By how much is the soup above the logits ensemble?"
     shown: list[tuple[str, Scoring, str]] = [
@@ -161,16 +117,7 @@ def plot_soup_gap(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_batches(result: MagnitudeResult, ax: Any = None) -> Any:
     """Soup against ensemble, a point for each batch of the test split, a panel for each factor.
 
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw the factor of the largest gap on; a new figure of all
-            without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    On the caller's Axes: the factor of the largest gap.
     """
     sizes = list(_sizes(result, "everything"))
     if ax is not None:
@@ -200,15 +147,7 @@ def plot_batches(result: MagnitudeResult, ax: Any = None) -> Any:
 def plot_disturbed(result: MagnitudeResult, ax: Any = None) -> Any:
     """The other disturbances: accuracy against their size, a panel for each.
 
-    Args:
-        result: of the study; it has one of them at least.
-        ax: the matplotlib Axes to draw the first one on; a new figure of all without one.
-
-    Returns:
-        The (first) Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    It has one of them at least. On the caller's Axes: the first one.
     """
     shown = disturbances(result)[: 1 if ax is not None else None]
     question = f"What else disturbs ingredients, and what does it do to {result.counts[-1]}?"
@@ -312,3 +251,79 @@ def _legend(ax: Any, axes: Sequence[Any], methods: Mapping[str, tuple[str, Any]]
         for family, dash in methods.values()
     ]
     name_below(ax, axes, handles, [plain(name) for name in methods])
+
+
+def plot_variance(result: MagnitudeResult, ax: Any = None) -> Any:
+    """What averaging leaves of the variance of each tensor's weights."""
+    n = result.counts[-1]
+    question = "Does averaging halve the variance of weights?"
+    (one,) = axes = panels(ax, 1, columns=1, size=(6.4, 3.4), question=question)
+    shown = {
+        "of_average": ("average of two", BLUE, "s"),
+        "of_all": (f"average of {n}", SKY, "D"),
+        "delta_of_all": (f"average of {n}, since the start", ORANGE, "v"),
+    }
+    handles: list[Any] = []
+    for quantity, (words, colour, marker) in shown.items():
+        rows = [o for o in result.moments if o.quantity == quantity and o.tensor != ALL]
+        if not any(math.isfinite(o.value) for o in rows):
+            continue
+        handles += one.plot(
+            range(1, len(rows) + 1),
+            [100 * o.value for o in rows],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1,
+            label=words,
+        )
+    for share, words in ((50, "independent, two"), (100 / n, f"independent, {n}")):
+        one.axhline(share, color=INK, linewidth=0.8, linestyle=_DOTTED)
+        place = (1.0, share)
+        one.annotate(
+            words,
+            place,
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 2),
+            textcoords="offset points",
+            fontsize=SMALL - 1,
+            ha="right",
+        )
+    one.xaxis.get_major_locator().set_params(integer=True)
+    dress(one, x="layer", y="of the ingredients' variance, %")
+    one.set_ylim(bottom=0)
+    name_below(ax, axes, handles, [handle.get_label() for handle in handles])
+    return one
+
+
+def plot_bounds(result: MagnitudeResult, ax: Any = None) -> Any:
+    """Equations 15 and 16 beside what is measured, layer by layer, on logarithmic axes.
+
+    Its network is fully connected. On the caller's Axes: equation 15.
+    """
+    axes = panels(ax, 2, columns=2, size=(4.4, 3.4), question="How loose are the bounds?")
+    rows = [one for one in result.bounds if one.of == "single"]
+    soups = [one for one in result.bounds if one.of == "soup"]
+    layers = [one.layer for one in rows]
+    drawn: list[list[tuple[str, list[float], str, Any]]] = [
+        [
+            ("equation 15, C = 1", [o.norm_bound for o in rows], VERMILION, _DASHED),
+            ("product of spectral norms", [o.spectral_bound for o in rows], ORANGE, _DASHED),
+            ("measured, single", [o.norm for o in rows], FAMILIES["single"].colour, _SOLID),
+            ("measured, soup", [o.norm for o in soups], BLUE, _SOLID),
+        ],
+        [
+            ("equation 16", [o.variance_bound for o in rows], VERMILION, _DASHED),
+            ("measured, single", [o.variance for o in rows], FAMILIES["single"].colour, _SOLID),
+            ("measured, soup", [o.variance for o in soups], BLUE, _SOLID),
+        ],
+    ]
+    titles = ("15: size of activations over the input's", "16: variance of outputs")
+    for one, lines, title in zip(axes, drawn, titles, strict=False):
+        for words, values, colour, dash in lines:
+            one.plot(layers, values, color=colour, linestyle=dash, linewidth=1.3, label=words)
+        one.set_yscale("log")
+        one.xaxis.get_major_locator().set_params(integer=True)
+        dress(one, title=title, x="layer")
+        one.legend(fontsize=SMALL - 1, frameon=False)
+    return axes[0]

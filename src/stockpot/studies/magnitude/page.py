@@ -11,21 +11,15 @@ from ...pages.tables import Column, Entry, Table, count, interval, keyed, number
 from .figures import (
     disturbances,
     plot_batches,
+    plot_bounds,
     plot_curves,
     plot_disturbed,
     plot_lost,
     plot_soup_gap,
+    plot_variance,
     widest,
 )
-from .moment_figures import plot_bounds, plot_variance
-from .result import (
-    ALL,
-    ENSEMBLE,
-    SOUP,
-    MagnitudeResult,
-    Point,
-    Scoring,
-)
+from .result import ALL, ENSEMBLE, SOUP, MagnitudeResult, Point, Scoring
 
 PAPER = (
     ("single-mean", "xM Perf"),
@@ -51,7 +45,7 @@ _QUANTITIES = {
 }
 
 
-def magnitude_page(result: MagnitudeResult) -> Page:
+def page(result: MagnitudeResult) -> Page:
     """What the page says: what was found, tables, figures."""
     gaps, terms = tuple(_gaps(result)), tuple(_terms(result))
     shown = 2 if "everything" in dict(result.perturbations) else 1

@@ -15,8 +15,9 @@ from ...errors import StockpotError
 from ...networks import Headed
 from ...networks.layers import WEIGHTS
 from ...networks.network import parts
+from ...ops.distribution import Scope
 from ...training.additions.rescaling import rescale_to_scope
-from ...training.additions.scopes import Scope, scope_of
+from ...training.additions.scopes import scope_of
 from .walking import Affine, BatchNorm
 
 Applied = Callable[[Headed, float, int, int], nn.Module]

@@ -7,10 +7,12 @@ from typing import Any, ClassVar, Literal
 
 from ...evaluation.results.intervals import Interval
 from ..study import StudyResult
-from .moments import ALL
 
 Scoring = Literal["wrong", "published"]
 """What an output that is not finite is: wrong; or, as torch.max has it, NaN is the largest."""
+
+ALL = "all"
+"""What the mean over tensors is called."""
 
 SOUP = "uniform-soup"
 ENSEMBLE = "logits-ensemble"
@@ -86,7 +88,7 @@ class MomentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundRow:
-    """Equations 15 and 16 at one layer: geometric means over pools, as `bounds.Bound` has them."""
+    """Equations 15 and 16 at one layer: geometric means over pools, as `moments.Bound` has them."""
 
     of: str
     layer: int

@@ -4,11 +4,10 @@ Shapes: K models, R rows of one Gram matrix.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.inspection import dtype_text
@@ -22,6 +21,7 @@ from ...typed import to_floats
 from ...values.result import Progress
 from ...views.matched import matched
 from ...views.models import checkpoint_of
+from ...views.naming import names_of
 from ..study import Model
 from .pieces import PieceStatistics, measure_piece, room_for
 from .statistics import SHARES, Entries, Left, Matrix, Signs, Statistics, TensorStatistics
@@ -109,42 +109,6 @@ def statistics_of(
         left=(*left, *(one for one in found if isinstance(one, Left))),
         notes=tuple(note for one in checkpoints for note in one.notes),
     )
-
-
-def names_of(models: Sequence[Model], names: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names that were given, else of the paths what tells them apart.
-
-    Raises:
-        FieldError: another number of names than of models.
-    """
-    if names and len(names) != len(models):
-        raise FieldError(f"names: there are {len(models)} models and {len(names)} names.")
-    paths = [_path(one, k) for k, one in enumerate(models)]
-    own = list(names) or _told_apart(paths)
-    if len(set(own)) < len(own):
-        own = [f"{name} ({k + 1})" for k, name in enumerate(own)]
-    return tuple(own)
-
-
-def _told_apart(paths: Sequence[str]) -> list[str]:
-    """The last parts of the paths, as many as tell them apart."""
-    parts = [_parts(Path(path)) for path in paths]
-    for count in range(1, 5):
-        own = ["/".join(each[-count:]) or path for each, path in zip(parts, paths, strict=True)]
-        if len(set(own)) == len(own):
-            return own
-    return list(paths)
-
-
-def _parts(path: Path) -> tuple[str, ...]:
-    """Without a file's suffix; a directory's may be a number."""
-    return path.parts if path.is_dir() or not path.name else path.with_suffix("").parts
-
-
-def _path(model: Model, number: int) -> str:
-    if isinstance(model, Checkpoint):
-        return model.label
-    return f"model {number + 1}" if isinstance(model, Mapping | nn.Module) else str(model)
 
 
 def _aligned(

@@ -1,23 +1,18 @@
 """Protocol: what each part of a published way of testing does to the columns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from ...values.fields import check_fields
-from ...values.result import Progress
-from ..study import StudyOfPools, StudyResult
+from ..study import StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from ..pools import TrainedPools
-    from .result import ProtocolResult
+    from .result import ProtocolResult as ProtocolResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol(StudyOfPools):
+class Protocol(StudyOfPools["ProtocolResult"]):
     """What testing as published adds to or takes from each column (arXiv 2411.09263's code).
 
     Args:
@@ -34,28 +29,3 @@ class Protocol(StudyOfPools):
     """
 
     counts: tuple[Annotated[int, Ge(2)], ...] = ()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, trained: "TrainedPools", *, progress: Progress | None = None
-    ) -> "ProtocolResult":
-        """What each deviation of the published protocol does to these pools."""
-        from .computing import compute
-
-        return compute(self, trained, progress=progress)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import ProtocolResult
-
-        return ProtocolResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import protocol_page
-
-        return protocol_page

@@ -31,15 +31,7 @@ from ...values.result import Progress
 from ..magnitude.computing import RESAMPLES, counts_of, ingredients_in_memory
 from ..pools import TrainedPools
 from . import Protocol
-from .result import (
-    COPIES,
-    GAP,
-    OURS,
-    PUBLISHED,
-    Choice,
-    ProtocolPoint,
-    ProtocolResult,
-)
+from .result import COPIES, GAP, OURS, PUBLISHED, Choice, ProtocolPoint, ProtocolResult
 
 BATCH = 64
 """Samples of a test batch, as published."""

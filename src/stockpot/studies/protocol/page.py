@@ -4,33 +4,13 @@ import math
 from typing import Any
 
 from ...evaluation.results.intervals import Interval
-from ...pages.axes import (
-    dodges,
-    dress,
-    interval_bar,
-    legend,
-    panels,
-    reference,
-)
+from ...pages.axes import dodges, dress, interval_bar, legend, panels, reference
 from ...pages.drawing import draw
 from ...pages.page import Page, Section
-from ...pages.styles import (
-    FAMILIES,
-    GREEN,
-    PINK,
-    SKY,
-    VERMILION,
-    Style,
-)
+from ...pages.styles import FAMILIES, GREEN, PINK, SKY, VERMILION, Style
 from ...pages.tables import EMPTY, Column, Entry, Table, count, keyed, table, words
 from ...pages.units import plain, unit_of
-from .result import (
-    COPIES,
-    GAP,
-    OURS,
-    PUBLISHED,
-    ProtocolResult,
-)
+from .result import COPIES, GAP, OURS, PUBLISHED, ProtocolResult
 
 _STYLES = {
     "dropout": Style(VERMILION, "o", "solid", hollow=False),
@@ -42,18 +22,7 @@ _STYLES = {
 
 
 def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
-    """What each deviation adds to or takes from each column, at the most ingredients.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """What each deviation adds to or takes from each column, at the most ingredients."""
     n = result.counts[-1]
     names = [name for name, _ in result.protocols if name != OURS]
     methods = _methods(result, n)
@@ -78,7 +47,7 @@ def plot_protocol(result: ProtocolResult, ax: Any = None) -> Any:
     return one
 
 
-def protocol_page(result: ProtocolResult) -> Page:
+def page(result: ProtocolResult) -> Page:
     """What the page says: what was found, tables, the figure."""
     n = result.counts[-1]
     ours, theirs = (result.at(name, n, GAP) for name in (OURS, PUBLISHED))

@@ -1,11 +1,11 @@
 """What the study of the protocol gives, after arXiv 2411.09263 and its published code."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 OURS = "ours"
 PUBLISHED = "published"
@@ -70,6 +70,7 @@ class ProtocolResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "protocol"
+    main_table: ClassVar[MainTable] = ProtocolPoint, "points"
 
     title: str
     pools: tuple[int, ...]
@@ -88,10 +89,6 @@ class ProtocolResult(StudyResult):
     def sentences(self) -> tuple[str, ...]:
         """What the numbers say at the most ingredients."""
         return tuple(_sentences(self))
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return ProtocolPoint, self.points
 
 
 def _sentences(found: ProtocolResult) -> Iterator[str]:

@@ -1,19 +1,16 @@
 """Scopes: mean and spread of the weights of each layer, and how models differ in them."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING
 
-from ...values.fields import check_fields
-from ..study import WEIGHTS, How, Model, RoleName, StudyOfModels, StudyResult
+from ..study import WEIGHTS, RoleName, StudyOfModels
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from .result import ScopesResult
+    from .result import ScopesResult as ScopesResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scopes(StudyOfModels):
+class Scopes(StudyOfModels["ScopesResult"]):
     """Mean and spread of each layer's weights, whether they are normal, how models differ (WSA).
 
     A scope is the mean μ and the standard deviation σ of a weight tensor's entries. The target of
@@ -33,28 +30,3 @@ class Scopes(StudyOfModels):
     """
 
     roles: tuple[RoleName, ...] = WEIGHTS
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
-    ) -> "ScopesResult":
-        """The scopes of these models, tensor by tensor."""
-        from .computing import compute
-
-        return compute(self, models, base, **how)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import ScopesResult
-
-        return ScopesResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import scopes_page
-
-        return scopes_page

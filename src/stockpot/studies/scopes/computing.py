@@ -6,7 +6,8 @@ from itertools import combinations
 from typing import Unpack
 
 from ...errors import MergeError
-from ...training.additions.scopes import Scope, fuse_scopes, scope_divergence
+from ...ops.distribution import Scope
+from ...training.additions.scopes import fuse_scopes, scope_divergence
 from ...views.models import Model
 from ..onepass.gathering import statistics_of
 from ..onepass.statistics import Statistics, TensorStatistics

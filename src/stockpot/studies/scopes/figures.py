@@ -6,15 +6,7 @@ from typing import Any
 
 from ...pages.axes import SMALL, dress, panels
 from ...pages.heat import heat, shown_rows
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    SKY,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION
 from ...pages.units import plain, short
 from .result import ScopeRow, ScopesResult
 
@@ -24,18 +16,7 @@ _APART = 6
 
 
 def plot_scopes(result: ScopesResult, ax: Any = None) -> Any:
-    """Standard deviations by layer: each model, the fused target, the models' plain average.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """Standard deviations by layer: each model, the fused target, the models' plain average."""
     question = "How wide are the weights of each layer?"
     tensors = shown_rows(result.tensors)
     size = (max(5.0, 0.2 * len(tensors) + 2.4), 4.4)

@@ -6,12 +6,7 @@ from statistics import median
 from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import MOST, Table, number, table, words
-from .figures import (
-    plot_scope_divergence,
-    plot_scope_factors,
-    plot_scope_normality,
-    plot_scopes,
-)
+from .figures import plot_scope_divergence, plot_scope_factors, plot_scope_normality, plot_scopes
 from .result import NORMAL, ScopesResult
 
 
@@ -107,7 +102,7 @@ _MEASURED = (
 )
 
 
-def scopes_page(result: ScopesResult) -> Page:
+def page(result: ScopesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

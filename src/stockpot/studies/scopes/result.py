@@ -1,12 +1,12 @@
 """What the study of scopes gives."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 NORMAL = 0.02
 """Up to this distance from a normal distribution we call weights close to normal."""
@@ -82,6 +82,7 @@ class ScopesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "scopes"
+    main_table: ClassVar[MainTable] = ScopeRow, "rows"
 
     title: str
     models: tuple[str, ...]
@@ -100,10 +101,6 @@ class ScopesResult(StudyResult):
     def sentences(self) -> tuple[str, ...]:
         """What the numbers say."""
         return tuple(_sentences(self))
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return ScopeRow, self.rows
 
 
 def _sentences(found: ScopesResult) -> Iterator[str]:

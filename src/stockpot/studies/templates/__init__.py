@@ -1,20 +1,16 @@
 """Templates: weights as images, beside the means of the classes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...values.result import Progress
-from ..study import StudyOfPools, StudyResult
+from ..study import StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from ..pools import TrainedPools
-    from .result import TemplatesResult
+    from .result import TemplatesResult as TemplatesResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Templates(StudyOfPools):
+class Templates(StudyOfPools["TemplatesResult"]):
     """Weights as pictures: do they match class means, and do averages fade?
 
     Of a linear classifier, one layer on the pixels, each row of the weights is a class's template;
@@ -40,25 +36,3 @@ class Templates(StudyOfPools):
         `pair`; averaging models, which averages templates of the same class, is `merged`.
     Source: arXiv 2411.09263, sections 3 and 6.1.
     """
-
-    def __call__(
-        self, trained: "TrainedPools", *, progress: Progress | None = None
-    ) -> "TemplatesResult":
-        """The first layers of these pools as pictures."""
-        from .computing import compute
-
-        return compute(self, trained, progress=progress)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import TemplatesResult
-
-        return TemplatesResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import templates_page
-
-        return templates_page

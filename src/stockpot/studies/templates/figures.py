@@ -7,27 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.results.intervals import Interval
-from ...pages.axes import (
-    SMALL,
-    dress,
-    panels,
-    reference,
-)
+from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.mosaics import Strip, largest, plot_mosaic
-from ...pages.styles import (
-    BLUE,
-    GREEN,
-    GREY,
-    PINK,
-    VERMILION,
-)
+from ...pages.styles import BLUE, GREEN, GREY, PINK, VERMILION
 from ...pages.units import unit_of
-from .result import (
-    Measure,
-    Pictures,
-    Subject,
-    TemplatesResult,
-)
+from .result import Measure, Pictures, Subject, TemplatesResult
 
 PAPER_DECAY = 0.1
 """The weight decay in the published code of arXiv 2411.09263; its text does not name one."""
@@ -49,17 +33,7 @@ def plot_templates(result: TemplatesResult, ax: Any = None, *, cell: str | None 
 
     A network and its average share one colour scale, the largest weight of the two; class means
     and centred means have one each.
-
-    Args:
-        result: of the study.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-        cell: of a sweep; the first without it.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
+    cell: of a sweep; the first without it.
     """
     cell = cell or result.cells[0]
     means = result.shown(cell, None)

@@ -68,7 +68,7 @@ _KERNELS: _Figure = (
 )
 
 
-def templates_page(result: TemplatesResult) -> Page:
+def page(result: TemplatesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
-from ..study import StudyResult
+from ..study import MainTable, StudyResult
 
 Kind = Literal["classes", "units", "kernels"]
 Subject = Literal["single", "merged", "pair"]
@@ -120,6 +120,7 @@ class TemplatesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "templates"
+    main_table: ClassVar[MainTable] = TemplateRow, "rows"
 
     title: str
     cells: tuple[str, ...]
@@ -174,10 +175,6 @@ class TemplatesResult(StudyResult):
             )
             for cell in self.cells
         )
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return TemplateRow, self.rows
 
 
 def _sentences(found: TemplatesResult) -> Iterator[str]:

@@ -1,23 +1,18 @@
 """Weights and features: averaged weights against averaged features, layer by layer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from ...values.fields import check_fields
-from ...values.result import Progress
-from ..study import StudyOfPools, StudyResult
+from ..study import StudyOfPools
 
 if TYPE_CHECKING:
-    from ...pages.page import Page
-    from ..pools import TrainedPools
-    from .result import WeightsFeaturesResult
+    from .result import WeightsFeaturesResult as WeightsFeaturesResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsFeatures(StudyOfPools):
+class WeightsFeatures(StudyOfPools["WeightsFeaturesResult"]):
     """How far averaged weights are from averaged features, layer by layer, and why.
 
     With h_k what a layer gives in member k, and h what it gives in the network of averaged weights,
@@ -47,28 +42,3 @@ class WeightsFeatures(StudyOfPools):
 
     count: Annotated[int, Ge(2)] | None = None
     samples: Annotated[int, Ge(2)] = 1024
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def __call__(
-        self, trained: "TrainedPools", *, progress: Progress | None = None
-    ) -> "WeightsFeaturesResult":
-        """How far averaged weights are from averaged features in these pools."""
-        from .computing import compute
-
-        return compute(self, trained, progress=progress)
-
-    @classmethod
-    def result(cls) -> type[StudyResult]:
-        """The type of what it gives."""
-        from .result import WeightsFeaturesResult
-
-        return WeightsFeaturesResult
-
-    @classmethod
-    def page(cls) -> "Callable[[Any], Page]":
-        """What makes a page of what it gives."""
-        from .page import weights_features_page
-
-        return weights_features_page

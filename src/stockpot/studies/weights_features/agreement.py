@@ -14,40 +14,8 @@ from torch import Tensor, nn
 
 from ...errors import StockpotError
 from ...networks.network import require_evaluation_mode
-from .passes import Call, Kind, Step, observe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerAgreement:
-    """One layer of a merged network against the members' average; h is the layer's output.
-
-    Attributes:
-        place: in forward order, from 0.
-        layer: the module's name.
-        kind: weights, normalisation, activation, other (pooling), or block (a residual sum).
-        cosine: mean over samples of the cosine of h(merged) and mean_k h_k.
-        distance: |h(merged) - mean_k h_k| / |mean_k h_k| over all samples.
-        length: |h(merged)| / |mean_k h_k|.
-        spread: sqrt(mean_k |h_k - mean h|²) / |mean_k h_k|: how far the members themselves are.
-        own: what this layer alone adds: |f(mean_k x_k) - mean_k f_k(x_k)| / |mean_k f_k(x_k)|, with
-            f the merged network's layer and x_k what reaches it in member k. NaN for blocks.
-        kept: |f(mean_k x_k)| / |mean_k f_k(x_k)|.
-        disagree: of an activation, the share of pairs of members and units of which just one has a
-            positive input. NaN elsewhere.
-        variance: over samples, summed over units: the merged network's over the members' mean.
-    """
-
-    place: int
-    layer: str
-    kind: Kind
-    cosine: float
-    distance: float
-    length: float
-    spread: float
-    own: float
-    kept: float
-    disagree: float
-    variance: float
+from .passes import Call, Step, observe
+from .result import Kind, LayerAgreement
 
 
 @dataclass(slots=True, eq=False)

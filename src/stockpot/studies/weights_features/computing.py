@@ -20,15 +20,7 @@ from ...values.result import Progress
 from ..pools import TrainedPools
 from . import WeightsFeatures
 from .agreement import Agreement, compare_layers
-from .result import (
-    ENSEMBLE,
-    MENDED,
-    MERGED,
-    SINGLE,
-    LayerRow,
-    ScoreRow,
-    WeightsFeaturesResult,
-)
+from .result import ENSEMBLE, MENDED, MERGED, SINGLE, LayerRow, ScoreRow, WeightsFeaturesResult
 
 TITLE = "Averaging weights against averaging features"
 

@@ -17,10 +17,10 @@ from ...pages.styles import (
     VERMILION,
 )
 from ...pages.units import plain
-from .passes import Kind
 from .result import (
     MENDED,
     MERGED,
+    Kind,
     Measure,
     WeightsFeaturesResult,
 )

@@ -8,21 +8,8 @@ from ...pages.drawing import Planned, draw_all
 from ...pages.page import Page, Section
 from ...pages.tables import Table, count, interval, table, words
 from ...pages.units import readable
-from .figures import (
-    plot_activations,
-    plot_distance,
-    plot_feature_variance,
-    plot_own,
-)
-from .result import (
-    ENSEMBLE,
-    MEASURES,
-    MERGED,
-    SINGLE,
-    Measure,
-    Place,
-    WeightsFeaturesResult,
-)
+from .figures import plot_activations, plot_distance, plot_feature_variance, plot_own
+from .result import ENSEMBLE, MEASURES, MERGED, SINGLE, Measure, Place, WeightsFeaturesResult
 
 _LAST: tuple[Measure, ...] = ("cosine", "distance", "spread", "length", "variance")
 _BANDS = "Bands are 95% intervals over pools."
@@ -110,7 +97,7 @@ _FIGURES: tuple[Planned, ...] = (
 )
 
 
-def weights_features_page(result: WeightsFeaturesResult) -> Page:
+def page(result: WeightsFeaturesResult) -> Page:
     """What the page says: what was found, tables, figures."""
     return Page(
         title=result.title,

@@ -9,14 +9,14 @@ Shapes: B samples of a batch.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ...networks.network import parts
+from .result import Kind
 
-Kind = Literal["weights", "normalisation", "activation", "other", "block"]
 Call = Callable[[Tensor], Tensor]
 
 ACTIVATIONS = (

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
-from ..study import StudyResult
-from .agreement import LayerAgreement
-from .passes import Kind
+from ..study import MainTable, StudyResult
 
+Kind = Literal["weights", "normalisation", "activation", "other", "block"]
+"""Of a layer."""
 Measure = Literal["cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 _WITHIN: Mapping[Measure, Bounds] = {"cosine": CORRELATION, "disagree": SHARE}
@@ -25,6 +25,39 @@ ENSEMBLE = "logits-ensemble"
 SINGLE = "single"
 ROUNDING = 1e-5
 """What a layer adds below this is float32's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerAgreement:
+    """One layer of a merged network against the members' average; h is the layer's output.
+
+    Attributes:
+        place: in forward order, from 0.
+        layer: the module's name.
+        kind: weights, normalisation, activation, other (pooling), or block (a residual sum).
+        cosine: mean over samples of the cosine of h(merged) and mean_k h_k.
+        distance: |h(merged) - mean_k h_k| / |mean_k h_k| over all samples.
+        length: |h(merged)| / |mean_k h_k|.
+        spread: sqrt(mean_k |h_k - mean h|²) / |mean_k h_k|: how far the members themselves are.
+        own: what this layer alone adds: |f(mean_k x_k) - mean_k f_k(x_k)| / |mean_k f_k(x_k)|, with
+            f the merged network's layer and x_k what reaches it in member k. NaN for blocks.
+        kept: |f(mean_k x_k)| / |mean_k f_k(x_k)|.
+        disagree: of an activation, the share of pairs of members and units of which just one has a
+            positive input. NaN elsewhere.
+        variance: over samples, summed over units: the merged network's over the members' mean.
+    """
+
+    place: int
+    layer: str
+    kind: Kind
+    cosine: float
+    distance: float
+    length: float
+    spread: float
+    own: float
+    kept: float
+    disagree: float
+    variance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +107,7 @@ class WeightsFeaturesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "weights-features"
+    main_table: ClassVar[MainTable] = LayerRow, "rows"
 
     title: str
     cells: tuple[str, ...]
@@ -153,10 +187,6 @@ class WeightsFeaturesResult(StudyResult):
             )
             for cell in self.cells
         )
-
-    def table(self) -> tuple[type[Any], Sequence[object]]:
-        """Of results.csv."""
-        return LayerRow, self.rows
 
 
 def _sentences(found: WeightsFeaturesResult) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ...experiments.additions import Additions as Wanted
-from ...experiments.additions import InMerge, ScopeSpec
+from ...experiments.additions import InMerge, ScopePenalty
 from ...experiments.averaging import Averaging
 from ...networks.layers import EVERY_PARAMETER
 from .in_merge import InModelMerge
@@ -38,7 +38,7 @@ class Additions:
 
 NOTHING = Additions()
 
-Find = Callable[[ScopeSpec], Target]
+Find = Callable[[ScopePenalty], Target]
 """Where a target scope comes from that is no constant and not the start."""
 
 
@@ -75,7 +75,7 @@ def additions_of(
     )
 
 
-def _target(scope: ScopeSpec, start: nn.Module, find: Find) -> Target:
+def _target(scope: ScopePenalty, start: nn.Module, find: Find) -> Target:
     match scope.target.kind:
         case "start":
             return start

@@ -58,7 +58,7 @@ class WeightAverage:
 
     Call `after_step(n)` after optimiser step n, counted from 1, and at the end `put_into(network)`.
     Buffers are those of the last moment; statistics of batch normalisation are of no average and
-    must be estimated again (`stockpot.networks.reestimate_batch_norm`), as `fit` does.
+    must be estimated again (`stockpot.reestimate_batch_norm`), as `fit` does.
 
     Args:
         network: that is trained.

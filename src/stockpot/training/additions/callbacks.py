@@ -83,7 +83,7 @@ def lightning_callback(additions: Additions, part: str = "") -> Any:
 
     Penalties are logged as `penalty`. Averages are put into the module when training ends, and go
     into Lightning's checkpoints; statistics of batch normalisation are then to be estimated again
-    (`stockpot.networks.reestimate_batch_norm`). A learning rate of Swa or Fge is the module's own
+    (`stockpot.reestimate_batch_norm`). A learning rate of Swa or Fge is the module's own
     to set, and snapshots are kept in no files.
 
     Args:

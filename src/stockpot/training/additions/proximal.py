@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ...errors import FieldError, StockpotError
+from ...errors import StockpotError
+from ...experiments.additions import Proximal
 from ...networks.layers import EVERY_PARAMETER, Layers, require_same, values_of
 
 _TORCH = cast(Any, torch)
+_TERM = Proximal()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +52,12 @@ class ProximalTerm:
     """
 
     anchor: nn.Module | Mapping[str, Tensor]
-    weight: float = 0.01
+    weight: float = _TERM.weight
     layers: Layers = EVERY_PARAMETER
     _values: dict[str, Tensor] = field(default_factory=dict[str, Tensor], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < float("inf"):
-            raise FieldError(f"proximal-term: weight must be in [0, ∞); got {self.weight:g}.")
+        Proximal(weight=self.weight)  # which has its bounds
         there = self.anchor
         found = values_of(self.layers.of(there)) if isinstance(there, nn.Module) else there
         self._values.update({name: one.detach().clone() for name, one in found.items()})

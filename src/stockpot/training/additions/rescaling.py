@@ -9,8 +9,9 @@ from torch import Tensor, fx, nn
 from ...errors import StockpotError
 from ...networks.layers import WEIGHTS, Layers, require_same
 from ...networks.network import parts
+from ...ops.distribution import Scope, Scopes
 from .scope_penalty import Target, resolve_target
-from .scopes import Scope, Scopes, scope_of
+from .scopes import scope_of
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 _LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ...errors import FieldError, StockpotError
-from ...networks.layers import WEIGHTS, Layers, require_same
-from .scopes import Model, Scope, Scopes, scope_of
+from ...experiments.additions import ScopePenalty
+from ...networks.layers import Layers, require_same
+from ...ops.distribution import Scope, Scopes
+from .scopes import Model, scope_of
 
 _LONGEST = 2**22
+_PENALTY = ScopePenalty()
 
 Target = Model | Scopes | Mapping[str, tuple[float, float]] | tuple[float, float]
 """What has a scope: a model, the scope of each tensor by name, or one (mean, std) for all."""
@@ -56,20 +59,17 @@ class ScopeRegularizer:
     """
 
     target: Target
-    weight: float = 0.1
-    layers: Layers = WEIGHTS
+    weight: float = _PENALTY.weight
+    layers: Layers = _PENALTY.layers
     floor: float = 1e-8
     _placed: dict[object, tuple[Tensor, Tensor, Tensor]] = field(
         default_factory=dict[object, tuple[Tensor, Tensor, Tensor]], init=False, repr=False
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("weight", 0.0), ("floor", 1e-30)):
-            value = float(getattr(self, name))
-            if not least <= value < float("inf"):
-                raise FieldError(
-                    f"scope-regularizer: {name} must be in [{least:g}, ∞); got {value:g}."
-                )
+        ScopePenalty(weight=self.weight, layers=self.layers)  # which has their bounds
+        if not 1e-30 <= self.floor < float("inf"):
+            raise FieldError(f"scope-penalty: floor must be in [1e-30, ∞); got {self.floor:g}.")
         object.__setattr__(self, "target", resolve_target(self.target, self.layers))
 
     def __call__(self, network: nn.Module) -> Tensor:

@@ -6,7 +6,6 @@ WSA: Xu, Li, Gan, Zhan, Weight Scope Alignment, arXiv 2408.12237.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,24 +14,15 @@ from ...checkpoints.entry import Checkpoint, TensorEntry, from_state_dict
 from ...core import SEGMENT
 from ...engine.rows import raw_bytes
 from ...errors import NonFiniteError, StockpotError
+from ...experiments.additions import Variance
 from ...networks.layers import WEIGHTS, Layers, require_same, values_of
+from ...ops.distribution import Scope, Scopes
 from ...views.models import open_model
 
 Model = nn.Module | Mapping[str, Tensor] | str | Path
 """A network, a state dict, or anything on disk that stockpot reads."""
-Variance = Literal["mean", "mixture", "averaged"]
 
 _BLOCK = 16 * SEGMENT
-
-
-class Scope(NamedTuple):
-    """Of one tensor, over all its entries; the standard deviation divides by their number."""
-
-    mean: float
-    std: float
-
-
-Scopes = Mapping[str, Scope]
 
 
 def scope_of(model: Model, layers: Layers = WEIGHTS) -> dict[str, Scope]:

@@ -183,7 +183,11 @@ class _Run(Generic[Net]):
         """Batch-norm statistics of an average, on the data as they were trained on."""
         order = torch.Generator().manual_seed(order_seed(self._how))
         batches = self._lessons.batches(0, order)
-        reestimate_batch_norm(_Once(self.network, self._lessons, self._device), batches)
+
+        def step(index_B: Tensor) -> Tensor:
+            return self._lessons.loss(self.network, index_B, self._device)
+
+        reestimate_batch_norm(self.network, batches, forward=step)
 
     def state(self, done: int) -> State:
         """What the rest depends on, `done` epochs being behind."""
@@ -215,17 +219,6 @@ class _Run(Generic[Net]):
         if self._average and state.average:
             self._average.load_state_dict(state.average)
         return state.done
-
-
-class _Once(nn.Module):
-    """The forward pass of a step as a network of the batch's positions."""
-
-    def __init__(self, network: nn.Module, lessons: Lessons, device: torch.device) -> None:
-        super().__init__()
-        self.network, self._lessons, self._device = network, lessons, device
-
-    def forward(self, index_B: Tensor) -> Tensor:
-        return self._lessons.loss(self.network, index_B, self._device)
 
 
 def _keep(snapshots: Sequence[Mapping[str, Tensor]], folder: Path | None) -> None:

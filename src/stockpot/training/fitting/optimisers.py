@@ -18,7 +18,6 @@ from torch.optim.swa_utils import SWALR
 
 from ...errors import StockpotError
 from ...experiments.fit import Fit
-from ...values.fields import PerModel
 from ..additions.averaging import Averaging, Fge, Swa, fge_cycles
 
 
@@ -77,11 +76,7 @@ def _main(optimiser: Optimizer, how: Fit, steps: int, warm: int) -> LRScheduler:
         case "cosine":
             return CosineAnnealingLR(optimiser, steps - warm)
         case "step":
-            falls = [max(1, round(part * steps) - warm) for part in _tuple(how.milestones)]
+            falls = [max(1, round(part * steps) - warm) for part in how.milestones]
             return MultiStepLR(optimiser, falls, how.gamma)
         case "one-cycle":
             return OneCycleLR(optimiser, how.lr, total_steps=steps, cycle_momentum=False)
-
-
-def _tuple(milestones: PerModel[float]) -> tuple[float, ...]:
-    return milestones if isinstance(milestones, tuple) else (milestones,)

@@ -9,7 +9,7 @@ import torch
 from blake3 import blake3
 from torch import Tensor, nn
 
-from ...data import Dataset, Splits, load, split
+from ...data import Splits, digest_of, load, split
 from ...experiments.experiment import Experiment
 from ...networks import open_network
 from ...networks.sources.opening import NetworkSpec
@@ -22,7 +22,7 @@ class Cell:
 
     Attributes:
         spec: of its network.
-        splits: train, selection and test; the same for all pools.
+        splits: train, selection and test; of all pools, or of one where each has its own.
         digest: BLAKE3 of the training and selection splits.
     """
 
@@ -48,10 +48,10 @@ def network_of(experiment: Experiment) -> NetworkSpec:
     return experiment.network
 
 
-def open_cell(experiment: Experiment) -> Cell:
-    """Read and split the data; those of the last few cells are kept in memory."""
-    resolved = experiment.resolved()
-    data = json.dumps([resolved["data"], resolved["split"], experiment.seed])
+def open_cell(experiment: Experiment, pool: int | None = None) -> Cell:
+    """Read and split the data for a pool; those of the last few cells are kept in memory."""
+    wanted = experiment.split_of(pool)
+    data = json.dumps([experiment.resolved()["data"], wanted, experiment.seed])
     return Cell(network_of(experiment), *_opened(data))
 
 
@@ -61,16 +61,6 @@ def _opened(text: str) -> tuple[Splits, str]:
     seed = seed if wanted["seed"] is None else wanted["seed"]
     splits = split(load(spec), **(wanted | {"seed": seed}))
     return splits, digest_of(splits.train, splits.selection)
-
-
-def digest_of(*parts: Dataset) -> str:
-    """BLAKE3 of inputs and labels."""
-    hasher = blake3()
-    for part in parts:
-        for tensor in (part.inputs, part.labels):
-            hasher.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            hasher.update(_bytes(tensor))
-    return hasher.hexdigest()
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,7 @@
 """An experiment from end to end: its pools trained, or found trained, and compared."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def compare_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    workers: int | None = 1,
+    jobs: int | None = 1,
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> Comparison:
@@ -46,7 +47,7 @@ def compare_experiment(
     Args:
         experiment: what is trained and compared.
         out: folder of the run, as `train_experiment` has it.
-        workers, device: of the training.
+        jobs, device: of the training.
         progress: called with what is being done and the fraction of the whole that is behind.
 
     Raises:
@@ -63,7 +64,7 @@ def compare_experiment(
     pools = train_experiment(
         experiment,
         out,
-        workers=workers,
+        jobs=jobs,
         device=device,
         progress=partial(tell, 0.0, _TRAINING),
     )
@@ -76,11 +77,16 @@ def compare_experiment(
     return join(found)
 
 
+OWN_SPLITS = (
+    "Each pool has a split of its own: intervals over pools cover the luck of the split too."
+)
+
+
 def _refuse_views(experiment: Experiment) -> None:
     """What is wrong with a view is said before anything is trained."""
     views = named_views(experiment.compare.view_texts)
     for _, cell in experiment.cells() if views else ():
-        views_of(open_cell(cell).splits, views)
+        views_of(open_cell(cell, cell.seed).splits, views)
 
 
 def _compare_cell(
@@ -89,7 +95,7 @@ def _compare_cell(
     if cell.tasks:
         return _compare_tasks(cell, pools, metric, progress)
     wanted, first = cell.compare, pools[0]
-    return compare_pools(
+    found = compare_pools(
         [
             ingredients_of(
                 pool.seed,
@@ -114,6 +120,7 @@ def _compare_cell(
         network=slug(cell.network),
         progress=progress,
     )
+    return replace(found, origin=OWN_SPLITS) if cell.split.draw == "per-pool" else found
 
 
 def _compare_tasks(

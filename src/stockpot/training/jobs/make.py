@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ...checkpoints.read import read_checkpoint
+from ...data import INGREDIENT
 from ...errors import OutputError
 from ...experiments.additions import as_written_now
 from ...networks import save_state
@@ -15,7 +16,6 @@ from .job import FinishedJob, Job
 from .preparation import work_of
 from .task_preparation import task_work_of
 
-METADATA = "stockpot.ingredient"
 _MACHINE = ("selection_metric", "selection_score", "selection_scores", "torch", "device")
 
 
@@ -43,7 +43,7 @@ def make(job: Job, progress: Progress | None = None) -> FinishedJob:
         before += phase.how.epochs
     record = {**work.plan, **work.score(network)}
     job.path.parent.mkdir(parents=True, exist_ok=True)
-    save_state(work.tensors(network), job.path, {METADATA: json.dumps(record)})
+    save_state(work.tensors(network), job.path, {INGREDIENT: json.dumps(record)})
     for save in saves:
         save.remove()
     return FinishedJob(job, record)
@@ -51,7 +51,7 @@ def make(job: Job, progress: Progress | None = None) -> FinishedJob:
 
 def _finished(job: Job, plan: Mapping[str, Any]) -> dict[str, Any]:
     """What the file at the job's path says of itself, if it is what the job would make."""
-    text = read_checkpoint(job.path).metadata.get(METADATA)
+    text = read_checkpoint(job.path).metadata.get(INGREDIENT)
     if text is None:
         raise OutputError(f"{job.path} is in the way: it is no ingredient of this experiment.")
     record = cast(dict[str, Any], json.loads(text))

@@ -5,9 +5,8 @@ changes no other draw.
 """
 
 import random
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ...data import Skew, Transform
 from ...data.changes.augment import Augment
@@ -46,7 +45,7 @@ class Phase:
     def as_dict(self) -> dict[str, Any]:
         """In plain values, as a file has it."""
         return {
-            "how": _listed(asdict(self.how)),
+            "how": self.how.plain(),
             "augment": asdict(self.augment) if self.augment else None,
             "task": repr(self.task) if self.task else "as they are",
             **({"additions": self.added.plain()} if self.added else {}),
@@ -119,7 +118,7 @@ def _phase(name: str, schooling: Schooling, seed: int, order: int | None = None)
     augment = schooling.augment
     return Phase(
         name=name,
-        how=Fit(**schooling.fields(), seed=seed, order=seed if order is None else order),
+        how=schooling.seeded(seed, seed if order is None else order),
         augment=augment,
         task=_task(schooling.part, seed) if schooling.part else None,
         added=schooling.added,
@@ -130,14 +129,3 @@ def _task(part: DataPart, seed: int) -> Transform:
     if part.classes:
         return Skew(classes=part.classes, keep=part.keep, seed=seed)
     return Domains(names=part.domains, keep=part.keep, seed=seed)
-
-
-def _listed(fields: dict[str, Any]) -> dict[str, Any]:
-    """Lists in place of tuples, as JSON reads them back."""
-
-    def listed(one: object) -> object:
-        if isinstance(one, Mapping):
-            return _listed(cast(dict[str, Any], one))
-        return list(cast(tuple[object, ...], one)) if isinstance(one, tuple) else one
-
-    return {name: listed(one) for name, one in fields.items()}

@@ -85,7 +85,7 @@ def train_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    workers: int | None = 1,
+    jobs: int | None = 1,
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> list[Pool]:
@@ -95,12 +95,12 @@ def train_experiment(
     ingredient-NN.safetensors (with tasks: TASK.safetensors and joint.safetensors), each with its
     configuration and score in its metadata entry `stockpot.ingredient`; and OUT/experiment.json.
     What is unfinished is in OUT/work. The same experiment gives the same bytes on one machine's
-    CPU, with any number of workers, broken off or not.
+    CPU, with any number of jobs, broken off or not.
 
     Args:
         experiment: what to train.
         out: folder of the run.
-        workers: networks trained at once, each in a process of its own on one thread; None for one
+        jobs: networks trained at once, each in a process of its own on one thread; None for one
             per core as soon as that is worth it. With more than 1, a script needs
             `if __name__ == "__main__":`.
         device: auto is a GPU where there is one.
@@ -112,13 +112,12 @@ def train_experiment(
     """
     place = pick_device(device)
     cells = dict(experiment.cells())
-    jobs = _jobs(cells, experiment, out, place)
+    planned = _jobs(cells, experiment, out, place)
     for one in cells.values():
-        _open(one, one.members)  # what is wrong with any is said before the first is trained
+        _open(one, one.seed)  # what is wrong with any is said before the first is trained
     with run_folder(out, experiment):
-        made = carry_out(jobs, workers, _Share(jobs, progress).tell)
-        opened = {name: _open(one, one.members) for name, one in cells.items()}
-        pools = _pools(opened, made, experiment)
+        made = carry_out(planned, jobs, _Share(planned, progress).tell)
+        pools = _pools(cells, made, experiment)
         list_pools(out, experiment, [_listed(pool, made, out) for pool in pools], complete=True)
     return pools
 
@@ -161,27 +160,29 @@ class _Share:
             self._progress(f"training {self._jobs[number].title}", done)
 
 
-def _open(experiment: Experiment, members: int) -> list[Cell]:
+def _open(experiment: Experiment, pool: int) -> list[Cell]:
     """What each member of a pool is trained on, in their order; a network of each was opened."""
     if not experiment.tasks:
-        cell = open_cell(experiment)
+        cell = open_cell(experiment, pool)
         cell.network(0)
-        return [cell] * members
+        return [cell] * experiment.members
     tasks = open_tasks(experiment)
     tasks.together({task: cell.network(0) for task, cell in tasks.cells.items()})
     return list(tasks.cells.values())
 
 
 def _pools(
-    cells: dict[str, list[Cell]], made: Sequence[FinishedJob], whole: Experiment
+    cells: dict[str, Experiment], made: Sequence[FinishedJob], whole: Experiment
 ) -> list[Pool]:
-    return [
-        _pool(
-            name, cell, seed, [one for one in made if (one.job.cell, one.job.pool) == (name, seed)]
-        )
-        for name, cell in cells.items()
-        for seed in whole.seeds
-    ]
+    pools: list[Pool] = []
+    for name, one in cells.items():
+        opened = _open(one, one.seed)
+        for seed in whole.seeds:
+            if one.split.draw == "per-pool":
+                opened = _open(one, seed)
+            mine = [job for job in made if (job.job.cell, job.job.pool) == (name, seed)]
+            pools.append(_pool(name, opened, seed, mine))
+    return pools
 
 
 def _pool(name: str, cells: Sequence[Cell], seed: int, made: Sequence[FinishedJob]) -> Pool:
@@ -216,9 +217,9 @@ def _listed(pool: Pool, made: Sequence[FinishedJob], out: Path) -> dict[str, Any
     return {
         "cell": pool.cell,
         "seed": pool.seed,
-        "base": str(pool.base.relative_to(out)) if pool.base else None,
-        **({"joint": str(pool.joint.relative_to(out))} if pool.joint else {}),
+        "base": pool.base.relative_to(out).as_posix() if pool.base else None,
+        **({"joint": pool.joint.relative_to(out).as_posix()} if pool.joint else {}),
         "ingredients": [
-            {"path": str(one.path.relative_to(out)), **records[one.path]} for one in pool.kept
+            {"path": one.path.relative_to(out).as_posix(), **records[one.path]} for one in pool.kept
         ],
     }

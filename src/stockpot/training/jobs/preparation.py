@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...data import Splits
 from ...evaluation.contests.contest import choose_metric
 from ...evaluation.predictions.predict import predict
-from ...experiments.additions import ScopeSpec
+from ...experiments.additions import ScopePenalty
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
 from ..additions.adding import Additions, Find, additions_of
@@ -48,7 +48,7 @@ class PreparedJob:
 
 def work_of(job: Job) -> PreparedJob:
     """Of a network that is trained on one data set."""
-    cell = open_cell(job.experiment)
+    cell = open_cell(job.experiment, job.pool)
     start, parent = _start(job, cell)
     facts = {"data": job.experiment.resolved()["data"], "data_digest": cell.digest}
     if job.stage > 1:
@@ -83,7 +83,7 @@ def added_to(phase: Phase, start: nn.Module, job: Job, find: Find) -> Additions:
     return additions_of(phase.added, start, seed=seed, find=find, snapshots=folder)
 
 
-def _target(scope: ScopeSpec, cell: Cell, job: Job) -> Target:
+def _target(scope: ScopePenalty, cell: Cell, job: Job) -> Target:
     layers = scope.layers
     match scope.target.kind:
         case "file":
@@ -131,7 +131,7 @@ def plan_of(job: Job, facts: Mapping[str, Any], parent: Mapping[str, str]) -> di
         "name": job.name,
         "network": resolved["network"],
         **facts,
-        "split": resolved["split"],
+        "split": job.experiment.split_of(job.pool),
         "seed": job.experiment.seed,
         "pool": job.pool,
         "share": job.experiment.ingredients.share,
@@ -149,7 +149,7 @@ def _start(job: Job, cell: Cell) -> tuple[nn.Module, dict[str, str]]:
     if job.before:
         assert isinstance(job.index, int)
         mine = job.before[job.index]
-        origin = str(mine.relative_to(job.folder))
+        origin = mine.relative_to(job.folder).as_posix()
         load_weights(network, mine)
     elif job.from_base:
         origin = job.base.name

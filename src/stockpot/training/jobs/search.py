@@ -20,7 +20,7 @@ from ...factors.sharing import factoring_of
 from ...methods import Average
 from ...networks import has_batch_norm
 from ...recipes.reading.recipe import Recipe, read_recipe
-from ...recipes.reading.searching import Sampler, Searched, defaults_of, space_of
+from ...recipes.reading.searching import ONE_SEARCH, Budget, Searched, defaults_of, space_of
 from ...recipes.reading.space import Candidate
 from ...recipes.reading.yaml import dump_yaml
 from ...values.differences import first_differences
@@ -63,9 +63,7 @@ def search(
     experiment: Experiment | str | Path,
     out: str | Path,
     *,
-    trials: int = 50,
-    sampler: Sampler = "tpe",
-    seed: int = 0,
+    budget: Budget | Mapping[str, object] = ONE_SEARCH,
     resume: bool = False,
     overwrite: bool = False,
     device: Device = "auto",
@@ -85,9 +83,7 @@ def search(
         experiment: network, data or tasks, split, and `compare.metric`, or its file; nothing is
             trained.
         out: folder.
-        trials: candidates that are scored, those that are tried first among them.
-        sampler: grid, random, tpe or cma-es.
-        seed: of the sampler. The same seed gives the same trials.
+        budget: trials, sampler and its seed, as `compare.search` of an experiment has them.
         resume: go on where an earlier search ended, perhaps with more trials.
         overwrite: forget an earlier search.
         device: where networks are run.
@@ -103,13 +99,13 @@ def search(
 
     Cost: for each trial a merge in memory and one pass over the selection split.
     """
-    options, out = options or Options(), Path(out)
+    options, out, budget = options or Options(), Path(out), Budget.parse(budget, "", "a budget")
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     experiment = experiment if isinstance(experiment, Experiment) else read_experiment(experiment)
     tell = progress or _silent
     tell("reading models and data", 0.0)
     candidates = Candidates.open(recipe, experiment, device, options)
-    attempts = _search_of(candidates, trials, sampler, seed)
+    attempts = _search_of(candidates, budget)
     merged = out / ("merged" if _has_directory(candidates) else "merged.safetensors")
     with _folder(out, _identity(candidates, attempts), resume=resume, overwrite=overwrite):
         tell("looking for what all trials share", 0.0)
@@ -121,7 +117,7 @@ def search(
 
         def told(done: int, best: float) -> None:
             shown = candidates.contest.metric.sign * best
-            tell(f"trial {done} of {trials}, best {shown:.4g}", 0.95 * done / trials)
+            tell(f"trial {done} of {budget.trials}, best {shown:.4g}", 0.95 * done / budget.trials)
 
         tried = attempts.run(candidates.score, journal=out / JOURNAL, told=told)
         winner = best_of(tried)
@@ -152,7 +148,7 @@ def _has_directory(candidates: Candidates) -> bool:
     return any(one.directory is not None for one in candidates.inputs)
 
 
-def _search_of(candidates: Candidates, trials: int, sampler: Sampler, seed: int) -> Search:
+def _search_of(candidates: Candidates, budget: Budget) -> Search:
     recipe = candidates.recipe
     space = space_of(recipe.method, len(recipe.models), recipe.search, recipe.weights)
     given = Candidate(recipe.method, recipe.weights)
@@ -163,9 +159,7 @@ def _search_of(candidates: Candidates, trials: int, sampler: Sampler, seed: int)
             DEFAULTS: Candidate(defaults_of(recipe.method)),
             GIVEN: given,
         },
-        trials=trials,
-        sampler=sampler,
-        seed=seed,
+        budget=budget,
     )
 
 
@@ -178,8 +172,8 @@ def _identity(candidates: Candidates, search: Search) -> dict[str, Any]:
         "network": candidates.contest.ledger.network,
         "data": dict(candidates.digests),
         "metric": candidates.contest.metric.name,
-        "sampler": search.sampler,
-        "seed": search.seed,
+        "sampler": search.budget.sampler,
+        "seed": search.budget.seed,
         "files": {str(one.path): [one.identity.size, one.identity.mtime_ns] for one in files},
     }
 
@@ -233,8 +227,8 @@ def _record(candidates: Candidates, search: Search, count: int, score: float) ->
     return Searched(
         fields=tuple(search.space.axes),
         trials=count,
-        sampler=search.sampler,
-        seed=search.seed,
+        sampler=search.budget.sampler,
+        seed=search.budget.seed,
         metric=candidates.contest.metric.name,
         score=score,
         data=", ".join(one.name for one in candidates.tasks),
@@ -270,7 +264,7 @@ def _judge(
             ("network", candidates.contest.ledger.network),
             ("data", data),
             ("searched", ", ".join(search.space.axes)),
-            ("trials", f"{len(tried)}, by {search.sampler} with seed {search.seed}"),
+            ("trials", f"{len(tried)}, by {search.budget.sampler} with seed {search.budget.seed}"),
             ("objective", f"{metric.name} on the selection split"),
             ("models", ", ".join(one.path for one in candidates.recipe.models)),
             *([("decomposed", decomposed)] if decomposed else []),

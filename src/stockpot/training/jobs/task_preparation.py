@@ -6,7 +6,7 @@ from typing import Any, NoReturn, cast
 
 from torch import Tensor, nn
 
-from ...experiments.additions import ScopeSpec
+from ...experiments.additions import ScopePenalty
 from ...experiments.cells import own_weights
 from ...networks import MultiTask, load_others, load_over, load_task, load_weights
 from ...networks.reproducible import derived
@@ -128,7 +128,7 @@ def _learn_all(job: Job, tasks: Tasks) -> Learn:
     return learn
 
 
-def _no_target(scope: ScopeSpec) -> NoReturn:
+def _no_target(scope: ScopePenalty) -> NoReturn:
     raise AssertionError(f"{scope.target.kind} was refused with tasks")
 
 

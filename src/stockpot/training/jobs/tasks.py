@@ -18,6 +18,7 @@ from ...data import (
     Shift,
     Splits,
     Transform,
+    digest_of,
     fewer,
     load,
     split,
@@ -27,7 +28,7 @@ from ...experiments.experiment import Experiment
 from ...experiments.tasks import TaskSpec
 from ...networks import Headed, MultiTask, headed, private_names
 from ...networks.sources.opening import NetworkSpec
-from .cell import Cell, digest_of, network_of
+from .cell import Cell, network_of
 
 HEAD_BATCH = 4
 """Samples on which the head of a network is found."""

@@ -31,34 +31,34 @@ Tell = Callable[[int, float], None]
 _news: Any = None  # in a worker: the queue on which it tells how far it is
 
 
-def carry_out(jobs: Sequence[Job], workers: int | None, tell: Tell) -> list[FinishedJob]:
+def carry_out(jobs: Sequence[Job], at_once: int | None, tell: Tell) -> list[FinishedJob]:
     """Make every network; the results are in the order of the jobs.
 
     Args:
         jobs: each comes after the one it waits for.
-        workers: processes at once; 1 for none but this one; None for one per core as soon as that
-            is worth it.
+        at_once: processes, each at one network; 1 for none but this one; None for one per core as
+            soon as that is worth it.
         tell: called as they get on.
     """
     made: dict[int, FinishedJob] = {}
     left, begun, longest = list(range(len(jobs))), time.monotonic(), 0.0
-    while left and _in_turn(jobs[left[0]], workers, longest * len(left)):
+    while left and _in_turn(jobs[left[0]], at_once, longest * len(left)):
         number = left.pop(0)
         with one_thread():
             made[number] = make(jobs[number], lambda part, one=number: tell(one, part))
         tell(number, 1.0)
         longest, begun = max(longest, time.monotonic() - begun), time.monotonic()
     if left:
-        for number, one in _at_once(jobs, left, min(len(left), workers or cores()), tell):
+        for number, one in _at_once(jobs, left, min(len(left), at_once or cores()), tell):
             made[number] = one
     return [made[number] for number in range(len(jobs))]
 
 
-def _in_turn(job: Job, workers: int | None, seconds_left: float) -> bool:
+def _in_turn(job: Job, at_once: int | None, seconds_left: float) -> bool:
     """Whether the next job is for this process."""
-    if workers is None:
+    if at_once is None:
         return seconds_left < PATIENCE or cores() == 1
-    return workers == 1 or job.path.exists()
+    return at_once == 1 or job.path.exists()
 
 
 def _at_once(

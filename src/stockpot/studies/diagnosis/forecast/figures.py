@@ -15,18 +15,7 @@ _ENDS = (-0.25, 1.6)
 
 
 def plot_forecast(result: Validation, ax: Any = None) -> Any:
-    """Every merge as it was forecast with its data set left out, against what was seen.
-
-    Args:
-        result: of `validate`.
-        ax: the matplotlib Axes to draw on; a new figure without one.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ExtraError: without matplotlib.
-    """
+    """Every merge as it was forecast with its data set left out, against what was seen."""
     question = "Is a merge worth what was forecast?"
     (ax,) = panels(ax, 1, columns=1, size=(5.4, 5.0), question=question)
     for place, name in enumerate(dict.fromkeys(one.data for one in result.points)):

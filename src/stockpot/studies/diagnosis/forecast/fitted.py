@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from ....libraries import optional
-from .candidates import CANDIDATES, candidates
-from .held_out import aided, by_data, left_out, spearman, width_of
-from .table import MergeRow, pools_of, shipped
+from .held_out import Case, Model, aided, by_data, fit_model, left_out, scale, spearman, width_of
+from .table import CANDIDATES, MergeRow, candidates, pools_of, shipped
 from .traits import Traits
-from .trees import Case, Model, fit_model, scale
 
 COVERAGE = 0.8
 """Of the intervals, in data sets that the fit has not seen."""

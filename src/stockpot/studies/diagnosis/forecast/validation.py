@@ -9,10 +9,19 @@ import numpy as np
 
 from ....values.result import Result
 from .fitted import COVERAGE
-from .held_out import Guess, aided, by_data, by_network, guesses, left_out, spearman, width_of
+from .held_out import (
+    Guess,
+    aided,
+    by_data,
+    by_network,
+    fit_model,
+    guesses,
+    left_out,
+    spearman,
+    width_of,
+)
 from .scoring import AIDED, MODEL, RESAMPLES, Advice, Rank, advise, rank_correlations, same_origin
 from .table import MergeRow, pools_of
-from .trees import fit_model
 
 SIZES = (5, 10, 20, 40, 80)
 """Pools of the learning curve."""

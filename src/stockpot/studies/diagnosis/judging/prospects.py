@@ -9,8 +9,8 @@ from ....methods import METHODS
 from ....methods.catalogue import method_fields
 from ....values.fields import kebab_name
 from ...onepass.statistics import Statistics
-from ..forecast.candidates import CANDIDATES
 from ..forecast.fitted import Expected, Forecast
+from ..forecast.table import CANDIDATES
 from ..forecast.traits import Traits, traits_of
 from ..result import Prospect
 
