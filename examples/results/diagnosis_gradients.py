@@ -19,8 +19,6 @@ from sklearn.ensemble import RandomForestRegressor
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
-from stockpot.studies.diagnosis.forecast.held_out import spearman
-from stockpot.studies.diagnosis.forecast.table import parse
 from stockpot.studies.diagnosis.forecast.held_out import (
     HIGH,
     LEAF,
@@ -29,7 +27,9 @@ from stockpot.studies.diagnosis.forecast.held_out import (
     TREES,
     cases_of,
     matrix,
+    spearman,
 )
+from stockpot.studies.diagnosis.forecast.table import parse
 
 SAMPLES, STEP = 256, 0.02
 NAMES = ("slope", "bend", "gradient", "angle", "at_mean")

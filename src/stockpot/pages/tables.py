@@ -204,7 +204,7 @@ def interval_words(span: Interval | Row, unit: Unit) -> str:
 
 def why_no_interval(span: Interval | Row) -> str:
     """What stands in its place: of a mean over pools, that they are too few."""
-    over_pools = isinstance(span, Row) and span.seed < 0
+    over_pools = isinstance(span, Row) and span.seed < 0 and math.isfinite(span.value)
     return TOO_FEW if over_pools else NO_INTERVAL
 
 

@@ -48,10 +48,12 @@ class Wording:
             else f"The data do not decide: the selection split prefers {name}, and the test split "
             "does not confirm it."
         )
-        said = [f"{start} Its {self.metric.name} on the test split is {self._score(score)}"]
+        said = [
+            f"{start} Its {self.metric.name} on the test split is {self._score(score)}, at {price}"
+        ]
         if verdict.best != name:
             said.append(f"; the best there, {verdict.best}, has {self._plain_score(best)}")
-        said.append(f", at {price}.")
+        said.append(".")
         if open_:
             said.append(f" Not shown to be {self._list(open_)}.")
         if shown:
