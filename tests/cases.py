@@ -5,17 +5,14 @@ Everything is read off a method's class, so that a new method is tried without a
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import strategies as st
-from torch import Tensor
 
-import stockpot as sp
 from stockpot.core import Method
 from stockpot.engine import cutting, driver, plan
 from stockpot.engine.tasks import desk, surveying
@@ -28,9 +25,8 @@ from stockpot.methods import (
     Ties,
     Weave,
 )
+from stockpot.testing.cases import DTYPES, Case, on_grid, smooth
 from stockpot.values.fields import FieldSpec, field_specs
-
-State = dict[str, Tensor]
 
 WINDOW = 4.0
 """Where a field has no bound it is drawn from [-4, 4]; an excluded bound is kept off by 1/64."""
@@ -47,47 +43,7 @@ WOVEN = (TaskArithmetic, Ties, Dare, ModelStock, Consensus)
 """What is woven: a method of every reach, at random and not."""
 BY_NAME: Mapping[str, object] = {"tensors": "auto"}
 """Fields about the names of tensors, which say nothing here, keep their value."""
-DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 SHAPES: tuple[tuple[int, ...], ...] = ((33,), (3, 5), (), (1,), (0, 3), (2, 3, 4), (130,))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call of merge."""
-
-    method: Method
-    models: list[State]
-    base: State | None = None
-    weights: list[float] | None = None
-    statistics: list[State] | None = None
-
-    @property
-    def of_data(self) -> list[State]:
-        """Statistics of each model's data, where the method needs them: given, or the same for
-        every case of such tensors."""
-        if self.statistics is not None or not self.method.needs.statistics:
-            return self.statistics or []
-        return [
-            {name: importance(tensor, seed=k) for name, tensor in model.items()}
-            for k, model in enumerate(self.models)
-        ]
-
-    def merge(self, **options: Any) -> State:
-        return sp.merge(
-            self.models,
-            self.method,
-            base=self.base,
-            weights=self.weights,
-            statistics=self.of_data,
-            **options,
-        )
-
-
-def importance(tensor: Tensor, seed: int) -> Tensor:
-    """Float32 statistics of a tensor over many orders of magnitude, some of them 0."""
-    rng = np.random.default_rng((seed, tensor.numel()))
-    drawn = rng.lognormal(-6, 3, tuple(tensor.shape)) * (rng.random(tuple(tensor.shape)) < 0.8)
-    return torch.from_numpy(np.asarray(drawn, np.float32))
 
 
 def number_of(spec: FieldSpec) -> st.SearchStrategy[Any]:
@@ -189,49 +145,6 @@ def weights_for(method: Method, count: int) -> st.SearchStrategy[list[float] | N
             return st.none() | st.lists(one, min_size=count, max_size=count)
 
 
-def on_grid(
-    shapes: Sequence[tuple[int, ...]], count: int, seed: int, dtype: torch.dtype = torch.float32
-) -> tuple[State, list[State]]:
-    """A base and models on multiples of 1/32 with at most 8 bits: exact in every float dtype.
-
-    So are differences and sums of few, and equal magnitudes and cancelling votes are common.
-    """
-    rng = np.random.default_rng(seed)
-
-    def state(low: int, high: int) -> State:
-        return {
-            f"layers.{i}.weight": torch.from_numpy(rng.integers(low, high + 1, shape) / 32.0).to(
-                dtype
-            )
-            if shape
-            else torch.tensor(int(rng.integers(low, high + 1)) / 32.0, dtype=dtype)
-            for i, shape in enumerate(shapes)
-        }
-
-    base = state(-64, 64)
-    deltas = [state(-24, 24) for _ in range(count)]
-    return base, [{n: base[n] + d[n] for n in base} for d in deltas]
-
-
-def smooth(
-    shapes: Sequence[tuple[int, ...]], count: int, seed: int, dtype: torch.dtype = torch.float32
-) -> tuple[State, list[State]]:
-    """A base, and models at a tenth of its spread from it, normally distributed."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def state() -> State:
-        return {
-            f"layers.{i}.weight": torch.randn(shape, generator=generator, dtype=torch.float64)
-            for i, shape in enumerate(shapes)
-        }
-
-    base = state()
-    models = [
-        {n: (base[n] + 0.1 * d[n]).to(dtype) for n in base} for d in [state() for _ in range(count)]
-    ]
-    return {n: t.to(dtype) for n, t in base.items()}, models
-
-
 @st.composite
 def cases(
     draw: st.DrawFn,
@@ -264,10 +177,3 @@ def cut(**constants: int) -> Iterator[None]:
             for module in places:
                 patch.setattr(module, name, value)
         yield
-
-
-def bits(state: State) -> dict[str, bytes]:
-    """The bytes of each tensor: equality of results means to the last bit."""
-    return {
-        n: t.contiguous().view(-1).view(torch.uint8).numpy().tobytes() for n, t in state.items()
-    }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stockpot.cli.app import app
+from stockpot.cli import app
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ["claim", "published", "command", "ours [low, high]", "scale and deviation", "verdict"]
@@ -87,7 +87,7 @@ def test_a_command_can_be_given_as_it_is_written(command: str) -> None:
         return
     assert program == "stockpot"
     # Raises for a command, a flag or a value that the command line does not know.
-    app.parse_args(tokens, exit_on_error=False, print_error=False)
+    app.program(tokens[0]).parse_args(tokens, exit_on_error=False, print_error=False)
 
 
 def test_a_command_that_is_not_one_is_noticed() -> None:
@@ -95,4 +95,4 @@ def test_a_command_that_is_not_one_is_noticed() -> None:
 
     for wrong in (["compare", "a.yml", "--outt", "RUN"], ["study", "magnitudes", "RUN"]):
         with pytest.raises(CycloptsError):
-            app.parse_args(wrong, exit_on_error=False, print_error=False)
+            app.program(wrong[0]).parse_args(wrong, exit_on_error=False, print_error=False)

@@ -23,8 +23,9 @@ from stockpot.methods import (
     Ties,
     TrimmedMean,
 )
+from stockpot.testing.cases import State, bits, on_grid, smooth
 
-from .cases import State, bits, example, on_grid, smooth
+from .cases import example
 
 SHAPES = [(7, 9), (31,), (), (4, 1, 3)]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]

@@ -5,11 +5,10 @@ value; so neither slices nor workers show.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 
-import torch
-from torch import Tensor
+from .lazy import Tensor, torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Extra:
 
     name: str
     shape: tuple[int, ...]
-    dtype: torch.dtype = torch.float32
+    dtype: "torch.dtype" = field(default_factory=lambda: torch.float32)
     of: Literal["model", "models"] = "model"
 
 

@@ -17,12 +17,11 @@ from enum import Enum, auto
 from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .asides import Aside, Extra, Note, Where
+from .lazy import Tensor, torch
 from .typed import from_numpy, to_floats
-from .values.fields import field_specs, kebab_name
+from .values.fields import check_fields, field_specs, kebab_name
 
 SEGMENT = 2**15
 """Elements of one fp64 partial sum; every block starts at a multiple of it within its tensor."""
@@ -227,7 +226,7 @@ class Stack:
     runs: int = 0
     facts_room: int | None = None
     fresh: bool = False
-    stored: tuple[torch.dtype, ...] = ()
+    stored: "tuple[torch.dtype, ...]" = ()
     aside: Aside | None = None
 
     def tell(self, name: str, what: Where | Note) -> None:
@@ -313,11 +312,20 @@ class Selection:
 class Method(ABC):
     """A merge method: subclasses are final frozen dataclasses whose fields are hyper-parameters.
 
-    A subclass calls `check_fields(self)` in `__post_init__`, so that Python, YAML and the command
-    line refuse the same values with the same words.
+    Fields are checked when a value is made, so that Python, YAML and the command line refuse the
+    same values with the same words; a subclass with a `__post_init__` calls `check_fields` in it.
     """
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @classmethod
+    def called(cls) -> str:
+        """What files call it: its name, or package.module:Class where it is not stockpot's own."""
+        own = cls.__module__.partition(".")[0] != "stockpot"
+        return f"{cls.__module__}:{cls.__qualname__}" if own else kebab_name(cls)
 
     @property
     @abstractmethod

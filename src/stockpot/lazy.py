@@ -1,7 +1,40 @@
-"""Names of a package that are imported when they are first asked for."""
+"""What is imported when it is first used: PyTorch, and the names that a package hands on.
+
+Importing PyTorch takes two seconds. What only describes methods (their list, help, completion of
+the command line) uses none of it, so core, ops and methods take it from here; `torch.dtype` is
+quoted in their annotations, which would use it.
+"""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["Tensor", "lazy_names", "torch"]
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+
+    class _Torch:
+        """Stands for the module: its attributes are kept here once they were asked for."""
+
+        def __getattr__(self, name: str) -> Any:
+            import torch
+
+            value = getattr(torch, name)
+            setattr(self, name, value)
+            return value
+
+    class _OfTorch(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, torch.Tensor)
+
+    class Tensor(metaclass=_OfTorch):
+        """Stands for torch.Tensor in annotations."""
+
+    Tensor.__module__ = "torch"
+    torch = _Torch()
 
 
 def lazy_names(

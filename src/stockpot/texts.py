@@ -88,3 +88,12 @@ def _cell(value: object) -> object:
     except ValueError:
         return f"'{value}"
     return value
+
+
+def size_text(count: float) -> str:
+    """A number of bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"

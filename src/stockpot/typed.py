@@ -3,8 +3,8 @@
 from typing import Any, cast
 
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+from .lazy import Tensor, torch
 
 
 def to_numpy(tensor: Tensor) -> npt.NDArray[Any]:

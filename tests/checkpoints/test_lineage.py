@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stockpot.checkpoints.entry import from_state_dict
+from stockpot.checkpoints.entry import TensorEntry, from_state_dict
 from stockpot.checkpoints.lineage import Lineage, bar, lineage_of
 from stockpot.checkpoints.sampling import ELEMENTS, TENSORS, sample, thinned
 
@@ -38,6 +38,23 @@ def lineage(models: list[State], base: State, **how: list[str]) -> Lineage:
 
 BASE = random(0)
 TUNED = [tuned(BASE, seed) for seed in (1, 2, 3)]
+
+
+def test_it_is_found_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = list[int]()
+
+    def sampled(entry: TensorEntry) -> Tensor:
+        threads.append(torch.get_num_threads())
+        return sample(entry)
+
+    monkeypatch.setattr("stockpot.checkpoints.lineage.sample", sampled)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        lineage(TUNED, BASE)
+        assert (set(threads), torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_numbers_are_those_of_numpy() -> None:

@@ -4,12 +4,13 @@ import pytest
 import torch
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from stockpot.core import Method
+from stockpot.testing import laws
+from stockpot.testing.cases import DTYPES, Case, on_grid, smooth
 from stockpot.values.fields import kebab_name
 
-from ..cases import DTYPES, NEUTRAL, Case, State, bits, cases, example, on_grid, smooth
+from ..cases import NEUTRAL, cases, example
 from .laws import FLOAT32_DELTAS, LAWS, OPT_OUTS, under
 
 
@@ -31,24 +32,8 @@ def test_copies_give_the_model_back(cls: type[Method], data: st.DataObject) -> N
     as it is in bf16 and fp16 for all but cancelled elements, this is the model itself.
     """
     case = data.draw(cases(cls, pinned=NEUTRAL))
-    count, model = len(case.models), case.models[0]
-    weights = None if case.method.needs.weights == "unused" else [1 / count] * count
-    merged = Case(case.method, [model] * count, case.base, weights).merge()
-    if kebab_name(cls) not in FLOAT32_DELTAS or case.base is None:
-        assert bits(merged) == bits(model)
-        return
-    for name, found in merged.items():
-        _within_roundings(found, model[name], case.base[name])
-
-
-def _within_roundings(found: Tensor, model: Tensor, base: Tensor) -> None:
-    stored = torch.finfo(found.dtype).eps
-    working = torch.finfo(torch.promote_types(found.dtype, torch.float32)).eps
-    found, model, base = found.double(), model.double(), base.double()
-    bound = 2 * working * torch.maximum(model.abs(), base.abs())
-    assert ((found - model).abs() <= bound + stored / 2 * bound).all()
-    clear = bound < stored / 4 * model.abs()
-    assert torch.equal(found[clear], model[clear])
+    exact = kebab_name(cls) not in FLOAT32_DELTAS or case.base is None
+    laws.gives_copies_back(case, roundings=0 if exact else 2)
 
 
 @pytest.mark.parametrize("cls", under("permutation", lambda needs: needs.symmetric))
@@ -65,11 +50,7 @@ def test_the_order_of_models_matters_to_rounding_only(
     assume(case.method.needs.symmetric)
     order = data.draw(st.permutations(range(len(case.models))))
     event(f"moved: {order != sorted(order)}")
-    weights = None if case.weights is None else [case.weights[i] for i in order]
-    given = [case.of_data[i] for i in order] if case.of_data else None
-    models = [case.models[i] for i in order]
-    permuted = Case(case.method.among(order), models, case.base, weights, given)
-    _close(case.merge(), permuted.merge(), case)
+    laws.ignores_order_of_models(case, order)
 
 
 @pytest.mark.parametrize("cls", under("translation"))
@@ -84,30 +65,9 @@ def test_a_common_shift_shifts_the_merge(
     draws do not show is seen too, on two models at a right angle.
     """
     at_right_angle = [{"w": torch.tensor([row])} for row in ([1.0, 0.0], [0.0, 1.0])]
-    _moves_along(Case(example(cls), at_right_angle, {"w": torch.zeros(1, 2)}), 1.0)
+    laws.moves_along(Case(example(cls), at_right_angle, {"w": torch.zeros(1, 2)}), 1.0)
     drawn = data.draw(cases(cls, values=[on_grid], dtypes=[torch.float32, torch.float64]))
-    _moves_along(drawn, shift / 32)
-
-
-def _moves_along(case: Case, by: float) -> None:
-    base = None if case.base is None else _plus(case.base, by)
-    moved = Case(case.method, [_plus(m, by) for m in case.models], base, case.weights)
-    _close(_plus(case.merge(), by), moved.merge(), moved)
-
-
-def _plus(state: State, by: float) -> State:
-    return {name: tensor + by for name, tensor in state.items()}
-
-
-def _close(one: State, other: State, case: Case) -> None:
-    """Equal to 64 roundings of the largest value at hand, float32's or float64's."""
-    given = [*case.models, *([case.base] if case.base else []), one, other]
-    for name, found in one.items():
-        assert found.dtype == other[name].dtype
-        if found.numel():
-            largest = max(float(state[name].abs().max()) for state in given)
-            bound = 64 * torch.finfo(found.dtype).eps * max(1.0, largest)
-            assert float((found - other[name]).abs().max()) <= bound
+    laws.moves_along(drawn, shift / 32)
 
 
 def test_the_grid_is_what_the_laws_take_it_for() -> None:

@@ -15,10 +15,12 @@ import stockpot as sp
 from stockpot.core import Method
 from stockpot.engine import cutting
 from stockpot.methods import METHODS
+from stockpot.testing.cases import Case, State, bits
+from stockpot.testing.steps import settled_from, stack_of
 
-from ..cases import Case, State, bits, cut, example
+from ..cases import cut, example
 from .giving import Masked
-from .steps import Telling, settled_from, stack_of
+from .steps import Telling
 from .test_slicing import CUTS, LEAST, WHOLE, large_cases
 
 GIVING = [*(cls for cls in METHODS if cls.extras is not Method.extras), Masked]

@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockpot.core import Method, Reach
+from stockpot.testing import laws
+from stockpot.testing.cases import DTYPES, KINDS, Case, edges
+from stockpot.testing.steps import settled_from, stack_of
 
-from ..cases import DTYPES, Case, State, bits, cases, counts, example, methods, weights_for
+from ..cases import cases, counts, example, methods, weights_for
 from .laws import under
-from .steps import settled_from, stack_of
 
 
 @pytest.mark.parametrize("cls", under("inputs"))
@@ -17,23 +19,7 @@ from .steps import settled_from, stack_of
 @settings(max_examples=15)
 def test_inputs_are_not_changed(cls: type[Method], data: st.DataObject) -> None:
     """Neither state dicts, nor the rows that a method sees; its result is memory of its own."""
-    case = data.draw(cases(cls))
-    states = [*case.models, *([case.base] if case.base else [])]
-    before = [bits(state) for state in states]
-    case.merge()
-    assert [bits(state) for state in states] == before
-
-    name = list(case.models[0])[-1]  # a matrix where the method wants one
-    stack = stack_of(case, name)
-    rows = [*stack.models, *([] if stack.base is None else [stack.base])]
-    seen = [row.clone() for row in rows]
-    settled = settled_from(case.method, [stack], [0])
-    merged = case.method(stack, settled)
-    assert all(torch.equal(row, was) for row, was in zip(rows, seen, strict=True))
-    assert (merged.shape, merged.dtype) == (rows[0].shape, rows[0].dtype)
-    if merged.numel():
-        spans = {row.untyped_storage().data_ptr() for row in rows}
-        assert merged.untyped_storage().data_ptr() not in spans
+    laws.keeps_inputs(data.draw(cases(cls)))
 
 
 @pytest.mark.parametrize("cls", under("kept"))
@@ -41,13 +27,8 @@ def test_inputs_are_not_changed(cls: type[Method], data: st.DataObject) -> None:
 @settings(max_examples=15)
 def test_names_shapes_and_dtypes_are_kept(cls: type[Method], data: st.DataObject) -> None:
     case = data.draw(cases(cls))
-    merged = case.merge()
-    assert list(merged) == list(case.models[0])
-    for name, tensor in merged.items():
-        given = case.models[0][name]
-        assert (tensor.shape, tensor.dtype, tensor.device.type) == (given.shape, given.dtype, "cpu")
-        assert tensor.is_contiguous()
-        assert not tensor.requires_grad
+    laws.keeps_names_shapes_dtypes(case)
+    assert all(t.is_contiguous() and t.device.type == "cpu" for t in case.merge().values())
     names = {torch.bfloat16: "bfloat16", torch.float16: "float16", torch.float32: "float32"}
     for dtype, word in names.items():
         assert {t.dtype for t in case.merge(dtype=word).values()} == {dtype}
@@ -67,28 +48,6 @@ def test_a_mixture_of_dtypes_is_merged_in_the_one_that_holds_them(cls: type[Meth
     assert torch.equal(merged, Case(method, wide, base).merge()["w"])
 
 
-def edges(kind: str, count: int, dtype: torch.dtype) -> tuple[State, list[State]]:
-    """A base and models that are all zero, all one constant each, or hardly there at all."""
-    shapes = {"matrix": (4, 3), "vector": (5,), "one": (1,), "none": (0, 3), "scalar": ()}
-    values = {
-        "zero": [0.0] * (count + 1),
-        "constant": [1.0] * (count + 1),
-        "constants": [1.0, *[1.5 + k for k in range(count)]],
-        "opposite": [0.0, *[(-1.0) ** k for k in range(count)]],
-        "from zero": [0.0, *[0.5] * count],
-        "to zero": [0.5, *[0.0] * count],
-        "least": [torch.finfo(dtype).tiny, *[torch.finfo(dtype).smallest_normal] * count],
-    }[kind]
-    states = [
-        {f"{name}.weight": torch.full(shape, value, dtype=dtype) for name, shape in shapes.items()}
-        for value in values
-    ]
-    return states[0], states[1:]
-
-
-KINDS = ("zero", "constant", "constants", "opposite", "from zero", "to zero", "least")
-
-
 @pytest.mark.parametrize("cls", under("finite"))
 @given(data=st.data())
 @settings(max_examples=60)
@@ -98,8 +57,9 @@ def test_degenerate_inputs_stay_finite(cls: type[Method], data: st.DataObject) -
     dtype = data.draw(st.sampled_from(DTYPES))
     base, models = edges(data.draw(st.sampled_from(KINDS)), count, dtype)
     weights = data.draw(weights_for(method, count))
-    merged = Case(method, models, base if method.needs.base else None, weights).merge()
-    assert all(tensor.isfinite().all() for tensor in merged.values())
+    case = Case(method, models, base if method.needs.base else None, weights)
+    laws.stays_finite(case)
+    merged = case.merge()
     assert {name: t.shape for name, t in merged.items()} == {n: t.shape for n, t in base.items()}
 
 

@@ -13,9 +13,10 @@ import stockpot as sp
 from stockpot.core import Method
 from stockpot.errors import FieldError, MergeError, NonFiniteError
 from stockpot.methods import METHODS, Ties
+from stockpot.testing.cases import Case, State, on_grid
 from stockpot.values.fields import FieldSpec, field_specs, kebab_name
 
-from ..cases import Case, State, example, on_grid
+from ..cases import example
 
 SHAPES = [(40,), (3, 3), ()]
 

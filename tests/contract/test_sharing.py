@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from stockpot.core import Method
 from stockpot.methods import METHODS
+from stockpot.testing.cases import Case
+from stockpot.testing.steps import settled_from, stack_of
 
-from ..cases import Case, cases, example, methods
-from .steps import settled_from, stack_of
+from ..cases import cases, example, methods
 
 SURVEYING = {"rescale": "norm"}
 """Fields at which a method that does not always survey does so."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,22 +16,11 @@ import stockpot as sp
 from stockpot.core import SEGMENT, Method
 from stockpot.engine import cutting, plan
 from stockpot.methods import Average, Slerp, Ties
+from stockpot.testing import laws
+from stockpot.testing.cases import Case, State, bits, on_grid, smooth
 
-from ..cases import (
-    Case,
-    State,
-    bits,
-    cases,
-    counts,
-    cut,
-    example,
-    methods,
-    on_grid,
-    smooth,
-    weights_for,
-)
+from ..cases import cases, counts, cut, example, methods, weights_for
 from .laws import under
-from .steps import settled_from, stack_of
 
 SHAPES = ((5 * SEGMENT + 77,), (3,), (200, 203), (17,), (SEGMENT,), (), (0, 4), (33,), (5, 5), (1,))
 """Tensors of several slices, of one, and small ones of odd sizes that are packed end to end."""
@@ -119,16 +107,9 @@ def test_blocks_settle_and_map_to_the_same_bits(cls: type[Method], data: st.Data
     name = "layers.0.weight"
     ends = data.draw(st.sets(st.integers(1, 5), min_size=1).map(sorted))
     event(f"{len(ends) + 1} blocks")
-    edges = [0, *[SEGMENT * end for end in ends], case.models[0][name].numel()]
-    stacks = [stack_of(case, name, a, b) for a, b in pairwise(edges)]
-    whole = stack_of(case, name)
-    settled = settled_from(case.method, [whole], [0])
     for _ in range(2):
-        order = data.draw(st.permutations(range(len(stacks))))
-        again = settled_from(case.method, stacks, order)
-        assert again == settled
-    mapped = torch.cat([case.method(stack, settled) for stack in stacks])
-    assert bits({"": mapped}) == bits({"": case.method(whole, settled)})
+        order = data.draw(st.permutations(range(len(ends) + 1)))
+        laws.works_by_blocks(case, name, ends, order)
 
 
 @pytest.mark.parametrize("cls", under("order"))
@@ -138,15 +119,7 @@ def test_the_order_of_tensors_does_not_show(cls: type[Method], data: st.DataObje
     case = data.draw(cases(cls))
     names = data.draw(st.permutations(list(case.models[0])))
     event(f"moved: {names != list(case.models[0])}")
-
-    def ordered(state: State) -> State:
-        return {name: state[name] for name in names}
-
-    base = None if case.base is None else ordered(case.base)
-    moved = Case(case.method, [ordered(m) for m in case.models], base, case.weights)
-    merged = moved.merge(seed=5)
-    assert list(merged) == names
-    assert bits(merged) == bits(case.merge(seed=5))
+    laws.ignores_order_of_tensors(case, names)
 
 
 @pytest.mark.parametrize("cls", under("seeds"))
@@ -155,10 +128,7 @@ def test_the_order_of_tensors_does_not_show(cls: type[Method], data: st.DataObje
 def test_a_seed_repeats_its_merge(cls: type[Method], data: st.DataObject, seed: int) -> None:
     """The same seed gives the same bits; without randomness any seed does."""
     case = data.draw(cases(cls))
-    one, other = bits(case.merge(seed=seed)), bits(case.merge(seed=seed))
-    assert one == other
-    if not case.method.needs.random:
-        assert bits(case.merge(seed=seed // 2 + 1)) == one
+    laws.repeats_by_seed(case, seed)
 
 
 @pytest.mark.parametrize("cls", under("seeds", lambda needs: needs.random))

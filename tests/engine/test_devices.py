@@ -24,8 +24,9 @@ from stockpot.engine.tasks.devices import CPU, Flag, Mark
 from stockpot.errors import NonFiniteError
 from stockpot.methods import Average, Consensus, Dare, Median, ModelStock, Slerp, Ties
 from stockpot.ops.rounding import copy_rounded
+from stockpot.testing.cases import State, bits, smooth
 
-from ..cases import State, bits, cut, smooth
+from ..cases import cut
 from .making import MIB, RowSoftmax, resolved
 
 TINY = {"BLOCK": SEGMENT, "CHUNK": 2 * SEGMENT}

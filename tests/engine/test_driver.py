@@ -31,9 +31,10 @@ from stockpot.methods import (
 )
 from stockpot.ops import thresholds
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.testing.cases import State, bits, smooth
 from stockpot.values.fields import check_fields
 
-from ..cases import State, bits, cut, smooth
+from ..cases import cut
 from .making import MIB, Polar, RowSoftmax, names_only, resolved, run
 
 TINY = {"BLOCK": SEGMENT, "CHUNK": SEGMENT, "ARENA": 24 * SEGMENT}

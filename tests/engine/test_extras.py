@@ -26,9 +26,9 @@ from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError, OutputError
 from stockpot.methods import Average, CartFactors
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.testing.cases import State, smooth
 from stockpot.values.fields import check_fields
 
-from ..cases import State, smooth
 from ..contract.giving import Masked
 from .making import resolved
 
@@ -174,7 +174,7 @@ def test_an_interrupted_merge_goes_on_to_the_same_bytes(
     for moments in range(1, 4):
         left = [moments]
 
-        def interrupt(_moved: int, _total: int, left: list[int] = left) -> None:
+        def interrupt(_what: str, _share: float, left: list[int] = left) -> None:
             left[0] -= 1
             if not left[0]:
                 raise KeyboardInterrupt
@@ -191,8 +191,8 @@ def test_an_extra_that_was_changed_meanwhile_is_made_again(
 ) -> None:
     merge(tmp_path / "whole" / "out", paths, FACTORS)
 
-    def interrupt(moved: int, total: int) -> None:
-        if moved == total:
+    def interrupt(_: str, share: float) -> None:
+        if share == 1:
             raise KeyboardInterrupt
 
     out = tmp_path / "out"

@@ -564,7 +564,7 @@ def test_a_signal_to_the_command(
 def test_a_merge_error_in_a_worker_stops_the_others(pair: dict[str, Any], tmp_path: Path) -> None:
     calls = [0]
 
-    def progress(moved: int, total: int) -> None:
+    def progress(what: str, share: float) -> None:
         calls[0] += 1
         raise RuntimeError("the caller's own mistake")
 

@@ -27,9 +27,9 @@ from stockpot.engine.sinks import CompareSink, MemorySink
 from stockpot.errors import NonFiniteError, OutputError
 from stockpot.methods import CartFactors, Consensus, ModelStock, Ties
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.testing.cases import bits
 from stockpot.views.sources.computed import masked, weight_norm
 
-from ..cases import bits
 from ..contract.giving import Masked
 from .conftest import state
 from .making import MIB, resolved

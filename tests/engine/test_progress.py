@@ -11,6 +11,7 @@ from stockpot.engine.merge import run_recipe
 from stockpot.engine.options import Options
 from stockpot.methods import Average, Dare, ModelStock, Ties
 from stockpot.recipes.reading.recipe import parse_recipe
+from stockpot.texts import size_text
 
 Make = Callable[..., dict[str, Any]]
 
@@ -24,19 +25,19 @@ Make = Callable[..., dict[str, Any]]
 def test_progress_is_monotone_and_complete(
     method: Any, memory: str, family: Path, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, float]] = []
     merged = sp.merge_to(
         tmp_path / "out",
         [family / n for n in "abc"],
         method,
         base=family / "base",
         memory=memory,
-        progress=lambda moved, total: told.append((moved, total)),
+        progress=lambda what, share: told.append((what, share)),
     )
-    moved = [m for m, _ in told]
-    assert moved == sorted(moved)
-    assert all(m <= total for m, total in told)
-    assert told[-1][0] == told[-1][1] == merged.bytes_read + merged.bytes_written
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    moved = size_text(merged.bytes_read + merged.bytes_written)
+    assert told[-1] == (f"{moved} of {moved}", 1.0)
     assert len(told) > 2
 
 
@@ -48,11 +49,12 @@ def test_a_resumed_run_tells_of_what_is_left(
     report = driver.run(recipe(method), tmp_path / "whole", options=options)
     last = max(i for i, name in enumerate(report["log"], start=1) if name == "pwrite")
     driver.killed(recipe(method), tmp_path / "out", last - 2, options=options)
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, float]] = []
     merged = run_recipe(
         parse_recipe(recipe(method)),
         tmp_path / "out",
-        Options(resume=True, progress=lambda moved, total: told.append((moved, total)), **options),
+        Options(resume=True, progress=lambda what, share: told.append((what, share)), **options),
     )
-    assert told[-1][0] == told[-1][1] == merged.bytes_read + merged.bytes_written
-    assert told[-1][1] < report["merged"]["bytes_read"] + report["merged"]["bytes_written"]
+    moved = merged.bytes_read + merged.bytes_written
+    assert told[-1] == (f"{size_text(moved)} of {size_text(moved)}", 1.0)
+    assert moved < report["merged"]["bytes_read"] + report["merged"]["bytes_written"]

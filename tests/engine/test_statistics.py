@@ -9,17 +9,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import stockpot as sp
-from stockpot.core import Method, Needs, Statistic
+from stockpot.core import Needs, Statistic
 from stockpot.engine import cutting
 from stockpot.engine.options import Options
 from stockpot.engine.prepare import prepare
 from stockpot.engine.verify import verify
 from stockpot.errors import MergeError, NonFiniteError
-from stockpot.methods import METHODS, Fisher, catalogue
+from stockpot.methods import Fisher
 from stockpot.recipes.reading.recipe import parse_recipe
-from stockpot.values.family import Family
+from stockpot.testing.cases import State, bits
 
-from ..cases import State, bits
 from ..contract.giving import GramMean
 
 OUT, IN = 12, 40
@@ -46,13 +45,6 @@ def grams() -> list[State]:
     inputs = [torch.randn(200, IN, generator=generator) * torch.linspace(0.1, 3, IN)] * 2
     inputs.append(torch.randn(200, IN, generator=generator))
     return [{f"{NAME}.gram": (x * (k + 1)).T @ x} for k, x in enumerate(inputs)]
-
-
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The method, by its name too."""
-    family = Family("method", [*METHODS, GramMean], of=Method)
-    monkeypatch.setattr(catalogue, "FAMILY", family)
 
 
 def expected(models: list[State], grams: list[State]) -> np.ndarray:
@@ -84,7 +76,7 @@ def test_a_gram_matrix_beside_a_linear_layer(
 
 
 def test_it_is_streamed_to_the_same_bits_and_verified(
-    models: list[State], grams: list[State], tmp_path: Path, known: None
+    models: list[State], grams: list[State], tmp_path: Path
 ) -> None:
     paths, given = saved(tmp_path, models, "model"), saved(tmp_path, grams, "of")
     one = bits(sp.merge(models, GramMean(), weights=WEIGHTS, statistics=grams))

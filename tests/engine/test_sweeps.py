@@ -15,8 +15,8 @@ from stockpot.core import Method
 from stockpot.engine import cutting, plan
 from stockpot.errors import MergeError, NonFiniteError
 from stockpot.methods import Cart, IsoC, IsoCts, TsvM, Weave
+from stockpot.testing.cases import bits, smooth
 
-from ..cases import bits, smooth
 from .making import MIB, Polar, names_only, resolved, run
 
 WOVEN = Weave(TsvM(), {"scale": (0.5, 1.0)}, pool="largest")

@@ -12,8 +12,7 @@ import stockpot as sp
 from stockpot.errors import CheckpointError, FieldError, MergeError, NonFiniteError, OutputError
 from stockpot.factors import Factored, factor_to, read_factored, stored_factors
 from stockpot.methods import Average, Cart, CartFactors
-
-from ..cases import State, smooth
+from stockpot.testing.cases import State, smooth
 
 SHAPES = [(60, 70), (33,), (150, 140), (2, 3, 4)]
 

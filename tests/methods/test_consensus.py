@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 import stockpot as sp
 from stockpot.core import SEGMENT
 from stockpot.methods import Consensus, TaskArithmetic, Weave
+from stockpot.testing.cases import State, bits, smooth
 
-from ..cases import State, bits, cut, smooth
+from ..cases import cut
 
 SHAPES = [(60, 31), (999,), (), (0, 3)]
 BASE, MODELS = smooth(SHAPES, 3, 0)

@@ -6,8 +6,7 @@ from torch import Tensor
 
 import stockpot as sp
 from stockpot.methods import Average, Cart, IsoC, IsoCts, TaskArithmetic, TsvM
-
-from ..cases import State, bits, smooth
+from stockpot.testing.cases import State, bits, smooth
 
 SHAPES = [(40, 30), (12,), (150, 170), (2, 3, 4)]
 BASE, MODELS = smooth(SHAPES, 4, 0)

@@ -30,9 +30,10 @@ from stockpot.methods import (
     Weave,
 )
 from stockpot.methods.grids import MOST_POINTS, grid_points
+from stockpot.testing.cases import State, bits, smooth
 from stockpot.values.fields import Finite, check_fields
 
-from ..cases import State, bits, cut, smooth
+from ..cases import cut
 
 SHAPES = [(60, 31), (999,), (), (0, 3)]
 BASE, MODELS = smooth(SHAPES, 3, 0)

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -269,3 +272,9 @@ def test_which_networks_have_statistics():
         name for name in ("mlp", "cnn", "resnet-8") if has_batch_norm(build(name, **sizes))
     }
     assert with_them == {"resnet-8"}
+
+
+def test_the_example_of_the_page_runs():
+    page = Path(__file__).parents[2] / "docs" / "batch-norm.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf8"), re.MULTILINE | re.DOTALL)
+    exec(compile(code, str(page), "exec"), {})

@@ -32,9 +32,10 @@ from stockpot.methods import (
     Weave,
 )
 from stockpot.methods.grids import grid_points
+from stockpot.testing.cases import Case, State, on_grid, smooth
 from stockpot.values.fields import field_specs, kebab_name
 
-from ..cases import Case, State, cases, cut, on_grid, smooth
+from ..cases import cases, cut
 from . import consensus, dare, model_stock, slerp, ties, weave
 from .arrays import Array
 from .matrices import Grain, is_taken

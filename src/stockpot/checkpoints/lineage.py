@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..running.executor import one_thread
 from ..typed import to_numpy
 from .entry import Checkpoint, TensorEntry
 from .roles import Role, classify
@@ -125,6 +126,7 @@ class Lineage:
         return ""
 
 
+@one_thread()
 def lineage_of(
     models: Sequence[Checkpoint],
     base: Checkpoint,
@@ -146,7 +148,8 @@ def lineage_of(
         names: what the models are called; their labels without.
         private: names of tensors that are each model's own.
 
-    Cost: a read of 16 KiB at most of each of the sampled tensors.
+    Cost: a read of 16 KiB at most of each of the sampled tensors. On one thread: several would
+        wait for one another in products this small, on a busy machine for seconds.
     """
     called = tuple(names) or tuple(one.label for one in models)
     found = _Found(len(models))

@@ -10,18 +10,17 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
+)
+from rich.progress import (
+    Progress as Bar,
 )
 from rich.segment import Segment
 from rich.table import Table
 
-from ..engine.driver import Progress as Callback
 from ..texts import visible, visible_json
-from ..values.result import Progress as Steps
+from ..values.result import Progress
 
 
 class Screen(Console):
@@ -84,34 +83,7 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def size_text(count: float) -> str:
-    """A number of bytes in words."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} TB"
-
-
-@contextmanager
-def progress_bar(title: str, *, quiet: bool) -> Generator[Callback | None]:
-    """Bytes, throughput and time left, on stderr, if that is a terminal."""
-    if quiet or not _err.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_err, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda moved, total: bar.update(task, completed=moved, total=total)
-
-
-def _a_line_a_minute() -> Steps:
+def _a_line_a_minute() -> Progress:
     said = monotonic()
 
     def tell(what: str, done: float) -> None:
@@ -124,7 +96,7 @@ def _a_line_a_minute() -> Steps:
 
 
 @contextmanager
-def steps(*, quiet: bool) -> Generator[Steps | None]:
+def steps(*, quiet: bool) -> Generator[Progress | None]:
     """What is being done and how much of the whole is behind, on stderr.
 
     A bar in a terminal; elsewhere, for log files, a line a minute.
@@ -136,6 +108,6 @@ def steps(*, quiet: bool) -> Generator[Steps | None]:
         yield _a_line_a_minute()
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err, transient=True) as bar:
+    with Bar(*columns, console=_err, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda what, done: bar.update(task, description=what, completed=done)

@@ -1,7 +1,7 @@
 """The fields of a value as flags: what a method has in `merge`, a study in `study`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
@@ -13,15 +13,16 @@ from .command_line import told_by_the_command_line
 from .flags import separated
 
 _PLAIN = (float, int, bool, str)
+_REQUIRED = inspect.Parameter.empty
+"""In place of a default that is not there."""
 
 
-def field_flags(defaults: object, group: Group) -> list[inspect.Parameter]:
+def field_flags(cls: type, defaults: Mapping[str, object], group: Group) -> list[inspect.Parameter]:
     """A flag for each field, with its default, its bounds, and the words of the docstring."""
-    cls = type(defaults)
     parsed = parse(inspect.cleandoc(cls.__doc__ or "")).params
     described = {p.arg_name: p.description or "" for p in parsed}
     return [
-        _flag(spec, getattr(defaults, spec.name), described.get(spec.name, ""), group)
+        _flag(spec, defaults.get(spec.name, _REQUIRED), described.get(spec.name, ""), group)
         for spec in field_specs(cls)
     ]
 
@@ -44,7 +45,9 @@ def with_fields(
     name: str, defaults: object, group: Group
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """A command of which one parameter is a value, with a flag for each field in its place."""
-    flags, cls = field_flags(defaults, group), type(defaults)
+    cls = type(defaults)
+    values = {spec.name: getattr(defaults, spec.name) for spec in field_specs(cls)}
+    flags = field_flags(cls, values, group)
 
     def decorate(body: Callable[..., int]) -> Callable[..., int]:
         def with_value(*positional: Any, **given: Any) -> int:
@@ -88,12 +91,13 @@ def _flag(spec: FieldSpec, default: object, description: str, group: Group) -> i
     free = spec.kind is str and not spec.choices and not spec.many
     text = f"{words}." if free else f"{words}. Must be {spec.interval()}.".lstrip(". ")
     if spec.kind not in _PLAIN:
-        parameter = Parameter(help=f"{text} [default: {default}]", group=group, negative="")
+        shown = "" if default is _REQUIRED else f" [default: {default}]"
+        parameter = Parameter(help=f"{text}{shown}", group=group, negative="")
         return optional_flag(spec.name, Annotated[str | None, parameter], None)
     if spec.many or spec.per_model or (spec.choices and spec.kind is not str):
         shown = _words(default)
         parameter = Parameter(
-            help=text if default in (None, ()) else f"{text} [default: {shown}]",
+            help=text if default in (None, (), _REQUIRED) else f"{text} [default: {shown}]",
             group=group,
             converter=_reader(spec),
             n_tokens=1,

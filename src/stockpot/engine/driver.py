@@ -8,7 +8,7 @@ worker, so that no result depends on their number.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,12 +20,15 @@ from ..core import Facts, Method, Reach, Settled
 from ..ops.abreast import settles_as
 from ..recipes.resolving.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
+from ..texts import size_text
 from ..values.fields import kebab_name
+from ..values.result import Progress
 from .cutting import BLOCK, batched
 from .pieces import Survey, Task, is_whole
 from .plan import Plan, deriving_bytes
 from .rows import raw_bytes
 from .sinks import Sink
+from .tasks import own_code
 from .tasks.asides import join_notes, joined_reports, report_of
 from .tasks.deriving import derived
 from .tasks.desk import Setting, fits_tensor
@@ -35,8 +38,6 @@ from .tasks.merging import MapTask, Merging
 from .tasks.surveying import SampleTask, Surveyed, Surveying, SurveyTask, sample_of
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with the bytes moved so far and in all, often, in the thread that asked for the merge."""
 SettledBefore = MutableMapping[object, Settled]
 """What surveys have settled, by what was asked; for runs on the same models."""
 
@@ -165,12 +166,14 @@ class Run:
         question = None if known is None else self._question(survey)
         hint = None if known is None else known.get(question)
         if hint is None and method.needs.sample and (batches := sample_of(survey)):
-            hint = method.settle(self._joined(batches).close(), None)
+            facts = self._joined(batches).close()
+            hint = own_code.settled(method, facts, None, survey.assignments[0].name)
         self._total -= _read_bytes(survey)
         while hint is None or not hint.final:
             self._total += _read_bytes(survey)
             tasks = [SurveyTask(method, task.pieces, hint) for task in survey.tasks]
-            hint = method.settle(self._joined(tasks).close(), hint)
+            facts = self._joined(tasks).close()
+            hint = own_code.settled(method, facts, hint, survey.assignments[0].name)
         if known is not None:
             known[question] = hint
         for a in survey.assignments:
@@ -205,8 +208,9 @@ class Run:
         self._count(done.bytes_read, done.bytes_written)
 
     def _begun(self, name: str) -> _Unfinished:
-        whole = math.prod(self._by_name[name].shape)
-        return self._unfinished.setdefault(name, _Unfinished(whole))
+        if name not in self._unfinished:
+            self._unfinished[name] = _Unfinished(math.prod(self._by_name[name].shape))
+        return self._unfinished[name]
 
     def _recorded(self, part: Part) -> Iterator[Record]:
         """The records of a tensor whose last part this is: of its extras, then its own."""
@@ -244,7 +248,9 @@ class Run:
         self.bytes_written += written
         self._moved += read + written
         if self._progress is not None and read + written:
-            self._progress(self._moved, self._total)
+            self._progress(
+                f"{size_text(self._moved)} of {size_text(self._total)}", self._moved / self._total
+            )
 
 
 def _whole(plan: Plan, done: Mapping[str, Record]) -> Iterator[Record]:

@@ -16,6 +16,7 @@ from ..checkpoints.formats.untrusted import parse_config
 from ..checkpoints.writing.card import model_card
 from ..checkpoints.writing.manifest import Members
 from ..core import Method, Reach
+from ..methods.own import origins
 from ..recipes.published import reworded
 from ..recipes.reading.yaml import dump_yaml
 from ..recipes.resolving.assignment import Assignment, Selected
@@ -49,6 +50,7 @@ def manifest_of(
         "recipe": prepared.published,
         "seed": recipe.seed,
         "methods": [repr(method) for method in methods],
+        **({"code": code} if (code := origins(*methods)) else {}),
         "settled": run.reports,
         "selected": [_selected(s, methods) for s in assignments.selected],
         "notes": [reworded(note, names) for note in assignments.notes],

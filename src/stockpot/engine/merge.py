@@ -14,16 +14,17 @@ from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
-from ..errors import MergeError, NonFiniteError, OutputError
+from ..errors import CheckpointError, MergeError, NonFiniteError, OutputError
 from ..recipes.meaning import meaning_of
 from ..recipes.reading.recipe import Recipe, parse_recipe
 from ..recipes.resolving.assignment import Assignments
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
+from ..values.result import Progress
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .amending import Amended, amend
-from .driver import Progress, Run, SettledBefore
+from .driver import Run, SettledBefore
 from .evidence import manifest_of, small_files
 from .options import Options
 from .plan import make_plan
@@ -273,7 +274,7 @@ def merge_to(
         overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
-        progress: called with bytes moved and bytes in all.
+        progress: called with bytes moved of bytes in all, in words, and their fraction.
 
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
@@ -350,7 +351,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             amended = Amended()
             if prepared.amendment is not None:
                 amended = amend(output, prepared.amendment, run.records)
-        except (NonFiniteError, MergeError):
+        except (NonFiniteError, MergeError, CheckpointError):
             output.discard()
             raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}

@@ -8,7 +8,7 @@ import torch
 from ..errors import FieldError, MergeError
 from ..recipes.reading.sizes import parse_size
 from ..running.executor import THREADS, Executor, workers_for
-from .driver import Progress
+from ..values.result import Progress
 
 _LEAST = 2**20
 
@@ -27,7 +27,8 @@ class Options:
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict, where the recipe gives the
             file no key of its own.
-        progress: called with bytes moved and bytes in all, in the thread that asked for the merge.
+        progress: called with bytes moved of bytes in all, in words, and their fraction, in the
+            thread that asked for the merge.
         executor: where tasks run.
     """
 

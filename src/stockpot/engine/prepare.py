@@ -25,6 +25,7 @@ from ..checkpoints.formats.layout import (
     stem_of,
 )
 from ..errors import MergeError, OutputError
+from ..methods.own import origins
 from ..recipes.meaning import meaning_of
 from ..recipes.published import renamed
 from ..recipes.reading.recipe import Recipe
@@ -94,7 +95,7 @@ class Prepared:
 
     def fingerprint(self) -> str:
         """Identity of recipe, inputs, layout and whatever else decides the bytes."""
-        identity = {
+        identity: dict[str, object] = {
             "version": version("stockpot"),
             "recipe": renamed(self.recipe.resolved(), canonical),
             "inputs": [_identity(c) for c in self.inputs],
@@ -104,6 +105,8 @@ class Prepared:
             "key": self.options.key,
             "allow_non_finite": self.options.allow_non_finite,
         }
+        if code := origins(*dict.fromkeys(a.method for a in self.assignments.tensors if a.method)):
+            identity["code"] = code
         return blake3.blake3(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

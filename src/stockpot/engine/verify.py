@@ -13,7 +13,7 @@ from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
-from .driver import Progress
+from ..values.result import Progress
 from .evidence import MERGED
 from .verifying.files import added, manifest_problems, small_problems, weight_problems
 from .verifying.recompute import recomputed
@@ -84,7 +84,8 @@ def verify(
             problems += structure_problems(out, written)
         if recompute:
             where = None if inputs is None else Path(inputs)
-            problems += recomputed(manifest, out, _joined(written, extras), where, progress)
+            found, said = recomputed(manifest, out, _joined(written, extras), where, progress)
+            problems, notes = problems + found, notes + said
     unverifiable = [] if recompute and not problems else _without_digests(manifest)
     return Verified(
         path=out,

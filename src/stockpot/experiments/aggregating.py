@@ -15,7 +15,11 @@ Rule = Method | MultiKrum
 Aggregation = Rule | FlowerStrategy
 """A rule, or a strategy that may remember earlier rounds."""
 RULES: Family[Rule] = Family(
-    "method", (*METHODS, MultiKrum), of=Method | MultiKrum, inner=(catalogue.FAMILY,)
+    "method",
+    (*METHODS, MultiKrum),
+    of=Method | MultiKrum,
+    inner=(catalogue.FAMILY,),
+    elsewhere=catalogue.OWN,
 )
 
 

@@ -21,6 +21,9 @@ class Averaging:
     __slots__ = ()
     name_key: ClassVar[str] = "kind"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ema(Averaging):
@@ -34,9 +37,6 @@ class Ema(Averaging):
 
     decay: Annotated[float, Gt(0), Lt(1)] = 0.999
     warmup: Literal["ramp", "none"] = "ramp"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +53,6 @@ class Swa(Averaging):
     every: Annotated[int, Ge(0)] = 0
     lr: Annotated[float, Ge(0)] = 0.0
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lawa(Averaging):
@@ -68,9 +65,6 @@ class Lawa(Averaging):
 
     last: Annotated[int, Ge(1)] = 6
     every: Annotated[int, Ge(0)] = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +82,6 @@ class Fge(Averaging):
     start: Annotated[float, Ge(0), Lt(1)] = 0.5
     cycle: Annotated[int, Ge(1)] = 2
     lr: Annotated[float, Ge(0)] = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 AVERAGES: tuple[type[Averaging], ...] = (Swa, Ema, Lawa, Fge)

@@ -17,7 +17,7 @@ from ..recipes.reading.searching import Budget
 from ..recipes.reading.yaml import read_yaml
 from ..values.bounds import Count, NotNegative, Part, Seed, Text
 from ..values.family import Family
-from ..values.fields import Fraction, kebab_name, nearest
+from ..values.fields import Fraction, kebab_name
 from ..values.from_plain_data import Reads
 from ..values.section import Section
 from .adaptation import ADAMERGING, Adamerging
@@ -46,7 +46,11 @@ ACROSS_TASKS = ("uniform-soup", "logits-ensemble")
 
 
 MERGES: Family[Method | Adamerging] = Family(
-    "method", (*METHODS, Adamerging), of=Method | Adamerging, inner=(catalogue.FAMILY,)
+    "method",
+    (*METHODS, Adamerging),
+    of=Method | Adamerging,
+    inner=(catalogue.FAMILY,),
+    elsewhere=catalogue.OWN,
 )
 """What merges the networks of a comparison."""
 
@@ -55,9 +59,7 @@ def _read_column(value: object) -> str | Method | Adamerging:
     if isinstance(value, str):
         if value in COLUMNS:
             return value
-        names = [*COLUMNS, *MERGES.by_name]
-        if value not in names:
-            raise FieldError(f"there is no method '{value[:80]}'{nearest(value, names)}")
+        MERGES.find(value, beside=COLUMNS)
     found = MERGES.read(value)
     if isinstance(found, Method) and found.needs.statistics:
         raise FieldError(f"{kebab_name(type(found))}: a comparison has no statistics of data.")
@@ -105,7 +107,7 @@ class SplitSpec(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ingredients(Schooling):
+class IngredientsSection(Schooling):
     """How many networks there are in a pool, how they are related, and how each is trained.
 
     Attributes:
@@ -221,7 +223,7 @@ class Experiment(Section):
     data: SpecIfAny = None
     tasks: tuple[TaskSpec, ...] = ()
     split: SplitSpec = SplitSpec()
-    ingredients: Ingredients = Ingredients()
+    ingredients: IngredientsSection = IngredientsSection()
     compare: Compare = Compare()
     sweep: Sweep = Sweep()
     seed: Seed = 0

@@ -7,6 +7,7 @@ from .cart_factors import CartFactors as CartFactors
 from .consensus import Consensus as Consensus
 from .dare import Dare as Dare
 from .fisher import Fisher as Fisher
+from .from_function import from_function as from_function
 from .interpolate import Interpolate as Interpolate
 from .iso_c import IsoC as IsoC
 from .iso_cts import IsoCts as IsoCts

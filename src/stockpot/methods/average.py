@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops.means import affine
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,6 @@ class Average(Method):
 
     Source: Wortsman et al., Model soups, ICML 2022, arXiv 2203.05482.
     """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import torch
 from annotated_types import Ge, Le
-from torch import Tensor
 
 from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
-from ..values.fields import Finite, Fraction, check_fields
+from ..values.fields import Finite, Fraction
 from .average import Average
 from .matrices import Conv, Qkv, Which, choose_matrices, each_matrix, matrix_shape, tell_parts
 from .task_arithmetic import TaskArithmetic
@@ -70,9 +69,6 @@ class Cart(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -7,14 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from ..asides import Extra
 from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.means import affine
 from ..ops.spectra.low_rank import LowRank, Ranks, room_for_top_k, top_k
-from ..values.fields import Fraction, check_fields
+from ..values.fields import Fraction
 from .average import Average
 from .matrices import Conv, Stored, Which, choose_matrices, each_matrix, matrix_shape, tell_parts
 
@@ -55,9 +53,6 @@ class CartFactors(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Stored = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -6,15 +6,20 @@ from ..core import Method
 from ..values import family
 from ..values.family import Family
 from . import METHODS
+from .own import OwnMethods
 
-FAMILY: Family[Method] = Family("method", METHODS, of=Method)  # pyright: ignore[reportAbstractUsage]
+OWN = OwnMethods()
+FAMILY: Family[Method] = Family("method", METHODS, of=Method, elsewhere=OWN)  # pyright: ignore[reportAbstractUsage]
 
 
 def find_method(name: str) -> type[Method]:
-    """The method class of a kebab-case name.
+    """The method class of a name: stockpot's own, one that a package declares, or a place.
+
+    Everything that takes a method's name comes here or to a `Family` with the same `elsewhere`.
 
     Raises:
         FieldError: no method has this name; the text names the nearest.
+        StockpotError: the module of a place cannot be imported.
 
     Example:
         >>> find_method("task-arithmetic").__name__
@@ -73,6 +78,11 @@ def told_apart(methods: Sequence[object]) -> list[str]:
 def required_fields(cls: type[Method]) -> list[str]:
     """Names of the fields that have no default."""
     return family.required_fields(cls)
+
+
+def with_defaults(cls: type[Method]) -> Method | None:
+    """The method with its defaults; None where a field has none."""
+    return None if required_fields(cls) else cls()
 
 
 def method_fields(method: object) -> dict[str, object]:

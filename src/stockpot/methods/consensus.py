@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from annotated_types import Ge
-from torch import Tensor
 
 from ..asides import Where
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.masks import localised
 from ..ops.means import affine, overshoot
-from ..values.fields import Finite, PerModel, check_fields, per_model
+from ..values.fields import Finite, PerModel, per_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,6 @@ class Consensus(Method):
     agree: Annotated[int, Ge(0)] = 2
     ratio: PerModel[Annotated[float, Ge(0)]] = 0.4
     scale: Finite = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

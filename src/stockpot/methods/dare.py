@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor, torch
 from ..ops.l1 import l1_norms
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..typed import to_floats
-from ..values.fields import Finite, Fraction, PerModel, check_fields, per_model
+from ..values.fields import Finite, Fraction, PerModel, per_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +49,6 @@ class Dare(Method):
     scale: Finite = 1.0
     rescale: Literal["inverse", "norm", "none"] = "inverse"
     merge: Literal["sum", "ties"] = "sum"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
-from torch import Tensor
 
 from ..core import Costs, Method, Needs, Settled, Stack, Statistic
+from ..lazy import Tensor
 from ..ops.means import weighed
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,6 @@ class Fisher(Method):
 
     # A smaller one could leave sums of nothing in float32.
     floor: Annotated[float, Ge(1e-20)] = 1e-6
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

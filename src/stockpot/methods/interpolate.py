@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops.means import affine
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,6 @@ class Interpolate(Method):
     """
 
     t: Finite = 0.5
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..asides import Largest, Series
 from ..core import Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.spectra.polar import polar, room_for_polar
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 from .matrices import (
     Conv,
     Qkv,
@@ -68,9 +67,6 @@ class IsoC(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

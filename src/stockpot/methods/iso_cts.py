@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import torch
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..core import Costs, Described, Method, Needs, Selection, Settled, Stack
+from ..lazy import Tensor, torch
 from ..ops.spectra.low_rank import LowRank, directions
 from ..ops.spectra.noise import Noise
 from ..ops.spectra.polar import turned_apart
-from ..values.fields import Finite, Fraction, check_fields
+from ..values.fields import Finite, Fraction
 from .matrices import (
     Conv,
     Cuts,
@@ -71,9 +70,6 @@ class IsoCts(Method):
     tensors: Which = "auto"
     conv: Conv = "average"
     qkv: Qkv = "stored"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

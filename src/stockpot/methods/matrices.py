@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import torch
-from torch import Tensor
-
 from ..asides import Count, Largest, Series
 from ..core import Described, Method, Selection, Stack
+from ..lazy import Tensor, torch
 from ..ops.rounding import mean_square_step
 from ..ops.spectra.low_rank import LowRank, room_for_top_k
 from ..ops.spectra.noise import Noise
@@ -247,7 +245,7 @@ def _steps_of_base(stack: Stack) -> float:
     return mean_square_step(stack.anchor, dtype) if dtype.itemsize < 4 else 0.0
 
 
-def _stored(stack: Stack, row: int, values: Tensor) -> torch.dtype:
+def _stored(stack: Stack, row: int, values: Tensor) -> "torch.dtype":
     return stack.stored[row] if stack.stored else values.dtype
 
 

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops import means
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +25,6 @@ class Median(Method):
 
     Source: Yin et al., Byzantine-robust distributed learning, ICML 2018, arXiv 1803.01498.
     """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor
 from ..ops.means import affine
 from ..ops.spectra.gram import cosines, gram_of_each
-from ..values.fields import check_fields
 
 _SINGULAR = 1e-12
 """Nearer to its pole t is made of rounding errors only; there it is 0, the base."""
@@ -42,9 +40,6 @@ class ModelStock(Method):
     """
 
     clip: bool = True
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from torch import Tensor
 
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack, Sums
+from ..lazy import Tensor
 from ..ops.means import affine, weighted_sum
 from ..ops.spectra.gram import gram
 from ..ops.sphere import slerp_coefficients
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 _ROUNDING = 1e-12
 """Coefficients on the straight line miss a sum of 1 by less than this."""
@@ -45,9 +45,6 @@ class Slerp(Method):
 
     t: Finite = 0.5
     lerp_above: Annotated[float, Ge(0), Le(1)] = 0.9995
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

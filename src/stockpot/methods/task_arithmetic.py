@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops.means import affine, overshoot
-from ..values.fields import Finite, check_fields
+from ..values.fields import Finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,6 @@ class TaskArithmetic(Method):
     """
 
     scale: Finite = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 from ..core import Costs, Facts, Method, Needs, Reach, Settled, Stack
+from ..lazy import Tensor
 from ..ops.means import overshoot
 from ..ops.signs import vote_and_merge
 from ..ops.thresholds import Magnitudes, settle_threshold, survey_magnitudes, trim
-from ..values.fields import Finite, Fraction, PerModel, check_fields, per_model
+from ..values.fields import Finite, Fraction, PerModel, per_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,6 @@ class Ties(Method):
     trim: Literal["model", "tensor"] = "model"
     vote: Literal["mass", "count"] = "mass"
     reduce: Literal["mean", "sum"] = "mean"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

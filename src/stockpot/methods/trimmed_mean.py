@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from ..core import Method, Needs, Settled, Stack
+from ..lazy import Tensor
 from ..ops import means
-from ..values.fields import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,6 @@ class TrimmedMean(Method):
     """
 
     trim: Annotated[float, Ge(0), Lt(0.5)] = 0.1
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from torch import Tensor
-
 from ..core import Costs, Described, Facts, Method, Needs, Reach, Selection, Settled, Stack
 from ..errors import FieldError
+from ..lazy import Tensor
 from ..ops.abreast import (
     Abreast,
     Merges,

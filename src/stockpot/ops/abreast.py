@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
-from torch import Tensor
-
 from ..core import Facts, Method, Reach, Settled, Stack
+from ..lazy import Tensor
 
 Parts = Sequence[Settled | None]
 """What each method has settled so far."""

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
+from ..lazy import Tensor
 from ..typed import to_numpy
 
 Ints = npt.NDArray[np.int64]

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from ..core import SEGMENT, Sums
+from ..lazy import Tensor, torch
 from ..typed import from_numpy, to_floats, to_numpy
 
 Codes = npt.NDArray[np.uint16]
@@ -70,7 +69,7 @@ class Sketch:
             entries themselves; no segment where bins are values.
     """
 
-    dtype: torch.dtype
+    dtype: "torch.dtype"
     pivot: float
     codes: Codes
     counts: Ints
@@ -258,13 +257,13 @@ def _code(rank: Ints) -> Codes:
     return np.where(rank >= 0, rank, 2**15 - 1 - rank).astype(np.uint16)
 
 
-def _values(codes: Codes, dtype: torch.dtype) -> Floats:
+def _values(codes: Codes, dtype: "torch.dtype") -> Floats:
     if dtype == torch.float16:
         return codes.view(np.float16).astype(np.float64)
     return (codes.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
 
 
-def _edges(codes: Codes, dtype: torch.dtype) -> tuple[Floats, Floats]:
+def _edges(codes: Codes, dtype: "torch.dtype") -> tuple[Floats, Floats]:
     """Lower and upper edge of each bin.
 
     Of distances, whose bits are cut: from the value to the next one further from 0. Of values:

@@ -3,8 +3,7 @@
 Legend: M rows, N columns.
 """
 
-import torch
-from torch import Tensor
+from ..lazy import Tensor, torch
 
 _ROWS = 1024
 _FEWEST = 96

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
-import torch
-from torch import Tensor
-
 from ..core import SEGMENT
+from ..lazy import Tensor, torch
 
 
 def l1_norms(rows: Iterable[Tensor]) -> Tensor:

@@ -1,7 +1,6 @@
 """Masks that say which elements of a merged task vector belong to a task."""
 
-from torch import Tensor
-
+from ..lazy import Tensor
 from .signs import elect_sign
 
 

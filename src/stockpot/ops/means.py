@@ -6,8 +6,7 @@ Shapes: K models, S elements of a block.
 import math
 from collections.abc import Iterable, Sequence
 
-import torch
-from torch import Tensor
+from ..lazy import Tensor, torch
 
 _ROUNDING = 1e-12
 """Sums of K numbers such as 1/K miss 1 by less than this."""

@@ -6,10 +6,8 @@ Shapes: J candidates, S elements of a block.
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
 from ..core import Stack
+from ..lazy import Tensor, torch
 
 RUN, STRIDE = 128, 2**13
 

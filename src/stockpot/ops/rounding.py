@@ -5,18 +5,16 @@ A step is the distance from a number to the next larger one that a dtype holds.
 
 import math
 
-import torch
-from torch import Tensor
-
+from ..lazy import Tensor, torch
 from ..typed import length
 
 _RUN = 2**20
 """Elements looked at together, so that no copy of a whole matrix is made."""
-_EXPONENTS = {torch.float32: 0x7F800000, torch.float64: 0x7FF0000000000000}
-_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+_EXPONENT = {4: 0x7F800000, 8: 0x7FF0000000000000}
+"""The bits of the exponent, by the bytes of a number."""
 
 
-def rounded(values: Tensor, dtype: torch.dtype) -> Tensor:
+def rounded(values: Tensor, dtype: "torch.dtype") -> Tensor:
     """The values in another dtype, each rounded once; the same tensor where that is its own."""
     if values.dtype == dtype:
         return values
@@ -52,16 +50,17 @@ def _to_odd(values: Tensor) -> Tensor:
     return nearest
 
 
-def mean_square_step(values: Tensor, stored: torch.dtype) -> float:
+def mean_square_step(values: Tensor, stored: "torch.dtype") -> float:
     """Mean square of the steps at the values, float32 or float64, in the dtype they are stored in.
 
     At x it is eps · 2^floor(log2 |x|), and nowhere less than the least step of the dtype. Not
     finite where a value is not.
     """
     info, flat = torch.finfo(stored), values.reshape(-1)
-    total = 0.0
+    size, total = values.dtype.itemsize, 0.0
+    whole = torch.int32 if size == 4 else torch.int64
     for start in range(0, flat.numel(), _RUN):
-        bits = flat[start : start + _RUN].view(_BITS[values.dtype]) & _EXPONENTS[values.dtype]
+        bits = flat[start : start + _RUN].view(whole) & _EXPONENT[size]
         powers = bits.view(values.dtype).clamp_(min=info.smallest_normal)
         total += length(powers) ** 2
     return info.eps**2 * total / max(flat.numel(), 1) if math.isfinite(total) else math.inf

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
-from torch import Tensor
+from ..lazy import Tensor, torch
 
 
 def elect_sign(total: Tensor) -> Tensor:

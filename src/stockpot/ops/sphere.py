@@ -2,8 +2,7 @@
 
 import math
 
-from torch import Tensor
-
+from ..lazy import Tensor
 from .spectra.gram import cosines
 
 _PARALLEL = 1e-6

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ..core import Settled
+from ..lazy import Tensor, torch
 from ..typed import to_numpy
 
 Bits = npt.NDArray[np.signedinteger]
@@ -150,7 +148,7 @@ class Magnitudes:
 
     total: int
     runs: int
-    dtype: torch.dtype
+    dtype: "torch.dtype"
     above: tuple[int, ...]
     inside: tuple[Multiset, ...]
 
@@ -166,7 +164,7 @@ class Magnitudes:
             tuple(a.join(b) for a, b in zip(left, right, strict=True)),
         )
 
-    def _as(self, dtype: torch.dtype) -> tuple[Multiset, ...]:
+    def _as(self, dtype: "torch.dtype") -> tuple[Multiset, ...]:
         same = dtype == self.dtype
         return self.inside if same else tuple(m.widened() for m in self.inside)
 
@@ -217,7 +215,7 @@ def _widened(bits: Bits) -> Bits:
     return bits.astype(np.int32).view(np.float32).astype(np.float64).view(np.int64)
 
 
-def _bracket_of(hint: Settled | None, k: int, dtype: torch.dtype) -> tuple[int, int]:
+def _bracket_of(hint: Settled | None, k: int, dtype: "torch.dtype") -> tuple[int, int]:
     """The bracket that a survey was given, in the bits of `dtype`."""
     if hint is None:
         return -1, _ABOVE_ALL
@@ -231,7 +229,7 @@ def _bracket_of(hint: Settled | None, k: int, dtype: torch.dtype) -> tuple[int, 
     )
 
 
-def _value(bits: int, dtype: torch.dtype) -> float:
+def _value(bits: int, dtype: "torch.dtype") -> float:
     integer = torch.int64 if dtype == torch.float64 else torch.int32
     return torch.tensor([bits], dtype=integer).view(dtype).item()
 
@@ -297,4 +295,4 @@ def trim(delta: Tensor, threshold: float) -> Tensor:
     below = torch.tensor(threshold, dtype=delta.dtype)
     if below.item() >= threshold:  # a float64 threshold may lie above its float32
         below = torch.nextafter(below, torch.tensor(0, dtype=delta.dtype))
-    return F.hardshrink(delta, below.item())
+    return torch.nn.functional.hardshrink(delta, below.item())

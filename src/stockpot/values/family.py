@@ -7,15 +7,31 @@ of another family. What YAML, results files and the command line say of a value 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cached_property
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import FieldError
 from .fields import Grid, Texts, field_specs, find_field, kebab_name, nearest
 
 T = TypeVar("T")
+
+
+class Elsewhere(Protocol):
+    """What names of a family may mean beside its classes."""
+
+    def names(self) -> Iterable[str]:
+        """Those that a message may propose."""
+        ...
+
+    def find(self, name: str) -> type[Any] | None:
+        """The class of a name; None where there is none."""
+        ...
+
+    def adopt(self, value: object) -> object | None:
+        """The value of the family that something else stands for; None where it does not."""
+        ...
 
 
 class Family(Generic[T]):
@@ -27,6 +43,7 @@ class Family(Generic[T]):
         of: what all classes derive from, or a union; a field that holds a value is annotated with
             it. Its `name_key` is the key of a value's name in files, where that is not "name".
         inner: families of what fields may hold, beside the family itself.
+        elsewhere: what else a name may mean.
     """
 
     def __init__(
@@ -35,9 +52,11 @@ class Family(Generic[T]):
         classes: Sequence[type[T]],
         of: Any,
         inner: "Sequence[Family[Any]]" = (),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.kind, self.classes, self.of = kind, tuple(classes), of
         self.name_key: str = getattr(of, "name_key", "name")
+        self._elsewhere = elsewhere
         self._inner: Mapping[Any, Family[Any]] = {one.of: one for one in (*inner, self)}
 
     @cached_property
@@ -45,15 +64,26 @@ class Family(Generic[T]):
         """The classes by their names, in their order."""
         return {kebab_name(cls): cls for cls in self.classes}
 
-    def find(self, name: str) -> type[T]:
+    def find(self, name: str, beside: Iterable[str] = (), most: int = 12) -> type[T]:
         """The class of a name.
+
+        Args:
+            name: of a class of the family, or one that is known elsewhere.
+            beside: words that might have stood there too, to be proposed.
+            most: how many words are proposed where none is near.
 
         Raises:
             FieldError: there is none; the text names the nearest.
         """
-        if name not in self.by_name:
-            raise FieldError(f"there is no {self.kind} '{name[:80]}'{nearest(name, self.by_name)}")
-        return self.by_name[name]
+        if name in self.by_name:
+            return self.by_name[name]
+        if self._elsewhere is None:
+            names = (*beside, *self.by_name)
+        else:
+            if (found := self._elsewhere.find(name)) is not None:
+                return found
+            names = (*beside, *self.by_name, *self._elsewhere.names())
+        raise FieldError(f"there is no {self.kind} '{name[:80]}'{nearest(name, names, most)}")
 
     def make(self, name: str, given: Mapping[str, object]) -> T:
         """The value of a name and fields; fields that are not given keep their defaults.
@@ -83,6 +113,9 @@ class Family(Generic[T]):
             name = given.pop(self.name_key, None)
             if isinstance(name, str):
                 return self.make(name, given)
+        adopted = None if self._elsewhere is None else self._elsewhere.adopt(cast(object, value))
+        if adopted is not None:
+            return cast(T, adopted)
         name = f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}'s name"
         raise FieldError(f"must be {name}, or {{{self.name_key}: ..., and its fields}}.")
 
@@ -91,10 +124,9 @@ class Family(Generic[T]):
         family = self._inner.get(spec.kind)
         if family is None or not isinstance(value, str | Mapping) or value in spec.choices:
             return value
-        names = (*spec.choices, *family.by_name)
         try:
-            if isinstance(value, str) and value not in names:
-                raise FieldError(f"there is no '{value[:80]}'{nearest(value, names, most=40)}")
+            if isinstance(value, str):
+                family.find(value, spec.choices, most=40)
             return family.read(cast(object, value))
         except FieldError as error:
             raise FieldError(f"{kebab_name(cls)}: {field}: {error}") from None
@@ -109,26 +141,45 @@ def required_fields(cls: type) -> list[str]:
     ]
 
 
+def default_fields(cls: type) -> dict[str, object]:
+    """The fields that have a default, with it."""
+    if not required_fields(cls):
+        value = cls()
+        return {field.name: getattr(value, field.name) for field in fields(cls)}
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(cls)
+        if field.name not in required_fields(cls)
+    }
+
+
 def plain_fields(value: object) -> dict[str, object]:
     """Every field and its value, as JSON and YAML have them: a tuple is a list."""
-    return {spec.name: _plain(getattr(value, spec.name)) for spec in field_specs(type(value))}
+    return {spec.name: plain_field(getattr(value, spec.name)) for spec in field_specs(type(value))}
 
 
 def plain_value(value: object) -> dict[str, object]:
     """The value as a file writes it: its name and its fields; `Family.read` reads it back."""
     key = getattr(type(value), "name_key", "name")
-    return {key: kebab_name(type(value)), **plain_fields(value)}
+    return {key: name_of(type(value)), **plain_fields(value)}
 
 
-def _plain(value: object) -> object:
+def name_of(cls: type) -> str:
+    """What files and tables call a class: as it says itself (`called`), else in kebab case."""
+    called: Callable[[], str] | None = getattr(cls, "called", None)
+    return kebab_name(cls) if called is None else called()
+
+
+def plain_field(value: object) -> object:
+    """What a field holds, as JSON and YAML have it."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Grid):
-        return {name: [_plain(one) for one in listed] for name, listed in value.items()}
+        return {name: [plain_field(one) for one in listed] for name, listed in value.items()}
     if isinstance(value, Texts):
         return dict(value)
     if isinstance(value, tuple):
-        return [_plain(one) for one in cast(tuple[object, ...], value)]
+        return [plain_field(one) for one in cast(tuple[object, ...], value)]
     return plain_value(value)
 
 
@@ -153,7 +204,7 @@ def told_apart(values: Sequence[object]) -> list[str]:
             if isinstance(value, dict) and not _is_value(getattr(one, key))
         }
         apart = [f"{key}={shown[key]}" for key in own if any(f[key] != own[key] for f in alike)]
-        names.append(" ".join([kebab_name(type(one)), *apart]))
+        names.append(" ".join([name_of(type(one)), *apart]))
     return names
 
 

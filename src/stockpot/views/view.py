@@ -17,13 +17,13 @@ from typing import Any, ClassVar, Self, cast
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.formats.untrusted import shown
 from ..errors import CheckpointError
-from ..values.fields import kebab_name, nearest
+from ..values.fields import check_fields, kebab_name, nearest
 
 
 class View(ABC):
     """A view of one checkpoint; some look at others beside it.
 
-    Subclasses are final frozen dataclasses that call `check_fields(self)` in `__post_init__`.
+    Subclasses are final frozen dataclasses, whose fields are checked when one is made.
 
     Attributes:
         beside_fields: the fields that name other checkpoints by their paths: one path, several, or
@@ -32,6 +32,9 @@ class View(ABC):
 
     __slots__ = ()
     beside_fields: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def beside(self) -> tuple[str, ...]:

@@ -232,7 +232,7 @@ def test_a_users_own_metric_by_its_place(name, cli, tmp_path, own_metric):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("own_metric:rihgt", "Did you mean 'right'?"), ("f1", "No metric 'f1'")],
+    [("own_metric:rihgt", "did you mean 'right'?"), ("f1", "No metric 'f1'")],
 )
 def test_a_metric_that_is_not_there_is_said_before_any_training(
     name, words, cli, tmp_path, own_metric

@@ -23,6 +23,12 @@ def nothing(num_classes, in_channels):
 def broken(num_classes, in_channels):
     raise KeyError("weights")
 
+def sized(image_size, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(image_size**2, num_classes))
+
+def own(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width))
+
 def picky(classes):
     return nn.Identity()
 
@@ -69,7 +75,7 @@ def test_a_users_function_is_called_with_sizes_and_its_own_keys(users):
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("{}.nets:smal", FieldError, "has no function 'smal'. Did you mean 'small'"),
+        ("{}.nets:smal", FieldError, "has no function 'smal': did you mean 'small'"),
         ("{}.nets:word", FieldError, "has no function 'word'"),
         ("{}.net:small", FieldError, "there is no module '.*net' here"),
         ("{}x.nets:small", FieldError, "there is no module"),
@@ -79,7 +85,8 @@ def test_a_users_function_is_called_with_sizes_and_its_own_keys(users):
         ("{}.failing:small", StockpotError, "failed with ZeroDivisionError"),
         ("{}.nets:nothing", StockpotError, "must return a torch.nn.Module; got NoneType"),
         ("{}.nets:broken", StockpotError, "failed with KeyError: 'weights'"),
-        ("{}.nets:picky", FieldError, "is called with num_classes, in_channels: "),
+        ("{}.nets:picky", FieldError, "needs 'classes': give it .* or take num_classes, in_"),
+        ("{}.nets:broken", StockpotError, r"nets.py, line 13: raise KeyError"),
     ],
 )
 def test_what_is_wrong_with_a_users_function_is_said(users, name, kind, words):
@@ -87,6 +94,12 @@ def test_what_is_wrong_with_a_users_function_is_said(users, name, kind, words):
     with pytest.raises(kind, match=words):
         open_network(name.format(users), **SIZES)
     assert sys.path == before
+
+
+def test_a_users_function_gets_what_its_signature_has(users):
+    network = open_network(f"{users}.nets:sized", **SIZES)
+    assert (network[1].in_features, network[1].out_features) == (64, 3)
+    assert open_network({"name": f"{users}.nets:own", "width": 7}, **SIZES)[1].out_features == 7
 
 
 def test_a_key_that_a_function_does_not_take_is_named(users):

@@ -164,7 +164,7 @@ def test_a_transformer_is_made_for_the_size_of_the_images(timm):
 @pytest.mark.parametrize(
     ("spec", "kind", "words"),
     [
-        ("timm:resnet81", FieldError, "timm has no network 'resnet81'. Did you mean 'resnet"),
+        ("timm:resnet81", FieldError, "timm has no network 'resnet81': did you mean 'resnet"),
         ({"name": "timm:resnet18", "in_chans": 4}, FieldError, "in_chans is decided by the data"),
         ({"name": "timm:resnet18", "wdith": 4}, StockpotError, "cannot be built with .*wdith"),
     ],

@@ -75,8 +75,10 @@ def state(count: int, mean: float = 0.0) -> dict[str, torch.Tensor]:
 def test_norm_stats_and_counters(run: Run) -> None:
     same = [from_state_dict(state(7), "a"), from_state_dict(state(7), "b")]
     averaged = (
-        "norm-stats are averaged; re-estimate them on data before the network is used: "
-        "'bn.running_mean' and 1 more."
+        "norm-stats are averaged, and an average of statistics is not the statistics of the "
+        "average: 'bn.running_mean' and 1 more. Estimate them again on training data: "
+        "`--reestimate` in this command, `stockpot reestimate` after it, "
+        "`stockpot.reestimate_batch_norm` in Python."
     )
     assert run(Average(), same).notes == (averaged,)
     differ = [from_state_dict(state(7), "a"), from_state_dict(state(8), "b")]

@@ -263,7 +263,7 @@ def test_norm_stats_are_averaged_whatever_the_method(
     assert (stats.role, stats.method, stats.base) == (Role.NORM_STAT, Average(), None)
     assert stats.weights == pytest.approx(weights)
     assert by_name(assignments)["bn.weight"].method == method
-    assert "re-estimate them" in " ".join(assignments.notes)
+    assert "Estimate them again" in " ".join(assignments.notes)
 
 
 def test_a_rule_that_names_norm_stats_wins(checkpoint: Make, run: Run) -> None:

@@ -93,7 +93,7 @@ def test_additions_go_on_to_the_same_bits_after_a_kill(data, averaging, tmp_path
     whole = fit(first, data, how, additions=added(tmp_path / "whole"))
     save = Save(tmp_path / "epoch.pt", {})
 
-    def stop(part):
+    def stop(_, part):
         if part == 0.6:
             raise Stopped
 

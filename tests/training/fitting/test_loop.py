@@ -67,7 +67,7 @@ def test_cosine_starts_at_lr_and_then_falls(data, start):
 
 def test_progress_is_told_after_each_epoch(data, start):
     told = []
-    fit(start, data, Fit(epochs=4), progress=told.append)
+    fit(start, data, Fit(epochs=4), progress=lambda _, part: told.append(part))
     assert told == [0.25, 0.5, 0.75, 1.0]
 
 
@@ -109,7 +109,7 @@ def test_a_fit_that_was_broken_off_goes_on_to_the_same_bits(
     whole = fit(noisy, data, how, augment=augment)
     save = Save(tmp_path / "epoch.pt", {"a": 1})
 
-    def stop(part):
+    def stop(_, part):
         if part == 0.5:
             raise Stopped
 

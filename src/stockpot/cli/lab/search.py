@@ -10,8 +10,9 @@ from ...recipes.reading.searching import ONE_SEARCH, Budget
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, say, steps
 from ..fields import with_fields
-from ..flags import Flag, Json, Quiet, RunFlags, Workers
-from ..merging.recipe import read_recipe
+from ..flags import Flag, Json, Quiet, Workers
+from ..merging.recipe import recipe_with_flags
+from ..merging.run_flags import RunFlags
 from .compare import print_comparison
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def search(
     from ...report import write_report
     from ...training.jobs.search import search as search_with
 
-    wanted, data = read_recipe(recipe, RunFlags()), read_experiment(experiment)
+    wanted, data = recipe_with_flags(recipe, RunFlags()), read_experiment(experiment)
     try:
         with steps(quiet=quiet or json) as progress:
             found = search_with(

@@ -12,6 +12,7 @@ from cyclopts import App, Group, Parameter
 
 from ...studies import FAMILY, STUDIES
 from ...studies.study import Study, StudyOfModels, StudyOfPools, StudyResult, Subject
+from ...values.family import default_fields
 from ...values.fields import nearest
 from ...values.result import Result
 from ..command_line import UsageError, spoken, told_by_the_command_line
@@ -63,7 +64,7 @@ def study_command(
     parameters = [
         first,
         folder,
-        *field_flags(cls(), _LOOK),
+        *field_flags(cls, default_fields(cls), _LOOK),
         *_how(cls),
         optional_flag("json", Annotated[Json, Parameter(group=_RUN)], False),
         optional_flag("quiet", Annotated[Quiet, Parameter(group=_RUN)], False),

@@ -10,8 +10,9 @@ from ...errors import OutputError
 from ...factors.factored import Factored, read_factored
 from ...factors.making import factor_to
 from ...methods import Cart
+from ...texts import size_text
 from ..command_line import UsageError, told_by_the_command_line
-from ..console import print_json, say, size_text
+from ..console import print_json, say
 from ..flags import Flag, Json, Memory, Workers
 from .merge import Weights, refuse_other_count
 

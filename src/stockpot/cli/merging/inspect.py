@@ -6,11 +6,13 @@ from cyclopts import Parameter
 
 from ...checkpoints.inspection import Fit, dtype_text
 from ...checkpoints.writing.extras import FOLDER
+from ...texts import size_text
 from ...views.inspection import Inspected
 from ...views.inspection import inspect as look
 from ..command_line import UsageError
-from ..console import note, print_json, print_table, say, size_text
-from ..flags import MODEL, Flag, Json, Many, key_of
+from ..console import note, print_json, print_table, say
+from ..flags import MODEL, Flag, Json, Many
+from .run_flags import key_of
 
 Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20

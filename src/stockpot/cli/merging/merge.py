@@ -9,14 +9,16 @@ from cyclopts import App, Group, Parameter
 from ...checkpoints.entry import Checkpoint
 from ...core import Method
 from ...methods import METHODS
-from ...methods.catalogue import make_method
+from ...methods.catalogue import FAMILY, find_method, make_method, with_defaults
 from ...recipes.reading.recipe import Recipe, parse_recipe
 from ...recipes.resolving.fit import check_needs, gather
+from ...values.family import default_fields
 from ...values.fields import kebab_name
 from ..command_line import UsageError, told_by_the_command_line
 from ..fields import field_flags, given_fields, made_command, optional_flag
-from ..flags import MODEL, Base, Numbers, Out, Run, RunFlags, separated
+from ..flags import MODEL, Base, Numbers, separated
 from .reestimate import Anew, ReestimateFlags, perform_anew
+from .run_flags import Out, Run, RunFlags
 
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)
@@ -56,7 +58,7 @@ def _command(cls: type[Method]) -> Callable[..., int]:
             if not models:
                 raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
             data = {
-                "method": make_method(kebab_name(cls), given_fields(cls, given)),
+                "method": make_method(cls.called(), given_fields(cls, given)),
                 "models": _ingredients(models, given.get("weights"), given.get("statistics", ())),
                 "base": given.get("base"),
             }
@@ -66,7 +68,8 @@ def _command(cls: type[Method]) -> Callable[..., int]:
             _check_alone(recipe)
         return perform_anew(recipe, out, flags, given.get("anew") or ReestimateFlags())
 
-    kind = inspect.Parameter
+    kind, method = inspect.Parameter, with_defaults(cls)
+    has_statistics = method is None or bool(method.needs.statistics)
     parameters = [
         kind(
             "models",
@@ -77,8 +80,8 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         optional_flag("base", Annotated[Base, Parameter(group=_MERGE)], None),
         optional_flag("weights", Annotated[Weights, Parameter(group=_MERGE)], None),
         optional_flag("decay", Annotated[Decayed, Parameter(group=_MERGE)], None),
-        *([optional_flag("statistics", Statistics, ())] if cls().needs.statistics else []),
-        *field_flags(cls(), _FIELDS),
+        *([optional_flag("statistics", Statistics, ())] if has_statistics else []),
+        *field_flags(cls, default_fields(cls), _FIELDS),
         optional_flag("flags", Run, RunFlags()),
         optional_flag("anew", Anew, ReestimateFlags()),
     ]
@@ -119,6 +122,19 @@ def _decay(text: str) -> str | tuple[float, ...]:
         return separated(text, float)
     except ValueError:
         return text
+
+
+def offer(name: str) -> None:
+    """Let `merge` have a command for a method that is not stockpot's own.
+
+    Raises:
+        StockpotError: there is no such method.
+    """
+    cls = find_method(name)
+    if name not in FAMILY.by_name:
+        if name in merge_app:  # of an earlier command line in this process
+            del merge_app[name]
+        merge_app.command(_command(cls), name=name)
 
 
 for _cls in METHODS:

@@ -6,12 +6,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from docstring_parser import parse
 
-from ...core import Method
+from ...core import Method, Needs
+from ...errors import FieldError, StockpotError
 from ...methods import METHODS
-from ...methods.catalogue import find_method, method_fields
+from ...methods.catalogue import find_method, with_defaults
+from ...methods.own import declared, is_built_in
+from ...values.family import default_fields, plain_field
 from ...values.fields import field_specs, kebab_name
 from ..command_line import told_by_the_command_line
-from ..console import print_json, print_table, say
+from ..console import note, print_json, print_table, say
 from ..flags import Json
 
 Name = Annotated[str | None, Parameter(help="A method's name; without one, all are listed.")]
@@ -20,16 +23,10 @@ Name = Annotated[str | None, Parameter(help="A method's name; without one, all a
 def methods(name: Name = None, /, *, json: Json = False) -> int:
     """List the merge methods, or explain one: formula, fields, needs, cost, source."""
     if name is None:
-        listed = [_facts(cls) for cls in METHODS]
-        if json:
-            print_json({"methods": listed})
-            return 0
-        print_table("", ("method", "what it does"), [(m["name"], m["summary"]) for m in listed])
-        say("\nstockpot methods NAME explains one; stockpot merge NAME --help lists its flags.")
-        return 0
+        return _list(json=json)
     with told_by_the_command_line():
         cls = find_method(name)
-    facts = _facts(cls)
+    facts = _facts(cls, name)
     if json:
         print_json(facts)
         return 0
@@ -42,23 +39,45 @@ def methods(name: Name = None, /, *, json: Json = False) -> int:
     return 0
 
 
-def _facts(cls: type[Method]) -> dict[str, Any]:
+def _list(*, json: bool) -> int:
+    """Stockpot's own methods, and what installed packages declare."""
+    listed, broken = [_facts(cls) for cls in METHODS], list[str]()
+    for one in declared():
+        try:
+            if one.refused:
+                raise FieldError(one.refused)
+            listed.append(_facts(one.load(), one.name, one.package))
+        except StockpotError as error:
+            broken.append(str(error))
+    if json:
+        print_json({"methods": listed, "broken": broken})
+        return 0
+    if len(listed) == len(METHODS):
+        print_table("", ("method", "what it does"), [(m["name"], m["summary"]) for m in listed])
+    else:
+        columns = ("method", "what it does", "from")
+        print_table("", columns, [(m["name"], m["summary"], m["origin"]) for m in listed])
+    for text in broken:
+        note(text)
+    say("\nstockpot methods NAME explains one; stockpot merge NAME --help lists its flags. A NAME")
+    say("may also be your own: package.module:Class, or package.module:function.")
+    return 0
+
+
+def _facts(cls: type[Method], name: str = "", package: str = "stockpot") -> dict[str, Any]:
     text = inspect.cleandoc(cls.__doc__ or "")
     effects = {p.arg_name: " ".join((p.description or "").split()) for p in parse(text).params}
-    default, needs = cls(), cls().needs
-    values = method_fields(default)
+    method = with_defaults(cls)
+    values = {key: plain_field(value) for key, value in default_fields(cls).items()}
     return {
-        "name": kebab_name(cls),
+        "name": name or kebab_name(cls),
         "summary": text.split("\n")[0],
-        "base": needs.base,
-        "models": list(needs.models),
-        "weights": needs.weights,
-        "reach": needs.reach.name.lower(),
-        "random": needs.random,
+        "origin": package if is_built_in(cls) or package != "stockpot" else cls.called(),
+        **({} if method is None else _needs(method.needs)),
         "fields": [
             {
                 "name": spec.name,
-                "default": values[spec.name],
+                "default": values.get(spec.name, "required"),
                 "legal": spec.interval() + (" (or one per model)" if spec.per_model else ""),
                 "effect": effects.get(spec.name, ""),
             }
@@ -68,9 +87,19 @@ def _facts(cls: type[Method]) -> dict[str, Any]:
     }
 
 
+def _needs(needs: Needs) -> dict[str, object]:
+    return {
+        "base": needs.base,
+        "models": list(needs.models),
+        "weights": needs.weights,
+        "reach": needs.reach.name.lower(),
+        "random": needs.random,
+    }
+
+
 def _without_attributes(text: str) -> str:
     """The docstring without its section of fields, which the table shows with their bounds."""
-    head, marker, rest = text.partition("Attributes:\n")
+    head, marker, rest = text.partition("Attributes:\n" if "Attributes:\n" in text else "Args:\n")
     if not marker:
         return text
     kept = rest.split("\n\n", 1)

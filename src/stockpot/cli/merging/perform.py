@@ -8,10 +8,11 @@ from ...engine.merge import Merged, carry_out
 from ...engine.options import Options
 from ...engine.prepare import Prepared, check_disk, check_output_path, prepare
 from ...recipes.reading.recipe import Recipe
+from ...texts import size_text
 from ..command_line import told_by_the_command_line
-from ..console import note, print_json, progress_bar, say, size_text
-from ..flags import RunFlags
+from ..console import note, print_json, say, steps
 from .plan import show_plan
+from .run_flags import RunFlags
 
 
 def perform(recipe: Recipe, out: Path, flags: RunFlags, amendment: Amendment | None = None) -> int:
@@ -32,7 +33,7 @@ def carry(
         show_plan(prepared, out, as_json=flags.json)
         return 0
     quiet = flags.quiet or flags.json
-    with progress_bar("merging", quiet=quiet) as progress:
+    with steps(quiet=quiet) as progress:
         prepared = preparing(flags.options(progress))
         if not quiet:
             for text in (n for c in prepared.inputs for n in c.notes):

@@ -9,7 +9,8 @@ from ...core import Reach
 from ...engine.prepare import Prepared
 from ...engine.probe import predict_seconds
 from ...recipes.resolving.assignment import Assignment
-from ..console import note, print_json, print_table, say, size_text
+from ...texts import size_text
+from ..console import note, print_json, print_table, say
 
 
 def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:

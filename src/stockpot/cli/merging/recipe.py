@@ -10,8 +10,8 @@ from ...recipes.reading.recipe import Recipe, parse_recipe
 from ...recipes.reading.yaml import read_yaml
 from ...recipes.resolving.assignment import Assignment
 from ..console import note, print_json, print_table
-from ..flags import Out, Run, RunFlags
 from .reestimate import Anew, ReestimateFlags, perform_anew
+from .run_flags import Out, Run, RunFlags
 
 
 def run(
@@ -28,10 +28,10 @@ def run(
         recipe: The recipe's file.
         out: Where the merge is written.
     """
-    return perform_anew(read_recipe(recipe, flags), out, flags, anew)
+    return perform_anew(recipe_with_flags(recipe, flags), out, flags, anew)
 
 
-def read_recipe(path: Path, flags: RunFlags) -> Recipe:
+def recipe_with_flags(path: Path, flags: RunFlags) -> Recipe:
     """A recipe file with what the flags say on top of it."""
     data = read_yaml(path)
     if not isinstance(data, dict):
@@ -45,7 +45,7 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
     Args:
         recipe: The recipe's file.
     """
-    prepared = prepare(read_recipe(recipe, flags), flags.options(), None)
+    prepared = prepare(recipe_with_flags(recipe, flags), flags.options(), None)
     models = [c.label for c in prepared.assignments.models]
     rows = [
         {

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from cyclopts import Group, Parameter
 
 from ..command_line import UsageError, told_by_the_command_line
-from ..flags import MODEL, Flag, Json, Many, Out, Quiet, RunFlags, at_least
+from ..flags import MODEL, Flag, Json, Many, Quiet, at_least
 from .perform import carry, perform
+from .run_flags import Out, RunFlags
 
 if TYPE_CHECKING:
     from ...recipes.reading.recipe import Recipe

@@ -7,8 +7,9 @@ from cyclopts import Parameter
 
 from ...engine.verify import Verified
 from ...engine.verify import verify as check
+from ...texts import size_text
 from ..command_line import UsageError
-from ..console import complain, note, print_json, progress_bar, say, size_text
+from ..console import complain, note, print_json, say, steps
 from ..flags import Flag, Json, Quiet
 
 _SHOWN = 20
@@ -37,7 +38,7 @@ def verify(
     """
     if inputs is not None and not recompute:
         raise UsageError("--inputs says where --recompute finds the inputs: pass both.")
-    with progress_bar("verifying", quiet=quiet or json) as progress:
+    with steps(quiet=quiet or json) as progress:
         found = check(path, recompute=recompute, inputs=inputs, progress=progress)
     if json:
         print_json(_plain(found))

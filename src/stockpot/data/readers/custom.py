@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from inspect import signature
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import StockpotError
-from ...functions import find_function, importable_here
+from ...functions import call, find_function, fitting_arguments
 from ..collection import Collection
 from ..dataset import Dataset
 
@@ -26,12 +25,7 @@ def from_function(place: str, options: Mapping[str, object]) -> Collection:
             something else.
     """
     function = find_function(place)
-    try:
-        signature(function).bind(**options)
-    except TypeError as error:
-        raise StockpotError(f"data '{place}': {error}; given {sorted(options)}.") from None
-    with importable_here():
-        made: object = function(**options)
+    made: object = call(place, function, fitting_arguments(f"data '{place}'", function, options))
     if isinstance(made, Collection):
         return made
     if isinstance(made, Dataset):

@@ -25,6 +25,7 @@ from ..rows import (
     raw_bytes,
     stored_dtype,
 )
+from . import own_code
 from .asides import Asides
 from .blame import refuse_copy, refuse_input, refuse_result
 from .devices import CPU, Device, Flag, Mark
@@ -148,7 +149,7 @@ class Desk:
         joined: Facts | None = None
         for start, stop in self._blocks(piece):
             stack = self._stack(piece, rows, start - piece.start, stop - piece.start, watch)
-            found = method.survey(stack, hint)
+            found = own_code.surveyed(method, stack, hint)
             joined = found if joined is None else joined.join(found)
         assert joined is not None
         self._device.mark().wait()  # the arena may be used again
@@ -162,7 +163,7 @@ class Desk:
         flag, size = self._flag(method), rows[0].numel()
         watch = self._watch([assignment], rows, flag)
         stack = self._stack(Piece(assignment, 0, size), rows, 0, size, watch)
-        facts = method.survey(replace(stack, runs=runs), None)
+        facts = own_code.surveyed(method, replace(stack, runs=runs), None)
         self._device.mark().wait()
         _blame_flagged(flag, [assignment], rows)
         return facts
@@ -174,9 +175,10 @@ class Desk:
             step = max(piece.numel // _SAMPLE, 1)
             thin = [row[::step].contiguous() for row in rows if isinstance(row, Tensor)]
             facts = self.sampled_facts(piece.assignment, method, thin, thin[0].numel())
-            hint = method.settle(facts, None)
+            hint = own_code.settled(method, facts, None, piece.assignment.name)
         while hint is None or not hint.final:
-            hint = method.settle(self.facts(piece, method, rows, hint), hint)
+            facts = self.facts(piece, method, rows, hint)
+            hint = own_code.settled(method, facts, hint, piece.assignment.name)
         return hint
 
     def map(self, pieces: Sequence[Piece], settled: Settled | None, asides: Asides) -> Mapped:
@@ -220,7 +222,9 @@ class Desk:
         for start, stop in self._blocks(together):
             low, high = start - begin, stop - begin
             stack = self._stack(together, rows, low, high, watch)
-            merged = method(replace(stack, aside=asides.block(low, high)), settled)
+            stack = replace(stack, aside=asides.block(low, high))
+            shape = (a.view or a.shape) if method.needs.whole else (high - low,)
+            merged = own_code.mapped(method, stack, settled, shape)
             self._device.copy_out(out[low:high], merged.reshape(-1)[a.skipped :][: high - low])
 
     def finish(self, mapped: Mapped) -> None:

@@ -10,8 +10,9 @@ from ...checkpoints.writing.manifest import Members, manifest_path
 from ...errors import OutputError, StockpotError
 from ...recipes.published import renamed
 from ...recipes.reading.recipe import parse_recipe
+from ...values.result import Progress
 from ...views.models import PLUS
-from ..driver import Progress, Run
+from ..driver import Run
 from ..evidence import MERGED, manifest_of
 from ..options import Options
 from ..prepare import prepare
@@ -27,10 +28,13 @@ def recomputed(
     written: Checkpoint,
     inputs: Path | None,
     progress: Progress | None,
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Repeat the merge and compare bytes, and what merge.json says of method, seed and inputs.
 
     Of a tensor that was changed after the merge the digest that it had before is compared.
+
+    Problems, and notes: that the code of a method of the user's changed is a problem where anything
+    else comes out than before.
 
     Args:
         manifest: of the output.
@@ -73,7 +77,30 @@ def recomputed(
         problems.append(f"the repeated merge has {listed(missing)}, which is not there.")
     repeated = manifest_of(prepared, out, "", run, {}, {})
     name = manifest_path(out).name
-    return problems + [f"{name} {what}" for what in _differences(manifest, repeated)]
+    problems += [f"{name} {what}" for what in _differences(manifest, repeated)]
+    changed = list(_changes_of_code(manifest.get("code", []), repeated.get("code", [])))
+    return ([*changed, *problems], []) if problems else ([], changed)
+
+
+def _changes_of_code(told: Any, found: Any) -> Iterator[str]:
+    """Methods that are not stockpot's whose module is no longer the one that was used."""
+    now = {one["method"]: one for one in found}
+    for was in told:
+        one = now.get(was["method"], {})
+        if one.get("blake3") != was.get("blake3") or one.get("package") != was.get("package"):
+            before, after = _version(was), _version(one)
+            yield (
+                f"the method's code changed: {shown(was['method'])} was merged with {before}, and "
+                f"is {after} now."
+            )
+
+
+def _version(code: Mapping[str, str]) -> str:
+    """Which code it is, in words."""
+    package = f" of {code['package']}" if "package" in code else ""
+    if "blake3" not in code:
+        return f"code without a file{package}"
+    return f"{code['source']}{package} (blake3 {code['blake3'][:12]})"
 
 
 def _recipe(manifest: Mapping[str, Any], out: Path, inputs: Path | None) -> dict[str, Any]:

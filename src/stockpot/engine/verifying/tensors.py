@@ -10,8 +10,9 @@ from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import shown
 from ...checkpoints.roles import Role
 from ...running.executor import in_order, workers_for
+from ...texts import size_text
+from ...values.result import Progress
 from ...views.sources.computed import real_parts
-from ..driver import Progress
 from ..rows import is_finite
 
 _CHUNK = 2**22
@@ -58,7 +59,7 @@ def _each(
         nonlocal moved
         moved += wanted[number][0].nbytes
         if progress is not None:
-            progress(moved, total)
+            progress(f"{size_text(moved)} of {size_text(total)}", moved / max(total, 1))
 
     found = in_order(problem, wanted, workers=workers_for(None), tell=tell)
     return [one for one in found if one]

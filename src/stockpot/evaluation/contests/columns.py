@@ -11,9 +11,8 @@ from torch import nn
 
 from ...core import Method
 from ...errors import FieldError, StockpotError
-from ...methods import METHODS
-from ...methods.catalogue import make_method, told_apart
-from ...values.fields import kebab_name, nearest
+from ...methods import catalogue
+from ...methods.catalogue import told_apart
 from ..choices.greedy import select_with_replacement
 from ..choices.learned_soup import learn_weights
 from ..choices.soups import soup
@@ -214,9 +213,7 @@ def find_columns(methods: Sequence[str | Method]) -> dict[str, tuple[Column, Met
         FieldError: for an unknown name, or the same column twice.
     """
     found: dict[str, tuple[Column, Method | None]] = {}
-    values = [
-        one if one in COLUMNS else _method(one) if isinstance(one, str) else one for one in methods
-    ]
+    values = [one if isinstance(one, str) and one in COLUMNS else _method(one) for one in methods]
     names = iter(told_apart([one for one in values if not isinstance(one, str)]))
     for one in values:
         if isinstance(one, str):
@@ -230,8 +227,7 @@ def find_columns(methods: Sequence[str | Method]) -> dict[str, tuple[Column, Met
     return found
 
 
-def _method(name: str) -> Method:
-    names = (*COLUMNS, *(kebab_name(method) for method in METHODS))
-    if name not in names:
-        raise FieldError(f"there is no method '{name[:80]}'{nearest(name, names, most=40)}")
-    return make_method(name, {})
+def _method(value: object) -> Method:
+    if isinstance(value, str):
+        catalogue.FAMILY.find(value, beside=COLUMNS, most=40)
+    return catalogue.read_method(value)

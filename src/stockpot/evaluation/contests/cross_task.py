@@ -15,8 +15,7 @@ from ...recipes.reading.searching import Budget
 from ...values.result import Progress
 from ..choices.soups import Reestimate
 from ..choices.tuning import Tuning, tuned_name
-from ..predictions.ensembles import logits_ensemble
-from ..predictions.predict import BATCH, Predictions
+from ..predictions.predict import BATCH
 from ..predictions.views import JUDGED
 from ..results.comparison import (
     ADAPTED,
@@ -43,6 +42,7 @@ from .body_methods import (
 )
 from .contest import Contest, Exam, Resamplers, choose_metric
 from .costs import Prices, price_of
+from .exchange import Entrants, Exchange
 from .ledger import Entrant, Ledger, RowPlace
 from .plan import refuse_counts
 from .provenance import contest_provenance, seeds_used
@@ -137,40 +137,6 @@ def _metric(tasks: Sequence[TaskNetwork], wanted: str | Metric | None) -> Metric
     return found
 
 
-Entrants = Mapping[str, Entrant]
-"""What one method gives, by task."""
-
-
-@dataclass(slots=True, eq=False)
-class _Exchange:
-    """What each task's body gives through every other task's head, run when it is asked for."""
-
-    contest: Contest
-    exams: Mapping[str, Exam]
-    own: frozenset[str]
-    individual: Entrants
-    known: dict[tuple[str, str], Mapping[str, Predictions]] = field(
-        default_factory=dict[tuple[str, str], Mapping[str, Predictions]]
-    )
-
-    def ensemble(self, name: str, task: TaskNetwork, bodies: Sequence[TaskNetwork]) -> Entrant:
-        """Mean over bodies of the logits of one task's head."""
-        each = [self._through(task, body) for body in bodies]
-        joined = {split: logits_ensemble([one[split] for one in each]) for split in JUDGED}
-        return self.contest.entrant(self.exams[task.name], name, "ensemble", joined)
-
-    def _through(self, task: TaskNetwork, body: TaskNetwork) -> Mapping[str, Predictions]:
-        if task.name == body.name:
-            return self.individual[task.name].predictions
-        key, exam = (task.name, body.name), self.exams[task.name]
-        if key not in self.known:
-            network, called = with_body_of(task, body, self.own), f"body of {body.name}"
-            self.known[key] = {
-                split: self.contest.run(network, exam.data(split), called) for split in JUDGED
-            }
-        return self.known[key]
-
-
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Run:
     """All results so far; `pool` is the first of them, which says what the tasks are."""
@@ -215,7 +181,7 @@ class _Run:
         individual = at_every_n[INDIVIDUAL]
         for name, networks in pool.controls.items():
             at_every_n |= self._entered(name, "control", pool.tasks, networks)
-        exchange = _Exchange(self.contest, self.exams, self.own, individual)
+        exchange = Exchange(self.contest, self.exams, self.own, individual)
         for done, n in enumerate(self.counts):
             self.tell(f"pool {pool.seed}: N = {n}", done / len(self.counts))
             place, tasks = RowPlace(n, 0, pool.seed), pool.tasks[:n]
@@ -233,7 +199,7 @@ class _Run:
         return found
 
     def _merged(
-        self, pool: TaskPool, tasks: Sequence[TaskNetwork], exchange: _Exchange
+        self, pool: TaskPool, tasks: Sequence[TaskNetwork], exchange: Exchange
     ) -> Iterator[Entrants]:
         for name, method in self.methods.items():
             if name == SEQUENTIAL:

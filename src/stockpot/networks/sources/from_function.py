@@ -1,12 +1,11 @@
 """Networks that a user's own function makes, named as package.module:function."""
 
 from collections.abc import Mapping
-from inspect import signature
 
 from torch import nn
 
-from ...errors import FieldError, StockpotError
-from ...functions import find_function, importable_here
+from ...errors import StockpotError
+from ...functions import call, find_function, fitting_arguments
 from .task import Task
 
 
@@ -15,7 +14,7 @@ def open_function(name: str, task: Task, own: Mapping[str, object]) -> nn.Module
 
     Args:
         name: package.module:function; the current directory is importable, as for `python -m`.
-        task: gives the arguments num_classes and in_channels.
+        task: gives num_classes, in_channels and image_size, those of them that the function takes.
         own: passed on as further arguments.
 
     Raises:
@@ -23,17 +22,12 @@ def open_function(name: str, task: Task, own: Mapping[str, object]) -> nn.Module
         StockpotError: where it fails, or returns something else than a torch module.
     """
     function = find_function(name)
-    with importable_here():
-        arguments = {"num_classes": task.num_classes, "in_channels": task.in_channels, **own}
-        try:
-            signature(function).bind(**arguments)
-        except TypeError as error:
-            raise FieldError(f"{name} is called with {', '.join(arguments)}: {error}.") from None
-        try:
-            network = function(**arguments)
-        except Exception as error:  # it is the user's code: anything may come
-            kind = type(error).__name__
-            raise StockpotError(f"{name} failed with {kind}: {error}") from error
+    offered = {
+        "num_classes": task.num_classes,
+        "in_channels": task.in_channels,
+        "image_size": task.image_size,
+    }
+    network: object = call(name, function, fitting_arguments(name, function, own, offered))
     if not isinstance(network, nn.Module):
         raise StockpotError(f"{name} must return a torch.nn.Module; got {type(network).__name__}.")
     return network.eval()

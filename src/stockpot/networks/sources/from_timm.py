@@ -1,13 +1,13 @@
 """Networks of timm: hundreds of image classifiers by name."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import cast
 
 from torch import nn
 
 from ...errors import FieldError, StockpotError
 from ...libraries import optional
+from ...values.fields import nearest
 from .task import Task, require_logits
 
 SETTLED = ("num_classes", "in_chans")
@@ -31,9 +31,8 @@ def open_timm(name: str, task: Task, own: Mapping[str, object]) -> nn.Module:
     """
     timm, label = optional("timm", "vision"), f"timm:{name}"
     if not timm.is_model(name):
-        near = get_close_matches(name, cast(list[str], timm.list_models()), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise FieldError(f"timm has no network '{name[:80]}'.{hint}")
+        known = nearest(name, cast(list[str], timm.list_models()))
+        raise FieldError(f"timm has no network '{name[:80]}'{known}")
     if settled := [key for key in own if key in SETTLED]:
         raise FieldError(f"{label}: {settled[0]} is decided by the data; leave it out.")
     default = timm.get_pretrained_cfg(name, allow_unregistered=True)

@@ -6,8 +6,7 @@ Shapes: M rows, N columns, R rank; `...` for a batch of matrices.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from ...lazy import Tensor, torch
 
 
 @dataclass(frozen=True, slots=True, eq=False)

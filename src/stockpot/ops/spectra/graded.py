@@ -7,9 +7,7 @@ does to them alone, until those are weak in turn.
 Legend: M rows, N columns, W weak directions.
 """
 
-import torch
-from torch import Tensor
-
+from ...lazy import Tensor, torch
 from ...typed import eigh
 from ..inner import inner
 
@@ -59,7 +57,7 @@ def _inner_along(matrix_MN: Tensor, weak_NW: Tensor, unit: float) -> Tensor:
     return gram_WW
 
 
-def product(matrix_MN: Tensor, right_NK: Tensor, dtype: torch.dtype) -> Tensor:
+def product(matrix_MN: Tensor, right_NK: Tensor, dtype: "torch.dtype") -> Tensor:
     """`A B` in float64, so many rows at a time, and rounded to the dtype once."""
     product_MK = matrix_MN.new_empty((len(matrix_MN), right_NK.shape[1]), dtype=dtype)
     for top in range(0, len(matrix_MN), _ROWS):

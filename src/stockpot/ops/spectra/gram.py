@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
-from torch import Tensor
-
 from ...core import SEGMENT, Sums
+from ...lazy import Tensor, torch
 
 
 def gram(rows: Sequence[Tensor]) -> Sums:

@@ -10,12 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
+from ...lazy import Tensor, torch
 from ...typed import cholesky, eigh, has_cholesky, orthonormal, solve_lower
 
-_EPS = torch.finfo(torch.float32).eps
+_EPS = 2.0**-23
 _AIM = 9e-6
 """A bound at which refinement ends."""
 _STEPS = 3

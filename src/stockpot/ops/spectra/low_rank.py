@@ -6,9 +6,7 @@ Legend: M rows, N columns (N the smaller side), R = min(M, N), K kept directions
 import math
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
+from ...lazy import Tensor, torch
 from ...typed import eigenvalues, eigh, svd
 from ..inner import inner
 from .factors import Factors
@@ -21,7 +19,7 @@ SMALL = 128
 """Up to this many rows or columns LAPACK's SVD in float64 costs next to nothing."""
 _NOTHING = 2e-7
 """Directions below this share of the largest are rounding in a float64 Gram matrix."""
-_FLOOR = 4 * torch.finfo(torch.float32).eps
+_FLOOR = 4 * 2.0**-23
 """What float32 products add to the error of the factors."""
 
 
@@ -107,7 +105,7 @@ class LowRank:
         """`U diag(s)` and `V^T`."""
         return Factors(self.scaled(), self.right)
 
-    def balanced(self, dtype: torch.dtype) -> Factors:
+    def balanced(self, dtype: "torch.dtype") -> Factors:
         """`U √s` and `√s V^T`, each as large as the other, rounded to a dtype.
 
         Example:

@@ -7,8 +7,7 @@ s/√12 (√M + √N), s the root mean square of the steps of the stored dtype a
 import math
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+from ...lazy import Tensor, torch
 
 ROUNDED = 0.5
 """c in c s (√M + √N): above 1/√12 = 0.29 by what unequal steps and chance add."""

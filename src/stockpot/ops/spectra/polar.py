@@ -7,9 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
+from ...lazy import Tensor, torch
 from ...typed import svd
 from .graded import product, resolution, right_singular
 from .low_rank import SMALL, LowRank, largest_magnitude, svd_resolution
@@ -51,7 +49,7 @@ def polar(matrix_MN: Tensor, noise: Noise) -> Polar:
     return _tall(matrix_MN, noise, None, matrix_MN.dtype)
 
 
-def _tall(matrix_MN: Tensor, noise: Noise, levels_N: Tensor | None, dtype: torch.dtype) -> Polar:
+def _tall(matrix_MN: Tensor, noise: Noise, levels_N: Tensor | None, dtype: "torch.dtype") -> Polar:
     """For M >= N; `levels_N` is the noise of each column, as far as one direction sees it."""
     largest = largest_magnitude(matrix_MN)
     if largest == 0 or not math.isfinite(largest):
@@ -116,7 +114,7 @@ class Turned:
     dependent: int
 
 
-def turned_apart(parts: Sequence[LowRank], noises: Sequence[Noise], dtype: torch.dtype) -> Turned:
+def turned_apart(parts: Sequence[LowRank], noises: Sequence[Noise], dtype: "torch.dtype") -> Turned:
     """The directions of all parts side by side, turned as little as makes them orthogonal.
 
     A direction that two parts share is one direction, up to what noise does to it: that of a part

@@ -13,7 +13,7 @@ from ...values.fields import kebab_name
 from ..reading.recipe import Recipe
 from .assignment import ONLY_IN, Assignment, Beside
 from .differences import Differences, dtype_name, is_mergeable, renamed_models
-from .fit import Ingredients, joint_dtype, mean_weights, statistics_weights
+from .fit import Participants, joint_dtype, mean_weights, statistics_weights
 from .following import AnyOf, Follower
 from .rules import NORM_STATS, Decision
 from .statistics import find_statistics
@@ -23,7 +23,7 @@ class Assigner:
     """Builds assignments one by one, and gathers every difference that forbids one."""
 
     def __init__(
-        self, recipe: Recipe, ingredients: Ingredients, matched: Sequence[str] = ()
+        self, recipe: Recipe, ingredients: Participants, matched: Sequence[str] = ()
     ) -> None:
         self.recipe = recipe
         self._matched = matched

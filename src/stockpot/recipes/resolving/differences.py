@@ -15,7 +15,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class _Sentence:
     """One difference, a sentence; and the tensor, where it is that something lacks it."""
 
     line: str
@@ -26,19 +26,19 @@ class Differences:
     """Every reason why models cannot be merged as they are, in the order of the tensors."""
 
     def __init__(self) -> None:
-        self._found: list[Difference] = []
+        self._found: list[_Sentence] = []
         self._shapes: dict[str, str] = {}  # tensor -> the first model that has it
         self._lacking: dict[str, None] = {}
 
     def add(self, line: str) -> None:
         """One difference, a sentence."""
-        self._found.append(Difference(line))
+        self._found.append(_Sentence(line))
 
     def lacks(self, name: str, lacking: str, having: str, base_too: bool) -> None:
         """A tensor that one model lacks and another has."""
         also = ", and so it is from the base" if base_too else ""
         line = f"'{name}' is missing from {lacking}{also}; {having} has it."
-        self._found.append(Difference(line, name))
+        self._found.append(_Sentence(line, name))
         self._lacking[name] = None
 
     def base_lacks(self, name: str, base: str, method: str) -> None:
@@ -47,7 +47,7 @@ class Differences:
             f"'{name}' is missing from the base {base}, which {method} needs: give it a rule with "
             "a method that needs none, such as average."
         )
-        self._found.append(Difference(line, name))
+        self._found.append(_Sentence(line, name))
 
     def agree(self, name: str, found: Sequence[tuple[str, TensorEntry]], copyable: str) -> bool:
         """Whether tensors of one name have one shape and are numbers; `found` is by label."""

@@ -14,7 +14,7 @@ from ..reading.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Ingredients:
+class Participants:
     """The models that take part, their raw weights if any were given, the base, and statistics."""
 
     models: tuple[Checkpoint, ...]
@@ -29,7 +29,7 @@ def gather(
     models: Sequence[Checkpoint],
     base: Checkpoint | None,
     statistics: Sequence[Checkpoint] = (),
-) -> Ingredients:
+) -> Participants:
     """The models of a recipe; the base joins one model where the method takes exactly two."""
     if len(models) != len(recipe.models):
         raise ValueError(f"the recipe has {len(recipe.models)} models, not {len(models)}")
@@ -40,11 +40,11 @@ def gather(
         raise MergeError(f"got statistics of {len(statistics)} models for {len(models)} models.")
     if base is not None and len(models) == 1 and needs.models == (2, 2) and not needs.base:
         weights = None if recipe.weights is None else (1.0, *recipe.weights)
-        return Ingredients((base, *models), weights, base, True)
-    return Ingredients(tuple(models), recipe.weights, base, False, tuple(statistics))
+        return Participants((base, *models), weights, base, True)
+    return Participants(tuple(models), recipe.weights, base, False, tuple(statistics))
 
 
-def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
+def check_needs(methods: Collection[Method], ingredients: Participants) -> None:
     """Refuse what a method cannot work with: base, number of models, weights, fields per model.
 
     Raises:
@@ -76,7 +76,7 @@ def check_needs(methods: Collection[Method], ingredients: Ingredients) -> None:
         )
 
 
-def _check_statistics(name: str, kinds: str, ingredients: Ingredients) -> None:
+def _check_statistics(name: str, kinds: str, ingredients: Participants) -> None:
     if not ingredients.statistics:
         raise MergeError(
             f"{name} needs statistics of each model's data ({kinds}): pass --statistics, a file "

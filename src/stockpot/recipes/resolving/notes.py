@@ -10,14 +10,14 @@ from ...values.fields import kebab_name
 from ...views.derived import Norms, SingularVector
 from .assignment import ONLY_IN, Assignment, Assignments
 from .differences import dtype_name
-from .fit import Ingredients
+from .fit import Participants
 from .following import AnyOf
 
 AVERAGED = "norm-stats are averaged"
 """How the note of statistics begins, which holds no more where they are estimated again."""
 
 
-def notes_on(ingredients: Ingredients, tensors: Sequence[Assignment]) -> tuple[str, ...]:
+def notes_on(ingredients: Participants, tensors: Sequence[Assignment]) -> tuple[str, ...]:
     """Notes on what was decided, in the order in which a reader would ask."""
     return (
         *_base(ingredients, tensors),
@@ -43,7 +43,7 @@ def with_lineage(assignments: Assignments) -> Assignments:
     return replace(assignments, notes=(*assignments.notes, note))
 
 
-def _base(ingredients: Ingredients, tensors: Sequence[Assignment]) -> Iterator[str]:
+def _base(ingredients: Participants, tensors: Sequence[Assignment]) -> Iterator[str]:
     base = ingredients.base
     if base is None:
         return
@@ -72,7 +72,7 @@ def _is_same(one: Checkpoint, other: Checkpoint) -> bool:
     return one is other or (bool(files) and files == [file.identity for file in other.files])
 
 
-def _methods(ingredients: Ingredients, tensors: Sequence[Assignment]) -> Iterator[str]:
+def _methods(ingredients: Participants, tensors: Sequence[Assignment]) -> Iterator[str]:
     merged = dict.fromkeys((t.method, t.weights) for t in tensors if t.method is not None)
     if ingredients.weights is not None:
         unused = (type(method) for method, _ in merged if method.needs.weights == "unused")

@@ -14,9 +14,9 @@ from ...data.changes.augment import Augment
 from ...experiments.fit import Fit
 from ...networks import MultiTask, has_batch_norm
 from ...networks.reproducible import derived
+from ...values.result import Progress
 from ..additions.adding import NOTHING, Additions
 from .loop import (
-    Progress,
     batches_of,
     follow,
     inputs_of,

@@ -5,7 +5,7 @@ Shapes: N samples, B samples of a batch, L classes.
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from ...errors import StockpotError
 from ...experiments.fit import Fit
 from ...networks import has_batch_norm, reestimate_batch_norm, save_state
 from ...networks.reproducible import seeded
+from ...values.result import Progress
 from ..additions.adding import NOTHING, Additions
 from ..additions.averaging import WeightAverage
 from .devices import steady
@@ -28,8 +29,6 @@ from .optimisers import optimiser_of, schedule_of
 from .saves import Save, State
 
 Net = TypeVar("Net", bound=nn.Module)
-Progress = Callable[[float], None]
-"""Called with the fraction done, in (0, 1]."""
 
 
 class Lessons(Protocol):
@@ -126,7 +125,7 @@ def follow(
             if save:
                 save.write(run.state(epoch + 1))
             if progress:
-                progress((epoch + 1) / how.epochs)
+                progress(f"epoch {epoch + 1} of {how.epochs}", (epoch + 1) / how.epochs)
         return run.finished()
 
 

@@ -10,7 +10,7 @@ from ...errors import OutputError
 from ...experiments.additions import as_written_now
 from ...networks import save_state
 from ...values.differences import first_differences
-from ..fitting.loop import Progress
+from ...values.result import Progress
 from ..fitting.saves import Save
 from .job import FinishedJob, Job
 from .preparation import work_of
@@ -33,9 +33,11 @@ def make(job: Job, progress: Progress | None = None) -> FinishedJob:
     total, before = job.epochs, 0
     for phase in job.phases:
 
-        def tell(part: float, done: int = before, epochs: int = phase.how.epochs) -> None:
+        def tell(
+            what: str, part: float, done: int = before, epochs: int = phase.how.epochs
+        ) -> None:
             if progress:
-                progress((done + part * epochs) / total)
+                progress(what, (done + part * epochs) / total)
 
         save = Save(job.saved(phase.name), work.plan)
         network = work.learn(network, phase, save, tell)

@@ -14,10 +14,11 @@ from ...evaluation.predictions.predict import predict
 from ...experiments.additions import ScopePenalty
 from ...networks import headed, load_body, load_weights
 from ...networks.reproducible import derived
+from ...values.result import Progress
 from ..additions.adding import Additions, Find, additions_of
 from ..additions.scope_penalty import Target
 from ..additions.scopes import fuse_scopes, scope_of
-from ..fitting.loop import Progress, fit
+from ..fitting.loop import fit
 from ..fitting.saves import Save
 from .cell import Cell, open_cell, state_digest
 from .job import Job

@@ -10,8 +10,8 @@ from ...experiments.additions import ScopePenalty
 from ...experiments.cells import own_weights
 from ...networks import MultiTask, load_others, load_over, load_task, load_weights
 from ...networks.reproducible import derived
+from ...values.result import Progress
 from ..fitting.jointly import fit_jointly
-from ..fitting.loop import Progress
 from ..fitting.saves import Save
 from .cell import Cell, state_digest
 from .job import Job

@@ -45,7 +45,7 @@ def carry_out(jobs: Sequence[Job], at_once: int | None, tell: Tell) -> list[Fini
     while left and _in_turn(jobs[left[0]], at_once, longest * len(left)):
         number = left.pop(0)
         with one_thread():
-            made[number] = make(jobs[number], lambda part, one=number: tell(one, part))
+            made[number] = make(jobs[number], lambda _, part, one=number: tell(one, part))
         tell(number, 1.0)
         longest, begun = max(longest, time.monotonic() - begun), time.monotonic()
     if left:
@@ -113,4 +113,4 @@ def _follow(leash: Any) -> None:
 
 
 def _make(number: int, job: Job) -> FinishedJob:
-    return make(job, lambda part: _news.put((number, part)))
+    return make(job, lambda _, part: _news.put((number, part)))

@@ -9,7 +9,7 @@ from ...checkpoints.adapter import CONFIG
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import listed, parse_config, shown
 from ...errors import CheckpointError
-from ...values.fields import check_fields, nearest
+from ...values.fields import nearest
 from ..sources.product import Matrix, product
 from ..view import View, with_entries
 
@@ -73,9 +73,6 @@ class Adapted(View):
     beside_fields = ("adapter",)
 
     adapter: str | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The model with the adapter on it.

@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 
 from ...checkpoints.entry import Checkpoint
-from ...values.fields import check_fields
 from ..sources.computed import cast
 from ..view import View, with_entries
 
@@ -32,9 +31,6 @@ class Cast(View):
 
     dtype: Literal["float64", "float32", "bfloat16", "float16"]
     tensors: tuple[str, ...] = ("*",)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The checkpoint in that dtype."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import shown
-from ...values.fields import check_fields, nearest
+from ...values.fields import nearest
 from ..sources.rows import Layout, Rows
 from ..view import View, with_entries
 from .gathered import check_numbers, whole_numbers
@@ -29,9 +29,6 @@ class Permuted(View):
     beside_fields = ("file",)
 
     file: str | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The checkpoint in that order.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import shown
-from ...values.fields import check_fields, nearest
+from ...values.fields import nearest
 from ..view import View, made_of
 
 
@@ -30,9 +30,6 @@ class Renamed(View):
     """
 
     names: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The checkpoint under its new names.

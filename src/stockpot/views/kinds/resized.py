@@ -8,7 +8,6 @@ from annotated_types import Ge
 
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.formats.untrusted import shown
-from ...values.fields import check_fields
 from ..sources.rows import MADE, Layout, Rows
 from ..view import View, with_entries
 
@@ -26,9 +25,6 @@ class Padded(View):
 
     tensors: tuple[str, ...]
     shape: Sizes
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The checkpoint with larger tensors.
@@ -51,9 +47,6 @@ class Cropped(View):
 
     tensors: tuple[str, ...]
     shape: Sizes
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def __call__(self, checkpoint: Checkpoint, *others: Checkpoint) -> Checkpoint:
         """The checkpoint with smaller tensors.

@@ -16,7 +16,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class TensorDifference:
     """A tensor that not all models have alike.
 
     Attributes:
@@ -70,7 +70,7 @@ class Architecture:
     same: bool
     tensors: int
     shared: float
-    differences: tuple[Difference, ...]
+    differences: tuple[TensorDifference, ...]
     lacking: tuple[str, ...]
     based: float
     renamed: tuple[Renamed, ...]
@@ -121,10 +121,10 @@ def compare_architectures(
 
 def _difference(
     name: str, entries: Sequence[TensorEntry | None], names: Sequence[str]
-) -> Iterator[Difference]:
+) -> Iterator[TensorDifference]:
     lacking = [called for called, one in zip(names, entries, strict=True) if one is None]
     if lacking:
-        yield Difference(
+        yield TensorDifference(
             tensor=name,
             kind="missing",
             models=tuple(lacking),
@@ -137,7 +137,7 @@ def _difference(
     if odd := [k for k, shape in enumerate(shapes) if shape != usual]:
         other = next(k for k, shape in enumerate(shapes) if shape == usual)
         each = [f"{shapes[k]} in {names[k]}" for k in odd]
-        yield Difference(
+        yield TensorDifference(
             tensor=name,
             kind="shape",
             models=tuple(names[k] for k in odd),

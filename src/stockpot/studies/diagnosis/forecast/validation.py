@@ -29,7 +29,7 @@ DRAWS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class ForecastPoint:
     """One merge, forecast with its data set left out, as a figure shows it."""
 
     data: str
@@ -80,7 +80,7 @@ class Validation(Result):
     merges: int
     pools: int
     ranks: tuple[Rank, ...]
-    points: tuple[Point, ...]
+    points: tuple[ForecastPoint, ...]
     bins: tuple[Bin, ...]
     coverage: tuple[tuple[str, float], ...]
     advice: tuple[Advice, ...]
@@ -141,9 +141,9 @@ def validate(
     )
 
 
-def _point(one: Guess, width: float) -> Point:
+def _point(one: Guess, width: float) -> ForecastPoint:
     pool = one.merge.pool
-    return Point(
+    return ForecastPoint(
         data=pool.data,
         network=pool.network,
         relation=pool.relation,
