@@ -83,6 +83,7 @@ class Outcome(Result):
     """
 
     file_kind: ClassVar[str] = "federation"
+    main_figure: ClassVar[str] = "stockpot.federated.figures:plot_rounds"
 
     title: str
     traces: tuple[Trace, ...]

@@ -1,6 +1,6 @@
 """Singles, soups and ensembles of pools of networks on the same data, in one table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
@@ -38,7 +38,7 @@ def compare_pools(
     counts: Sequence[int] = (),
     subsets: int = 3,
     methods: Sequence[str | Method] = WITHOUT_TRAINING,
-    metric: str | Metric | None = None,
+    metric: str | Metric | Callable[..., object] | None = None,
     also: Sequence[Metric] = (),
     margin: float = MARGIN,
     views: Mapping[str, Transform] | None = None,
@@ -65,8 +65,8 @@ def compare_pools(
         subsets: how many subsets of each N < K are drawn; all, where there are no more.
         methods: names of columns (`columns.COLUMNS`) or merge methods, and method values; the best
             single network, the mean one and the logits ensemble are always beside them.
-        metric: what is chosen and judged by, built in or package.module:function; by default
-            accuracy, or auroc where a sample may have several classes.
+        metric: what is chosen and judged by, built in, package.module:function or a function; by
+            default accuracy, or auroc where a sample may have several classes.
         also: metrics that are reported beside it, accuracy or auroc, nll and ece.
         margin: a difference of the metric that does not matter.
         views: of the test split, by their names in the table: domains, corruptions, any transform.

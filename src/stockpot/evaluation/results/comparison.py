@@ -176,6 +176,7 @@ class Comparison(Result):
     """
 
     file_kind: ClassVar[str] = "comparison"
+    main_figure: ClassVar[str] = "stockpot.report.figures:plot_comparison"
 
     title: str
     rows: tuple[Row, ...]

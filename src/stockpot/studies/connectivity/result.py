@@ -135,6 +135,7 @@ class ConnectivityResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "connectivity"
+    main_figure: ClassVar[str] = "stockpot.studies.connectivity.figures:plot_barriers"
     main_table: ClassVar[MainTable] = Barrier, "barriers"
 
     title: str

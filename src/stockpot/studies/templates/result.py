@@ -120,6 +120,7 @@ class TemplatesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "templates"
+    main_figure: ClassVar[str] = "stockpot.studies.templates.figures:plot_templates"
     main_table: ClassVar[MainTable] = TemplateRow, "rows"
 
     title: str

@@ -107,6 +107,7 @@ class WeightsFeaturesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "weights-features"
+    main_figure: ClassVar[str] = "stockpot.studies.weights_features.figures:plot_distance"
     main_table: ClassVar[MainTable] = LayerRow, "rows"
 
     title: str
