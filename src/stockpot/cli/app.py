@@ -151,11 +151,11 @@ def execute(tokens: Sequence[str]) -> int:
     as_json = "--json" in tokens
     remember(tokens)
     try:
-        if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
+        if tokens[:1] == ["merge"] and len(tokens) > 1 and tokens[1] not in ("--help", "-h"):
             from .merging.merge import offer
 
             with told_by_the_command_line():
-                offer(tokens[1])
+                offer(tokens[1], tokens[2:])
         app = program(tokens[0] if tokens else None)
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LOOK = Group("What is looked at", sort_key=1)
 _RUN = Group("How it runs", sort_key=2)
+_WEIGHTS = frozenset({".safetensors", ".pt", ".pth", ".bin", ".ckpt"})
+"""Suffixes of files that are no experiment."""
 
 Models = Annotated[
     str, Parameter(help="Checkpoints, also BASE+ADAPTER; or the folder of an experiment's run.")
@@ -77,10 +79,11 @@ def _look_at(study: Study, given: tuple[str, ...], *, out_: Path, **flags: Any) 
     if issubclass(kind, StudyOfModels):
         usage = f"stockpot study {kind.name()} MODEL... --out RUN."
         subject = subject_of(given, flags, usage)
-    elif len(given) != 1:
+    elif len(given) != 1 or Path(given[0]).suffix in _WEIGHTS:
         raise UsageError(
-            f"give one experiment or run, not {len(given)}: stockpot study {kind.name()} "
-            "EXPERIMENT.yml|RUN --out OUT."
+            f"{kind.name()} runs networks, on data that an experiment names: give one experiment, "
+            f"or the folder of its run, and no checkpoints; got {len(given)} argument(s). stockpot "
+            f"study {kind.name()} EXPERIMENT.yml --out OUT."
         )
     else:
         subject = Subject(source=given[0])
