@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +66,7 @@ class Reestimation:
         device: where the network runs.
         told: what is estimated, on which samples with which digest.
         origin: for the header of an output of stockpot, the recipe that made its weights.
+        prefix: what stands before the network's names in the weights, where that is known before.
     """
 
     shell: nn.Module
@@ -75,6 +76,7 @@ class Reestimation:
     device: torch.device
     told: Mapping[str, object]
     origin: str | None = None
+    prefix: str = ""
 
     @property
     def key(self) -> str:
@@ -92,7 +94,8 @@ class Reestimation:
         """What was done, for people."""
         return (
             f"batch-norm statistics of {self.told['layers']} layers are estimated again on "
-            f"{self.told['samples']:,} training samples of {self.train.name}, seed {self.seed}."
+            f"{self.told['samples']:,} training samples of {self.train.name}, seed {self.seed}"
+            + (f"; the network's names are behind '{self.prefix}'." if self.prefix else ".")
         )
 
     def __call__(self, merged: Checkpoint) -> Mapping[str, Tensor]:
@@ -117,7 +120,6 @@ def reestimation(
     samples: int = SAMPLES,
     seed: int = 0,
     device: torch.device | None = None,
-    origin: str | None = None,
 ) -> Reestimation:
     """Read the data and build the network, so that what is wrong is said before a byte is written.
 
@@ -160,7 +162,6 @@ def reestimation(
         seed=seed,
         device=where,
         told=told,
-        origin=origin,
     )
 
 
@@ -183,9 +184,13 @@ def prepare_reestimation(
         StockpotError: as `reestimation`, and as a merge to files does.
     """
     chosen = options or Options()
-    origin = open_model(model, key=chosen.key).metadata.get("stockpot")
-    amendment = reestimation(
-        network, data, samples=samples, seed=seed, device=chosen.torch_device, origin=origin
+    opened = open_model(model, key=chosen.key)
+    amendment = reestimation(network, data, samples=samples, seed=seed, device=chosen.torch_device)
+    put_weights(amendment.shell, opened.entries, Path(model))  # or says that they do not fit
+    amendment = replace(
+        amendment,
+        origin=opened.metadata.get("stockpot"),
+        prefix=file_prefix(amendment.shell, opened.entries),
     )
     recipe = parse_recipe({"method": Average(), "models": [{"path": str(model)}], "seed": seed})
     return prepare(recipe, chosen, out, amendment)

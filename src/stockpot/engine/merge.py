@@ -14,7 +14,7 @@ from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
-from ..errors import MergeError, NonFiniteError, OutputError
+from ..errors import CheckpointError, MergeError, NonFiniteError, OutputError
 from ..recipes.meaning import meaning_of
 from ..recipes.reading.recipe import Recipe, parse_recipe
 from ..recipes.resolving.assignment import Assignments
@@ -371,7 +371,7 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
             amended = Amended()
             if prepared.amendment is not None:
                 amended = amend(output, prepared.amendment, run.records)
-        except (NonFiniteError, MergeError):
+        except (NonFiniteError, MergeError, CheckpointError):
             output.discard()
             raise
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}

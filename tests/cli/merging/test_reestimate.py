@@ -124,7 +124,9 @@ def test_names_with_what_lightning_puts_before_them(cli, pair, tmp_path):
     state = {f"net.{name}": tensor for name, tensor in load_file(pair[0]).items()}
     torch.save({"state_dict": state, "pytorch-lightning_version": "2.5"}, "net.ckpt")
     cli("reestimate", pair[0], *NETWORK, "--out", "bare.safetensors")
-    assert cli("reestimate", "net.ckpt", *NETWORK, "--out", "net.safetensors").code == 0
+    net = cli("reestimate", "net.ckpt", *NETWORK, "--out", "net.safetensors")
+    assert net.code == 0
+    assert "the network's names are behind 'net.'." in net.err
     bare, found = load_file("bare.safetensors"), load_file("net.safetensors")
     assert found.keys() == state.keys()
     assert all(torch.equal(tensor, found[f"net.{name}"]) for name, tensor in bare.items())
@@ -133,7 +135,11 @@ def test_names_with_what_lightning_puts_before_them(cli, pair, tmp_path):
     assert other.code == 1
     assert "'loss' is not in the network." in other.err
     assert "missing" not in other.err
-    assert not (tmp_path / "c.safetensors").exists()
+    one_go = cli(
+        "merge", "average", "b.safetensors", "--out", "c.safetensors", "--reestimate", *NETWORK
+    )
+    assert (one_go.code, "'loss' is not in the network." in one_go.err) == (1, True)
+    assert not list(tmp_path.glob("c.safetensors*"))
 
 
 def test_what_cannot_be_is_said_before_a_byte_is_written(cli, pair, tmp_path):
