@@ -64,8 +64,9 @@ MISTAKES: list[tuple[str, int, str]] = [
 def test_a_first_mistake_is_one_line_that_says_what_to_do(
     line: str, code: int, words: str, written: Path, cli: Run
 ) -> None:
-    out = [] if line.split()[0] in ("verify", "explain", "inspect") else ["--out", "new"]
-    done = cli(*line.split(), *out)
+    command, *words_of_it = line.split()
+    out = [] if command in ("verify", "explain", "inspect") else ["--out", "new"]
+    done = cli(command, *words_of_it, *out)
     assert done.code == code, done.err
     assert words in done.err
     assert done.err.count("\n") == 1

@@ -296,7 +296,7 @@ def merge_to(
     """
     if not isinstance(cast(object, out), str | Path):
         raise MergeError(
-            f"out must be a path, and stands before the models: merge_to('out', [a, b], Average()); "
+            "out must be a path, and stands before the models: merge_to('out', [a, b], Average()); "
             f"got {kind_of(out)}."
         )
     recipe = _recipe(

@@ -57,9 +57,7 @@ recipe, with method and models. `stockpot train` and `stockpot compare` carry it
     if not isinstance(data, Mapping):
         return
     keys = cast(Mapping[object, object], data).keys()
-    counts = {kind: len(keys & described.keys) for kind, described in _KINDS.items()}
-    kind = max(counts, key=lambda kind: (counts[kind], kind == wanted))
-    if kind == wanted or counts[kind] == counts[wanted]:
+    needed, described = _KINDS[wanted], max(_KINDS.values(), key=lambda one: len(keys & one.keys))
+    if len(keys & described.keys) <= len(keys & needed.keys):
         return
-    described, needed = _KINDS[kind], _KINDS[wanted].noun
-    raise FieldError(f"this is {described.noun}; needed is {needed}. {described.what_to_do}")
+    raise FieldError(f"this is {described.noun}; needed is {needed.noun}. {described.what_to_do}")

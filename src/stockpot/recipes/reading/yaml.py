@@ -151,8 +151,8 @@ def read_yaml(path: Path) -> object:
         raise FieldError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise FieldError(
-            f"{path} is no YAML: not text in UTF-8, at byte {error.start}. A checkpoint is shown by "
-            "`stockpot inspect`."
+            f"{path} is no YAML: not text in UTF-8, at byte {error.start}. A checkpoint is shown "
+            "by `stockpot inspect`."
         ) from None
 
 

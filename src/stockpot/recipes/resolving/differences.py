@@ -92,9 +92,9 @@ class Differences:
             return
         missing = any(one.lacking for one in self._found)
         renamed = renamed_models(models, base) if missing else dict[str, frozenset[str]]()
-        if len(self._found) > FEW and not renamed and not matched:
-            if different := different_networks(models, base):
-                raise MergeError(different)
+        many = len(self._found) > FEW and not renamed and not matched
+        if many and (different := different_networks(models, base)):
+            raise MergeError(different)
         told = {name for names in renamed.values() for name in names}
         left = [d for d in self._found if d.lacking not in told]
         lines: list[str] = [*matched, *renamed, *(d.line for d in left[:SHOWN])]
