@@ -130,7 +130,10 @@ def _ingredients(
 def refuse_other_count(weights: tuple[float, ...] | None, models: int) -> None:
     """Weights are one number per model, where they are given."""
     if weights is not None and len(weights) != models:
-        raise UsageError(f"--weights has {len(weights)} numbers for {models} models.")
+        many = "number" if len(weights) == 1 else "numbers"
+        raise UsageError(
+            f"--weights has {len(weights)} {many} for {models} models: give one for each."
+        )
 
 
 def _decay(text: str) -> str | tuple[float, ...]:
