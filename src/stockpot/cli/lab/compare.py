@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 from rich import box
@@ -12,7 +12,7 @@ from rich.table import Table
 from ...errors import OutputError
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, out, print_json, say, steps
-from ..flags import Base, Counts, Jobs, Json, Quiet, Words
+from ..flags import Base, Counts, Device, Jobs, Json, Quiet, Words
 
 if TYPE_CHECKING:
     from ...evaluation.results.comparison import Comparison, Row
@@ -44,7 +44,7 @@ def compare(
     test_split: Annotated[Path | None, Parameter(help=TEST_SPLIT)] = None,
     seed: int | None = None,
     jobs: Jobs = None,
-    device: Literal["auto", "cpu", "cuda"] | None = None,
+    device: Device | None = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -59,7 +59,6 @@ def compare(
         metric: accuracy, auroc, nll, ece, or package.module:function.
         margin: A difference of the metric that does not matter; 0.005 by default.
         seed: Of a fresh split and the subsets; 0 by default.
-        device: Where networks of an experiment are trained.
     """
     existing = network is not None or data is not None
     if existing and (network is None or data is None or len(given) < 2):
@@ -134,7 +133,7 @@ def compare(
         write_report(table, out_, spoken())
     if json:
         print_json({"out": str(out_), **table.as_dict()})
-    elif not quiet:
+    else:
         print_comparison(table)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0
