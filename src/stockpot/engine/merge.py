@@ -188,9 +188,11 @@ def _recipe(
 ) -> Recipe:
     if not paths:
         raise MergeError("no model to merge: give one or more.")
-    if weights is not None and len(weights) != len(paths):
-        raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
-    given = [None] * len(paths) if weights is None else [float(w) for w in weights]
+    if weights is not None:
+        weights = _numbers(weights)
+        if len(weights) != len(paths):
+            raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
+    given = [None] * len(paths) if weights is None else weights
     if statistics and len(statistics) != len(paths):
         raise MergeError(f"got statistics of {len(statistics)} models for {len(paths)} models.")
     of_data = statistics or [None] * len(paths)
@@ -206,6 +208,17 @@ def _recipe(
     of_base = None if base is None else _entry(base)
     data = {"method": method, "models": models, "base": of_base, "output": output, "seed": seed}
     return parse_recipe(data | more)
+
+
+def _numbers(weights: object) -> list[float]:
+    """Weights that are numbers, in a list, tuple or array."""
+    try:
+        return [float(weight) for weight in cast(Iterable[float], weights)]
+    except (TypeError, ValueError):
+        raise MergeError(
+            f"weights must be numbers, one for each model, such as [0.7, 0.3]; got "
+            f"{str(weights)[:80]}."
+        ) from None
 
 
 def _entry(model: str | Path | Viewed) -> dict[str, object]:
@@ -273,8 +286,13 @@ def merge_to(
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
     """
+    if not isinstance(cast(object, out), str | Path):
+        raise MergeError(
+            "out must be a path, and stands before the models: merge_to('out', [a, b], Average()); "
+            f"got {kind_of(out)}."
+        )
     recipe = _recipe(
-        list(models),
+        cast("Sequence[str | Path | Viewed]", _listed(models, "models")),
         method,
         base,
         weights,

@@ -18,6 +18,7 @@ from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.formats.untrusted import shown
 from ..checkpoints.read import read_checkpoint, read_given
+from ..core import Method
 from ..errors import CheckpointError, MergeError
 from ..values.fields import kebab_name
 from .kinds.adapted import Adapted
@@ -54,6 +55,8 @@ def listed_models(models: object, what: str = "models") -> Sequence[Any]:
     Raises:
         MergeError: it is no list.
     """
+    if isinstance(models, Method) or (isinstance(models, type) and issubclass(models, Method)):
+        raise MergeError(f"{what} stand before the method: merge([a, b], Average(), base=base).")
     single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
     if single or not isinstance(models, Iterable):
         raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
