@@ -21,6 +21,7 @@ from ..recipes.resolving.assignment import Assignments
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
+from ..values.bars import Bar, bar_for
 from ..values.result import Progress
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .amending import Amended, amend
@@ -260,7 +261,7 @@ def merge_to(
     overwrite: bool = False,
     allow_non_finite: bool = False,
     key: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> Merged:
     """Merge checkpoints on disk into `out`, streamed within a memory budget.
 
@@ -289,7 +290,8 @@ def merge_to(
         overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
-        progress: called with bytes moved of bytes in all, in words, and their fraction.
+        progress: called with bytes moved of bytes in all, in words, and their fraction; "bar"
+            shows a bar of tqdm's.
 
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
@@ -322,7 +324,7 @@ def merge_to(
         overwrite=overwrite,
         allow_non_finite=allow_non_finite,
         key=key,
-        progress=progress,
+        progress=bar_for(progress),
     )
     return run_recipe(recipe, out, options)
 

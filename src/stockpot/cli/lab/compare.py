@@ -1,5 +1,6 @@
 """`stockpot compare EXPERIMENT.yml --out RUN`, or of checkpoints that exist already."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -161,7 +162,8 @@ def print_comparison(result: "Comparison") -> None:
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
         title = " on ".join(filter(None, cell))
-        _print_counts(title, metric, mine)
+        best = result.verdict.best if result.verdict else ""
+        _print_counts(title, metric, mine, best)
         seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
         if seen:
             _print_parts(metric, seen)
@@ -205,10 +207,15 @@ _COST = "cost: network evaluations per sample."
 
 
 def _with_interval(row: "Row") -> str:
-    return f"{row.value:.4f} [{row.low:.4f}, {row.high:.4f}]"
+    """The value and its interval, or why there is none."""
+    if math.isfinite(row.low):
+        return f"{row.value:.4f} [{row.low:.4f}, {row.high:.4f}]"
+    from ...pages.tables import why_no_interval
+
+    return f"{row.value:.4f} [{why_no_interval(row)}]"
 
 
-def _print_counts(title: str, metric: str, rows: "list[Row]") -> None:
+def _print_counts(title: str, metric: str, rows: "list[Row]", best: str) -> None:
     """Methods down, and across how many networks went in, the most first."""
     most, *others = sorted({row.n for row in rows}, reverse=True)
     by_place = {(row.method, row.n): row for row in rows}
@@ -218,19 +225,22 @@ def _print_counts(title: str, metric: str, rows: "list[Row]") -> None:
         fewer = [by_place.get((method, n)) for n in others]
         interval, cost = ("", "") if first is None else (_with_interval(first), str(first.forwards))
         written = [f"{row.value:.4f}" if row else "" for row in fewer]
-        table.append([method, interval, *written, cost])
+        name = f"{method} *" if method == best else method
+        table.append([name, interval, *written, cost])
     columns = [f"{metric} on test", f"N = {most} [95%]", *(f"N = {n}" for n in others), "cost"]
     words = f"N: how many networks went in. [95%]: interval over pools and test samples. {_COST}"
+    if best:
+        words += " *: best on the test split."
     print_table(title, columns, table, words)
 
 
 def _print_parts(metric: str, rows: "list[Row]") -> None:
     """The parts and views down, the methods that are compared in pairs across."""
-    from ...evaluation.contests.outcomes import COMPARED
+    from ...evaluation.contests.outcomes import KEPT
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)
-    main = [one for one in methods if one.partition(":")[0] in COMPARED] or list(methods)
+    main = [one for one in methods if one.partition(":")[0] in KEPT] or list(methods)
     table: list[list[str]] = []
     for part in dict.fromkeys(row.part for row in rows):
         across = [by_place.get((part, method)) for method in main]
