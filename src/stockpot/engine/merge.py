@@ -2,15 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -21,8 +20,9 @@ from ..recipes.resolving.assignment import Assignments
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
+from ..values.bars import Bar, bar_for
 from ..values.result import Progress
-from ..views.models import Model, Viewed, checkpoint_of, open_model
+from ..views.models import Model, Viewed, checkpoint_of, listed_models, open_model
 from .amending import Amended, amend
 from .driver import Run, SettledBefore
 from .evidence import manifest_of, small_files
@@ -106,11 +106,12 @@ def merge(
         {'w': tensor([0.7500, 0.7500])}
     """
     opened = [
-        checkpoint_of(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))
+        checkpoint_of(model, f"models[{i}]")
+        for i, model in enumerate(listed_models(models, "models"))
     ]
     of_base = None if base is None else checkpoint_of(base, "base")
     labels = [one.label for one in opened]
-    given = _listed(statistics, "statistics")
+    given = listed_models(statistics, "statistics")
     of_data = [checkpoint_of(one, f"statistics[{i}]") for i, one in enumerate(given)]
     recipe = _recipe(
         labels,
@@ -170,14 +171,6 @@ def _in_memory(
     return sink.state
 
 
-def _listed(models: object, what: str) -> Sequence[object]:
-    """Several models; one by itself would be taken for the list of its letters or names."""
-    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
-    if single or not isinstance(models, Iterable):
-        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
-    return list(cast(Iterable[object], models))
-
-
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
         _log.warning("%s", visible(note, keep=""))
@@ -195,9 +188,11 @@ def _recipe(
 ) -> Recipe:
     if not paths:
         raise MergeError("no model to merge: give one or more.")
-    if weights is not None and len(weights) != len(paths):
-        raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
-    given = [None] * len(paths) if weights is None else [float(w) for w in weights]
+    if weights is not None:
+        weights = _numbers(weights)
+        if len(weights) != len(paths):
+            raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
+    given = [None] * len(paths) if weights is None else weights
     if statistics and len(statistics) != len(paths):
         raise MergeError(f"got statistics of {len(statistics)} models for {len(paths)} models.")
     of_data = statistics or [None] * len(paths)
@@ -213,6 +208,17 @@ def _recipe(
     of_base = None if base is None else _entry(base)
     data = {"method": method, "models": models, "base": of_base, "output": output, "seed": seed}
     return parse_recipe(data | more)
+
+
+def _numbers(weights: object) -> list[float]:
+    """Weights that are numbers, in a list, tuple or array."""
+    try:
+        return [float(weight) for weight in cast(Iterable[float], weights)]
+    except (TypeError, ValueError):
+        raise MergeError(
+            f"weights must be numbers, one for each model, such as [0.7, 0.3]; got "
+            f"{str(weights)[:80]}."
+        ) from None
 
 
 def _entry(model: str | Path | Viewed) -> dict[str, object]:
@@ -245,7 +251,7 @@ def merge_to(
     overwrite: bool = False,
     allow_non_finite: bool = False,
     key: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> Merged:
     """Merge checkpoints on disk into `out`, streamed within a memory budget.
 
@@ -274,13 +280,19 @@ def merge_to(
         overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
-        progress: called with bytes moved of bytes in all, in words, and their fraction.
+        progress: called with bytes moved of bytes in all, in words, and their fraction; "bar"
+            shows a bar of tqdm's.
 
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
     """
+    if not isinstance(cast(object, out), str | Path):
+        raise MergeError(
+            "out must be a path, and stands before the models: merge_to('out', [a, b], Average()); "
+            f"got {kind_of(out)}."
+        )
     recipe = _recipe(
-        list(models),
+        cast("Sequence[str | Path | Viewed]", _listed(models, "models")),
         method,
         base,
         weights,
@@ -302,7 +314,7 @@ def merge_to(
         overwrite=overwrite,
         allow_non_finite=allow_non_finite,
         key=key,
-        progress=progress,
+        progress=bar_for(progress),
     )
     return run_recipe(recipe, out, options)
 

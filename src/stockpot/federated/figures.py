@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..evaluation.results.intervals import over_seeds
+from ..evaluation.results.estimator import over_seeds
 from ..pages.figures import Axis, Dots, Lines, Series, series
 from ..pages.styles import FAMILIES, Style
 from .result import Outcome, partition_words

@@ -7,12 +7,11 @@ from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any, ClassVar, cast, overload
 
-from torch import Tensor
-
 from ..core import Costs, Method, Needs, Reach, Settled, Stack
 from ..errors import FieldError
 from ..functions import find_object
-from ..values.fields import check_fields, field_specs
+from ..lazy import Tensor
+from ..values.fields import field_specs
 
 ANY_TENSOR = Needs(whole=True, symmetric=False)
 """What is assumed of a function: that it makes one tensor of the same tensor of each model, which
@@ -65,9 +64,6 @@ class FunctionMethod(Method):
     __slots__ = ()
     function: ClassVar[Map]
     declared: ClassVar[Needs]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -135,9 +131,12 @@ def _checked(cls: type, place: str) -> type[Method]:
 def _class_of(function: Map, needs: Needs) -> type[Method]:
     place = f"{function.__module__}:{getattr(function, '__qualname__', '?')}"
     try:
-        stack, *others = signature(function, eval_str=True).parameters.values()
+        found = list(signature(function, eval_str=True).parameters.values())
     except (NameError, TypeError, ValueError) as error:
         raise FieldError(f"{place} must be a function of a stack: {error}.") from None
+    if not found:
+        raise FieldError(f"{place} must be a function of a stack; it takes nothing.")
+    stack, *others = found
     if stack.kind not in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
         raise FieldError(f"{place}: its first argument must be the stack; got {stack}.")
     if needs.reach is not Reach.ELEMENT:

@@ -108,7 +108,11 @@ def _paint(ax: Any, panel: Panel) -> None:
         case _:
             paint_mosaic(ax, panel)
     if panel.title:
-        ax.set_title(plain(panel.title, 48), loc="left", fontsize=SMALL + 1)
+        ax.set_title(
+            plain(panel.title, int(11 * ax.figure.get_size_inches()[0])),
+            loc="left",
+            fontsize=SMALL + 1,
+        )
 
 
 def _dress(ax: Any, x: str, y: str, grid: str) -> None:

@@ -314,7 +314,7 @@ def _before_others(panel: Lines, one: Series) -> Lines:
         for other in panel.series
         if other is not one
     ]
-    title = f"{panel.title}: {one.name}" if panel.title else one.name
+    title = f"{one.name}: {panel.title}" if panel.title else one.name
     alone = replace(one, name="")
     return replace(panel, series=(*quiet, alone), title=title, width=3.4)
 

@@ -41,10 +41,7 @@ def attempts(result: Comparison, shown: MetricRows) -> list[Lines]:
     for name, mine in list(found.items())[:MOST_PANELS]:
         leaders = [one for one in mine if one.leads and _drawn(one)]
         steps = [*leaders, *(replace(one, number=mine[-1].number) for one in leaders[-1:])]
-        corners = [
-            (float(at.number), unit.factor * before.score)
-            for before, at in pairwise(steps)
-        ]
+        corners = [(float(at.number), unit.factor * before.score) for before, at in pairwise(steps)]
         line = sorted([*corners, *((float(s.number), unit.factor * s.score) for s in leaders)])
         best = Series(
             name="best until then", x=tuple(x for x, _ in line), value=tuple(y for _, y in line),

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import StockpotError
 from ..evaluation.results.comparison import Comparison
 from ..federated.page import federation_page
 from ..federated.result import Outcome
+from ..pages.drawing import draw
 from ..pages.figures import Figure
 from ..pages.page import Page
 from ..studies import FAMILY
@@ -51,3 +53,16 @@ def figures(result: Result) -> tuple[Figure, ...]:
     """
     kind = next(one for one in KINDS.values() if type(result) is one.result)
     return tuple(kind.page(result).figures)
+
+
+def plot(result: Result, ax: Any) -> Any:
+    """The main figure of a result's page, on matplotlib's axes or in a figure of its own.
+
+    Raises:
+        StockpotError: there is no figure of it.
+        ExtraError: matplotlib is not installed.
+    """
+    drawn = figures(result) if type(result) in {one.result for one in KINDS.values()} else ()
+    if not drawn:
+        raise StockpotError(f"{type(result).__name__} has no figure: draw what to_pandas() gives.")
+    return draw(drawn[0], ax)

@@ -70,7 +70,7 @@ def contenders(shown: MetricRows) -> Dots:
             )
         )
     names = tuple(row.method for row in rows)
-    return Dots(series=tuple(drawn), names=names, x=Axis(_words(shown)), width=7.5)
+    return Dots(series=tuple(drawn), names=names, x=Axis(_words(shown)))
 
 
 def quality(result: Comparison, shown: MetricRows) -> list[Lines]:
@@ -306,7 +306,9 @@ def part_gaps(result: Comparison, shown: MetricRows) -> Dots:
     Differences are paired: on each part both methods saw the same samples.
     """
     most, drawn = max(pair.n for pair in result.differences), styles(result)
-    pairs = [pair for pair in result.differences if (pair.n, pair.a) == (most, ENSEMBLE)]
+    ahead = [pair for pair in result.differences if (pair.n, pair.a) == (most, ENSEMBLE)]
+    seen = {pair.b for pair in ahead if pair.part != "all"}
+    pairs = [pair for pair in ahead if pair.b in seen]
     names = list(dict.fromkeys(_part(pair.part) for pair in pairs))
     found = [
         series(
@@ -362,7 +364,7 @@ def cost(result: Comparison, shown: MetricRows) -> list[Lines]:
             x=Axis(words, "log", names=_tick_names(priced), ticks=_ticks(priced)),
             y=Axis(_words(shown)),
             title=titles(cells)[cell],
-            width=7.5 if len(cells) == 1 else 5.0,
+            width=5.6,
         )
         for cell in cells
     ]

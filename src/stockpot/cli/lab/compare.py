@@ -1,17 +1,16 @@
 """`stockpot compare EXPERIMENT.yml --out RUN`, or of checkpoints that exist already."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
-from rich import box
-from rich.table import Table
 
 from ...errors import OutputError
 from ..command_line import UsageError, spoken, told_by_the_command_line
-from ..console import note, out, print_json, say, steps
-from ..flags import Base, Counts, Jobs, Json, Quiet, Words
+from ..console import note, print_json, print_table, say, steps
+from ..flags import Base, Counts, Device, Jobs, Json, Quiet, Words
 
 if TYPE_CHECKING:
     from ...evaluation.results.comparison import Comparison, Row
@@ -43,7 +42,7 @@ def compare(
     test_split: Annotated[Path | None, Parameter(help=TEST_SPLIT)] = None,
     seed: int | None = None,
     jobs: Jobs = None,
-    device: Literal["auto", "cpu", "cuda"] | None = None,
+    device: Device | None = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -58,7 +57,6 @@ def compare(
         metric: accuracy, auroc, nll, ece, or package.module:function.
         margin: A difference of the metric that does not matter; 0.005 by default.
         seed: Of a fresh split and the subsets; 0 by default.
-        device: Where networks of an experiment are trained.
     """
     existing = network is not None or data is not None
     if existing and (network is None or data is None or len(given) < 2):
@@ -133,7 +131,7 @@ def compare(
         write_report(table, out_, spoken())
     if json:
         print_json({"out": str(out_), **table.as_dict()})
-    elif not quiet:
+    else:
         print_comparison(table)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0
@@ -157,19 +155,22 @@ def print_comparison(result: "Comparison") -> None:
     shown = [row for row in rows if row.metric == metric]
     if any(row.data == ALL_TASKS for row in shown):
         print_tasks(rows, metric)
-        out.print(result.conclusion)
+        say("")
+        say(result.conclusion)
         return
     cells = list(dict.fromkeys((row.network, row.data) for row in shown))
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
         title = " on ".join(filter(None, cell))
-        out.print(_table(title, metric, mine))
+        best = result.verdict.best if result.verdict else ""
+        _print_counts(title, metric, mine, best)
         seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
         if seen:
-            out.print(_parts(metric, seen))
-    out.print(result.conclusion)
+            _print_parts(metric, seen)
+    say("")
+    say(result.conclusion)
     if result.origin:
-        out.print(result.origin)
+        say(result.origin)
 
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:
@@ -183,67 +184,67 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
         at = {(row.method, row.data, row.metric): row for row in mine if row.n == most}
         tasks = [name for name in dict.fromkeys(row.data for row in mine) if name != ALL_TASKS]
         has_quotients = any(key[2] == quotient for key in at)
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1),
-            show_edge=False,
-            title=f"{network}: {most} tasks".removeprefix(": "),
-        )
-        table.add_column(f"{metric} on test", no_wrap=True)
-        for name in ("mean [95%]", *(["normalised"] if has_quotients else []), *tasks, "cost"):
-            table.add_column(name, justify="right")
+        between = ["normalised"] if has_quotients else []
+        columns = [f"{metric} on test", "mean [95%]", *between, *tasks, "cost"]
+        table: list[list[str]] = []
         for method in dict.fromkeys(method for method, _, _ in at):
             mean = at[method, ALL_TASKS, metric]
             values = [at[method, task, metric] for task in tasks]
             values[:0] = [at[method, ALL_TASKS, quotient]] if has_quotients else []
-            table.add_row(
-                method,
-                f"{mean.value:.4f} [{mean.low:.4f}, {mean.high:.4f}]",
-                *(f"{one.value:.4f}" for one in values),
-                str(mean.forwards),
-            )
-        out.print(table)
+            written = [f"{one.value:.4f}" for one in values]
+            table.append([method, _with_interval(mean), *written, str(mean.forwards)])
+        title = f"{network}: {most} tasks".removeprefix(": ")
+        words = f"mean: over the tasks, with its 95% interval. {_COST}"
+        if has_quotients:
+            words += " normalised: as a share of what the task's own network reaches."
+        print_table(title, columns, table, words)
         adapted = dict.fromkeys(row.method for row in mine if row.kind == ADAPTED)
         for method in adapted:
-            out.print(f"{method}: {ADAPTED_WORDS}.")
+            say(f"{method}: {ADAPTED_WORDS}.")
 
 
-def _table(title: str, metric: str, rows: "list[Row]") -> Table:
-    counts = sorted({row.n for row in rows}, reverse=True)
-    most = counts[0]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, title=title or None)
-    table.add_column(f"{metric} on test", no_wrap=True)
-    table.add_column(f"N = {most} [95%]", justify="right", no_wrap=True)
-    for n in counts[1:]:
-        table.add_column(f"N = {n}", justify="right", no_wrap=True)
-    table.add_column("cost", justify="right")
+_COST = "cost: network evaluations per sample."
+
+
+def _with_interval(row: "Row") -> str:
+    """The value and its interval, or why there is none."""
+    if math.isfinite(row.low):
+        return f"{row.value:.4f} [{row.low:.4f}, {row.high:.4f}]"
+    from ...pages.tables import why_no_interval
+
+    return f"{row.value:.4f} [{why_no_interval(row)}]"
+
+
+def _print_counts(title: str, metric: str, rows: "list[Row]", best: str) -> None:
+    """Methods down, and across how many networks went in, the most first."""
+    most, *others = sorted({row.n for row in rows}, reverse=True)
     by_place = {(row.method, row.n): row for row in rows}
+    table: list[list[str]] = []
     for method in dict.fromkeys(row.method for row in rows):
         first = by_place.get((method, most))
-        cell = f"{first.value:.4f} [{first.low:.4f}, {first.high:.4f}]" if first else ""
-        others = [by_place.get((method, n)) for n in counts[1:]]
-        table.add_row(
-            method,
-            cell,
-            *(f"{row.value:.4f}" if row else "" for row in others),
-            str(first.forwards) if first else "",
-        )
-    return table
+        fewer = [by_place.get((method, n)) for n in others]
+        interval, cost = ("", "") if first is None else (_with_interval(first), str(first.forwards))
+        written = [f"{row.value:.4f}" if row else "" for row in fewer]
+        name = f"{method} *" if method == best else method
+        table.append([name, interval, *written, cost])
+    columns = [f"{metric} on test", f"N = {most} [95%]", *(f"N = {n}" for n in others), "cost"]
+    words = f"N: how many networks went in. [95%]: interval over pools and test samples. {_COST}"
+    if best:
+        words += " *: best on the test split."
+    print_table(title, columns, table, words)
 
 
-def _parts(metric: str, rows: "list[Row]") -> Table:
+def _print_parts(metric: str, rows: "list[Row]") -> None:
     """The parts and views down, the methods that are compared in pairs across."""
-    from ...evaluation.contests.outcomes import COMPARED
+    from ...evaluation.contests.outcomes import KEPT
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)
-    main = [one for one in methods if one.partition(":")[0] in COMPARED] or list(methods)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column(f"{metric}, N = {rows[0].n}", no_wrap=True)
-    for method in main:
-        table.add_column(method, justify="right")
+    main = [one for one in methods if one.partition(":")[0] in KEPT] or list(methods)
+    table: list[list[str]] = []
     for part in dict.fromkeys(row.part for row in rows):
-        found = [by_place.get((part, method)) for method in main]
+        across = [by_place.get((part, method)) for method in main]
         name = "test" if part == "all" else part
-        table.add_row(name, *(f"{row.value:.4f}" if row else "" for row in found))
-    return table
+        table.append([name, *(f"{row.value:.4f}" if row else "" for row in across)])
+    say("")
+    print_table("", [f"{metric}, N = {rows[0].n}", *main], table)

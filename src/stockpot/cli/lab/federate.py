@@ -53,10 +53,17 @@ def federate(
     write(outcome, out_, spoken())
     if json:
         print_json({"out": str(out_), "final": outcome.as_dict()["final"]})
-    elif not quiet:
+    else:
         _show(outcome)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0
+
+
+_WORDS = (
+    "alpha: how unlike the clients' data are; smaller is more unlike. [95%]: interval over "
+    "repetitions and test samples. minus: the gain over that algorithm. worst client: the lowest "
+    "accuracy of a client's own model."
+)
 
 
 def _show(outcome: "Outcome") -> None:
@@ -70,7 +77,7 @@ def _show(outcome: "Outcome") -> None:
             partition = "by domain" if alpha is None else f"{alpha:g}"
             rows.append((partition, run, _written(outcome.final(alpha, run), ".4f"), gain, worst))
     columns = ("alpha", "algorithm", "test accuracy [95%]", f"minus {first}", "worst client")
-    print_table(outcome.title, columns, rows)
+    print_table(outcome.title, columns, rows, _WORDS)
 
 
 def _written(one: "Interval", digits: str) -> str:

@@ -36,8 +36,8 @@ def report(
     Args:
         latex: Write the main table as table.tex, for booktabs.
         wide: Write the main table as table.csv, as the page has it.
-        quiet: Print nothing.
     """
+    del quiet  # there is nothing but the result
     from ...report import export, rebuild
 
     page = rebuild(run)
@@ -51,7 +51,7 @@ def report(
         print_json(
             {"page": str(page), "bytes": page.stat().st_size, "files": list(map(str, files))}
         )
-    elif not quiet:
+    else:
         say(f"{page} is made again.")
         for file in files:
             say(f"{file} is written.")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...evaluation.results.intervals import over_seeds
+from ...evaluation.results.estimator import POSITIVE, over_seeds
 from ...pages.figures import Axis, Dots, Level, Lines, Series, Surface, series
 from ...pages.styles import BLUE, GREEN, VERMILION, Style
 from .result import ALL, ConnectivityResult, Plane, Statistics, Way, WeightPath
@@ -46,7 +46,7 @@ def barriers(result: ConnectivityResult) -> Dots:
             ]
             if each:
                 places.append(place)
-                spans.append(over_seeds(each))
+                spans.append(over_seeds(each, POSITIVE))
         style = Style(COLOURS[way], "s", hollow=how == "re-estimated")
         drawn.append(series(_name(way, how, both), places, spans, style))
     return Dots(

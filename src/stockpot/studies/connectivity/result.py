@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -14,6 +15,12 @@ Statistics = Literal["interpolated", "re-estimated"]
 Side = Literal["train", "test"]
 ALL = "all"
 """The pool of a row over all pools, and the pair of one over all pairs."""
+
+_COLUMNS = (
+    "pair: which two networks. way: the path between them. statistics: of batch norm, averaged or "
+    "estimated again. barrier: the loss on the path above the line between its ends, with its 95% "
+    "interval from low to high. drop: accuracy of the ends less that half way."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +185,8 @@ class ConnectivityResult(StudyResult):
             if one.pool == ALL
         )
         columns = ("cell", "pair", "way", "statistics", "split", "barrier", "low", "high")
-        return (Overview("over pools", (*columns, "drop, points", "accuracy of ends, %"), rows),)
+        columns = (*columns, "drop, points", "accuracy of ends, %")
+        return (Overview("over pools", columns, rows, _COLUMNS),)
 
     def derived(self) -> dict[str, object]:
         """The barriers, which follow from the paths."""
@@ -206,17 +214,18 @@ def _row(mine: Sequence[WeightPath], pair: str) -> Barrier:
     pools: dict[int, list[WeightPath]] = {}
     for one in mine:
         pools.setdefault(one.pool, []).append(one)
-    barrier = _interval([[one.barrier for one in paths] for paths in pools.values()])
-    drop = _interval([[one.drop for one in paths] for paths in pools.values()])
+    rises = [[one.barrier for one in paths] for paths in pools.values()]
+    drops = [[one.drop for one in paths] for paths in pools.values()]
+    barrier, drop = _interval(rises, POSITIVE), _interval(drops, SHARE.minus(SHARE))
     return _made(mine, ALL, pair, barrier, drop)
 
 
-def _interval(by_pool: Sequence[Sequence[float]]) -> Interval:
+def _interval(by_pool: Sequence[Sequence[float]], bounds: Bounds) -> Interval:
     """A loss that is not finite has no mean, and no interval."""
     values = [_mean(values) for values in by_pool]
     if not all(map(math.isfinite, values)):
         return Interval(max(values), math.nan, math.nan)
-    return over_seeds(values)
+    return over_seeds(values, bounds)
 
 
 def _single(one: WeightPath) -> Barrier:

@@ -2,14 +2,15 @@
 (arXiv 2411.09263, sections 3 and 6.1)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -29,10 +30,23 @@ Measure = Literal[
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+_WITHIN: Mapping[Measure, Bounds] = {
+    "matched": SHARE,
+    "accuracy": SHARE,
+    "contrast": POSITIVE,
+    "ratio": POSITIVE,
+}
+"""Between what a measure lies where it is no correlation."""
 SHOWN: tuple[Measure, ...] = (
     *("correlation", "correlation_raw", "ssim", "contrast", "ratio", "alike", "accuracy"),
 )
 """What the terminal shows."""
+_WORDS = (
+    "of: one network, their average, or the average of two classes' templates. correlation, ssim: "
+    "with the centred class mean; correlation_raw: with the class mean. contrast: standard "
+    "deviation over pixels; ratio: over its parents'. alike: correlation of two parents. "
+    "accuracy: on test."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +154,8 @@ class TemplatesResult(StudyResult):
             for row in self.rows
             if (row.cell, row.weight_decay, row.subject) == (cell, decay, subject)
         ]
-        return over_seeds(values) if values else Interval(math.nan, math.nan, math.nan)
+        within = _WITHIN.get(measure, CORRELATION)
+        return over_seeds(values, within) if values else Interval(math.nan, math.nan, math.nan)
 
     def shown(self, cell: str, decay: float | None) -> tuple[Pictures, ...]:
         """The pictures of one weight decay, or of class means."""
@@ -163,6 +178,7 @@ class TemplatesResult(StudyResult):
                     for who in SUBJECTS
                     if self.parents(cell, who)
                 ),
+                _WORDS if cell == self.cells[-1] else "",
             )
             for cell in self.cells
         )

@@ -1,11 +1,12 @@
 """What the study of averaging weights against averaging features gives (arXiv 2411.09263, 4)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -13,8 +14,15 @@ Kind = Literal["weights", "normalisation", "activation", "other", "block"]
 """Of a layer."""
 Measure = Literal["cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+_WITHIN: Mapping[Measure, Bounds] = {"cosine": CORRELATION, "disagree": SHARE}
+"""Between what a measure lies where it is not merely positive."""
 SHOWN: tuple[Measure, ...] = ("cosine", "distance", "spread", "own", "disagree", "variance")
 """What the terminal shows."""
+_WORDS = (
+    "cosine, distance: of the merged network's output h and the average of the members', distance "
+    "over its length. spread: how far a member is. own: what the layer alone adds to the distance. "
+    "disagree: share of units of which signs differ. variance: over the members'."
+)
 MERGED = "merged"
 MENDED = "merged:bn"
 """The merged network with statistics of batch normalisation estimated again."""
@@ -128,12 +136,12 @@ class WeightsFeaturesResult(StudyResult):
             for row in self.rows
             if (row.cell, row.variant, row.place) == (cell, variant, place)
         ]
-        return over_seeds(values)
+        return over_seeds(values, _WITHIN.get(measure, POSITIVE))
 
     def score(self, cell: str, variant: str) -> Interval:
         """Accuracy, mean over pools with its interval."""
         mine = [s.accuracy for s in self.scores if (s.cell, s.variant) == (cell, variant)]
-        return over_seeds(mine)
+        return over_seeds(mine, SHARE)
 
     def gap(self, cell: str) -> Interval:
         """How far the ensemble of logits is above the merge that one would use, pool by pool."""
@@ -144,7 +152,7 @@ class WeightsFeaturesResult(StudyResult):
             return {one.seed: one.accuracy for one in mine}
 
         ahead, behind = by_seed(ENSEMBLE), by_seed(best)
-        return over_seeds([ahead[seed] - behind[seed] for seed in ahead])
+        return over_seeds([ahead[seed] - behind[seed] for seed in ahead], SHARE.minus(SHARE))
 
     def features(self, cell: str) -> Place:
         """The last layer before the logits; the only layer where there is no other."""
@@ -164,7 +172,7 @@ class WeightsFeaturesResult(StudyResult):
             if mine and math.isfinite(row.own):
                 by_seed.setdefault(row.seed, []).append(row.own)
         values = [math.fsum(many) / len(many) for many in by_seed.values()]
-        return over_seeds(values) if values else None
+        return over_seeds(values, POSITIVE) if values else None
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -181,6 +189,7 @@ class WeightsFeaturesResult(StudyResult):
                     (p.layer, p.kind, *(self.at(cell, "merged", p.place, m).value for m in SHOWN))
                     for p in self.places(cell)
                 ),
+                _WORDS if cell == self.cells[-1] else "",
             )
             for cell in self.cells
         )
