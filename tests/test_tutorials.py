@@ -12,7 +12,7 @@ import pytest
 from stockpot.cli.app import execute
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
-BLOCK = re.compile(r"([^\n]*)\n\n```(python|yaml|console)\n(.*?)```", re.S)
+BLOCK = re.compile(r"((?:[^\n]+\n)*)\n```(python|yaml|console)\n(.*?)```", re.S)
 NEEDS = {"lightning": ("lightning",), "text": ("optuna",)}
 LONG = ("federated", "vision")
 
