@@ -17,7 +17,8 @@ from stockpot import evaluation, federated, report, studies, training
 def test_public_names() -> None:
     public = [name for name in dir(stockpot) if not name.startswith("_")]
     modules = {name for name in public if type(getattr(stockpot, name)).__name__ == "module"}
-    assert len(set(public) - modules) <= 25
+    assert sorted(set(public) - modules) == stockpot.__all__
+    assert len(stockpot.__all__) <= 25
     assert {"merge", "merge_to", "run_recipe", "Recipe", "Options", "StockpotError"} <= set(public)
     for name in ("compare", "diagnose", "inspect", "search", "verify"):
         assert callable(getattr(stockpot, name))

@@ -107,7 +107,8 @@ def test_of_copies_every_score_is_the_models(splits, network) -> None:
         assert len({round(r.value, 12) for r in rows}) == 1
         assert len({(round(r.low, 12), round(r.high, 12)) for r in rows}) == 1
     assert found.verdict is not None
-    assert found.verdict.choice == "keep-best"
+    assert (found.verdict.choice, found.verdict.preferred) == ("nothing-to-decide", "single-best")
+    assert "all candidates give the same answers on all" in found.conclusion
 
 
 def test_a_linear_networks_uniform_soup_is_its_logits_ensemble(splits) -> None:

@@ -6,7 +6,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from stockpot.cli.app import COMMANDS, program
 
-_CONTENTS = re.compile(r"^## Table of Contents\n.*?(?=^\*\*|^#)", re.M | re.S)
+_STARTED = re.compile(r"(?<=[a-z]) -m sphinx\b")
+"""Usage lines repeat how this program, which is Sphinx, was started."""
+_CONTENTS = re.compile(r"^#+ Table of Contents\n.*?(?=^\*\*|^#)", re.M | re.S)
 _LISTED = re.compile(r"^\*\*Commands\*\*:\n.*?(?=^\*\*|^#|\Z)", re.M | re.S)
 _COMMAND = re.compile(r"(?=^#+ )", re.M)
 _PANEL = re.compile(r"(?=^\*\*[^*\n]+\*\*:\n)", re.M)
@@ -36,7 +38,8 @@ def text_of_group(group: str) -> str:
 def text_of_command(name: str) -> str:
     """MyST: a command and what is below it; panels of flags that all have alike stand once."""
     text = program(name)[name].generate_docs(heading_level=3, usage_name=f"stockpot {name}")
-    text = _LISTED.sub("", _CONTENTS.sub("", text.replace("## Table", "## Table", 1)))
+    text = _STARTED.sub("", text).replace(" *[default: ()]*", "")
+    text = _LISTED.sub("", _CONTENTS.sub("", text))
     first, *others = [part for part in _COMMAND.split(text) if part.strip()]
     seen = set[str]()
     return "\n".join([_headed(first), *(_headed(_shortened(part, seen)) for part in others)])

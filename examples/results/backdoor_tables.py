@@ -7,7 +7,7 @@ from backdoor_attack import ATTACKS, ODD, SHORT
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import SHARE, over_seeds
 
 COUNTS = (3, 4, 5, 6)
 """Sizes of pools."""
@@ -38,9 +38,9 @@ def auc(positive: dict[int, list[float]], negative: dict[int, list[float]]) -> t
 
 def spoken(values: Sequence[float], digits: int = 1) -> str:
     """Percent, the mean with its interval over seeds, which no percentage leaves."""
-    one = over_seeds(values)
-    low, high = max(one.low, 0.0), min(one.high, 1.0)
-    return f"{100 * one.value:.{digits}f} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+    one = over_seeds(values, SHARE)
+    low, high = 100 * one.low, 100 * one.high
+    return f"{100 * one.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def rate(alarms: Sequence[bool]) -> str:

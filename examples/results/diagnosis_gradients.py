@@ -19,9 +19,17 @@ from sklearn.ensemble import RandomForestRegressor
 from torch import nn
 from torch.nn.functional import cross_entropy, softmax
 
-from stockpot.studies.diagnosis.forecast.held_out import spearman
+from stockpot.studies.diagnosis.forecast.held_out import (
+    HIGH,
+    LEAF,
+    LOW,
+    SHARE,
+    TREES,
+    cases_of,
+    matrix,
+    spearman,
+)
 from stockpot.studies.diagnosis.forecast.table import parse
-from stockpot.studies.diagnosis.forecast.held_out import HIGH, LEAF, LOW, SHARE, TREES, cases_of, matrix
 
 SAMPLES, STEP = 256, 0.02
 NAMES = ("slope", "bend", "gradient", "angle", "at_mean")

@@ -3,7 +3,8 @@
     python examples/results/gaps.py RUN "logits-ensemble - uniform-soup" "greedy-soup - single-best"
 
 RUN is a folder that `stockpot compare` has written. Differences are taken pool by pool, subsets of
-a pool averaged first; intervals are 95% by Student's t over the pools, for the test split as it is.
+a pool averaged first; intervals are 95% by Student's t over the pools, for the test split as it is:
+they cover pools, and not the samples that pools share. Those of `results.json` cover both.
 In percentage points, of accuracy unless `--metric` says otherwise; of several tasks the mean over
 them; `views` is the mean over the views of the test split. A line "change" is a difference of two
 such differences, pool by pool too.
@@ -17,7 +18,8 @@ from pathlib import Path
 from statistics import fmean
 
 from stockpot.evaluation.results.comparison import ALL_TASKS
-from stockpot.evaluation.results.intervals import Interval, over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
+from stockpot.evaluation.results.intervals import Interval
 
 VIEWS = "views"
 Place = tuple[str, str, str, int]

@@ -20,7 +20,7 @@ import torch
 
 from stockpot.data import Dataset, Splits, fewer, load, named_views, split
 from stockpot.evaluation import predict
-from stockpot.evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from stockpot.evaluation.scores.bootstrap import Estimate, Resampler, over_pools, share_estimate
 from stockpot.networks import Network, build
 from stockpot.training import Additions, Fit, InModelMerge, Layers, fit, kernel_report
 
@@ -163,7 +163,7 @@ def table(found: Mapping[str, list[dict[str, Any]]], setting: Setting, test: Dat
 
     def estimates(arm: str, views: tuple[str, ...]) -> list[Estimate]:
         right = [torch.stack([one[f"correct {v}"] for v in views]).mean(0) for one in found[arm]]
-        return [Estimate(float(one.mean()), resampler.means(one), len(one)) for one in right]
+        return [share_estimate(one, resampler) for one in right]
 
     groups = {name: (name,) for name in ("clean", *setting.domains, *CORRUPTIONS)}
     rows = []

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import POSITIVE, over_seeds
 from stockpot.experiments.experiment import parse_experiment
 from stockpot.studies import Connectivity
 from stockpot.training import scope_of, train_experiment
@@ -108,7 +108,9 @@ def measure(cell, out):
             pools, look = trained(cell, out / name, decay=decay), plain
         elif name in RESCALED:
             pools = trained(cell, out / "vanilla", SCOPES["vanilla"])
-            look = Connectivity(pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name])
+            look = Connectivity(
+                pairs="first", plane=0, curves=(), samples=400, rescale=RESCALED[name]
+            )
         else:
             pools, look = trained(cell, out / name, SCOPES[name]), plain
         found = look(pools)
@@ -140,7 +142,7 @@ def rows_of(cell, out):
                 first = by_pool(told.get("vanilla"), thing, key)
                 if not mine or not first:
                     continue
-                barrier = over_seeds([one["barrier"] for one in mine.values()])
+                barrier = over_seeds([one["barrier"] for one in mine.values()], POSITIVE)
                 changes = [mine[p]["barrier"] - first[p]["barrier"] for p in mine]
                 change = over_seeds(changes)
                 accuracy, before = (

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from stockpot.data import Dataset, Splits, fewer, load, split
 from stockpot.data.splits.subsets import Skew
 from stockpot.evaluation import accuracy, predict
-from stockpot.evaluation.results.intervals import over_seeds
+from stockpot.evaluation.results.estimator import over_seeds
 from stockpot.networks import open_network
 from stockpot.studies import statistics_of
 from stockpot.training import Fit, Scope, fit, scope_divergence

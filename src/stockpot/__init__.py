@@ -32,6 +32,34 @@ if _typing.TYPE_CHECKING:
     from .views.inspection import Inspection as Inspection
     from .views.inspection import inspect as inspect
 
+__all__ = [
+    "CheckpointError",
+    "Comparison",
+    "ExtraError",
+    "FieldError",
+    "Inspection",
+    "MergeError",
+    "Merged",
+    "NonFiniteError",
+    "Options",
+    "OutputError",
+    "Recipe",
+    "SearchResult",
+    "StockpotError",
+    "Verified",
+    "compare",
+    "diagnose",
+    "inspect",
+    "merge",
+    "merge_to",
+    "parse_recipe",
+    "read_recipe",
+    "reestimate_batch_norm",
+    "run_recipe",
+    "search",
+    "verify",
+]
+
 logging.getLogger("stockpot").addHandler(logging.NullHandler())
 
 __getattr__, _later = _lazy_names(

@@ -248,7 +248,9 @@ def test_an_output_that_exists(here: Path, cli: Run) -> None:
 
 def test_twenty_differences_and_how_many_more(here: Path, cli: Run) -> None:
     for name, size in (("x", 2), ("y", 3)):
-        save_file({f"w{i:02}": torch.ones(size) for i in range(50)}, f"{name}.safetensors")
+        alike = {f"alike{i:02}": torch.ones(1) for i in range(50)}
+        unlike = {f"w{i:02}": torch.ones(size) for i in range(50)}
+        save_file(alike | unlike, f"{name}.safetensors")
     done = cli("merge", "average", "x.safetensors", "y.safetensors", "--out", "out")
     assert done.code == 1
     assert done.err.count("y.safetensors is (3,)") == 20

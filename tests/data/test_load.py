@@ -117,7 +117,7 @@ def test_the_users_function_gives_arrays_a_data_set_or_a_collection():
         ("nowhere_at_all:x", "no module 'nowhere_at_all'"),
         ("a b:c", "must be written package.module:function"),
         ("../x:c", "must be written package.module:function"),
-        ({"name": "package.module:arrays", "cuont": 3}, "takes no 'cuont'. Did you mean 'count'"),
+        ({"name": "package.module:arrays", "cuont": 3}, "takes no 'cuont': did you mean 'count'"),
     ],
 )
 def test_a_function_that_does_not_fit_is_refused(place, words):

@@ -88,7 +88,7 @@ def test_an_error_in_a_worker_surfaces_and_stops_the_others(workers: int, digest
     HOOKS[0] = fail_first
     before = torch.get_num_threads()
     constants = {"SMALL": -1, "BLOCK": SEGMENT, "CHUNK": SEGMENT}
-    with cut(**constants), pytest.raises(Trouble, match="the first tensor"):
+    with cut(**constants), pytest.raises(MergeError, match="with Trouble: the first tensor"):
         run(Hooked(), [tensors(50, 2 * SEGMENT)], workers=workers, digests=digests)
     assert len(calls) <= workers
     assert torch.get_num_threads() == before
@@ -103,7 +103,7 @@ def test_an_error_in_a_slice_ends_the_run(start: int, digests: bool) -> None:
             raise Trouble(f"at {stack.start}")
 
     HOOKS[0] = fail_at
-    with cut(**TINY), pytest.raises(Trouble, match=f"at {start}"):
+    with cut(**TINY), pytest.raises(MergeError, match=f"with Trouble: at {start}"):
         run(Hooked(), [tensors(1, 9 * SEGMENT)], workers=4, digests=digests)
 
 

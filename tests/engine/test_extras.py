@@ -261,11 +261,11 @@ class Careless(Method):
 @pytest.mark.parametrize(
     ("gives", "error", "words"),
     [
-        ("nothing", TypeError, "careless declares 'w.mask' and does not give all of it"),
-        ("another", TypeError, "careless gives other of all models undeclared"),
-        ("of a model", TypeError, "careless gives mask of model 0 undeclared"),
-        ("shape", TypeError, r"gives mask of 'w' as \(6,\) .*, and declares \(7,\)"),
-        ("dtype", TypeError, r"as \(7,\) torch.float64, and declares \(7,\) torch.float32"),
+        ("nothing", MergeError, "careless declares 'w.mask' and does not give all of it"),
+        ("another", MergeError, "careless gives other of all models undeclared"),
+        ("of a model", MergeError, "careless gives mask of model 0 undeclared"),
+        ("shape", MergeError, r"gives mask of 'w' as \(6,\) .*, and declares \(7,\)"),
+        ("dtype", MergeError, r"as \(7,\) torch.float64, and declares \(7,\) torch.float32"),
         ("nan", NonFiniteError, "careless gives NaN or infinity in 'w.mask'"),
     ],
 )

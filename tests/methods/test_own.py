@@ -95,8 +95,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("{}:Min", "has no method 'Min'. Did you mean 'Mine'"),
-        ("{}x:Mine", "there is no module '{}x' here .* Did you mean '{}'"),
+        ("{}:Min", "has no method 'Min': did you mean 'Mine'"),
+        ("{}x:Mine", "there is no module '{}x' among .* did you mean '{}'"),
         ("{}:value", "has no method 'value'"),
         ("{}:Needs", "is no method: it must derive from stockpot.core.Method"),
         ("{}:Half", "is no method yet: it has no __call__ and no needs"),
@@ -231,4 +231,4 @@ def test_required_fields_are_flags_too(mine: str, capsys: Any) -> None:
     assert execute(["methods", f"{mine}:Mine"]) == 0
     assert "required" in capsys.readouterr().out
     assert execute(["methods", f"{mine}:Min"]) == 2
-    assert "Did you mean 'Mine'" in capsys.readouterr().err
+    assert "did you mean 'Mine'" in capsys.readouterr().err

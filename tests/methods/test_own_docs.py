@@ -6,14 +6,18 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import pytest
 import torch
+from matplotlib import pyplot
 from safetensors.torch import load_file, save_file
 
 from stockpot.cli.app import execute
 from stockpot.methods import own
 
+matplotlib.use("agg")
 PAGE = Path(__file__).parents[2] / "docs" / "own-methods.md"
 
 
@@ -61,12 +65,17 @@ def test_the_commands_run_and_the_laws_are_kept(
     assert told.count("the repeated merge gives the same bytes") == 2
     assert torch.equal(load_file("merged.safetensors")["layer.bias"], torch.ones(3) / 2)
 
-    (example,) = [code for name, code in blocks("python") if not name]
-    found: dict[str, object] = {}
-    exec(example, found)
-    assert found["merged"]["layer.bias"].tolist() == [0.5] * 3  # type: ignore[index]
+    merging, comparing = [code for name, code in blocks("python") if not name]
+    found: dict[str, Any] = {}
+    exec(merging, found)
+    assert found["merged"]["layer.bias"].tolist() == [0.5] * 3
+    exec(comparing, found)
+    assert {"mine:midrange", "uniform-soup"} <= set(found["table"]["method"])
+    assert "balanced" in set(found["table"]["metric"])
+    assert found["axes"] is not None
+    pyplot.close("all")
     exec((here / "test_midrange.py").read_text(), found)
-    found["test_midrange_is_a_merge_method"]()  # type: ignore[operator]
+    found["test_midrange_is_a_merge_method"]()
     assert (
         execute(["merge", "streamed:largest", "a.safetensors", "b.safetensors", "--out", "l"]) == 0
     )

@@ -65,7 +65,7 @@ def test_what_was_tried_first_in_several_pools_is_named_once_and_within_the_figu
     ax = plot_fields(comparison(pools))
     assert len(ax.lines) == 5 * 3
     assert [one.get_text() for one in ax.texts] == ["defaults"]
-    assert "Trial 4 is best" in render_page(comparison(pools))
+    assert "Trial 4, pool 0, subset 0 is best" in render_page(comparison(pools))
     several = [*ATTEMPTS, replace(ATTEMPTS[1], method="cart", leads=False)]
     assert "Trial 4 of ties is best" in render_page(comparison(several))
 

@@ -77,6 +77,7 @@ def test_a_page_that_is_made_again_loads_neither_libraries_nor_the_lab(tmp_path)
     assert code == "0"
     results = ("evaluation.results", "evaluation.scores", "federated.rounds")
     results += ("evaluation.results.comparison", "evaluation.results.intervals")
+    results += ("evaluation.results.estimator",)
     results += ("evaluation.scores.dispersion", "federated.figures", "federated.page")
     results += ("federated.result", "federated.rounds.finished", "federated.rounds.messages")
     assert {name.removeprefix("stockpot.") for name in loaded} == set(results)

@@ -163,7 +163,7 @@ def test_pairs_and_rows_over_pools(found):
     ]  # fmt: skip
     by_pool = [sum(p.barrier for p in lines if p.pool == seed) / 3 for seed in (0, 1)]
     assert overall[0].barrier == pytest.approx(sum(by_pool) / 2)
-    assert overall[0].barrier_low < overall[0].barrier < overall[0].barrier_high
+    assert math.isnan(overall[0].barrier_low)  # two pools are too few
     assert overall[0].paths == 6
     rows = list(csv.DictReader(found.to_csv().splitlines()))
     assert len(rows) == len(found.barriers)

@@ -17,7 +17,8 @@ from cyclopts import App, CycloptsError, Group
 
 from ..errors import StockpotError
 from .command_line import UsageError, remember, told_by_the_command_line
-from .console import Screen, complain
+from .console import Screen, complain, keep_to_results
+from .lists import with_commas
 
 _LONG = re.compile(r"\S{120,}")
 
@@ -149,13 +150,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def execute(tokens: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     as_json = "--json" in tokens
+    keep_to_results(quiet=as_json or "--quiet" in tokens)
     remember(tokens)
+    tokens = with_commas(tokens)
     try:
-        if tokens[:1] == ["merge"] and len(tokens) > 1 and not tokens[1].startswith("-"):
+        if tokens[:1] == ["merge"] and len(tokens) > 1 and tokens[1] not in ("--help", "-h"):
             from .merging.merge import offer
 
             with told_by_the_command_line():
-                offer(tokens[1])
+                offer(tokens[1], tokens[2:])
         app = program(tokens[0] if tokens else None)
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

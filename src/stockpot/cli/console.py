@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
@@ -48,8 +49,18 @@ def say(text: str) -> None:
     out.print(text)
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+def keep_to_results(*, quiet: bool) -> None:
+    """Whether notes are left out from here on."""
+    _quiet.set(quiet)
+
+
 def note(text: str) -> None:
-    """A line about the run."""
+    """A line about the run, where it is not quiet."""
+    if _quiet.get():
+        return
     _err.print(f"note: {visible(text, keep='')}")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -27,7 +27,9 @@ def separated(text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
         return tuple(kind(part.strip()) for part in parts)
     except ValueError:
         noun = _NOUNS.get(kind, "value")
-        raise ValueError(f"'{text[:80]}' is no {noun}, and no {noun}s between commas") from None
+        raise ValueError(
+            f"'{text[:80]}' is no {noun}, and no {noun}s between commas or spaces"
+        ) from None
 
 
 def _between_commas(kind: Callable[[str], object], **more: Any) -> Parameter:
@@ -54,7 +56,7 @@ def at_least(least: int, flag: str) -> Callable[[object, int | None], None]:
 Words = Annotated[tuple[str, ...] | None, _between_commas(str)]
 Counts = Annotated[tuple[int, ...] | None, _between_commas(int)]
 Numbers = Annotated[tuple[float, ...] | None, _between_commas(float, allow_leading_hyphen=True)]
-"""Values between commas, as one argument."""
+"""Values between commas, as one argument; `lists.with_commas` makes one of those between spaces."""
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 MODEL = (
     "Checkpoints: files or directories; BASE+ADAPTER is one with a PEFT LoRA adapter on it, "
@@ -79,5 +81,10 @@ Workers = Annotated[
 ]
 Memory = Annotated[str, Parameter(help="Budget for buffers, such as 512MiB or 8GiB.")]
 Json = Annotated[Flag, Parameter(help="Print one JSON object on stdout and nothing else.")]
-Quiet = Annotated[Flag, Parameter(help="No notes, no progress.")]
+Quiet = Annotated[Flag, Parameter(help="No notes and no progress; results stay.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Parameter(help="Where networks and merges are computed; auto takes a GPU where there is one."),
+]
+Overwrite = Annotated[Flag, Parameter(help="Replace what stands at the output's path.")]
 Many = Annotated[tuple[str, ...], Parameter(negative="", n_tokens=1, show_default=False)]

@@ -18,6 +18,8 @@ from .changes.views import mixture as mixture
 from .changes.views import named_views as named_views
 from .collection import Collection as Collection
 from .dataset import Dataset as Dataset
+from .formats.arrays import InMemory as InMemory
+from .formats.arrays import collection_of as collection_of
 from .load import READERS as READERS
 from .load import Spec as Spec
 from .load import load as load

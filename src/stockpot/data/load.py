@@ -1,12 +1,14 @@
 """A data set from its name: `load`."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from ..checkpoints.formats.untrusted import shown
 from ..errors import FieldError
 from ..values.family import Family
 from ..values.fields import nearest
 from .collection import Collection, DataReader
+from .formats.arrays import InMemory, are_parts, collection_of
 from .formats.sources import SOURCES
 from .readers import (
     Celeba,
@@ -48,12 +50,13 @@ FAMILY: Family[DataReader] = Family("data set", READERS, of=DataReader)
 """What `load` knows by name."""
 
 
-def load(spec: Spec) -> Collection:
+def load(spec: Spec | InMemory) -> Collection:
     """A data set with its official parts.
 
     Args:
         spec: the name of one of READERS, a mapping of `name` and the reader's own fields (`path`
-            first of all), or "package.module:function" (as a name, its options are passed on).
+            first of all), or "package.module:function" (as a name, its options are passed on). Or
+            data in memory, as `stockpot.data.collection_of` takes them.
 
     Raises:
         FieldError: for an unknown name or option.
@@ -64,7 +67,9 @@ def load(spec: Spec) -> Collection:
     >>> load("digits").train.num_classes
     10
     """
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    if not isinstance(spec, str | Mapping) or are_parts(cast(object, spec)):
+        return collection_of(cast(object, spec))
+    options = {"name": spec} if isinstance(spec, str) else dict(cast(Mapping[str, object], spec))
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise FieldError(

@@ -17,6 +17,7 @@ import blake3
 from ..asides import Note
 from ..checkpoints.writing.journal import Record, Records
 from ..core import Facts, Method, Reach, Settled
+from ..errors import MergeError
 from ..ops.abreast import settles_as
 from ..recipes.resolving.assignment import Assignment
 from ..running.executor import THREADS, Executor, in_order
@@ -223,7 +224,7 @@ class Run:
         for placed in a.extras:
             if tensor.given[placed.key] != math.prod(placed.extra.shape):
                 method = kebab_name(type(a.method))
-                raise TypeError(f"{method} declares '{placed.key}' and does not give all of it")
+                raise MergeError(f"{method} declares '{placed.key}' and does not give all of it.")
             yield Record(placed.key, part.extras.get(placed.key))
         report = {**(part.report or {}), **report_of(tensor.notes)}
         output, *inputs = part.digests or [None] * (1 + len(a.entries))

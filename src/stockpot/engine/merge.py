@@ -21,6 +21,7 @@ from ..recipes.resolving.assignment import Assignments
 from ..recipes.resolving.notes import with_lineage
 from ..recipes.resolving.resolve import resolve
 from ..texts import visible
+from ..values.bars import Bar, bar_for
 from ..values.result import Progress
 from ..views.models import Model, Viewed, checkpoint_of, open_model
 from .amending import Amended, amend
@@ -172,6 +173,8 @@ def _in_memory(
 
 def _listed(models: object, what: str) -> Sequence[object]:
     """Several models; one by itself would be taken for the list of its letters or names."""
+    if isinstance(models, Method) or (isinstance(models, type) and issubclass(models, Method)):
+        raise MergeError(f"{what} stand before the method: merge([a, b], Average(), base=base).")
     single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
     if single or not isinstance(models, Iterable):
         raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
@@ -195,9 +198,11 @@ def _recipe(
 ) -> Recipe:
     if not paths:
         raise MergeError("no model to merge: give one or more.")
-    if weights is not None and len(weights) != len(paths):
-        raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
-    given = [None] * len(paths) if weights is None else [float(w) for w in weights]
+    if weights is not None:
+        weights = _numbers(weights)
+        if len(weights) != len(paths):
+            raise MergeError(f"got {len(weights)} weights for {len(paths)} models.")
+    given = [None] * len(paths) if weights is None else weights
     if statistics and len(statistics) != len(paths):
         raise MergeError(f"got statistics of {len(statistics)} models for {len(paths)} models.")
     of_data = statistics or [None] * len(paths)
@@ -213,6 +218,17 @@ def _recipe(
     of_base = None if base is None else _entry(base)
     data = {"method": method, "models": models, "base": of_base, "output": output, "seed": seed}
     return parse_recipe(data | more)
+
+
+def _numbers(weights: object) -> list[float]:
+    """Weights that are numbers, in a list, tuple or array."""
+    try:
+        return [float(weight) for weight in cast(Iterable[float], weights)]
+    except (TypeError, ValueError):
+        raise MergeError(
+            f"weights must be numbers, one for each model, such as [0.7, 0.3]; got "
+            f"{str(weights)[:80]}."
+        ) from None
 
 
 def _entry(model: str | Path | Viewed) -> dict[str, object]:
@@ -245,7 +261,7 @@ def merge_to(
     overwrite: bool = False,
     allow_non_finite: bool = False,
     key: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> Merged:
     """Merge checkpoints on disk into `out`, streamed within a memory budget.
 
@@ -274,13 +290,19 @@ def merge_to(
         overwrite: replace an earlier output of stockpot at `out`, and that alone.
         allow_non_finite: let NaN and infinity through.
         key: which nested dictionary of a torch file is the state dict.
-        progress: called with bytes moved of bytes in all, in words, and their fraction.
+        progress: called with bytes moved of bytes in all, in words, and their fraction; "bar"
+            shows a bar of tqdm's.
 
     Raises:
         StockpotError: what cannot be merged or written, and why; nothing half-written is at `out`.
     """
+    if not isinstance(cast(object, out), str | Path):
+        raise MergeError(
+            "out must be a path, and stands before the models: merge_to('out', [a, b], Average()); "
+            f"got {kind_of(out)}."
+        )
     recipe = _recipe(
-        list(models),
+        cast("Sequence[str | Path | Viewed]", _listed(models, "models")),
         method,
         base,
         weights,
@@ -302,7 +324,7 @@ def merge_to(
         overwrite=overwrite,
         allow_non_finite=allow_non_finite,
         key=key,
-        progress=progress,
+        progress=bar_for(progress),
     )
     return run_recipe(recipe, out, options)
 

@@ -13,6 +13,7 @@ from ..checkpoints.writing.extras import files_of_extras, read_extras
 from ..checkpoints.writing.manifest import manifest_path, read_manifest
 from ..checkpoints.writing.writer import was_interrupted
 from ..errors import CheckpointError
+from ..values.bars import Bar, bar_for
 from ..values.result import Progress
 from .evidence import MERGED
 from .verifying.files import added, manifest_problems, small_problems, weight_problems
@@ -56,19 +57,20 @@ def verify(
     *,
     recompute: bool = False,
     inputs: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> Verified:
     """Check an output against its manifest; with `recompute` repeat the merge and compare.
 
     Every file: weights by size, header and recorded SHA-256, every tensor by BLAKE3 and
     finiteness, small files and merge.json by BLAKE3, and what was added beside them. A recompute
     reads the inputs where they lay as seen from the output, or in the folder `inputs`, and compares
-    bytes, digests of the inputs, methods and seed.
+    bytes, digests of the inputs, methods and seed. `progress` is called as both go on; "bar" shows
+    a bar of tqdm's.
 
     Raises:
         OutputError: there is no output of stockpot at `path`, or its merge cannot be repeated.
     """
-    out, manifest = Path(path), read_manifest(Path(path))
+    out, manifest, progress = Path(path), read_manifest(Path(path)), bar_for(progress)
     problems, notes = _of_files(out, manifest)
     weights = [*manifest["output"]["files"], *files_of_extras(manifest)]
     damaged, written, extras = weight_problems(out, weights), None, None

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .results.comparison import Verdict as Verdict
     from .results.intervals import Difference as Difference
     from .results.intervals import Interval as Interval
-    from .results.intervals import paired_difference as paired_difference
     from .scores.custom import metric_from as metric_from
     from .scores.dispersion import Dispersion as Dispersion
     from .scores.dispersion import dispersions as dispersions
@@ -61,7 +60,7 @@ __getattr__, __dir__ = lazy_names(
         "predictions.ingredients": "Ingredients",
         "predictions.predict": "Predictions predict",
         "results.comparison": "Attempt Comparison Confusion Cost Decision Row Verdict",
-        "results.intervals": "Difference Interval paired_difference",
+        "results.intervals": "Difference Interval",
         "scores.custom": "metric_from",
         "scores.dispersion": "Dispersion dispersions",
         "scores.losses": "fit_temperature",

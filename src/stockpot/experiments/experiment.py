@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from ..core import Method
 from ..errors import FieldError
 from ..methods import METHODS, catalogue
+from ..recipes.reading.kinds import refuse_other
 from ..recipes.reading.searching import Budget
 from ..recipes.reading.yaml import read_yaml
 from ..values.bounds import Count, NotNegative, Part, Seed, Text
@@ -230,7 +231,8 @@ class Experiment(Section):
 
     @classmethod
     def rewritten(cls, data: object) -> object:
-        """As it is; with tasks, keys that have no meaning then are refused, not ignored."""
+        """As it is; a file of another kind, and keys without meaning beside tasks, are refused."""
+        refuse_other(data, "experiment")
         if isinstance(data, Mapping) and "tasks" in data:
             given = cast(Mapping[object, Any], data)
             if given["tasks"] == []:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from ..core import Method
 from ..errors import FieldError
 from ..methods import Average
+from ..recipes.reading.kinds import refuse_other
 from ..recipes.reading.yaml import read_yaml
 from ..values.bounds import Below1, Count, NotNegative, Positive, Seed, Text
 from ..values.fields import Fraction
@@ -253,6 +254,12 @@ class Federation(Section):
     split: SplitSpec = _SPLIT
     federated: Federated
     seed: Seed = 0
+
+    @classmethod
+    def rewritten(cls, data: object) -> object:
+        """As it is; a file of another kind is refused."""
+        refuse_other(data, "federated")
+        return data
 
     @property
     def seeds(self) -> range:

@@ -151,7 +151,12 @@ def read_factored(path: str | Path) -> Factored:
     where = Path(path)
     try:
         manifest = read_manifest(where)
-        method, factors = read_method(manifest["recipe"]["method"]), read_extras(where, manifest)
+        told, factors = manifest["recipe"]["method"], read_extras(where, manifest)
+        if (
+            told["name"] != CartFactors.called()
+        ):  # nor is a stranger's code imported to see what it is
+            raise CheckpointError
+        method = read_method(told)
         if not isinstance(method, CartFactors) or factors is None:
             raise CheckpointError
         of = {

@@ -24,6 +24,7 @@ def factor_to(
     limit: int | str | None = None,
     memory: int | str = "2GiB",
     workers: int | None = None,
+    overwrite: bool = False,
 ) -> Factored:
     """Decompose the centred task vectors of checkpoints once, and keep the factors in `out`.
 
@@ -38,6 +39,7 @@ def factor_to(
         limit: bytes that average and factors may take.
         memory: budget for buffers; two sweeps over the models whatever it is.
         workers: threads.
+        overwrite: replace other factors in `out`.
 
     Raises:
         MergeError: the method is around the base, or has no rank as a fraction.
@@ -48,7 +50,9 @@ def factor_to(
     check_output_path(where)
     if where.suffix == ".safetensors":
         raise OutputError(f"{where}: factors are a directory, not a .safetensors file.")
-    options = Options(memory=memory, workers=workers, device="cpu", resume=True)
+    options = Options(
+        memory=memory, workers=workers, device="cpu", resume=True, overwrite=overwrite
+    )
     prepared = opened_for(recipe_of_factors(models, method, weights), options, where)
     return factor_prepared(where, prepared, limit)
 

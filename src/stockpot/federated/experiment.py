@@ -112,8 +112,12 @@ def _outcome(federation: Federation, first: Setting, traces: list[Trace]) -> Out
         ("training samples of a client", f"{min(sizes)} to {max(sizes)} in the first partition"),
         ("rounds", str(wanted.rounds)),
         ("seeds", ", ".join(map(str, federation.seeds))),
-        ("final accuracy", f"mean of the last {min(LAST, wanted.rounds)} rounds"),
-        ("intervals", f"{100 * LEVEL:g}%, Student's t over seeds"),
+        ("accuracy that is compared", f"mean of the last {min(LAST, wanted.rounds)} rounds"),
+        (
+            "intervals",
+            f"{100 * LEVEL:g}%, Student's t over seeds on the logit; they cover seeds, with the "
+            "test samples as they are",
+        ),
         ("torch", str(torch.__version__)),
         ("machine", platform.machine()),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import StockpotError
-from ..evaluation.results.intervals import over_seeds
+from ..evaluation.results.estimator import over_seeds
 from ..pages.axes import SMALL, dress, label_ends, panels
 from ..pages.styles import FAMILIES, Style
 from ..pages.units import plain, short

@@ -7,7 +7,7 @@ from ..evaluation.results.intervals import Interval
 from ..pages.drawing import Planned, draw_all
 from ..pages.page import Page, Section
 from ..pages.tables import Column, Entry, Table, count, interval, keyed, table, words
-from ..pages.units import readable, show_bytes
+from ..pages.units import readable, show_bytes, show_probability
 from .figures import plot_round_scopes, plot_rounds, plot_spread, plot_traffic, spreads
 from .result import Outcome, partition_words, percent
 
@@ -20,7 +20,7 @@ def _ending(outcome: Outcome) -> str:
         finals = {run: outcome.final(alpha, run) for run in outcome.runs}
         best, worst = (pick(finals, key=lambda run: finals[run].value) for pick in (max, min))
         last = f", lowest {worst} ({percent(finals[worst])})" if worst != best else ""
-        return f"{best} ends highest ({percent(finals[best])}){last}"
+        return f"over {outcome.window} {best} is highest ({percent(finals[best])}){last}"
 
     return _each(outcome, say)
 
@@ -133,19 +133,22 @@ def _table(outcome: Outcome) -> Table:
     def clients(row: _Algorithm) -> list[float]:
         return list(outcome.clients(*row).values()) or [math.nan]
 
+    p_values = outcome.gain_ps()
     caption = (
-        "Final accuracy over all clients' test samples, with its 95% interval over seeds; the "
-        "difference to the first algorithm, seed by seed; clients by their means over seeds; bytes "
-        "of one run, both ways."
+        f"Accuracy over all clients' test samples, the mean of {outcome.window}, with its 95% "
+        "interval over seeds; the difference to the first algorithm, seed by seed, with its p "
+        "after Holm's correction for all of them; clients after the last round, by their means "
+        "over seeds; bytes of one run, both ways."
     )
     return table(
-        "Final accuracy",
+        f"Accuracy of {outcome.window}",
         caption,
         [(alpha, run) for alpha in outcome.alphas for run in outcome.runs],
         Column("partition", _partition),
         words("algorithm", lambda row: row[1]),
-        interval("final accuracy, %", lambda row: outcome.final(*row), 1, 100),
+        interval("accuracy, %", lambda row: outcome.final(*row), 1, 100),
         interval(f"minus {first}, points", gain, 1, 100, "+"),
+        keyed("p, corrected", p_values.get, show_probability),
         keyed("worst client, %", lambda row: min(clients(row)), _percents),
         keyed("best client, %", lambda row: max(clients(row)), _percents),
         count("sent", lambda row: outcome.of(*row)[0].sent, show_bytes),

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from ..evaluation.results.intervals import Interval, over_seeds
+from ..evaluation.results.estimator import SHARE, holm, over_seeds, p_over_seeds
+from ..evaluation.results.intervals import LEVEL, NO_INTERVAL, Interval
 from ..values.result import Result
 from ..values.to_plain_data import plain_values
 from .rounds.finished import Round
 
 LAST = 5
-"""A final accuracy is the mean of so many last rounds, because single rounds jump."""
+"""The accuracy that runs are compared by is the mean of so many last rounds: single rounds jump."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Outcome(Result):
     """
 
     file_kind: ClassVar[str] = "federation"
+    main_figure: ClassVar[str] = "stockpot.federated.figures:plot_rounds"
 
     title: str
     traces: tuple[Trace, ...]
@@ -105,16 +107,32 @@ class Outcome(Result):
     def curve(self, alpha: float | None, run: str) -> tuple[Interval, ...]:
         """Accuracy of each round over seeds, the start first."""
         by_round = zip(*(one.rounds for one in self.of(alpha, run)), strict=True)
-        return tuple(_within_one([one.accuracy for one in same]) for same in by_round)
+        return tuple(over_seeds([one.accuracy for one in same], SHARE) for same in by_round)
 
     def final(self, alpha: float | None, run: str) -> Interval:
-        """Final accuracy over seeds."""
-        return _within_one([one.final for one in self.of(alpha, run)])
+        """Accuracy of the last rounds over seeds."""
+        return over_seeds([one.final for one in self.of(alpha, run)], SHARE)
+
+    @property
+    def window(self) -> str:
+        """Which rounds `final` is the mean of, in words."""
+        last = max(len(one.rounds) for one in self.traces) - 1
+        first = max(1, last - LAST + 1)
+        return f"round {last}" if first >= last else f"rounds {first} to {last}"
 
     def gain(self, alpha: float | None, run: str) -> Interval:
-        """How far it ends above the first algorithm, seed by seed on the same data and start."""
+        """How far it is above the first algorithm there, on the same data and start by seed."""
+        return over_seeds(self._gains(alpha, run), SHARE.minus(SHARE))
+
+    def gain_ps(self) -> dict[tuple[float | None, str], float]:
+        """p of each such gain being none, after Holm's correction for all of them."""
+        keys = [(alpha, run) for alpha in self.alphas for run in self.runs[1:]]
+        tested = [p_over_seeds(self._gains(*key), SHARE.minus(SHARE)) for key in keys]
+        return dict(zip(keys, holm(tested), strict=True))
+
+    def _gains(self, alpha: float | None, run: str) -> list[float]:
         pairs = zip(self.of(alpha, run), self.of(alpha, self.runs[0]), strict=True)
-        return over_seeds([one.final - first.final for one, first in pairs])
+        return [one.final - first.final for one, first in pairs]
 
     def clients(self, alpha: float | None, run: str) -> dict[int, float]:
         """Accuracy of each client after the last round, its mean over seeds."""
@@ -126,20 +144,21 @@ class Outcome(Result):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Which algorithms end above or below the first, as far as their intervals show it."""
-        return tuple(map(self._sentence, self.alphas))
+        """Which algorithms are above or below the first, as far as their p-values show it."""
+        p_values = self.gain_ps()
+        return tuple(self._sentence(alpha, p_values) for alpha in self.alphas)
 
-    def _sentence(self, alpha: float | None) -> str:
+    def _sentence(self, alpha: float | None, p_values: Mapping[Any, float]) -> str:
         first, *others = self.runs
         decided: list[str] = []
         for run in others:
-            gain = self.gain(alpha, run)
-            if gain.low > 0 or gain.high < 0:
+            gain, p = self.gain(alpha, run), p_values[alpha, run]
+            if p < 1 - LEVEL:
                 side = "above" if gain.value > 0 else "below"
-                decided.append(f"{run} ends {_points(gain)} points {side}")
+                decided.append(f"{run} is {_points(gain)} points {side} (p = {p:.2g})")
         words = "; ".join(decided) or "no algorithm is told apart from it"
-        ends = percent(self.final(alpha, first))
-        return f"{partition_words(alpha)}: {first} ends at {ends}; {words}."
+        mean = percent(self.final(alpha, first))
+        return f"{partition_words(alpha)}: over {self.window} {first} has {mean}; {words}."
 
     def table(self) -> tuple[type[Any], Sequence[object]]:
         """A row for each round: over seeds (seed -1), of each seed, and of each of its clients."""
@@ -186,14 +205,6 @@ class Outcome(Result):
         return {key: plain_values(value) for key, value in found.items()}
 
 
-def _within_one(accuracies: Sequence[float]) -> Interval:
-    """`over_seeds`, cut where no accuracy can be; with few seeds the interval reaches beyond."""
-    found = over_seeds(accuracies)
-    if math.isnan(found.low):
-        return found
-    return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
-
-
 def _alpha(alpha: float | None) -> float | str:
     return "" if alpha is None else alpha
 
@@ -225,7 +236,7 @@ def partition_words(alpha: float | None) -> str:
 def percent(one: Interval) -> str:
     """An accuracy with its interval, where it has one."""
     if not math.isfinite(one.low):
-        return f"{100 * one.value:.1f}%"
+        return f"{100 * one.value:.1f}% [{NO_INTERVAL}]"
     return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 

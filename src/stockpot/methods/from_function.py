@@ -7,12 +7,11 @@ from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any, ClassVar, cast, overload
 
-from torch import Tensor
-
 from ..core import Costs, Method, Needs, Reach, Settled, Stack
 from ..errors import FieldError
 from ..functions import find_object
-from ..values.fields import check_fields, field_specs
+from ..lazy import Tensor
+from ..values.fields import field_specs
 
 ANY_TENSOR = Needs(whole=True, symmetric=False)
 """What is assumed of a function: that it makes one tensor of the same tensor of each model, which
@@ -65,9 +64,6 @@ class FunctionMethod(Method):
     __slots__ = ()
     function: ClassVar[Map]
     declared: ClassVar[Needs]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

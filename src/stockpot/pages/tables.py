@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..evaluation.results.comparison import Row
-from ..evaluation.results.intervals import Interval
+from ..evaluation.results.intervals import NO_INTERVAL, TOO_FEW, Interval
 from .units import Unit, readable
 
 R = TypeVar("R")
@@ -198,8 +198,14 @@ def measured(
 def interval_words(span: Interval | Row, unit: Unit) -> str:
     """The interval's ends: "91.0 to 93.5"; nothing where there is none."""
     if not (math.isfinite(span.low) and math.isfinite(span.high)):
-        return "no interval"
+        return why_no_interval(span)
     return f"{unit.show(span.low)} to {unit.show(span.high)}"
+
+
+def why_no_interval(span: Interval | Row) -> str:
+    """What stands in its place: of a mean over pools, that they are too few."""
+    over_pools = isinstance(span, Row) and span.seed < 0 and math.isfinite(span.value)
+    return TOO_FEW if over_pools else NO_INTERVAL
 
 
 def sort_key(value: float) -> float | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..evaluation.results.comparison import Attempt, Comparison, Row
+from ..pages.tables import capital
 from ..pages.units import Unit, plain
 from .confusions import mistakes
 from .curves import ENSEMBLE, gaps
@@ -91,10 +92,15 @@ def worst_part(result: Comparison, shown: MetricRows) -> str:
 def told_apart(result: Comparison, _shown: MetricRows) -> str:
     """How many differences to the ensemble are told from none."""
     most = max(pair.n for pair in result.differences)
-    pairs = [one for one in result.differences if (one.n, one.a) == (most, ENSEMBLE)]
-    ahead = sum(one.interval.low > 0 for one in pairs)
-    behind = sum(one.interval.high < 0 for one in pairs)
-    return f"Of {len(pairs)} differences {ahead} have the ensemble ahead and {behind} behind."
+    every = [one for one in result.differences if (one.n, one.a) == (most, ENSEMBLE)]
+    drawn = {one.b for one in every if one.part != "all"}
+    pairs = [one for one in every if one.b in drawn]
+    ahead = sum(one.decided() and one.interval.value > 0 for one in pairs)
+    behind = sum(one.decided() and one.interval.value < 0 for one in pairs)
+    return (
+        f"Of {len(pairs)} differences {ahead} are told apart with the ensemble ahead and {behind} "
+        "with it behind."
+    )
 
 
 def scales_apart(result: Comparison, _shown: MetricRows) -> str:
@@ -116,26 +122,24 @@ def accepted(result: Comparison, _shown: MetricRows) -> str:
 
 def best_trial(result: Comparison, shown: MetricRows) -> str:
     """The best score, and when it was found."""
-    best = _leader(result)
+    best = _leader(result, shown.unit)
     scored = sum(math.isfinite(one.score) for one in result.attempts)
     return (
-        f"The best score, {shown.unit.show(best.score)} ({shown.unit.label()}), is of trial "
-        f"{best.number}, {_short(best.method)}; {scored} of {len(result.attempts)} have a score."
+        f"The best score, {shown.unit.show(best.score)} ({shown.unit.label()}), is of "
+        f"{_trial(result, best)}; {scored} of {len(result.attempts)} have a score."
     )
 
 
-def best_values(result: Comparison, _shown: MetricRows) -> str:
+def best_values(result: Comparison, shown: MetricRows) -> str:
     """What the best trial was."""
-    best = _leader(result)
+    best = _leader(result, shown.unit)
     values = [
         f"{_short(name)} = {value:.4g}" if isinstance(value, float) else f"{_short(name)} = {value}"
         for name, value in best.values
         if value is not None
     ]
     said = ", ".join(plain(one, 80).replace(r"\$", "$") for one in values[:_MOST])
-    several = len({one.method for one in result.attempts}) > 1
-    of = f" of {_short(best.method)}" if several else ""
-    return f"Trial {best.number}{of} is best: {said or 'no field of its own'}."
+    return f"{capital(_trial(result, best))} is best: {said or 'no field of its own'}."
 
 
 def worst_mistake(result: Comparison, _shown: MetricRows) -> str:
@@ -151,10 +155,25 @@ def worst_mistake(result: Comparison, _shown: MetricRows) -> str:
     return f"{said}."
 
 
-def _leader(result: Comparison) -> Attempt:
-    """The last that was better than all before it, of the best search where there are several."""
+def _leader(result: Comparison, unit: Unit) -> Attempt:
+    """The best of all searches; of equal ones the first."""
     finite = [one for one in result.attempts if math.isfinite(one.score)]
-    return next((one for one in reversed(finite) if one.leads), finite[0])
+    pick = min if unit.better == "lower" else max
+    return pick(finite, key=lambda one: one.score)
+
+
+def _trial(result: Comparison, best: Attempt) -> str:
+    """A trial by as much of its name as tells it from those of other searches."""
+    said, tried = [f"trial {best.number}"], result.attempts
+    if len({one.method for one in tried}) > 1:
+        said[0] += f" of {_short(best.method)}"
+    if len({(one.network, one.data) for one in tried}) > 1:
+        said.append(f"{_short(best.network)} on {_short(best.data)}")
+    if len({one.n for one in tried}) > 1:
+        said.append(f"N = {best.n}")
+    if len({(one.seed, one.subset) for one in tried}) > 1:
+        said.append(f"pool {best.seed}, subset {best.subset}")
+    return ", ".join(said)
 
 
 def _by(shown: MetricRows, name: Callable[[Cell], str], say: Callable[[Sequence[Row]], str]) -> str:

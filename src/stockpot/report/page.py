@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, Comparison
+from ..evaluation.results.intervals import TOO_FEW
 from ..pages.page import Page, Section
 from ..pages.units import readable
 from . import tables as sheets
@@ -12,13 +13,17 @@ from .metric_rows import AVERAGED, metric_rows
 from .task_tables import across_tasks, normalised_results
 
 CHOICES: Mapping[str, str] = {
-    "keep-best": "Keep the best single network",
+    "single-best": "Keep the best single network",
     "uniform-soup": "Soup them all",
     "greedy-soup": "Soup them greedily",
-    "ensemble": "Keep them all and run the ensemble",
+    "logits-ensemble": "Keep them all and run the ensemble",
     "undecided": "The data do not decide",
+    "nothing-to-decide": "Nothing to decide",
+    # As versions before this called them.
+    "keep-best": "Keep the best single network",
+    "ensemble": "Keep them all and run the ensemble",
 }
-"""A verdict's choice as advice."""
+"""A verdict's choice as advice; any other is a method to take."""
 
 
 def comparison_page(comparison: Comparison) -> Page:
@@ -59,10 +64,12 @@ def how_it_was_measured(comparison: Comparison) -> tuple[str, ...]:
         )
     if any(row.seed == AVERAGED for row in rows):
         count = f"{len(pools)} pools" if len(pools) > 1 else "pools"
+        few = len(pools) == 2
         said.append(
-            f"Values are means over {count} of networks, each trained with a seed of its own. The "
-            "intervals resample whole pools, then test samples; subsets of one pool are averaged "
-            "and not counted as independent."
+            f"Values are means over {count} of networks, each trained with a seed of its own. "
+            + (f"{TOO_FEW[0].upper()}{TOO_FEW[1:]}: take three or more. " if few else "")
+            + ("" if few else "The intervals cover pools and the test samples that they share. ")
+            + "Subsets of one pool are averaged and not counted as independent."
         )
     elif len(pools) == 1:
         said.append(
@@ -90,7 +97,11 @@ def _choice(comparison: Comparison) -> str:
     if comparison.verdict is None:
         return ""
     choice = comparison.verdict.choice
-    return CHOICES.get(choice, readable(choice))
+    return CHOICES.get(choice, f"Take {readable(choice)}")
+
+
+def _best(comparison: Comparison) -> str:
+    return comparison.verdict.best if comparison.verdict else ""
 
 
 def _sections(comparison: Comparison) -> tuple[Section, ...]:
@@ -101,7 +112,7 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
             "Results",
             _present(
                 across_tasks(comparison),
-                sheets.results(metric_rows(comparison)),
+                sheets.results(metric_rows(comparison), _best(comparison)),
                 *normalised_results(comparison),
                 dispersion_table(comparison),
             ),
@@ -116,8 +127,8 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
         Section(
             "differences",
             "Differences",
-            _present(sheets.differences(comparison)),
-            _present(sheets.further_differences(comparison)),
+            _present(sheets.evidence(comparison)),
+            _present(sheets.differences(comparison), sheets.further_differences(comparison)),
         ),
         Section("costs", "Costs", (sheets.costs(comparison),)),
         Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),

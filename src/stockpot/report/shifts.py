@@ -61,7 +61,9 @@ def plot_part_gaps(result: Comparison, ax: Any = None) -> Any:
     """
     shown, drawn = metric_rows(result), styles(result)
     most = max((pair.n for pair in result.differences), default=0)
-    pairs = [pair for pair in result.differences if (pair.n, pair.a) == (most, ENSEMBLE)]
+    ahead = [pair for pair in result.differences if (pair.n, pair.a) == (most, ENSEMBLE)]
+    seen = {pair.b for pair in ahead if pair.part != "all"}
+    pairs = [pair for pair in ahead if pair.b in seen]
     names = list(dict.fromkeys(_words(pair.part) for pair in pairs))
     if len(names) < 2:
         raise StockpotError(f"the comparison has no differences to {ENSEMBLE} by part to draw.")

@@ -1,10 +1,11 @@
 """The tables of a comparison's page."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Decision, Row
-from ..evaluation.results.intervals import Difference
+from ..evaluation.results.intervals import LEVEL, Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import (
     Column,
@@ -37,24 +38,35 @@ class _Place(NamedTuple):
 
 _MethodAt = tuple[_Place, str]
 """A place, and the name of a method."""
+_Evidence = tuple[Difference, float, str]
+"""A difference, the p of what is claimed of it, and the claim in words."""
 _Priced = tuple[Cell, str, int, int]
 """A cell, a method, N, and how many networks it runs."""
 
 
-def results(shown: MetricRows) -> Table:
-    """The main table: N down and methods across, or methods down where there is one N only."""
+def results(shown: MetricRows, best: str = "") -> Table:
+    """The main table: N down and methods across, or methods down where there is one N only.
+
+    Args:
+        shown: its rows.
+        best: the method that is marked as best.
+    """
+
+    def detail(row: Row) -> str:
+        return ", ".join(filter(None, (detail_of(row), "best here" if row.method == best else "")))
+
     if len(shown.cells()) == 1 and not shown.grows():
-        return _by_method(shown)
-    return _by_count(shown)
+        return _by_method(shown, detail)
+    return _by_count(shown, detail)
 
 
-def _by_count(shown: MetricRows) -> Table:
+def _by_count(shown: MetricRows, detail: Callable[[Row], str]) -> Table:
     """A row for each cell and N, a column for each method, Table 1's first.
 
     Pools or subsets that were not averaged have rows of their own.
     """
     rows = in_order(shown.contenders())
-    methods = {row.method: detail_of(row) for row in rows}
+    methods = {row.method: detail(row) for row in rows}
     found = {(*_place(row), row.method): row for row in rows}
     places = sorted({_place(row): None for row in rows}, key=lambda one: one[1:])
     places.sort(key=lambda one: shown.cells().index(one.cell))
@@ -73,12 +85,12 @@ def _by_count(shown: MetricRows) -> Table:
         caption,
         places,
         *names,
-        *(measured(name, value(name), shown.unit, detail) for name, detail in methods.items()),
+        *(measured(name, value(name), shown.unit, words) for name, words in methods.items()),
         names=len(names),
     )
 
 
-def _by_method(shown: MetricRows) -> Table:
+def _by_method(shown: MetricRows, detail: Callable[[Row], str]) -> Table:
     rows = in_order(shown.rows)
     apart = len(rows) > len({(row.method, row.n) for row in rows})
     caption = (
@@ -89,7 +101,7 @@ def _by_method(shown: MetricRows) -> Table:
         _title(shown),
         caption,
         rows,
-        words("method", lambda row: row.method, detail_of),
+        words("method", lambda row: row.method, detail),
         count("N", lambda row: row.n),
         *_apart(apart, _pool_of),
         measured(f"{shown.split} {shown.unit.label()}", lambda row: row, shown.unit),
@@ -161,16 +173,45 @@ def _parts(result: Comparison, rows: Sequence[Row], which: str) -> Table | None:
     )
 
 
-def differences(result: Comparison) -> Table | None:
-    """The verdict's evidence with its p-values, and the pairs of methods at the largest N."""
-    tested = dict(result.verdict.evidence) if result.verdict else {}
-    largest = [pair for pair in _of_largest(result) if pair.part == "all"]
-    pairs = dict.fromkeys([*tested, *largest])
+def evidence(result: Comparison) -> Table | None:
+    """What the verdict rests on: of each rival the claim, its difference and its p."""
+    if result.verdict is None or not result.verdict.evidence:
+        return None
+    verdict, unit = result.verdict, metric_rows(result).unit
+    # Files of earlier versions have no claims.
+    claims = verdict.claims or ("",) * len(verdict.evidence)
+    rows = [(*one, claim) for one, claim in zip(verdict.evidence, claims, strict=True)]
+    claimed: list[Column[_Evidence]] = []
+    if verdict.claims:
+        claimed.append(words("claim", lambda row: row[2]))
     caption = (
-        "Differences on the same test samples, with the paired 95% interval under each; p-values "
-        "after Holm's correction, where the verdict rests on them."
+        "On the same test samples, with the paired 95% interval under each difference. The choice "
+        "is confirmed where every claim has a p below 5%: all must be shown, so none is corrected "
+        "for their number."
     )
-    return _pairs(list(pairs), tested, metric_rows(result).unit, ("Differences", caption))
+    return table(
+        "What the verdict rests on",
+        caption,
+        rows,
+        words("method", lambda row: row[0].a),
+        words("minus", lambda row: row[0].b),
+        Column(f"difference, {unit.gap_label()}", lambda row: _difference(row[0], unit)),
+        *claimed,
+        keyed("p", lambda row: row[1], show_probability),
+        words("shown", lambda row: "yes" if row[1] < 1 - LEVEL else "no"),
+        names=2,
+    )
+
+
+def differences(result: Comparison) -> Table | None:
+    """The pairs of methods at the largest N."""
+    pairs = [pair for pair in _of_largest(result) if pair.part == "all"]
+    caption = (
+        "Differences on the same test samples, with the paired 95% interval under each; p is of "
+        "none, after Holm's correction for all pairs here. Told apart is what has a p below 5%."
+    )
+    title = ("Differences of every two methods", caption)
+    return _pairs(pairs, metric_rows(result).unit, title)
 
 
 def further_differences(result: Comparison) -> Table | None:
@@ -178,7 +219,7 @@ def further_differences(result: Comparison) -> Table | None:
     largest = _of_largest(result)
     pairs = [pair for pair in result.differences if pair.part == "all" and pair not in largest]
     words = ("Differences at every smaller N", "The same for every smaller N.")
-    return _pairs(pairs, {}, metric_rows(result).unit, words)
+    return _pairs(pairs, metric_rows(result).unit, words)
 
 
 def part_differences(result: Comparison) -> Table | None:
@@ -189,7 +230,7 @@ def part_differences(result: Comparison) -> Table | None:
         "Differences at the largest N on the same samples of each part, with the paired 95% "
         "interval under each.",
     )
-    return _pairs(pairs, {}, metric_rows(result).unit, words)
+    return _pairs(pairs, metric_rows(result).unit, words)
 
 
 def _of_largest(result: Comparison) -> list[Difference]:
@@ -197,14 +238,12 @@ def _of_largest(result: Comparison) -> list[Difference]:
     return [pair for pair in result.differences if pair.n == most]
 
 
-def _pairs(
-    pairs: Sequence[Difference],
-    tested: Mapping[Difference, float],
-    unit: Unit,
-    title: tuple[str, str],
-) -> Table | None:
+def _pairs(pairs: Sequence[Difference], unit: Unit, title: tuple[str, str]) -> Table | None:
     if not pairs:
         return None
+    tested: list[Column[Difference]] = []
+    if any(not math.isnan(pair.p) for pair in pairs):
+        tested.append(keyed("p, corrected", lambda pair: pair.p, show_probability))
     counted = any(pair.n for pair in pairs)
     parted = any(pair.part != "all" for pair in pairs)
     part: list[Column[Difference]] = []
@@ -221,7 +260,7 @@ def _pairs(
         words("minus", lambda pair: pair.b),
         *counts,
         Column(f"difference, {unit.gap_label()}", lambda pair: _difference(pair, unit)),
-        *((keyed("p, corrected", tested.get, show_probability),) if tested else ()),
+        *tested,
         words("told apart", lambda pair: "yes" if pair.decided() else "no"),
         names=2 + len(part),
     )

@@ -44,8 +44,8 @@ def refuses_what_is_out_of_bounds(method: Method) -> None:
             except FieldError:
                 continue
             raise AssertionError(
-                f"{spec.name} takes {value!r:.40}, which its annotation excludes: call "
-                "check_fields(self) in __post_init__"
+                f"{spec.name} takes {value!r:.40}, which its annotation excludes: a "
+                "__post_init__ of one's own calls check_fields(self)"
             )
 
 

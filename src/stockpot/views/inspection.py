@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints.entry import Checkpoint, TensorEntry
 from ..checkpoints.inspection import Fit, RoleTotal, dtype_text, every_fit, role_totals
@@ -10,12 +11,14 @@ from ..checkpoints.names.renaming import Renaming
 from ..checkpoints.roles import role_of
 from ..checkpoints.writing.extras import read_extras
 from ..errors import MergeError
+from ..libraries import optional
+from ..values.showing import html_table
 from .matched import matched
 from .models import Model, checkpoint_of, open_model
 from .ties import reconciled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspected:
     """One model.
 
@@ -38,6 +41,9 @@ class Inspected:
     roles: tuple[RoleTotal, ...]
     extras: Checkpoint | None
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Inspected({self.label!r}: {len(self.tensors):,} tensors, {self.nbytes:,} bytes)"
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, without the list of tensors."""
@@ -65,7 +71,7 @@ class Inspected:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspection:
     """What `inspect` has seen.
 
@@ -76,6 +82,24 @@ class Inspection:
 
     models: tuple[Inspected, ...]
     fits: tuple[Fit, ...]
+
+    def __repr__(self) -> str:
+        return f"Inspection({', '.join(map(repr, self.models))})"
+
+    def _repr_html_(self) -> str:
+        rows = [tuple(one.values()) for one in self._listed()]
+        return html_table(repr(self), ("model", "name", "role", "dtype", "shape"), rows)
+
+    def to_pandas(self) -> Any:
+        """Every tensor of every model as a pandas.DataFrame.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        return optional("pandas", "notebook").DataFrame(self._listed())
+
+    def _listed(self) -> list[dict[str, object]]:
+        return [{"model": one.label, **row} for one in self.models for row in one.listed()]
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, as `stockpot inspect --json` prints them."""

@@ -145,7 +145,7 @@ def test_checkpoints_that_exist(cli, tmp_path):
     assert done.code == 0, done.err
     assert {row["part"] for row in done.json["rows"]} == {"all", "noise-5", "blur-3"}
     assert {row["method"] for row in done.json["rows"]} == {
-        "single-best",
+        *("single-mean", "single-best", "logits-ensemble"),
         "uniform-soup",
     }
 

@@ -32,7 +32,8 @@ def test_every_method_has_the_same_budget_on_the_selection_split_alone(monkeypat
     assert called.count("ties candidate") == called.count("task-arithmetic candidate") == 2 * 4
     assert not any(test for what, test in seen if what.endswith("candidate"))
     names = {"ties (tuned, 4 trials)", "task-arithmetic (tuned, 4 trials)"}
-    assert {row.method for row in found.rows} == {"uniform-soup", "median", *names}
+    beside = {"single-mean", "single-best", "logits-ensemble"}
+    assert {row.method for row in found.rows} == {"uniform-soup", "median", *names, *beside}
     assert sum(test for _, test in seen) == 2 * 4  # each of the four, once for each N
     for method in ("ties", "task-arithmetic"):
         tried = [one for one in found.attempts if (one.method, one.n) == (method, 3)]

@@ -28,6 +28,7 @@ from ..making import (
     trained_pool,
 )
 
+REFERENCES = {"single-mean", "single-best", "logits-ensemble"}
 FREE = [name for name in COLUMNS if name not in ("distilled",)]
 
 
@@ -49,7 +50,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def pools(splits):
-    return [trained_pool(4, splits, seed) for seed in (0, 1)]
+    return [trained_pool(4, splits, seed) for seed in (0, 1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_every_column_has_its_rows(comparison):
     methods = [*COLUMNS, "task-arithmetic"]
     rows = {(r.n, r.subset, r.seed, r.method, r.split, r.metric): r for r in comparison.rows}
     assert len(rows) == len(comparison.rows)
-    trials = [(n, s, p) for p in (0, 1) for n, s in ((2, 0), (2, 1), (4, 0))]
+    trials = [(n, s, p) for p in (0, 1, 2) for n, s in ((2, 0), (2, 1), (4, 0))]
     wanted = {
         (*trial, method, split, metric)
         for trial in [*trials, (2, -1, -1), (4, 0, -1)]
@@ -81,8 +82,9 @@ def test_every_column_has_its_rows(comparison):
     assert all(
         r.low <= r.value + 1e-9 and r.high >= r.value - 1e-9
         for r in comparison.rows
-        if r.metric != "ece"
+        if r.metric != "ece" or r.seed == -1
     )
+    assert all(0 <= r.low <= r.high <= 1 for r in comparison.rows if r.metric != "nll")
 
 
 def test_summaries_are_means_over_subsets_and_then_pools(comparison):
@@ -91,7 +93,7 @@ def test_summaries_are_means_over_subsets_and_then_pools(comparison):
         mine = [r for r in rows if r.method == method]
         (whole,) = (r for r in mine if r.seed == -1)
         each = [r.value for r in mine if r.seed != -1]
-        assert whole.value == pytest.approx(sum(each) / 4)
+        assert whole.value == pytest.approx(sum(each) / 6)
     summary = comparison.summary()
     assert len(summary) == 2 * len([*COLUMNS, "x"]) * 2 * 3
     assert all(row.seed == -1 for row in summary)
@@ -120,7 +122,7 @@ def test_every_decision_is_recorded(comparison):
     trials = {}
     for one in comparison.decisions:
         trials.setdefault((one.seed, one.n, one.subset), []).append(one)
-    assert len(trials) == 6
+    assert len(trials) == 9
     for (_, n, _), steps in trials.items():
         assert [one.step for one in steps] == list(range(n))
         assert steps[0].accepted
@@ -134,17 +136,21 @@ def test_every_decision_is_recorded(comparison):
 
 def test_the_verdict_the_differences_and_the_winners_confusion(comparison, splits):
     verdict = comparison.verdict
-    assert verdict.choice in ("keep-best", "uniform-soup", "greedy-soup", "ensemble", "undecided")
+    method, names = verdict.preferred, {*COLUMNS, "task-arithmetic"}
+    assert method in names - {"single-mean", "distilled"}
+    assert verdict.choice in (method, "undecided")
     assert comparison.conclusion == verdict.sentence
-    assert "pools and test samples" in verdict.sentence
-    assert len(verdict.evidence) == 3
+    assert "pools and the test samples" in verdict.sentence
+    assert {one.b for one, _ in verdict.evidence} == names - {method, "distilled"}
+    assert len(verdict.claims) == len(verdict.evidence)
     assert {one.n for one in comparison.differences} == {2, 4}
-    assert len([one for one in comparison.differences if one.n == 4]) == 10
+    assert len([one for one in comparison.differences if one.n == 2]) == math.comb(6, 2)
+    largest = [one for one in comparison.differences if one.n == 4]
+    assert len(largest) == math.comb(len(names), 2)
+    assert all(one.decided() == (one.p < 0.05) for one in largest)
+    assert all(one.interval.low * one.interval.high > 0 for one in largest if one.decided())
     counts = torch.tensor(comparison.confusion.counts)
-    assert counts.sum() == 2 * len(splits.test)
-    method = {"keep-best": "single-best", "ensemble": "logits-ensemble"}.get(
-        verdict.preferred, verdict.preferred
-    )
+    assert counts.sum() == 3 * len(splits.test)
     assert comparison.confusion.method == method
     rows = {
         r.method: r.value
@@ -159,8 +165,8 @@ def test_it_goes_into_files(comparison):
     rows = list(csv.DictReader(io.StringIO(comparison.to_csv())))
     assert len(rows) == len(comparison.rows)
     facts = dict(comparison.facts)
-    assert facts["pools"] == "2, seeds 0, 1"
-    assert "pools and test samples" in facts["intervals"]
+    assert facts["pools"] == "3, seeds 0, 1, 2"
+    assert "pools and the test samples" in facts["intervals"]
 
 
 def test_singles_run_once_a_split_and_ensembles_never(splits):
@@ -310,19 +316,23 @@ def test_soups_of_batch_norm_networks_have_a_second_row(splits, pools):
     pool = pool_of([Normed(), Normed()], splits, build=Normed)
     methods = ["uniform-soup", "greedy-soup", "logits-ensemble"]
     found = compare_pools([pool], methods=methods, reestimate=reestimate)
-    assert len(calls) == 4  # is there any; the uniform soup; greedy's one candidate and its soup
+    assert len(calls) == 5  # the best single and the uniform soup; greedy's one candidate, its soup
     names = list(dict.fromkeys(r.method for r in found.rows))
     assert names == [
+        "single-mean",
+        "single-best",
+        "single-best:bn",
         "uniform-soup",
         "uniform-soup:bn",
         "greedy-soup",
         "greedy-soup:bn",
         "logits-ensemble",
     ]
+    assert {one.b for one, _ in found.verdict.evidence} | {found.verdict.preferred} == set(names)
     values = {r.method: r.value for r in found.rows if (r.split, r.metric) == ("test", "nll")}
     assert values["uniform-soup"] != values["uniform-soup:bn"]
     single = compare_pools([pool], methods=["single-best"], reestimate=reestimate)
-    assert {r.method for r in single.rows} == {"single-best", "single-best:bn"}
+    assert {r.method for r in single.rows} == {*REFERENCES, "single-best:bn"}
     without = compare_pools(pools[:1], counts=(2,), methods=methods, reestimate=reestimate)
     assert not any(":bn" in r.method for r in without.rows)
 
@@ -392,14 +402,16 @@ def test_what_cannot_be_is_refused_before_anything_is_run(splits, pools):
 
 def test_two_values_of_one_method_are_told_apart(pools):
     values = [Ties(density=0.2), Ties(density=0.5)]
-    found = compare_pools(pools[:1], counts=(2,), methods=["single-mean", *values])
-    assert found.confusion is None
-    assert "Nothing to decide" in found.conclusion
-    assert {r.method for r in found.rows} == {
-        "single-mean",
-        "ties density=0.2",
-        "ties density=0.5",
-    }
+    found = compare_pools(pools[:1], counts=(2,), methods=values)
+    ties = {"ties density=0.2", "ties density=0.5"}
+    assert {r.method for r in found.rows} == ties | REFERENCES
+    assert {one.b for one, _ in found.verdict.evidence} | {found.verdict.preferred} == (
+        ties | REFERENCES
+    )
+    two = compare_pools(pools[:2], counts=(2,), methods=values)
+    assert all(math.isnan(row.low) for row in two.summary())
+    assert two.verdict.choice == "undecided"
+    assert "Two pools are too few for an interval" in two.conclusion
 
 
 def test_a_network_whose_head_is_unknown_needs_one_found(splits):

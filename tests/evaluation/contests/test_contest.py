@@ -51,8 +51,10 @@ def test_the_ledger_of_several_tasks_has_their_mean_first(splits):
     of = {(r.data, r.method, r.metric, r.split): (r.value, r.low, r.high) for r in rows}
     for (data, *key), numbers in of.items():
         assert of[ALL_TASKS, *key] == pytest.approx(numbers, abs=1e-12), data
-    same = contest.ledger.difference(1, "net-0", "net-0", "accuracy").interval
-    assert (same.value, same.low, same.high) == (0, 0, 0)
+    pairs = [("net-0", "net-1"), ("net-0", "net-0")]
+    one, same = contest.ledger.differences(1, pairs, "accuracy")
+    assert (one.a, one.b, same.interval.value, same.p) == ("net-0", "net-1", 0, 1)
+    assert 0 <= one.p <= 1
 
 
 def test_the_ledger_of_one_task_has_no_mean(splits):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import stockpot
 from stockpot.data import three_way
@@ -79,6 +80,69 @@ def test_a_base_is_for_methods_that_need_one(models, splits):
     assert ("ties", 3) in values(table)
     with pytest.raises(StockpotError, match="ties needs a base"):
         compare(states, SPEC, splits, counts=[3], methods=["ties"])
+
+
+def brier(labels, predictions):
+    return ((predictions - torch.nn.functional.one_hot(labels, 10)) ** 2).sum(1).mean()
+
+
+def midrange(stack):
+    rows = stack.stacked()
+    return (rows.amin(0) + rows.amax(0)) / 2
+
+
+def test_what_is_in_memory_is_taken_as_it_is(models, splits):
+    """Modules, functions that make them, arrays, loaders, metrics and methods as functions."""
+    _, states = models
+    networks = [build("mlp", width=8, **SHAPE) for _ in states]
+    for network, state in zip(networks, states, strict=True):
+        network.load_state_dict(state)
+
+    def mlp(num_classes, image_size):
+        return build("mlp", width=8, num_classes=num_classes, in_channels=1, image_size=image_size)
+
+    named = {"train": splits.train, "selection": splits.selection, "test": splits.test}
+    pairs = {name: (one.inputs, one.labels) for name, one in named.items()}
+    loaders = {
+        name: DataLoader(TensorDataset(*pair), batch_size=50) for name, pair in pairs.items()
+    }
+    methods = ["single-best", "uniform-soup", midrange]
+    tables = [
+        compare(given, network, data, counts=[2], methods=methods, metric=metric)
+        for given, network, data, metric in (
+            (states, SPEC, splits, None),
+            (networks, None, pairs, "accuracy"),
+            (states, mlp, loaders, None),
+            (states, networks[0], lambda: pairs, None),
+        )
+    ]
+    for table in tables[1:]:
+        assert values(table) == values(tables[0])
+    assert [name for name, _ in values(tables[0])][-1].endswith(":midrange")
+    table = compare(networks, data=pairs, counts=[2], methods=["uniform-soup"], metric=brier)
+    assert "brier" in {row.metric for row in table.rows}
+    pair = splits.test.inputs, splits.test.labels
+    assert compare(networks, data=pair, methods=["uniform-soup"]).origin.count("cut afresh")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": None}, "network: of checkpoints and state dicts nobody knows"),
+        ({"network": lambda width: None}, "needs 'width': give it .* or take num_classes"),
+        ({"network": lambda: 3}, "must return a torch.nn.Module; got int"),
+        ({"data": None}, "no data to compare on"),
+        ({"data": [1, 2]}, r"must be a .*Dataset.* or a DataLoader; got list"),
+        ({"data": {"test": digits()}}, "parts are train and, beside it"),
+        ({"data": (torch.rand(3, 1, 8, 8), torch.rand(3))}, "labels must be whole numbers"),
+        ({"data": DataLoader(TensorDataset(torch.rand(3, 1)))}, "each batch of a loader must be"),
+        ({"metric": lambda guess: 1.0}, "its parameters must be called"),
+    ],
+)
+def test_what_cannot_be_taken_is_said(models, splits, change, words):
+    given = {"network": SPEC, "data": splits, "counts": [2], **change}
+    with pytest.raises(StockpotError, match=words):
+        compare(models[1], **given)
 
 
 def test_nothing_to_compare(splits):

@@ -21,13 +21,13 @@ from stockpot.evaluation import (
     accuracy,
     compare_pools,
     metric_from,
-    paired_difference,
     predict,
     soup,
 )
 from stockpot.evaluation.contests.columns import COLUMNS
 from stockpot.evaluation.contests.models import compare
 from stockpot.evaluation.predictions.views import views_of
+from stockpot.evaluation.scores.bootstrap import Resampler, share_estimate
 
 from ..making import (
     counted,
@@ -113,7 +113,9 @@ def test_differences_are_paired_on_each_view(shifted, pool, plain):
         for found in (predict(pool.network(i), plain.aside) for i in range(3))
         if accuracy(found) == pytest.approx(best)
     )
-    expected = paired_difference(uniform.correct(), single.correct(), plain.aside.originals)
+    resampler = Resampler(plain.aside.originals)
+    of_each = [share_estimate(one.correct(), resampler) for one in (uniform, single)]
+    expected = of_each[0].minus(of_each[1]).interval()
     found = seen["uniform-soup", "single-best"].interval
     assert found.low == pytest.approx(expected.low, abs=0.02)
     assert found.high == pytest.approx(expected.high, abs=0.02)

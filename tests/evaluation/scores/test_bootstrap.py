@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from stockpot.evaluation.scores.bootstrap import Estimate, Resampler, mean_estimate, over_pools
+from stockpot.evaluation.results.estimator import SHARE
+from stockpot.evaluation.scores.bootstrap import (
+    Resampler,
+    mean_estimate,
+    over_pools,
+    pool_estimate,
+    share_estimate,
+)
 
 
 def test_counts_are_multinomial():
@@ -43,7 +50,7 @@ def test_the_same_seed_redraws_the_same_sets_whatever_the_blocks(monkeypatch):
 def test_the_interval_is_about_that_of_the_normal_approximation():
     right = (torch.arange(1000) % 5 > 0).double()
     resampler = Resampler(torch.arange(1000))
-    interval = Estimate(0.8, resampler.means(right), 1000).interval()
+    interval = share_estimate(right, resampler).interval()
     half = 1.96 * math.sqrt(0.8 * 0.2 / 1000)
     assert interval.low == pytest.approx(0.8 - half, abs=0.004)
     assert interval.high == pytest.approx(0.8 + half, abs=0.004)
@@ -51,40 +58,57 @@ def test_the_interval_is_about_that_of_the_normal_approximation():
 
 def estimates(values, spread=0.0, seed=0):
     noise = np.random.default_rng(seed)
-    return [Estimate(v, v + spread * noise.standard_normal(2000), 100) for v in values]
+    return [pool_estimate(v, v + spread * noise.standard_normal(2000), 100) for v in values]
 
 
 def test_pools_make_the_interval_wider_and_one_pool_does_not():
     (one,) = estimates([0.5], spread=0.01)
-    assert over_pools([one]) is one
+    assert over_pools([one]).interval() == one.interval()
     several = over_pools(estimates([0.4, 0.5, 0.6], spread=0.01))
     assert several.value == pytest.approx(0.5)
     alone, pooled = one.interval(), several.interval()
     assert pooled.high - pooled.low > 3 * (alone.high - alone.low)
 
 
-def test_the_variance_of_a_mean_over_pools_is_unbiased():
-    values = [0.40, 0.47, 0.60]
-    draws = over_pools(estimates(values)).draws
-    assert np.var(draws) == pytest.approx(np.var(values, ddof=1) / 3, rel=0.1)
+def test_two_pools_have_no_interval_and_show_nothing():
+    two = over_pools(estimates([0.4, 0.6], spread=0.01))
+    assert two.value == pytest.approx(0.5)
+    assert math.isnan(two.interval().low)
+    assert math.isnan(two.interval().high)
+    assert math.isnan(two.p_above(0.0))
+    assert math.isnan(two.p_of_none())
 
 
-def test_the_hierarchical_interval_covers_pools_and_samples_about_as_often_as_it_says():
-    """Pools differ, and so do test sets: an interval over samples alone would miss."""
-    covered = narrow = 0
-    for seed in range(60):
-        luck = np.random.default_rng(seed)
-        chances = 0.7 + 0.03 * luck.standard_normal(8)
-        hardness = luck.random(150)
-        right = [torch.as_tensor(hardness < p).double() for p in chances]
-        resampler = Resampler(torch.arange(150))
-        pools = [Estimate(float(r.mean()), resampler.means(r), 150) for r in right]
-        interval = over_pools(pools).interval()
-        covered += interval.low <= 0.7 <= interval.high
-        one = pools[0].interval()
-        narrow += one.low <= 0.7 <= one.high
-    assert covered >= 53
-    assert narrow <= covered
+def test_a_difference_is_taken_pool_by_pool():
+    """Pools that vary together do not hide what all of them show."""
+    a, b = estimates([0.4, 0.5, 0.6], spread=0.001), estimates([0.39, 0.491, 0.59], spread=0.001)
+    apart = over_pools(a).minus(over_pools(b))
+    together = over_pools([one.minus(other) for one, other in zip(a, b, strict=True)])
+    assert astuple(apart.interval()) == pytest.approx(astuple(together.interval()))
+    assert apart.interval().low > 0
+    assert apart.p_above(0.0) < 0.05 < over_pools(a).minus(over_pools(b)).p_above(0.02)
+
+
+def test_where_all_answers_are_right_the_interval_is_exact():
+    resampler = Resampler(torch.arange(100))
+    all_right = share_estimate(torch.ones(100), resampler)
+    for perfect in (all_right, over_pools([all_right] * 3)):
+        assert perfect.interval().low == pytest.approx(0.025 ** (1 / 100))
+        assert perfect.interval().high == 1
+    none = all_right.minus(all_right)
+    assert none.interval().high == pytest.approx(1 - 0.025 ** (1 / 100))
+    assert none.interval().low == -none.interval().high
+    assert none.is_nothing
+    assert none.p_of_none() == 1
+
+
+def test_views_of_one_original_count_once():
+    right = (torch.arange(300) % 7 > 0).double()
+    once = share_estimate(right, Resampler(torch.arange(300)))
+    copied = share_estimate(right.repeat(4), Resampler(torch.arange(300).repeat(4)))
+    assert astuple(copied.interval()) == pytest.approx(astuple(once.interval()))
+    assert copied.units == once.units == 300
+    assert (copied.rows == once.rows).all()
 
 
 def test_copies_of_a_pools_subset_do_not_make_it_surer():
@@ -98,7 +122,7 @@ def test_a_difference_is_paired():
     better = right.clone()
     better[:10] = 1
     resampler = Resampler(torch.arange(500))
-    a, b = (Estimate(float(r.mean()), resampler.means(r), 500) for r in (better, right))
+    a, b = (share_estimate(r, resampler) for r in (better, right))
     difference = a.minus(b).interval()
     assert difference.low > 0
     assert a.interval().low < b.interval().high
@@ -106,7 +130,7 @@ def test_a_difference_is_paired():
 
 
 def test_numbers_without_resamples_have_no_interval_but_that_of_pools():
-    bare = [Estimate(v, np.empty(0), 10) for v in (0.1, 0.2, 0.3)]
+    bare = [pool_estimate(v, np.empty(0), 10, SHARE) for v in (0.1, 0.2, 0.3)]
     assert math.isnan(bare[0].interval().low)
     pooled = over_pools(bare).interval()
-    assert pooled.low < 0.2 < pooled.high
+    assert 0 < pooled.low < 0.2 < pooled.high < 1

@@ -77,7 +77,7 @@ def test_a_users_function_is_called_with_sizes_and_its_own_keys(users):
     [
         ("{}.nets:smal", FieldError, "has no function 'smal': did you mean 'small'"),
         ("{}.nets:word", FieldError, "has no function 'word'"),
-        ("{}.net:small", FieldError, "there is no module '.*net' here"),
+        ("{}.net:small", FieldError, "there is no module '.*net' among"),
         ("{}x.nets:small", FieldError, "there is no module"),
         ("{}.nets:", FieldError, "must be written package.module:function"),
         ("{}.nets:a.b", FieldError, "must be written package.module:function"),

@@ -150,7 +150,7 @@ def wrong(**changes: object) -> dict[str, object]:
         (wrong(merge_methods=1), "unknown key 'merge_methods'"),
         (
             {"merge_method": "passthrough", "slices": [{"sources": []}], "dtype": "float16"},
-            "it is a recipe of mergekit, whose format is not read. Here merge_method is method",
+            "this is a recipe of mergekit; needed is a recipe, with method and models. That format",
         ),
         (wrong(method="REMOVED"), "method is required."),
         (wrong(models="REMOVED"), "models is required."),

@@ -130,6 +130,19 @@ def test_the_winner_runs_as_a_recipe_and_says_where_it_is_from(searched, tmp_pat
     assert (kept["metric"], kept["score"], kept["split"]) == ("accuracy", found.score, "selection")
 
 
+def test_what_was_found_shows_itself(searched, tmp_path):
+    _, found, _ = searched
+    assert repr(found).startswith(f"SearchResult(score {found.score:.4g}, best ")
+    frame = found.to_pandas()
+    assert list(frame["number"]) == list(range(6))
+    assert {"origin", "score", "scale", "weights[1]"} <= set(frame.columns)
+    assert "<table>" in found._repr_html_()
+    with pytest.raises(FieldError, match="an Experiment, a mapping or its file; got function"):
+        search(found.recipe, lambda: None, tmp_path)
+    with pytest.raises(FieldError, match="a recipe must be a mapping"):
+        search(("ties", 0.2), ALONE, tmp_path)
+
+
 def test_the_winner_sees_its_models_as_the_recipe_does(alone, tmp_path):
     experiment, pool = alone
     stored = [tmp_path / f"{number}.safetensors" for number in range(2)]

@@ -49,6 +49,11 @@ def refuse_file(path: Path, head: bytes) -> None:
         )
     if match := _TENSORFLOW.fullmatch(path.name):
         raise CheckpointError(tensorflow_checkpoint(path.with_name(match["stem"])))
+    if path.suffix in (".yml", ".yaml"):
+        raise CheckpointError(
+            f"{path} is YAML, not weights: `stockpot run` carries out a recipe, `stockpot compare` "
+            "an experiment."
+        )
     for is_so, sentence in _FORMATS:
         if is_so(path, head):
             raise CheckpointError(sentence(path))

@@ -84,6 +84,14 @@ def refuse_weightless(directory: Path, names: Sequence[str]) -> None:
             f"{directory} is the folder of a run with {len(steps)} checkpoint(s) in it and no "
             f"weights of its own: name one, such as the last, {max(steps)[1]}."
         )
+    pools = [f for f in _folders(directory) if f.name.startswith("pool-")]
+    if "experiment.json" in names and pools:
+        files = sorted(pools[0].glob("*.safetensors"))
+        raise CheckpointError(
+            f"{directory} is the folder of a run: its networks are files in its folders "
+            f"{listed(f.name for f in pools)}. Name those files, such as {(files or pools)[-1]}; "
+            "`stockpot diagnose` and the studies of checkpoints take the folder itself."
+        )
     if holding:
         raise CheckpointError(
             f"{directory} has no weights in it, but its folders {listed(f.name for f in holding)} "

@@ -114,13 +114,18 @@ def read_manifest(output: Path) -> dict[str, Any]:
         OutputError: there is none, or it is not one that this version reads.
     """
     path = manifest_path(output)
+    if output.is_file() and path.parent == output:
+        raise OutputError(
+            f"{output} is a file with no merge.json: only what stockpot has written, a directory "
+            "or a .safetensors file, can be verified. `stockpot inspect` shows what is in it."
+        )
     if path.exists() and not path.is_file():
         raise OutputError(f"{path} cannot be read: it is not a file.")
     try:
         manifest = json.loads(read_file(path, LARGEST).decode())
     except FileNotFoundError:
         raise OutputError(
-            f"{output} has no {path.name}: it is not an output of stockpot."
+            f"{output} has no {path.name}: it is not an output of stockpot{_instead(output)}."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read: {str(error)[:200]}.") from None
@@ -130,6 +135,11 @@ def read_manifest(output: Path) -> dict[str, Any]:
     if not _is_complete(told):
         raise OutputError(f"{path} is damaged: it lacks a part that every merge.json has.")
     return told
+
+
+def _instead(output: Path) -> str:
+    """What to do with what is there and no output."""
+    return ". `stockpot inspect` shows what is in it" if output.exists() else ", or not there"
 
 
 def _is_complete(manifest: dict[str, Any]) -> bool:

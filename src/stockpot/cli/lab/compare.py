@@ -1,8 +1,9 @@
 """`stockpot compare EXPERIMENT.yml --out RUN`, or of checkpoints that exist already."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 from rich import box
@@ -11,7 +12,7 @@ from rich.table import Table
 from ...errors import OutputError
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, out, print_json, say, steps
-from ..flags import Base, Counts, Jobs, Json, Quiet, Words
+from ..flags import Base, Counts, Device, Jobs, Json, Quiet, Words
 
 if TYPE_CHECKING:
     from ...evaluation.results.comparison import Comparison, Row
@@ -43,7 +44,7 @@ def compare(
     test_split: Annotated[Path | None, Parameter(help=TEST_SPLIT)] = None,
     seed: int | None = None,
     jobs: Jobs = None,
-    device: Literal["auto", "cpu", "cuda"] | None = None,
+    device: Device | None = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -58,7 +59,6 @@ def compare(
         metric: accuracy, auroc, nll, ece, or package.module:function.
         margin: A difference of the metric that does not matter; 0.005 by default.
         seed: Of a fresh split and the subsets; 0 by default.
-        device: Where networks of an experiment are trained.
     """
     existing = network is not None or data is not None
     if existing and (network is None or data is None or len(given) < 2):
@@ -133,7 +133,7 @@ def compare(
         write_report(table, out_, spoken())
     if json:
         print_json({"out": str(out_), **table.as_dict()})
-    elif not quiet:
+    else:
         print_comparison(table)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0
@@ -163,7 +163,10 @@ def print_comparison(result: "Comparison") -> None:
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
         title = " on ".join(filter(None, cell))
-        out.print(_table(title, metric, mine))
+        best = result.verdict.best if result.verdict else ""
+        out.print(_table(title, metric, mine, best))
+        if best:
+            out.print("* best on the test split")
         seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
         if seen:
             out.print(_parts(metric, seen))
@@ -198,7 +201,7 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
             values[:0] = [at[method, ALL_TASKS, quotient]] if has_quotients else []
             table.add_row(
                 method,
-                f"{mean.value:.4f} [{mean.low:.4f}, {mean.high:.4f}]",
+                _with_interval(mean),
                 *(f"{one.value:.4f}" for one in values),
                 str(mean.forwards),
             )
@@ -208,7 +211,16 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
             out.print(f"{method}: {ADAPTED_WORDS}.")
 
 
-def _table(title: str, metric: str, rows: "list[Row]") -> Table:
+def _with_interval(row: "Row") -> str:
+    """The value and its interval, or why there is none."""
+    if math.isfinite(row.low):
+        return f"{row.value:.4f} [{row.low:.4f}, {row.high:.4f}]"
+    from ...pages.tables import why_no_interval
+
+    return f"{row.value:.4f} [{why_no_interval(row)}]"
+
+
+def _table(title: str, metric: str, rows: "list[Row]", best: str) -> Table:
     counts = sorted({row.n for row in rows}, reverse=True)
     most = counts[0]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, title=title or None)
@@ -220,10 +232,10 @@ def _table(title: str, metric: str, rows: "list[Row]") -> Table:
     by_place = {(row.method, row.n): row for row in rows}
     for method in dict.fromkeys(row.method for row in rows):
         first = by_place.get((method, most))
-        cell = f"{first.value:.4f} [{first.low:.4f}, {first.high:.4f}]" if first else ""
+        cell = _with_interval(first) if first else ""
         others = [by_place.get((method, n)) for n in counts[1:]]
         table.add_row(
-            method,
+            f"{method} *" if method == best else method,
             cell,
             *(f"{row.value:.4f}" if row else "" for row in others),
             str(first.forwards) if first else "",
@@ -233,11 +245,11 @@ def _table(title: str, metric: str, rows: "list[Row]") -> Table:
 
 def _parts(metric: str, rows: "list[Row]") -> Table:
     """The parts and views down, the methods that are compared in pairs across."""
-    from ...evaluation.contests.outcomes import COMPARED
+    from ...evaluation.contests.outcomes import KEPT
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)
-    main = [one for one in methods if one.partition(":")[0] in COMPARED] or list(methods)
+    main = [one for one in methods if one.partition(":")[0] in KEPT] or list(methods)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column(f"{metric}, N = {rows[0].n}", no_wrap=True)
     for method in main:

@@ -53,7 +53,7 @@ def federate(
     write(outcome, out_, spoken())
     if json:
         print_json({"out": str(out_), "final": outcome.as_dict()["final"]})
-    elif not quiet:
+    else:
         _show(outcome)
         say(f"\n{out_ / 'report.html'} has the figures; results.csv and results.json every number.")
     return 0

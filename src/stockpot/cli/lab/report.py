@@ -16,15 +16,13 @@ def report(run: Run, /, *, json: Json = False, quiet: Quiet = False) -> int:
 
     Of whatever writes a report.html: compare, search, federate, demo, every study. The same version
     of stockpot makes the same bytes.
-
-    Args:
-        quiet: Print nothing.
     """
+    del quiet  # there is nothing but the result
     from ...report import rebuild
 
     page = rebuild(run)
     if json:
         print_json({"page": str(page), "bytes": page.stat().st_size})
-    elif not quiet:
+    else:
         say(f"{page} is made again.")
     return 0

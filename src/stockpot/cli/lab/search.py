@@ -1,7 +1,7 @@
 """`stockpot search RECIPE.yml EXPERIMENT.yml`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
@@ -10,7 +10,7 @@ from ...recipes.reading.searching import ONE_SEARCH, Budget
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, say, steps
 from ..fields import with_fields
-from ..flags import Flag, Json, Quiet, Workers
+from ..flags import Device, Flag, Json, Quiet, Workers
 from ..merging.recipe import recipe_with_flags
 from ..merging.run_flags import RunFlags
 from .compare import print_comparison
@@ -33,7 +33,7 @@ def search(
     budget: Budget,
     memory: str = "2GiB",
     workers: Workers = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     factors: Path | None = None,
     resume: Flag = False,
     overwrite: Flag = False,
@@ -46,7 +46,6 @@ def search(
 
     Args:
         memory: Models that fit in it together are read once, and held.
-        device: Where networks are run.
         factors: Folder that keeps CART's factors for other searches of these models.
         resume: Go on with an earlier search, perhaps for more trials.
         overwrite: Forget an earlier search.
@@ -80,7 +79,7 @@ def search(
         raise
     if json:
         print_json(_facts(found, out_))
-    elif not quiet:
+    else:
         _tell(found, out_)
     return 0
 

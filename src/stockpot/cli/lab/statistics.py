@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from ...errors import OutputError, StockpotError
 from ..command_line import UsageError
 from ..console import print_json, say
-from ..flags import Json, at_least
+from ..flags import Json, Overwrite, Quiet, at_least
 
 Model = Annotated[Path, Parameter(help="A checkpoint of the experiment's network.")]
 File = Annotated[Path, Parameter(help="The experiment: YAML, see docs/experiments.md.")]
@@ -26,7 +26,9 @@ def fisher(
     out_: Out,
     examples: Annotated[int, Parameter(validator=at_least(1, "--examples"))] = 256,
     seed: int = 0,
+    overwrite: Overwrite = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """The diagonal Fisher information of a model on the experiment's training split.
 
@@ -39,10 +41,11 @@ def fisher(
     from ...training.fitting.fisher import fisher as information
     from ...training.jobs.cell import open_cell
 
+    del quiet  # there is nothing but the result
     if out_.suffix != ".safetensors":
         raise UsageError(f"--out {out_}: name a .safetensors file.")
-    if out_.exists():
-        raise OutputError(f"{out_} exists: delete it, or name another --out.")
+    if out_.exists() and not (overwrite and out_.is_file()):
+        raise OutputError(f"{out_} exists: pass --overwrite to replace it, or another --out.")
     wanted = read_experiment(experiment)
     if wanted.network is None or wanted.data is None:
         raise StockpotError(f"{experiment}: statistics need one network and one data set.")

@@ -18,13 +18,15 @@ from ...values.result import Result
 from ..command_line import UsageError, spoken, told_by_the_command_line
 from ..console import note, print_json, print_table, say, steps
 from ..fields import field_flags, given_fields, made_command, optional_flag
-from ..flags import Base, Folder, Jobs, Json, Memory, Quiet, Workers
+from ..flags import Base, Device, Folder, Jobs, Json, Memory, Quiet, Workers
 
 if TYPE_CHECKING:
     from ...values.result import Progress
 
 _LOOK = Group("What is looked at", sort_key=1)
 _RUN = Group("How it runs", sort_key=2)
+_WEIGHTS = frozenset({".safetensors", ".pt", ".pth", ".bin", ".ckpt"})
+"""Suffixes of files that are no experiment."""
 
 Models = Annotated[
     str, Parameter(help="Checkpoints, also BASE+ADAPTER; or the folder of an experiment's run.")
@@ -77,10 +79,11 @@ def _look_at(study: Study, given: tuple[str, ...], *, out_: Path, **flags: Any) 
     if issubclass(kind, StudyOfModels):
         usage = f"stockpot study {kind.name()} MODEL... --out RUN."
         subject = subject_of(given, flags, usage)
-    elif len(given) != 1:
+    elif len(given) != 1 or Path(given[0]).suffix in _WEIGHTS:
         raise UsageError(
-            f"give one experiment or run, not {len(given)}: stockpot study {kind.name()} "
-            "EXPERIMENT.yml|RUN --out OUT."
+            f"{kind.name()} runs networks, on data that an experiment names: give one experiment, "
+            f"or the folder of its run, and no checkpoints; got {len(given)} argument(s). stockpot "
+            f"study {kind.name()} EXPERIMENT.yml --out OUT."
         )
     else:
         subject = Subject(source=given[0])
@@ -89,7 +92,10 @@ def _look_at(study: Study, given: tuple[str, ...], *, out_: Path, **flags: Any) 
 
 def _how(cls: type[Study]) -> list[inspect.Parameter]:
     if not issubclass(cls, StudyOfModels):
-        return [optional_flag("jobs", Annotated[Jobs, Parameter(group=_RUN)], None)]
+        return [
+            optional_flag("jobs", Annotated[Jobs, Parameter(group=_RUN)], None),
+            optional_flag("device", Annotated[Device, Parameter(group=_RUN)], "auto"),
+        ]
     return [
         optional_flag("base", Base, None),
         optional_flag("pool", Pool, None),
@@ -123,16 +129,13 @@ def perform(
 
         refuse_run(out)
     with steps(quiet=quiet or json) as progress:
-        found = _look(study, subject, out, progress, how, quiet=quiet)
+        found = _look(study, subject, out, progress, how)
     if out is not None:
         from ...report.files import write_study
 
         write_study(found, out, spoken(), made=(study, subject))
     if json:
         print_json({**({"out": str(out)} if out else {}), **found.as_dict()})
-    elif quiet:
-        if found.answer:
-            say(found.answer)
     else:
         show(found)
         if out is not None:
@@ -156,8 +159,6 @@ def _look(
     out: Path | None,
     progress: "Progress | None",
     how: dict[str, Any],
-    *,
-    quiet: bool,
 ) -> StudyResult:
     if isinstance(study, StudyOfModels):
         from ...studies.runs import models_of
@@ -165,7 +166,7 @@ def _look(
         chosen = models_of(subject.models, subject.base, subject.pool)
         if len(chosen.models) < study.fewest:
             raise UsageError("one model alone has nothing to merge with: give two or more.")
-        if chosen.note and not quiet:
+        if chosen.note:
             note(chosen.note)
         look = cast("StudyOfModels[StudyResult]", study)
         names, private = chosen.names, chosen.private

@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..console import note, print_json, say, steps
-from ..flags import Jobs, Json, Quiet
+from ..flags import Device, Jobs, Json, Quiet
 
 if TYPE_CHECKING:
     from ...training.jobs.pools import Pool
@@ -22,15 +22,11 @@ def train(
     *,
     out_: Annotated[Folder, Parameter(name="--out")],
     jobs: Jobs = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Train the ingredients of an experiment, or go on where an earlier run ended.
-
-    Args:
-        device: Where networks are trained.
-    """
+    """Train the ingredients of an experiment, or go on where an earlier run ended."""
     from ...experiments.experiment import read_experiment
     from ...training.jobs.pools import train_experiment
 
@@ -43,7 +39,7 @@ def train(
         raise
     if json:
         print_json({"out": str(out_), "pools": [_facts(pool) for pool in pools]})
-    elif not quiet:
+    else:
         for pool in pools:
             say(_sentence(pool, out_))
         seconds = time.monotonic() - begun

@@ -13,7 +13,7 @@ from ...methods import Cart
 from ...texts import size_text
 from ..command_line import UsageError, told_by_the_command_line
 from ..console import print_json, say
-from ..flags import Flag, Json, Memory, Workers
+from ..flags import Json, Memory, Overwrite, Quiet, Workers
 from .merge import Weights, refuse_other_count
 
 Model = Annotated[str, Parameter(help="The tasks' models, in the order of their numbers from 0.")]
@@ -31,7 +31,9 @@ def factor(
     limit: str | None = None,
     memory: Memory = "2GiB",
     workers: Workers = None,
+    overwrite: Overwrite = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Store models as their average and CART's low-rank factors of each: one network per task.
 
@@ -43,13 +45,21 @@ def factor(
         qkv: Query, key and value stored as one: taken so, or as three.
         limit: Refuse, before anything is computed, what would be larger, such as 5GB.
     """
+    del quiet  # there is nothing but the result
     with told_by_the_command_line():
         if not models:
             raise UsageError("no model given: stockpot factor MODEL... --out FACTORS.")
         refuse_other_count(weights, len(models))
         method = Cart(rank=rank, tensors=tensors, conv=conv, qkv=qkv)
     kept = factor_to(
-        out, models, method, weights=weights, limit=limit, memory=memory, workers=workers
+        out,
+        models,
+        method,
+        weights=weights,
+        limit=limit,
+        memory=memory,
+        workers=workers,
+        overwrite=overwrite,
     )
     if json:
         print_json({"path": str(out), "tasks": list(kept.tasks), "rank": rank, **kept.sizes})
@@ -67,7 +77,9 @@ def restore(
     task: int | None = None,
     rank: float | None = None,
     scale: float = 1.0,
-    overwrite: Flag = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Write one task's network from stored factors, or all tasks merged by CART.
 
@@ -76,8 +88,8 @@ def restore(
         task: The model's number, from 0; without it all of them are merged.
         rank: Fraction of the full rank, up to the stored one, which is the default.
         scale: On what is added to the average.
-        overwrite: Replace what stands at the output's path.
     """
+    del quiet  # there is nothing but the result
     with told_by_the_command_line():
         if out.suffix != ".safetensors":
             raise UsageError(f"{out}: --out must be a .safetensors file.")
@@ -97,8 +109,12 @@ def restore(
         save_state(state, out, {})
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}.") from None
+    size = out.stat().st_size
+    if json:
+        print_json({"path": str(out), "task": task, "tensors": len(state), "bytes": size})
+        return 0
     what = f"{len(kept.tasks)} tasks merged" if task is None else kept.tasks[task]
-    say(f"{out}: {what}, {len(state):,} tensors, {size_text(out.stat().st_size)}.")
+    say(f"{out}: {what}, {len(state):,} tensors, {size_text(size)}.")
     return 0
 
 

@@ -11,14 +11,20 @@ from ...views.inspection import Inspected
 from ...views.inspection import inspect as look
 from ..command_line import UsageError
 from ..console import note, print_json, print_table, say
-from ..flags import MODEL, Flag, Json, Many
+from ..flags import MODEL, Flag, Json, Many, Quiet
 from .run_flags import key_of
 
 Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20
 
 
-def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Json = False) -> int:
+def inspect(
+    *models: Model,
+    tensors: Flag = False,
+    key: Many = (),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
     """Show tensors, roles, dtypes and sizes; of several models, whether they fit.
 
     Args:
@@ -26,6 +32,7 @@ def inspect(*models: Model, tensors: Flag = False, key: Many = (), json: Json = 
         key: Which nested dictionary of a torch file is the state dict: KEY for every file, or
             MODEL=KEY for one. Repeatable.
     """
+    del quiet  # notes know it
     if not models:
         raise UsageError("no model given: stockpot inspect MODEL...")
     found = look(models, keys=[key_of(key, path) for path in models])

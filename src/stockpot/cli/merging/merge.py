@@ -1,7 +1,8 @@
 """`stockpot merge METHOD MODEL... --out PATH`: one command per method, its fields as flags."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
@@ -20,6 +21,7 @@ from ..flags import MODEL, Base, Numbers, separated
 from .reestimate import Anew, ReestimateFlags, perform_anew
 from .run_flags import Out, Run, RunFlags
 
+_USAGE = "stockpot merge METHOD MODEL... --out PATH; `stockpot methods` lists the methods."
 _FIELDS = Group("Fields of the method", sort_key=1)
 _MERGE = Group("What is merged", sort_key=0)
 
@@ -56,7 +58,8 @@ def _command(cls: type[Method]) -> Callable[..., int]:
         flags, out = given.get("flags") or RunFlags(), given["out"]
         with told_by_the_command_line():
             if not models:
-                raise UsageError("no model given: stockpot merge METHOD MODEL... --out PATH.")
+                raise UsageError(f"no model given: {_USAGE}")
+            _refuse_methods(models, cls.called())
             data = {
                 "method": make_method(cls.called(), given_fields(cls, given)),
                 "models": _ingredients(models, given.get("weights"), given.get("statistics", ())),
@@ -88,6 +91,20 @@ def _command(cls: type[Method]) -> Callable[..., int]:
     return made_command(kebab_name(cls), cls.__doc__, command, parameters)
 
 
+def _is_path(word: str) -> bool:
+    return "/" in word or bool(Path(word).suffix) or Path(word[:200]).exists()
+
+
+def _refuse_methods(models: Sequence[str], method: str) -> None:
+    """A method's name among the models, where no file is called so."""
+    for model in models:
+        if model in FAMILY.by_name and not Path(model).exists():
+            raise UsageError(
+                f"'{model}' is a method, and stands among the models; a merge has one method, here "
+                f"{method}. Leave one of them out."
+            )
+
+
 def _check_alone(recipe: Recipe) -> None:
     """Refuse what names alone show: a missing base, too many models, weights that sum to zero."""
     models = [Checkpoint(ingredient.path, {}) for ingredient in recipe.models]
@@ -113,7 +130,10 @@ def _ingredients(
 def refuse_other_count(weights: tuple[float, ...] | None, models: int) -> None:
     """Weights are one number per model, where they are given."""
     if weights is not None and len(weights) != models:
-        raise UsageError(f"--weights has {len(weights)} numbers for {models} models.")
+        many = "number" if len(weights) == 1 else "numbers"
+        raise UsageError(
+            f"--weights has {len(weights)} {many} for {models} models: give one for each."
+        )
 
 
 def _decay(text: str) -> str | tuple[float, ...]:
@@ -124,12 +144,25 @@ def _decay(text: str) -> str | tuple[float, ...]:
         return text
 
 
-def offer(name: str) -> None:
+def offer(name: str, others: Sequence[str]) -> None:
     """Let `merge` have a command for a method that is not stockpot's own.
 
+    Args:
+        name: what stands where a method should.
+        others: the words after it.
+
     Raises:
-        StockpotError: there is no such method.
+        StockpotError: there is no such method, or something else stands in its place.
     """
+    if name.startswith("-"):
+        raise UsageError(f"{name[:80]} stands before the method: {_USAGE}")
+    if name not in FAMILY.by_name and ":" not in name and _is_path(name):
+        method = next((word for word in others if word in FAMILY.by_name), None)
+        wanted = f"put {method} before the models" if method else "add one, such as average"
+        raise UsageError(
+            f"'{name[:80]}' is no method, and the method stands before the models: {wanted}. "
+            f"{_USAGE}"
+        )
     cls = find_method(name)
     if name not in FAMILY.by_name:
         if name in merge_app:  # of an earlier command line in this process

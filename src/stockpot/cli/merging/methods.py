@@ -15,13 +15,14 @@ from ...values.family import default_fields, plain_field
 from ...values.fields import field_specs, kebab_name
 from ..command_line import told_by_the_command_line
 from ..console import note, print_json, print_table, say
-from ..flags import Json
+from ..flags import Json, Quiet
 
 Name = Annotated[str | None, Parameter(help="A method's name; without one, all are listed.")]
 
 
-def methods(name: Name = None, /, *, json: Json = False) -> int:
+def methods(name: Name = None, /, *, json: Json = False, quiet: Quiet = False) -> int:
     """List the merge methods, or explain one: formula, fields, needs, cost, source."""
+    del quiet  # notes know it
     if name is None:
         return _list(json=json)
     with told_by_the_command_line():

@@ -32,14 +32,12 @@ def carry(
         check_disk(prepared, out)
         show_plan(prepared, out, as_json=flags.json)
         return 0
-    quiet = flags.quiet or flags.json
-    with steps(quiet=quiet) as progress:
+    with steps(quiet=flags.quiet or flags.json) as progress:
         prepared = preparing(flags.options(progress))
-        if not quiet:
-            for text in (n for c in prepared.inputs for n in c.notes):
-                note(text)
-            for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
-                note(text)
+        for text in (n for c in prepared.inputs for n in c.notes):
+            note(text)
+        for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
+            note(text)
         merged = carry_out(prepared, out)
     _report(merged, flags, done)
     return 0
@@ -58,7 +56,7 @@ def _report(merged: Merged, flags: RunFlags, done: str) -> None:
                 "notes": list(merged.notes),
             }
         )
-    elif not flags.quiet:
+    else:
         again = f", {merged.resumed} of them finished before" if merged.resumed else ""
         say(
             f"{merged.path}: {merged.tensors:,} tensors{again}, {size_text(merged.bytes_written)}, "

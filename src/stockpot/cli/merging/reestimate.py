@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Group, Parameter
 
 from ..command_line import UsageError, told_by_the_command_line
-from ..flags import MODEL, Flag, Json, Many, Quiet, at_least
+from ..flags import MODEL, Device, Flag, Json, Many, Quiet, at_least
 from .perform import carry, perform
 from .run_flags import Out, RunFlags
 
@@ -79,7 +79,7 @@ def reestimate(
     out: Out,
     samples: Annotated[int, Parameter(validator=at_least(2, "--samples"))] = 2048,
     seed: int = 0,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     key: Many = (),
     resume: Flag = False,
     overwrite: Flag = False,
@@ -95,7 +95,6 @@ def reestimate(
     Args:
         samples: How many training samples are drawn; all, where there are fewer.
         seed: Of the split, where the data have no test part of their own, and of the draw.
-        device: Where the network runs.
         key: Which nested dictionary of a torch file is the state dict.
         resume: Continue an unfinished output.
         overwrite: Replace an earlier output of stockpot at the output's path, and that alone.

@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 
 from ...engine.options import Options
 from ...errors import FieldError
-from ..flags import Flag, Json, Many, Quiet, Workers
+from ..flags import Device, Flag, Json, Many, Quiet, Workers
 
 
 @Parameter(name="*")
@@ -19,7 +19,6 @@ class RunFlags:
 
     Attributes:
         memory: Budget, such as 512MiB or 8GiB, above the libraries; exceeded by 64 MiB at most.
-        device: Where blocks are computed.
         dtype: Of the float tensors written; same keeps what the inputs have.
         shard_size: Largest file of an output directory.
         seed: Of methods that draw at random.
@@ -39,7 +38,7 @@ class RunFlags:
 
     memory: str = "2GiB"
     workers: Workers = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     dtype: Literal["same", "float32", "bfloat16", "float16"] | None = None
     shard_size: str | None = None
     seed: int | None = None

@@ -43,9 +43,8 @@ def verify(
     if json:
         print_json(_plain(found))
         return 0 if found.ok else 1
-    if not quiet:
-        for text in found.notes:
-            note(f"{path}: {text}")
+    for text in found.notes:
+        note(f"{path}: {text}")
     wrong = [*found.problems, *found.unverifiable]
     for text in wrong[:_SHOWN]:
         complain(f"{path}: {text}", as_json=False)

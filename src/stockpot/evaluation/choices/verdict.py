@@ -2,81 +2,106 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from ...errors import FieldError
 from ..results.comparison import Verdict
+from ..results.estimator import samples_for
 from ..results.intervals import LEVEL, Difference
 from ..scores.bootstrap import Estimate
 from ..scores.metrics import Metric
+from .wording import Wording
 
-OPTIONS = {
-    "keep-best": "single-best",
-    "uniform-soup": "uniform-soup",
-    "greedy-soup": "greedy-soup",
-    "ensemble": "logits-ensemble",
-}
-"""What can be done, and the method that stands for it; of equals the first is taken."""
+UNDECIDED = "undecided"
+NOTHING = "nothing-to-decide"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Option:
-    """One thing that can be done.
+    """One thing that can be done, or is there to compare with.
 
     Attributes:
-        choice: as a verdict calls it.
-        method: what stands for it in the table.
+        method: its row in the table.
         forwards: network evaluations that one sample costs.
         selection: its score on the selection split.
         test: its score on the test split, with draws that are paired with the others'.
     """
 
-    choice: str
     method: str
     forwards: float
     selection: float
     test: Estimate
 
 
-def judge(options: Sequence[Option], metric: Metric, margin: float, *, covers: str) -> Verdict:
+def judge(
+    options: Sequence[Option],
+    metric: Metric,
+    margin: float,
+    *,
+    covers: str,
+    references: Sequence[Option] = (),
+) -> Verdict:
     """Choose on the selection split; confirm on the test split.
 
     The choice is the cheapest option within `margin` of the best score on the selection split; of
     equally cheap ones the best. It is confirmed where the test split shows it to be better than
-    every cheaper option, and not worse by more than `margin` than every other, each at 5% after
-    Holm's correction. Otherwise the data do not decide.
+    every cheaper rival, and not worse by more than `margin` than every other, each at 5%. As all of
+    that must be shown, no p is corrected for how many there are (an intersection-union test).
+    Otherwise the data do not decide.
 
     Args:
-        options: what can be done; with none there is nothing to decide.
+        options: what can be done; where there is one, or all give the same answers, there is
+            nothing to decide.
         metric: of the scores.
         margin: what counts as no difference, in the metric's units.
         covers: what the intervals cover, in words.
+        references: rivals that are no choice, such as the mean single network.
 
     Raises:
         FieldError: for a margin below 0.
+
+    Source: R. L. Berger, Multiparameter hypothesis testing and acceptance sampling, 1982.
     """
     require_margin(margin)
-    if not options:
-        sentence = f"Nothing to decide: none of {', '.join(OPTIONS.values())} was compared."
-        return Verdict(choice="undecided", sentence=sentence, evidence=(), margin=margin)
+    if len(options) < 2:
+        one = options[0].method if options else "nothing"
+        sentence = f"Nothing to decide: {one} was compared, and nothing else that could be taken."
+        return Verdict(choice=NOTHING, sentence=sentence, evidence=(), margin=margin, preferred=one)
     chosen = _choose(options, metric, margin)
-    rivals = [one for one in options if one is not chosen]
-    differences = [
-        Difference(chosen.choice, one.choice, chosen.test.minus(one.test).interval())
-        for one in rivals
+    rivals = [one for one in (*options, *references) if one is not chosen]
+    gaps = [chosen.test.minus(one.test) for one in rivals]
+    p_values = [
+        _p_value(gap, chosen, one, metric, margin) for gap, one in zip(gaps, rivals, strict=True)
     ]
-    raw = [_p_value(chosen, one, metric, margin) for one in rivals]
-    evidence = tuple(zip(differences, holm(raw), strict=True))
-    decided = all(p < 1 - LEVEL for _, p in evidence)
-    return Verdict(
-        choice=chosen.choice if decided else "undecided",
-        sentence=_sentence(chosen, rivals, evidence, metric, margin, covers, decided=decided),
-        evidence=evidence,
-        margin=margin,
-        preferred=chosen.choice,
+    evidence = tuple(
+        (Difference(chosen.method, one.method, gap.interval()), p)
+        for one, gap, p in zip(rivals, gaps, p_values, strict=True)
     )
+    best = max(options, key=lambda one: _or_worst(metric.sign * one.test.value))
+    wording = Wording(metric, margin)
+    claims = tuple(wording.claim(_is_cheaper(one, chosen), one.method) for one in rivals)
+    verdict = Verdict(
+        choice=chosen.method if all(p < 1 - LEVEL for p in p_values) else UNDECIDED,
+        sentence="",
+        evidence=evidence,
+        claims=claims,
+        margin=margin,
+        preferred=chosen.method,
+        best=best.method,
+    )
+    if all(gap.is_nothing for gap in gaps):
+        verdict = replace(verdict, choice=NOTHING)
+        said = wording.same_answers(chosen.method, chosen.test.units)
+    else:
+        said = wording.sentence(
+            verdict,
+            confirmed=verdict.choice != UNDECIDED,
+            score=chosen.test.interval(),
+            best=best.test.value,
+            price=_price(chosen, rivals),
+        )
+    few = _too_few(chosen, margin) if verdict.choice != chosen.method else ""
+    return replace(verdict, sentence=f"{said}{few} {covers}")
 
 
 def require_margin(margin: float) -> None:
@@ -89,23 +114,6 @@ def require_margin(margin: float) -> None:
         raise FieldError(f"margin must be a number of at least 0; got {margin}.")
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are: the i-th smallest times (m - i + 1), ascending.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
-    """
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
-        corrected[at] = largest
-    return corrected
-
-
 def _choose(options: Sequence[Option], metric: Metric, margin: float) -> Option:
     scores = [metric.sign * one.selection for one in options]
     near = [
@@ -115,79 +123,37 @@ def _choose(options: Sequence[Option], metric: Metric, margin: float) -> Option:
     return min(near or options, key=lambda one: (one.forwards, -metric.sign * one.selection))
 
 
-def _p_value(chosen: Option, rival: Option, metric: Metric, margin: float) -> float:
-    """Two-sided, by the share of draws on the wrong side of what has to be shown."""
-    bound = 0.0 if rival.forwards < chosen.forwards else -margin
-    draws_R = metric.sign * chosen.test.minus(rival.test).draws
-    # Differences of equal scores are not exactly 0 where they were summed in another order.
-    wrong = int((~(draws_R > bound + 1e-12)).sum())
-    return min(1.0, 2 * (wrong + 1) / (len(np.atleast_1d(draws_R)) + 1))
+def _is_cheaper(rival: Option, chosen: Option) -> bool:
+    return rival.forwards < chosen.forwards
 
 
-def _sentence(
-    chosen: Option,
-    rivals: Sequence[Option],
-    evidence: Sequence[tuple[Difference, float]],
-    metric: Metric,
-    margin: float,
-    covers: str,
-    *,
-    decided: bool,
-) -> str:
-    unit = _Unit(metric)
-    parts = [
-        f"{'' if p < 1 - LEVEL else 'not shown to be '}{_claim(chosen, rival, margin, unit)} "
-        f"({unit.of(difference)}, p = {p:.2g})"
-        for rival, (difference, p) in sorted(
-            zip(rivals, evidence, strict=True), key=lambda pair: pair[1][1]
-        )
-    ]
-    shown = "; ".join(parts) or "there is nothing to compare it with"
-    dearest = max((one.forwards for one in rivals), default=chosen.forwards)
-    price = f"{_evaluations(chosen.forwards)} a sample"
-    price += f" instead of up to {dearest:g}" if dearest > chosen.forwards else ""
-    start = (
-        f"Take {chosen.choice}: it was chosen on the selection split and the test split confirms it"
-        if decided
-        else f"The data do not decide: the selection split prefers {chosen.choice}, but the test "
-        "split does not confirm it"
-    )
+def _p_value(gap: Estimate, chosen: Option, rival: Option, metric: Metric, margin: float) -> float:
+    """Of the claim that `Wording.claim` has in words."""
+    signed = gap if metric.larger else gap.over(-1)
+    if _is_cheaper(rival, chosen) or not margin:
+        return signed.p_above(0.0)
+    return signed.p_no_worse(margin)
+
+
+def _or_worst(score: float) -> float:
+    return score if score == score else -math.inf
+
+
+def _price(chosen: Option, rivals: Sequence[Option]) -> str:
+    count = chosen.forwards
+    said = "1 network evaluation" if count == 1 else f"{count:g} network evaluations"
+    dearest = max(one.forwards for one in rivals)
+    return f"{said} a sample" + (f" instead of up to {dearest:g}" if dearest > count else "")
+
+
+def _too_few(chosen: Option, margin: float) -> str:
+    """How many test samples a margin takes at least, where there are fewer."""
+    if chosen.test.rows is None or not 0 < margin < 1 or chosen.test.pools == 2:
+        return ""
+    needed = samples_for(margin)
+    if chosen.test.units >= needed:
+        return ""
     return (
-        f"{start}. On the test split its {metric.name} is {unit.score(chosen.test.value)}: "
-        f"{shown}, at {price}. {covers} p is after Holm's correction."
+        f" {chosen.test.units:,} test samples cannot show a margin of {100 * margin:g} points: "
+        f"that takes {needed:,}, and more where answers differ."
     )
-
-
-def _claim(chosen: Option, rival: Option, margin: float, unit: "_Unit") -> str:
-    """What `_p_value` tests, in words."""
-    if rival.forwards < chosen.forwards or not margin:
-        return f"better than {rival.choice}"
-    return f"within {unit.amount(margin)} of {rival.choice} or better"
-
-
-def _evaluations(count: float) -> str:
-    return "1 network evaluation" if count == 1 else f"{count:g} network evaluations"
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """Numbers of a metric in words: fractions in per cent and points, others as they are."""
-
-    metric: Metric
-
-    @property
-    def is_share(self) -> bool:
-        return self.metric.name in ("accuracy", "auroc")
-
-    def score(self, value: float) -> str:
-        return f"{100 * value:.1f}%" if self.is_share else f"{value:.4g}"
-
-    def amount(self, value: float) -> str:
-        return f"{100 * value:g} points" if self.is_share else f"{value:g}"
-
-    def of(self, difference: Difference) -> str:
-        value, low, high = astuple(difference.interval)
-        if self.is_share:
-            return f"{100 * value:+.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
-        bounds = "no interval" if math.isnan(low) else f"{low:.4g}, {high:.4g}"
-        return f"{value:+.4g} [{bounds}]"

@@ -195,6 +195,15 @@ WITHOUT_TRAINING = tuple(name for name in COLUMNS if name not in ("learned-soup"
 """What a comparison holds unless it is told otherwise."""
 
 
+REFERENCES = ("single-mean", "single-best", "logits-ensemble")
+"""What any method is compared with; they cost no run of a network beyond the members'."""
+
+
+def beside_references(methods: Sequence[str | Method]) -> tuple[str | Method, ...]:
+    """Those methods, and what any method is compared with before them where it is not there."""
+    return (*(name for name in REFERENCES if name not in methods), *methods)
+
+
 def find_columns(methods: Sequence[str | Method]) -> dict[str, tuple[Column, Method | None]]:
     """Columns by their names in the table, and the merge method where it is one.
 

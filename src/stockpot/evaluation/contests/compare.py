@@ -1,6 +1,6 @@
 """Singles, soups and ensembles of pools of networks on the same data, in one table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
@@ -17,13 +17,14 @@ from ..predictions.ingredients import Ingredients
 from ..predictions.predict import BATCH
 from ..predictions.views import JUDGED, TEST, Views, views_of
 from ..results.comparison import Comparison, Cost, Decision
+from ..results.intervals import Difference
 from ..scores.metrics import Metric
 from ..scores.singles import run_singles
-from .columns import WITHOUT_TRAINING, Column, find_columns
+from .columns import WITHOUT_TRAINING, Column, beside_references, find_columns
 from .contest import Contest, Resamplers, choose_metric
 from .costs import Prices, TaskPrice, price_of, threads_for
 from .ledger import Ledger, RowPlace
-from .outcomes import Confusions, differences_at, options_at
+from .outcomes import KEPT, Confusions, differences_at, options_at
 from .plan import SubsetPlan, refuse_impossible
 from .provenance import covers, pool_provenance
 from .subset import ColumnOptions, Distil, Subset, scores_of_singles
@@ -37,7 +38,7 @@ def compare_pools(
     counts: Sequence[int] = (),
     subsets: int = 3,
     methods: Sequence[str | Method] = WITHOUT_TRAINING,
-    metric: str | Metric | None = None,
+    metric: str | Metric | Callable[..., object] | None = None,
     also: Sequence[Metric] = (),
     margin: float = MARGIN,
     views: Mapping[str, Transform] | None = None,
@@ -54,17 +55,18 @@ def compare_pools(
     """Compare what can be made of N of a pool's networks, for each N, over subsets and pools.
 
     Every single network is run over each split and view once; ensembles are computed from that,
-    and each soup is run once. All choices are made on the selection split. Intervals are 95%: pools
-    are resampled, then test samples; subsets of a pool are averaged and never counted as
-    independent.
+    and each soup is run once. All choices are made on the selection split. Intervals are 95% and
+    cover pools and the test samples that they share (`results.estimator`); subsets of a pool are
+    averaged and never counted as independent.
 
     Args:
         pools: one or more, of K networks each.
         counts: the N; by default 2 to K. N = K is one subset a pool.
         subsets: how many subsets of each N < K are drawn; all, where there are no more.
-        methods: names of columns (`columns.COLUMNS`) or merge methods, and method values.
-        metric: what is chosen and judged by, built in or package.module:function; by default
-            accuracy, or auroc where a sample may have several classes.
+        methods: names of columns (`columns.COLUMNS`) or merge methods, and method values; the best
+            single network, the mean one and the logits ensemble are always beside them.
+        metric: what is chosen and judged by, built in, package.module:function or a function; by
+            default accuracy, or auroc where a sample may have several classes.
         also: metrics that are reported beside it, accuracy or auroc, nll and ece.
         margin: a difference of the metric that does not matter.
         views: of the test split, by their names in the table: domains, corruptions, any transform.
@@ -87,7 +89,7 @@ def compare_pools(
     if not pools:
         raise StockpotError("There is no pool to compare: give one or more.")
     require_margin(margin)
-    columns = find_columns(methods)
+    columns = find_columns(beside_references(methods))
     chosen = choose_metric(metric, [pools[0].splits])
     smallest = min(len(pool) for pool in pools)
     plan = SubsetPlan(
@@ -208,9 +210,9 @@ class _Run:
     def finish(self, title: str, margin: float) -> Comparison:
         """Sum up."""
         plan, metric, ledger = self.plan, self.contest.metric, self.contest.ledger
-        options = options_at(ledger, plan.most, metric)
-        verdict = judge(options, metric, margin, covers=covers(len(plan.pools)))
-        preferred = next((one.method for one in options if one.choice == verdict.preferred), "")
+        options, references = options_at(ledger, plan.most, metric)
+        said = covers(len(plan.pools))
+        verdict = judge(options, metric, margin, covers=said, references=references)
         test = plan.pools[0].splits.test
         views = self.views[plan.pools[0].seed]
         rows, tuning = ledger.rows(), self.options.tuning
@@ -218,16 +220,11 @@ class _Run:
         return Comparison(
             title=title,
             rows=rows,
-            differences=tuple(
-                one
-                for n in plan.counts
-                for judged in (TEST, *views)
-                for one in differences_at(ledger, n, metric, judged)
-            ),
+            differences=tuple(self._differences(views)),
             conclusion=verdict.sentence,
             costs=tuple(self._costs()),
             decisions=tuple(self.decisions),
-            confusion=self.confusions.of(preferred, test),
+            confusion=self.confusions.of(verdict.preferred, test),
             verdict=verdict,
             facts=(
                 *pool_provenance(plan, self.contest, rows, views),
@@ -237,6 +234,15 @@ class _Run:
                 replace(one, **self.labels) for one in (tuning.attempts if tuning else ())
             ),
         )
+
+    def _differences(self, views: Views) -> Iterator[Difference]:
+        """Of all methods at the largest N on the whole test split, else of those always there."""
+        ledger, metric = self.contest.ledger, self.contest.metric
+        for n in self.plan.counts:
+            for judged in (TEST, *views):
+                whole = judged == TEST and n == self.plan.most
+                among = dict.fromkeys((*KEPT, *(ledger.methods(n) if whole else ())))
+                yield from differences_at(ledger, n, metric, judged, among=tuple(among))
 
     def _costs(self) -> Iterator[Cost]:
         ledger = self.contest.ledger

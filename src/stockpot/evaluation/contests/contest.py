@@ -5,7 +5,7 @@ each, and a search is T tasks with the tensors of candidates.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -152,7 +152,9 @@ class Contest:
         return copied if changed else None
 
 
-def choose_metric(wanted: str | Metric | None, tasks: Iterable[Splits]) -> Metric:
+def choose_metric(
+    wanted: str | Metric | Callable[..., object] | None, tasks: Iterable[Splits]
+) -> Metric:
     """The metric that is wanted, or accuracy, or auroc where a sample may have several classes.
 
     Raises:

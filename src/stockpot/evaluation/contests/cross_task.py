@@ -72,8 +72,8 @@ def cross_task(
     or `all-tasks` for the mean over the N of them. Beside the metric stands the normalised one,
     divided by the individual network's: per task, and as the mean over tasks of these quotients.
 
-    Intervals are 95%: pools are resampled, then every task's test samples; tasks that are views of
-    the same samples are resampled together. `differences` are of the means over tasks.
+    Intervals are 95% and cover pools and every task's test samples, which pools share; tasks that
+    are views of the same samples are resampled together. `differences` are of the means over tasks.
 
     Args:
         pools: one or more, of the same tasks; they are taken one by one.
@@ -351,7 +351,7 @@ class _Run:
                     cost = prices.cost(method, n, which, bodies=bodies, forwards=forwards)
                     yield replace(cost, network=ledger.network, data=data)
 
-    def _differences(self, n: int) -> Iterator[Difference]:
+    def _differences(self, n: int) -> Sequence[Difference]:
         """Of each contender less the individual networks, and of merges less the joint one."""
         ledger, metric = self.contest.ledger, self.contest.metric.name
         there = ledger.methods(n)
@@ -361,7 +361,7 @@ class _Run:
         mine = set(map(self._called, self.methods))
         theirs = [a for a in there if a.removesuffix(":bn") in mine]
         pairs += [(a, b) for b in controls for a in theirs if a.removesuffix(":bn") != b]
-        return (ledger.difference(n, a, b, metric) for a, b in pairs)
+        return ledger.differences(n, pairs, metric)
 
     def _conclusion(self, n: int, differences: Sequence[Difference]) -> str:
         """What the merge that the selection split prefers is worth on the test split.

@@ -4,14 +4,14 @@ Shapes: R resamples.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...libraries import optional
 from ..predictions.predict import Predictions
 from ..predictions.views import split_and_part
 from ..results.comparison import ALL_TASKS, Kind, Row
-from ..results.intervals import LEVEL, Difference, Interval
+from ..results.estimator import holm
+from ..results.intervals import Difference
 from ..scores.bootstrap import Estimate, over_pools
 from ..scores.scores import Scores, mean_over_tasks
 
@@ -91,11 +91,25 @@ class Ledger:
         """Mean over subsets and pools of the network evaluations of one sample."""
         return self._books[self.whole].forwards(n, method)
 
-    def difference(self, n: int, a: str, b: str, metric: str, judged: str = "test") -> Difference:
-        """How far one method stands above another on a split or view, paired."""
-        key = judged, metric
-        gap = self.estimate(n, a, key).minus(self.estimate(n, b, key))
-        return Difference(a, b, gap.interval(), n, split_and_part(judged)[1])
+    def kind(self, n: int, method: str) -> Kind:
+        """What a method is."""
+        return next(iter(self._books[self.whole].results[n, method].values())).kind
+
+    def differences(
+        self, n: int, pairs: Iterable[tuple[str, str]], metric: str, judged: str = "test"
+    ) -> list[Difference]:
+        """How far the first of each pair stands above the other on a split or view, paired.
+
+        A p is of the two being alike, after Holm's correction for all of these pairs.
+        """
+        key, names = (judged, metric), list(pairs)
+        gaps = [self.estimate(n, a, key).minus(self.estimate(n, b, key)) for a, b in names]
+        p_values = holm([gap.p_of_none() for gap in gaps])
+        part = split_and_part(judged)[1]
+        return [
+            Difference(a, b, gap.interval(), n, part, p)
+            for (a, b), gap, p in zip(names, gaps, p_values, strict=True)
+        ]
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +187,7 @@ class _Book:
     ) -> Row:
         judged, metric = key
         split, part = split_and_part(judged)
-        interval = _honest(estimate, metric)
+        interval = estimate.interval()
         return Row(
             n=place.n,
             subset=place.subset,
@@ -190,13 +204,3 @@ class _Book:
             non_finite=non_finite,
             **self._labels,
         )
-
-
-def _honest(estimate: Estimate, metric: str) -> Interval:
-    """The interval of the draws; Wilson's where all or none are right, which no draw can doubt."""
-    if metric != "accuracy" or estimate.value not in (0.0, 1.0):
-        return estimate.interval()
-    right = round(estimate.value * estimate.units)
-    test = optional("scipy.stats").binomtest(right, estimate.units)
-    bounds = test.proportion_ci(LEVEL, "wilson")
-    return Interval(estimate.value, float(bounds.low), float(bounds.high))

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...checkpoints.read import read_checkpoint
-from ...data import ListedSplit, RecordedSplit, Splits, load, read_split, recorded_split, split
+from ...data import (
+    InMemory,
+    ListedSplit,
+    RecordedSplit,
+    Splits,
+    load,
+    read_split,
+    recorded_split,
+    split,
+)
 from ...data import Spec as DataSpec
 from ...errors import CheckpointError, FieldError
 
@@ -25,7 +34,7 @@ class Judged:
 
 def splits_to_judge(
     models: Sequence[object],
-    data: DataSpec,
+    data: DataSpec | InMemory,
     *,
     seed: int,
     domains: Sequence[str] = (),
@@ -45,7 +54,9 @@ def splits_to_judge(
             return Judged(splits, _of_file(splits, test_split, given))
         found = given.of(collection, domains)
         if found is None:
-            raise FieldError(f"{test_split} records a split of other data than {data!r:.80}.")
+            raise FieldError(
+                f"{test_split} records a split of other data than {collection.train.name}."
+            )
         return Judged(found, f"The split is the one that {test_split} records.")
     records = _records(models)
     same = records[0] if records and all(one == records[0] for one in records) else None

@@ -7,6 +7,7 @@ import torch
 from ...data import Dataset, Splits
 from ..predictions.views import JUDGED, Views, split_and_part, split_of
 from ..results.comparison import Row
+from ..results.estimator import FEWEST_POOLS
 from ..scores.bootstrap import RESAMPLES
 from ..scores.custom import OWN_RESAMPLES
 from ..scores.metrics import BIN_RESAMPLES, CURVE_RESAMPLES, one_sided
@@ -15,13 +16,16 @@ from .plan import SubsetPlan
 
 Facts = tuple[tuple[str, str], ...]
 
-COVERS_POOLS = "Intervals cover pools and test samples."
+COVERS_POOLS = "Intervals cover pools and the test samples that they share."
+TOO_FEW_POOLS = "Two pools are too few for an interval: take three or more."
 COVERS_SAMPLES = "Intervals cover test samples only: there is one pool."
 
 
 def covers(pools: int) -> str:
     """What the intervals cover, in a sentence."""
-    return COVERS_POOLS if pools > 1 else COVERS_SAMPLES
+    if pools == 1:
+        return COVERS_SAMPLES
+    return COVERS_POOLS if pools >= FEWEST_POOLS else TOO_FEW_POOLS
 
 
 def pool_provenance(plan: SubsetPlan, contest: Contest, rows: Sequence[Row], views: Views) -> Facts:

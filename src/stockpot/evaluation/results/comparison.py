@@ -138,11 +138,14 @@ class Verdict:
     """What to do, chosen on the selection split and confirmed once on the test split.
 
     Attributes:
-        choice: "keep-best", "uniform-soup", "greedy-soup", "ensemble", or "undecided".
+        choice: the method to take; "undecided", or "nothing-to-decide".
         sentence: it and its evidence in words.
-        evidence: the differences on the test split, with their p-values after Holm's correction.
+        evidence: differences of the choice on the test split, each with the p of its claim; all
+            must be shown, so none is corrected for their number.
         margin: what counts as no difference, in the metric's units.
         preferred: what the selection split prefers, also where the test split does not confirm it.
+        claims: what has to be shown of each difference, in words.
+        best: the method that is best on the test split, which nothing is chosen by.
     """
 
     choice: str
@@ -150,6 +153,8 @@ class Verdict:
     evidence: tuple[tuple[Difference, float], ...]
     margin: float
     preferred: str = ""
+    claims: tuple[str, ...] = ()
+    best: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +176,7 @@ class Comparison(Result):
     """
 
     file_kind: ClassVar[str] = "comparison"
+    main_figure: ClassVar[str] = "stockpot.report.figures:plot_comparison"
 
     title: str
     rows: tuple[Row, ...]

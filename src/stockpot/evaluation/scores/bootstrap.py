@@ -2,12 +2,13 @@
 
 A resample draws originals with replacement; what it draws is a row of counts, and a metric that is
 a sum over samples is then one matrix product for all resamples. Methods share the counts, so the
-difference of two methods' draws is their paired bootstrap. Pools are resampled on top.
+difference of two methods' draws is their paired bootstrap; pools share them too.
 
 Shapes: R resamples, G originals, N samples, B columns of values, P pools.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...typed import from_numpy, to_numpy
+from ..results.estimator import (
+    FEWEST_POOLS,
+    SHARE,
+    UNBOUNDED,
+    Bounds,
+    Spread,
+    exact_share,
+    no_worse_p,
+    spread_over_pools,
+    student_interval,
+    student_p,
+    upper_share,
+)
 from ..results.intervals import LEVEL, RESAMPLES, Floats, Interval
 
 _BLOCK = 2**20
@@ -62,6 +76,13 @@ class Resampler:
         """Mean of a value over each resample, [R]."""
         return self.sums(to_numpy(values_N.double())[:, None])[:, 0] / self.sizes_R
 
+    def by_original(self, values_N: Tensor) -> NDArray[np.float32]:
+        """The mean value of each original's views, [G]."""
+        ordered_N = to_numpy(values_N.double())[self._order_N]
+        ends_G = np.append(self._starts_G[1:], len(ordered_N))
+        summed_G = np.add.reduceat(ordered_N, self._starts_G)
+        return (summed_G / (ends_G - self._starts_G)).astype(np.float32)
+
     def weights(self, resamples: int) -> Floats:
         """How often each of the first resamples holds each sample, [R, N]."""
         return to_numpy(self._counts_RG[:resamples].double())[:, self._place_N]
@@ -79,70 +100,217 @@ def _draw(originals: int, resamples: int, generator: np.random.Generator) -> NDA
     return np.concatenate(drawn)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Estimate:
-    """A number, and what it would have been on each redrawn test set.
+    """A number of each pool, and what it would have been on each redrawn test set.
+
+    Pools share draws, as they share test samples. So the difference of two methods is taken pool by
+    pool and draw by draw, and is paired.
 
     Attributes:
-        value: on the samples as they are.
-        draws: float64 [R], one per resample; empty where it was not resampled.
+        values: of each pool, on the samples as they are, float64 [P].
+        draws: one per resample, [P, R]; R = 0 where it was not resampled.
         units: how many originals the samples come from.
+        bounds: between what it lies.
+        rows: where it is the mean over samples of a share: that of each original, float32 [P, G],
+            by which it can be bounded exactly; else None.
     """
 
-    value: float
+    values: Floats
     draws: Floats
     units: int
+    bounds: Bounds = UNBOUNDED
+    rows: NDArray[np.float32] | None = None
+
+    @property
+    def value(self) -> float:
+        """The mean over pools."""
+        return float(self.values.mean())
+
+    @property
+    def pools(self) -> int:
+        """P."""
+        return len(self.values)
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """The paired difference: both on the same resamples."""
-        return Estimate(self.value - other.value, self.draws - other.draws, self.units)
+        """The paired difference: both of the same pools on the same resamples."""
+        return Estimate(
+            values=self.values - other.values,
+            draws=self.draws - other.draws,
+            units=self.units,
+            bounds=self.bounds.minus(other.bounds),
+            rows=_both(np.subtract, self, other),
+        )
 
     def plus(self, other: "Estimate") -> "Estimate":
-        """The sum: both on the same resamples."""
-        return Estimate(self.value + other.value, self.draws + other.draws, self.units)
+        """The sum: both of the same pools on the same resamples."""
+        return Estimate(
+            values=self.values + other.values,
+            draws=self.draws + other.draws,
+            units=self.units,
+            bounds=self.bounds.plus(other.bounds),
+            rows=_both(np.add, self, other),
+        )
 
     def over(self, count: int) -> "Estimate":
-        """Divided by a number."""
-        return Estimate(self.value / count, self.draws / count, self.units)
+        """Divided by a number other than 0."""
+        rows_PG = self.rows
+        return Estimate(
+            values=self.values / count,
+            draws=self.draws / count,
+            units=self.units,
+            bounds=self.bounds.over(count),
+            rows=None if rows_PG is None else rows_PG / np.float32(count),
+        )
 
     def interval(self) -> Interval:
-        """The value and the percentile interval of its draws; NaN bounds where there are none."""
-        if not len(self.draws) or bool(np.isnan(self.draws).all()):
-            return Interval(self.value, float("nan"), float("nan"))
+        """The mean over pools with its 95% interval; NaN bounds where there is none.
+
+        Of three pools and more Student's t (`results.estimator`); of one the percentiles of its
+        draws, which cover test samples only; of two none. Where every sample agrees on an end of
+        what is possible, draws have nothing to vary, and the interval is Clopper and Pearson's.
+        """
+        value, none = self.value, Interval(self.value, math.nan, math.nan)
+        if self.pools > 1 and self.pools < FEWEST_POOLS:
+            return none
+        if self._agreed():
+            return _of_agreed(value, self.units, self.bounds)
+        if self.pools >= FEWEST_POOLS:
+            return student_interval(value, self._spread(), self.bounds)
+        varied = self.draws.size and not bool(np.isnan(self.draws).all())
+        if not varied or not self.bounds.inside(value):
+            return none
         tail = (1 - LEVEL) / 2
-        low, high = np.nanquantile(self.draws, (tail, 1 - tail))
-        return Interval(self.value, float(low), float(high))
+        low, high = np.nanquantile(self.draws[0], (tail, 1 - tail))
+        return Interval(value, float(low), float(high))
+
+    def p_above(self, least: float) -> float:
+        """p of the claim that it is above `least`, two-sided, by what `interval` goes by.
+
+        NaN for two pools, which show nothing.
+        """
+        # Differences of equal scores are not exactly 0 where they were summed in another order.
+        least += 1e-12
+        if self.pools >= FEWEST_POOLS:
+            return float(student_p(np.array(self.value), least, self._spread(), self.bounds))
+        if self.pools > 1:
+            return math.nan
+        wrong = int((~(self.draws[0] > least)).sum())
+        return min(1.0, 2 * (wrong + 1) / (self.draws.shape[1] + 1))
+
+    def p_of_none(self) -> float:
+        """p of a difference that is none, two-sided; NaN for two pools."""
+        if self._agreed():
+            return 1.0
+        return min(self.p_above(0.0), self.over(-1).p_above(0.0))
+
+    def p_no_worse(self, margin: float) -> float:
+        """p of the claim that a difference is above -margin.
+
+        Of shares it is exact in the test samples (`results.estimator.no_worse_p`), and no smaller
+        than what the pools' spread allows.
+        """
+        if self.rows is None or not self.bounds.inside(-margin):
+            return self.p_above(-margin)
+        mean_G = self.rows.mean(axis=0, dtype=np.float64)
+        gains, losses = float(mean_G.clip(min=0).sum()), float((-mean_G).clip(min=0).sum())
+        exact, by_pools = no_worse_p(gains, losses, self.units, margin), self.p_above(-margin)
+        if math.isnan(by_pools):
+            return math.nan
+        return exact if self._agreed() else max(exact, by_pools)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is a difference without one sample on which it is not 0."""
+        return self.rows is not None and not self.rows.any()
+
+    def _agreed(self) -> bool:
+        """Whether all samples have one and the same value, at which chance can have no draws."""
+        if self.rows is None or not self.rows.size:
+            return False
+        first, (low, high) = self.rows.flat[0], self.bounds
+        ends = (low, high, 0.0) if low < 0 < high else (low, high)
+        return first in ends and bool((self.rows == first).all())
+
+    def _spread(self) -> Spread:
+        if not self.draws.size:
+            return spread_over_pools(self.values, 0.0, 0.0, 1.0)
+        if bool(np.isnan(self.draws).all()):
+            return Spread(np.array(math.nan), np.array(1.0))
+        of_mean = float(np.nanvar(self.draws.mean(axis=0, dtype=np.float64)))
+        of_each = float(np.nanvar(self.draws, axis=1, dtype=np.float64).mean())
+        return spread_over_pools(self.values, of_mean, of_each, self.units)
+
+
+def pool_estimate(
+    value: float,
+    draws_R: Floats,
+    units: int,
+    bounds: Bounds = UNBOUNDED,
+    rows_G: NDArray[np.float32] | None = None,
+) -> Estimate:
+    """Of one pool; see `Estimate`."""
+    return Estimate(
+        values=np.array([value], dtype=np.float64),
+        draws=draws_R[None],
+        units=units,
+        bounds=bounds,
+        rows=None if rows_G is None else rows_G[None],
+    )
+
+
+def share_estimate(right_N: Tensor, resampler: Resampler) -> Estimate:
+    """Of one pool: the mean of what each sample has of a share, such as 1 where it is right."""
+    return pool_estimate(
+        float(right_N.double().mean()),
+        resampler.means(right_N),
+        resampler.originals,
+        SHARE,
+        resampler.by_original(right_N),
+    )
 
 
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """Of several on the same samples: members of a pool, or subsets, which are not independent."""
-    return Estimate(
-        float(np.mean([one.value for one in estimates])),
-        np.mean([one.draws for one in estimates], axis=0),
-        estimates[0].units,
-    )
+    total = estimates[0]
+    for one in estimates[1:]:
+        total = total.plus(one)
+    return total.over(len(estimates))
 
 
-def over_pools(estimates: Sequence[Estimate], *, seed: int = 0) -> Estimate:
-    """Mean over pools whose uncertainty is that of pools and of test samples together.
-
-    Each draw takes P - 1 of the P pools with replacement, which is what makes the variance of a
-    mean over so few units unbiased (P of P would understate it by 1/P), and their values on one
-    redrawn test set. With one pool the draws are that pool's, and cover test samples only.
+def over_pools(estimates: Sequence[Estimate]) -> Estimate:
+    """One method's pools side by side; pools are independent, their test samples are shared.
 
     Args:
         estimates: one per pool, of the same method and metric, with the same number of draws.
-        seed: the same seed redraws the same pools, so that methods stay paired.
-
-    Source: J. N. K. Rao and C. F. J. Wu, Resampling inference with complex survey data, 1988.
     """
-    if len(estimates) == 1:
-        return estimates[0]
-    pools, draws_PR = len(estimates), np.stack([one.draws for one in estimates])
-    values_P = np.array([one.value for one in estimates])
-    if not draws_PR.size:  # not resampled: the pools vary, the samples do not
-        draws_PR = values_P[:, None].repeat(RESAMPLES, axis=1)
-    generator = np.random.default_rng(seed)
-    taken_RP = generator.multinomial(pools - 1, [1 / pools] * pools, size=draws_PR.shape[1])
-    draws_R = (taken_RP.T * draws_PR).sum(axis=0) / (pools - 1)
-    return Estimate(float(values_P.mean()), draws_R, estimates[0].units)
+    rows = [one.rows for one in estimates if one.rows is not None]
+    # Pools of test sets of their own have no sample in common on which they could agree.
+    alike = len(rows) == len(estimates) and len({one.shape[1] for one in rows}) == 1
+    return Estimate(
+        values=np.concatenate([one.values for one in estimates]),
+        draws=np.concatenate([one.draws for one in estimates]),
+        units=max(one.units for one in estimates),
+        bounds=estimates[0].bounds,
+        rows=np.concatenate(rows) if alike else None,
+    )
+
+
+def _both(
+    step: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+    one: Estimate,
+    other: Estimate,
+) -> NDArray[np.float32] | None:
+    if one.rows is None or other.rows is None:
+        return None
+    return step(one.rows, other.rows)
+
+
+def _of_agreed(value: float, units: int, bounds: Bounds) -> Interval:
+    """Of a share of all or none; or of a difference of nothing, by the same tail on each side."""
+    width = bounds.high - bounds.low
+    if bounds.inside(value):
+        reach = upper_share(0, units, (1 - LEVEL) / 2) * width / 2
+        return Interval(value, value - reach, value + reach)
+    share = exact_share((value - bounds.low) / width, units)
+    return Interval(value, bounds.low + width * share.low, bounds.low + width * share.high)

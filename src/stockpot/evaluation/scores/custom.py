@@ -23,16 +23,16 @@ OWN_RESAMPLES = 100
 """Resamples of a user's metric: each calls the function."""
 
 
-def metric_called(name: str) -> Metric:
-    """A metric by its name: built in, or the user's own where the name has a colon.
+def metric_called(name: str | Callable[..., object]) -> Metric:
+    """A metric by its name: built in, or the user's own where it has a colon or is a function.
 
     Raises:
         FieldError: there is none of this name, or the function cannot be one.
     """
-    return metric_from(name) if ":" in name else find_metric(name)
+    return metric_from(name) if callable(name) or ":" in name else find_metric(name)
 
 
-def metric_from(spec: str) -> Metric:
+def metric_from(spec: str | Callable[..., object]) -> Metric:
     """The metric that a function computes, by what its parameters are called.
 
     `f(labels, predictions)`: labels as the data set has them, int64 [N] or bool [N, L], and
@@ -46,7 +46,8 @@ def metric_from(spec: str) -> Metric:
     It returns a number. Larger is better, unless the function has `larger_is_better = False`.
 
     Args:
-        spec: "package.module:function"; the current directory's modules where Python finds them.
+        spec: "package.module:function"; the current directory's modules where Python finds them. Or
+            the function itself.
 
     Raises:
         FieldError: where there is no such function, or its parameters are none of these.
@@ -55,9 +56,11 @@ def metric_from(spec: str) -> Metric:
         >>> metric_from("stockpot.evaluation.examples:brier").name
         'brier'
     """
-    function = find_function(spec)
+    function = find_function(spec) if isinstance(spec, str) else spec
     names = tuple(signature(function).parameters)
-    name, larger = spec.partition(":")[2], getattr(function, "larger_is_better", True)
+    place = spec if isinstance(spec, str) else getattr(spec, "__name__", "metric")
+    name = place.rpartition(":")[2]
+    larger = getattr(function, "larger_is_better", True)
     if names == ("labels", "predictions"):
         value, draws = _of_predictions(function, name)
         return Metric(name, value, draws, larger=larger)
@@ -70,7 +73,7 @@ def metric_from(spec: str) -> Metric:
 
         return Metric(name, None, _no_draws, larger=larger, of_network=of_network, chooses=not own)
     raise FieldError(
-        f"metric '{spec[:80]}' takes ({', '.join(names)}): its parameters must be called (labels, "
+        f"metric '{place[:80]}' takes ({', '.join(names)}): its parameters must be called (labels, "
         "predictions), (network, data) or (network)."
     )
 

@@ -19,8 +19,9 @@ from ...errors import FieldError, StockpotError
 from ...libraries import optional
 from ...typed import from_numpy, to_numpy
 from ..predictions.predict import Predictions
+from ..results.estimator import POSITIVE, SHARE, UNBOUNDED, Bounds
 from ..results.intervals import Floats
-from .bootstrap import Estimate, Resampler
+from .bootstrap import Estimate, Resampler, pool_estimate
 from .losses import losses_of
 
 BINS = 15
@@ -92,6 +93,8 @@ class Metric:
         value: of predictions; None where only a network can be scored.
         draws: its values on a split's resamples, float64 [R]; empty where it has none.
         larger: whether larger is better.
+        bounds: between what it lies.
+        rows: the share that each sample has in it, [N], of which it is the mean; None for others.
         of_network: the score of a network on a data set, for a metric that must run it itself.
         chooses: whether it may choose on the selection split: not if it brings its own data.
     """
@@ -100,6 +103,8 @@ class Metric:
     value: Callable[[Predictions], float] | None
     draws: Callable[[Predictions, Resampler], Floats]
     larger: bool = True
+    bounds: Bounds = UNBOUNDED
+    rows: Callable[[Predictions], Tensor] | None = None
     of_network: Callable[[nn.Module, Dataset], float] | None = None
     chooses: bool = True
 
@@ -111,8 +116,13 @@ class Metric:
     def estimate(self, predictions: Predictions, resampler: Resampler) -> Estimate:
         """The value and its draws."""
         assert self.value is not None
-        draws_R = self.draws(predictions, resampler)
-        return Estimate(self.value(predictions), draws_R, resampler.originals)
+        return pool_estimate(
+            self.value(predictions),
+            self.draws(predictions, resampler),
+            resampler.originals,
+            self.bounds,
+            resampler.by_original(self.rows(predictions)) if self.rows else None,
+        )
 
 
 def find_metric(name: str) -> Metric:
@@ -250,10 +260,10 @@ def _resampled_auroc(
 METRICS: Mapping[str, Metric] = {
     one.name: one
     for one in (
-        Metric("accuracy", accuracy, _accuracy_draws),
-        Metric("auroc", auroc, _auroc_draws),
-        Metric("nll", nll, _nll_draws, larger=False),
-        Metric("ece", ece, _ece_draws, larger=False),
+        Metric("accuracy", accuracy, _accuracy_draws, bounds=SHARE, rows=Predictions.correct),
+        Metric("auroc", auroc, _auroc_draws, bounds=SHARE),
+        Metric("nll", nll, _nll_draws, larger=False, bounds=POSITIVE),
+        Metric("ece", ece, _ece_draws, larger=False, bounds=SHARE),
     )
 }
 """The built-in metrics."""

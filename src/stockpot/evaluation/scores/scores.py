@@ -5,13 +5,14 @@ Shapes: R resamples.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..predictions.predict import Predictions
 from ..predictions.views import JUDGED
-from .bootstrap import Estimate, Resampler, mean_estimate
+from ..results.estimator import POSITIVE, UNBOUNDED
+from .bootstrap import Estimate, Resampler, mean_estimate, pool_estimate
 from .metrics import Metric
 
 
@@ -45,7 +46,8 @@ def score_predictions(
             if metric.value:
                 estimates[key] = metric.estimate(seen, at)
             elif own and key in own:
-                estimates[key] = Estimate(own[key], metric.draws(seen, at), at.originals)
+                drawn_R = metric.draws(seen, at)
+                estimates[key] = pool_estimate(own[key], drawn_R, at.originals, metric.bounds)
     shares = {split: seen.non_finite / len(seen.logits) for split, seen in predictions.items()}
     return Scores(estimates, shares)
 
@@ -68,19 +70,21 @@ def mean_over_tasks(each: Sequence[Scores]) -> Scores:
 
 
 def _over_tasks(estimates: Sequence[Estimate]) -> Estimate:
-    return Estimate(
-        math.fsum(one.value for one in estimates) / len(estimates),
-        np.mean([one.draws for one in estimates], axis=0),
-        sum(one.units for one in estimates),
-    )
+    # Samples of different tasks do not count alike: the mean has no rows.
+    apart = [replace(one, rows=None) for one in estimates]
+    return replace(mean_estimate(apart), units=sum(one.units for one in estimates))
 
 
 def quotient(a: Estimate, b: Estimate) -> Estimate:
     """Paired; NaN where the divisor is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, draws_R = np.divide([a.value], [b.value])[0], a.draws / b.draws
-    draws_R = np.where(np.isfinite(draws_R), draws_R, np.nan)
-    return Estimate(float(value) if b.value else math.nan, draws_R, a.units)
+        values_P, draws_PR = a.values / b.values, a.draws / b.draws
+    return Estimate(
+        values=np.where(np.isfinite(values_P), values_P, np.nan),
+        draws=np.where(np.isfinite(draws_PR), draws_PR, np.nan),
+        units=a.units,
+        bounds=POSITIVE if min(a.bounds.low, b.bounds.low) >= 0 else UNBOUNDED,
+    )
 
 
 def _mean(values: Iterable[float]) -> float:

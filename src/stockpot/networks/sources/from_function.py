@@ -1,6 +1,6 @@
 """Networks that a user's own function makes, named as package.module:function."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
@@ -21,7 +21,17 @@ def open_function(name: str, task: Task, own: Mapping[str, object]) -> nn.Module
         FieldError: where there is no such function, or it does not take these arguments.
         StockpotError: where it fails, or returns something else than a torch module.
     """
-    function = find_function(name)
+    return made_by(find_function(name), name, task, own)
+
+
+def made_by(
+    function: Callable[..., object], name: str, task: Task, own: Mapping[str, object]
+) -> nn.Module:
+    """What a function returns that is at hand, in evaluation mode.
+
+    Raises:
+        FieldError, StockpotError: as `open_function`.
+    """
     offered = {
         "num_classes": task.num_classes,
         "in_channels": task.in_channels,

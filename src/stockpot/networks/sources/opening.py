@@ -1,5 +1,6 @@
 """A network from wherever it comes: built in, timm, transformers, CLIP, or a user's function."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from ...errors import FieldError
 from ..builtin.family import build
 from ..reproducible import seeded
 from .from_clip import open_clip
-from .from_function import open_function
+from .from_function import made_by, open_function
 from .from_timm import open_timm
 from .from_transformers import open_transformers
 from .task import Task
@@ -26,14 +27,20 @@ SOURCES: Mapping[str, Callable[[str, Task, Mapping[str, object]], nn.Module]] = 
 
 
 def open_network(
-    spec: NetworkSpec, *, num_classes: int, in_channels: int, image_size: int, seed: int = 0
+    spec: NetworkSpec | nn.Module | Callable[..., nn.Module],
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    seed: int = 0,
 ) -> nn.Module:
     """A network in evaluation mode that gives logits [N, num_classes] for a batch of the data.
 
     Args:
         spec: the name of a built-in network; "timm:NAME"; "hf:DIRECTORY"; "clip:DIRECTORY"; or
-            "package.module:function", called with num_classes= and in_channels=. With keys of its
-            own: {"name": "resnet-20", "norm": "group"}.
+            "package.module:function", called with those of num_classes=, in_channels= and
+            image_size= that it takes. With keys of its own: {"name": "resnet-20", "norm": "group"}.
+            Or such a function itself; or a module, of which a copy is made.
         num_classes: how many logits.
         in_channels: channels of an image; 2 for text, which is ids over their attention mask.
         image_size: pixels along a side; tokens for text.
@@ -48,8 +55,13 @@ def open_network(
     >>> open_network("resnet-8", num_classes=10, in_channels=3, image_size=32).training
     False
     """
-    name, own = _read(spec)
+    if isinstance(spec, nn.Module):
+        return copy.deepcopy(spec).eval()
     sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    if callable(spec):
+        with seeded(seed):
+            return made_by(spec, getattr(spec, "__name__", repr(spec)), Task(**sizes), {})
+    name, own = _read(spec)
     if settled := [key for key in own if key in (*sizes, "seed")]:
         raise FieldError(
             f"{name}: {settled[0]} is decided by the data and the experiment; leave it out."

@@ -19,6 +19,7 @@ from ...views import Renamed, View
 from ...views.models import label_of
 from ..decay import Decay, DecayEntry, decay_weights, refuse_wrong_order
 from .entries import CopyEntry, MethodEntry, RenameEntry, RoleEntry, SizeEntry, ViewsEntry
+from .kinds import refuse_other
 from .layers import check_layers
 from .searching import AxisEntry, Searched, space_of
 from .sizes import format_size
@@ -27,12 +28,6 @@ from .yaml import read_yaml
 BASE_KEY, BASE_VIEWS, STACK = "base.key", "base.view", "layers.stack"
 """Where the key and the views of `base: {path, key, view}` and the stack of `layers: {stack, ...}`
 are kept; no names of keys that a recipe may have."""
-MERGEKIT = (
-    "it is a recipe of mergekit, whose format is not read. Here merge_method is method, base_model "
-    "is base, the model of an entry of models is its path, its weight stands beside that, and "
-    "other parameters are fields of the method: method: {name: ties, density: 0.5}."
-)
-"""What a recipe in mergekit's words is told."""
 Missing = Literal["error", "base", "present"]
 OutputDtype = Literal["same", "float32", "bfloat16", "float16"]
 
@@ -157,8 +152,7 @@ class Recipe(Section):
         if not isinstance(data, Mapping):
             return data
         given = dict(cast(Mapping[object, object], data))
-        if "merge_method" in given:
-            raise FieldError(MERGEKIT)
+        refuse_other(given, "recipe")
         if hidden := [key for key in (BASE_KEY, BASE_VIEWS, STACK) if key in given]:
             raise FieldError(f"unknown key '{hidden[0]}'.")
         base, layers = given.get("base"), given.get("layers")

@@ -150,7 +150,10 @@ def read_yaml(path: Path) -> object:
     except OSError as error:
         raise FieldError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        raise FieldError(f"{path}: not text in UTF-8, at byte {error.start}.") from None
+        raise FieldError(
+            f"{path} is no YAML: not text in UTF-8, at byte {error.start}. A checkpoint is shown "
+            "by `stockpot inspect`."
+        ) from None
 
 
 def dump_yaml(value: object) -> str:

@@ -8,10 +8,12 @@ import torch
 from ...checkpoints.entry import Checkpoint, TensorEntry
 from ...checkpoints.names.renaming import find_renaming
 from ...errors import MergeError
-from .remedies import copies, missing_remedies, shape_remedies
+from .remedies import copies, different_networks, missing_remedies, shape_remedies
 
 SHOWN = 20
 """Differences that are told one by one."""
+FEW = 5
+"""So many differences are always told one by one, however small the networks are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,9 @@ class Differences:
             return
         missing = any(one.lacking for one in self._found)
         renamed = renamed_models(models, base) if missing else dict[str, frozenset[str]]()
+        many = len(self._found) > FEW and not renamed and not matched
+        if many and (different := different_networks(models, base)):
+            raise MergeError(different)
         told = {name for names in renamed.values() for name in names}
         left = [d for d in self._found if d.lacking not in told]
         lines: list[str] = [*matched, *renamed, *(d.line for d in left[:SHOWN])]

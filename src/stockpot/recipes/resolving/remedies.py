@@ -27,8 +27,32 @@ def shape_remedies(shapes: Mapping[str, str], models: Sequence[Checkpoint]) -> I
     """
     if shapes and 2 * len(shapes) <= len(models[0].entries):
         yield f"To take what differs in shape from one of them: {_flags(shapes, models)}"
-    elif len(shapes) > _NAMED:
-        yield "Most shapes differ: these are networks of different sizes."
+
+
+def different_networks(models: Sequence[Checkpoint], base: Checkpoint | None) -> str | None:
+    """One sentence where two of them have less than half of their tensors alike, else None."""
+    first, *others = models
+    for other in (*others, *(() if base is None else (base,))):
+        both = [name for name in first.entries if name in other.entries]
+        alike = sum(first.entries[name].shape == other.entries[name].shape for name in both)
+        if 2 * alike >= min(len(first.entries), len(other.entries)):
+            continue
+        pairs = f"{first.label} and {other.label}"
+        sizes = f"{len(first.entries):,} and {len(other.entries):,} tensors"
+        unlike = [n for n in both if first.entries[n].shape != other.entries[n].shape]
+        only = next((n for n in first.entries if n not in other.entries), "")
+        example = (
+            f"'{unlike[0]}' is {first.entries[unlike[0]].stored_shape} and "
+            f"{other.entries[unlike[0]].stored_shape}"
+            if unlike
+            else f"'{only}' is in {first.label} alone"
+        )
+        return (
+            f"{pairs} are different networks: of {sizes}, {alike:,} have the same name and shape; "
+            f"{example}. Only networks of one architecture can be merged; `stockpot inspect` shows "
+            "both."
+        )
+    return None
 
 
 def missing_remedies(
@@ -45,19 +69,9 @@ def missing_remedies(
         yield "--missing base takes the base's in their place."
     elif all(len(labels) > 1 for labels in having.values()):
         yield "--missing present merges each over the models that have it."
-    elif any(2 * _shared(m, names) < len(m.entries) for m in models):
-        yield (
-            "They share less than half of their tensors: `stockpot diagnose` says what they have "
-            "in common."
-        )
     else:
         single = {name: labels[0] for name, labels in having.items()}
         yield f"To take what some lack from a model that has it: {_flags(single, models)}"
-
-
-def _shared(model: Checkpoint, lacking: Collection[str]) -> int:
-    """Tensors of the model that every other one has too."""
-    return sum(name not in lacking for name in model.entries)
 
 
 def _flags(wanted: Mapping[str, str], models: Sequence[Checkpoint]) -> str:

@@ -85,6 +85,7 @@ class BackdoorResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "backdoor"
+    main_figure: ClassVar[str] = "stockpot.studies.backdoor.figures:plot_influence"
     main_table: ClassVar[MainTable] = Contribution, "rows"
 
     title: str

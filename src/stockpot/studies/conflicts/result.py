@@ -90,6 +90,7 @@ class ConflictsResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "conflicts"
+    main_figure: ClassVar[str] = "stockpot.studies.conflicts.figures:plot_task_cosines"
     main_table: ClassVar[MainTable] = ConflictPair, "pairs"
 
     title: str

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import StockpotError
-from ...evaluation.results.intervals import over_seeds
+from ...evaluation.results.estimator import POSITIVE, over_seeds
 from ...libraries import optional
 from ...pages.axes import SMALL, dress, panels, reference
 from ...pages.styles import BLUE, GREEN, INK, PAPER, VERMILION
@@ -109,7 +109,7 @@ def _dots(ax: Any, rows: Sequence[Barrier], place: float, way: tuple[Way, Statis
     if not each:
         return
     ax.plot(each, [place] * len(each), linestyle="none", marker="o", markersize=2, color=colour)
-    over = over_seeds(each)
+    over = over_seeds(each, POSITIVE)
     if math.isfinite(over.low):
         ax.plot([over.low, over.high], [place, place], color=colour, linewidth=1.3)
     ax.plot(

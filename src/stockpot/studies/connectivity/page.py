@@ -27,11 +27,10 @@ def _pairs(result: ConnectivityResult) -> str:
         row for row in result.barriers if (row.split, row.way, row.pool) == ("test", "line", ALL)
     ]
     rows = [row for row in rows if row.pair != ALL] or rows
-    told = sum(row.barrier_low > 0 for row in rows)
-    most = max(rows, key=lambda row: row.barrier)
+    least, most = (pick(rows, key=lambda row: row.barrier) for pick in (min, max))
     return (
-        f"On the straight line {told} of {len(rows)} barriers are told apart from none; the "
-        f"highest is {most.barrier:.3f} nats, of {_named(most)}."
+        f"On the straight line the lowest mean barrier is {least.barrier:.3f} nats, of "
+        f"{_named(least)}; the highest is {most.barrier:.3f} nats, of {_named(most)}."
     )
 
 
@@ -69,8 +68,8 @@ _FIGURES: tuple[Planned, ...] = (
         "The barrier of each pair",
         plot_barriers,
         _pairs,
-        "Small dots are pools, the square their mean, the bar its 95% interval over pools. Where "
-        "a pair's bar crosses 0 its barrier is not told apart from none.",
+        "Small dots are pools, the square their mean, the bar its 95% interval over pools. A "
+        "barrier is the largest rise above the ends, and never below 0.",
     ),
     (
         "plane",

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -134,6 +135,7 @@ class ConnectivityResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "connectivity"
+    main_figure: ClassVar[str] = "stockpot.studies.connectivity.figures:plot_barriers"
     main_table: ClassVar[MainTable] = Barrier, "barriers"
 
     title: str
@@ -206,17 +208,18 @@ def _row(mine: Sequence[WeightPath], pair: str) -> Barrier:
     pools: dict[int, list[WeightPath]] = {}
     for one in mine:
         pools.setdefault(one.pool, []).append(one)
-    barrier = _interval([[one.barrier for one in paths] for paths in pools.values()])
-    drop = _interval([[one.drop for one in paths] for paths in pools.values()])
+    rises = [[one.barrier for one in paths] for paths in pools.values()]
+    drops = [[one.drop for one in paths] for paths in pools.values()]
+    barrier, drop = _interval(rises, POSITIVE), _interval(drops, SHARE.minus(SHARE))
     return _made(mine, ALL, pair, barrier, drop)
 
 
-def _interval(by_pool: Sequence[Sequence[float]]) -> Interval:
+def _interval(by_pool: Sequence[Sequence[float]], bounds: Bounds) -> Interval:
     """A loss that is not finite has no mean, and no interval."""
     values = [_mean(values) for values in by_pool]
     if not all(map(math.isfinite, values)):
         return Interval(max(values), math.nan, math.nan)
-    return over_seeds(values)
+    return over_seeds(values, bounds)
 
 
 def _single(one: WeightPath) -> Barrier:

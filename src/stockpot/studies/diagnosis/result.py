@@ -175,6 +175,7 @@ class DiagnosisResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "diagnosis"
+    main_figure: ClassVar[str] = "stockpot.studies.diagnosis.figures:plot_kinship"
 
     title: str
     mergeable: bool

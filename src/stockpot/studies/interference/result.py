@@ -90,6 +90,7 @@ class InterferenceResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "interference"
+    main_figure: ClassVar[str] = "stockpot.studies.interference.figures:plot_interference"
     main_table: ClassVar[MainTable] = Point, "points"
 
     title: str

@@ -11,7 +11,8 @@ from torch import Tensor
 from ...errors import FieldError, StockpotError
 from ...evaluation.contests.models import ingredients_of
 from ...evaluation.predictions.ingredients import Ingredients
-from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, over_seeds
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, pool_estimate
 from ...experiments.cells import slug
 from ...networks import Headed
 from ...typed import to_numpy
@@ -37,6 +38,13 @@ from .result import (
 from .walking import Plan
 
 RESAMPLES = 1000
+_WITHIN = {
+    "maximum": POSITIVE,
+    "variance": POSITIVE,
+    "covariance": CORRELATION,
+    "delta_covariance": CORRELATION,
+}
+"""Between what a moment lies where it is no share of one of these."""
 BATCH = 64
 """Samples of a point in the figure of batches, as published."""
 
@@ -167,19 +175,10 @@ def _moments(bowls: Sequence[Bowl]) -> Iterator[MomentRow]:
     for tensor in each[0]:
         for quantity in [one.name for one in fields(Moment) if one.name != "tensor"]:
             values = [float(getattr(one[tensor], quantity)) for one in each]
-            span = _over_seeds(values)
+            span = over_seeds(values, _WITHIN.get(quantity, SHARE))
             yield MomentRow(
-                tensor=tensor, quantity=quantity, value=span[0], low=span[1], high=span[2]
+                tensor=tensor, quantity=quantity, value=span.value, low=span.low, high=span.high
             )
-
-
-def _over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean over pools, and its interval where there are several."""
-    estimates = [Estimate(value, to_numpy(torch.empty(0).double()), 0) for value in values]
-    if len(values) == 1:
-        return values[0], math.nan, math.nan
-    span = over_pools(estimates).interval()
-    return span.value, span.low, span.high
 
 
 def _bounds(bowls: Sequence[Bowl]) -> Iterator[BoundRow]:
@@ -260,7 +259,10 @@ def note(
     for at, key in enumerate(keys):
         value = float(values_NB[:, at].mean())
         draws_R = draws_RB[:, at].astype("float32")
-        found.setdefault(key, []).append(Estimate(value, draws_R, resampler.originals))
+        within = SHARE.minus(SHARE) if " - " in key[4] else SHARE
+        rows_G = resampler.by_original(values_NB[:, at])
+        estimate = pool_estimate(value, draws_R, resampler.originals, within, rows_G)
+        found.setdefault(key, []).append(estimate)
         lost.setdefault(key, []).append(shares[at])
 
 

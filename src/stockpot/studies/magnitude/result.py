@@ -118,6 +118,7 @@ class MagnitudeResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "magnitude"
+    main_figure: ClassVar[str] = "stockpot.studies.magnitude.figures:plot_curves"
 
     title: str
     pools: tuple[int, ...]

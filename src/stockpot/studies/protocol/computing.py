@@ -22,7 +22,7 @@ from ...evaluation.choices.soups import soup
 from ...evaluation.predictions.ensembles import average_head, features_ensemble, logits_ensemble
 from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.predictions.predict import Predictions
-from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools
+from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, share_estimate
 from ...experiments.cells import slug
 from ...networks import Headed
 from ...networks.reproducible import seeded
@@ -106,14 +106,12 @@ def compute(
             for n in own:
                 choices.setdefault((one.name, n), []).append(tested.choice(n))
                 for method, right in tested.columns(n).items():
-                    estimate = Estimate(
-                        float(right.mean()), resampler.means(right), resampler.originals
-                    )
+                    estimate = share_estimate(right, resampler)
                     found.setdefault((one.name, n, method), []).append(estimate)
                 gap = _gap(found, one.name, n)
                 found.setdefault((one.name, n, GAP), []).append(gap)
             first = tested.right([tested.runs[0]])
-            estimate = Estimate(float(first.mean()), resampler.means(first), resampler.originals)
+            estimate = share_estimate(first, resampler)
             found.setdefault((one.name, 1, "first-single"), []).append(estimate)
     return ProtocolResult(
         title="The published protocol of testing, and ours",

@@ -70,6 +70,7 @@ class ProtocolResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "protocol"
+    main_figure: ClassVar[str] = "stockpot.studies.protocol.page:plot_protocol"
     main_table: ClassVar[MainTable] = ProtocolPoint, "points"
 
     title: str

@@ -82,6 +82,7 @@ class ScopesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "scopes"
+    main_figure: ClassVar[str] = "stockpot.studies.scopes.figures:plot_scopes"
     main_table: ClassVar[MainTable] = ScopeRow, "rows"
 
     title: str

@@ -2,14 +2,15 @@
 (arXiv 2411.09263, sections 3 and 6.1)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -29,6 +30,13 @@ Measure = Literal[
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+_WITHIN: Mapping[Measure, Bounds] = {
+    "matched": SHARE,
+    "accuracy": SHARE,
+    "contrast": POSITIVE,
+    "ratio": POSITIVE,
+}
+"""Between what a measure lies where it is no correlation."""
 SHOWN: tuple[Measure, ...] = (
     *("correlation", "correlation_raw", "ssim", "contrast", "ratio", "alike", "accuracy"),
 )
@@ -112,6 +120,7 @@ class TemplatesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "templates"
+    main_figure: ClassVar[str] = "stockpot.studies.templates.figures:plot_templates"
     main_table: ClassVar[MainTable] = TemplateRow, "rows"
 
     title: str
@@ -140,7 +149,8 @@ class TemplatesResult(StudyResult):
             for row in self.rows
             if (row.cell, row.weight_decay, row.subject) == (cell, decay, subject)
         ]
-        return over_seeds(values) if values else Interval(math.nan, math.nan, math.nan)
+        within = _WITHIN.get(measure, CORRELATION)
+        return over_seeds(values, within) if values else Interval(math.nan, math.nan, math.nan)
 
     def shown(self, cell: str, decay: float | None) -> tuple[Pictures, ...]:
         """The pictures of one weight decay, or of class means."""

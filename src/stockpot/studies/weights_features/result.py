@@ -1,11 +1,12 @@
 """What the study of averaging weights against averaging features gives (arXiv 2411.09263, 4)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from ...evaluation.results.intervals import Interval, over_seeds
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
 from ..study import MainTable, StudyResult
 
@@ -13,6 +14,8 @@ Kind = Literal["weights", "normalisation", "activation", "other", "block"]
 """Of a layer."""
 Measure = Literal["cosine", "distance", "length", "spread", "own", "kept", "disagree", "variance"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+_WITHIN: Mapping[Measure, Bounds] = {"cosine": CORRELATION, "disagree": SHARE}
+"""Between what a measure lies where it is not merely positive."""
 SHOWN: tuple[Measure, ...] = ("cosine", "distance", "spread", "own", "disagree", "variance")
 """What the terminal shows."""
 MERGED = "merged"
@@ -104,6 +107,7 @@ class WeightsFeaturesResult(StudyResult):
     """
 
     file_kind: ClassVar[str] = "weights-features"
+    main_figure: ClassVar[str] = "stockpot.studies.weights_features.figures:plot_distance"
     main_table: ClassVar[MainTable] = LayerRow, "rows"
 
     title: str
@@ -128,12 +132,12 @@ class WeightsFeaturesResult(StudyResult):
             for row in self.rows
             if (row.cell, row.variant, row.place) == (cell, variant, place)
         ]
-        return over_seeds(values)
+        return over_seeds(values, _WITHIN.get(measure, POSITIVE))
 
     def score(self, cell: str, variant: str) -> Interval:
         """Accuracy, mean over pools with its interval."""
         mine = [s.accuracy for s in self.scores if (s.cell, s.variant) == (cell, variant)]
-        return over_seeds(mine)
+        return over_seeds(mine, SHARE)
 
     def gap(self, cell: str) -> Interval:
         """How far the ensemble of logits is above the merge that one would use, pool by pool."""
@@ -144,7 +148,7 @@ class WeightsFeaturesResult(StudyResult):
             return {one.seed: one.accuracy for one in mine}
 
         ahead, behind = by_seed(ENSEMBLE), by_seed(best)
-        return over_seeds([ahead[seed] - behind[seed] for seed in ahead])
+        return over_seeds([ahead[seed] - behind[seed] for seed in ahead], SHARE.minus(SHARE))
 
     def features(self, cell: str) -> Place:
         """The last layer before the logits; the only layer where there is no other."""
@@ -164,7 +168,7 @@ class WeightsFeaturesResult(StudyResult):
             if mine and math.isfinite(row.own):
                 by_seed.setdefault(row.seed, []).append(row.own)
         values = [math.fsum(many) / len(many) for many in by_seed.values()]
-        return over_seeds(values) if values else None
+        return over_seeds(values, POSITIVE) if values else None
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -179,7 +179,8 @@ class Candidates:
             )
         first, *others = candidates
         metric = contest.metric.name
-        differences = [contest.ledger.difference(n, first, one, metric) for one in others]
+        pairs = [(first, one) for one in others]
+        differences = contest.ledger.differences(n, pairs, metric)
         return contest.ledger.rows(), tuple(differences)
 
 

@@ -7,22 +7,24 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ...engine.merge import run_recipe
 from ...engine.options import Options
-from ...errors import OutputError, StockpotError
+from ...errors import FieldError, OutputError, StockpotError
 from ...evaluation.choices.search import WORST, ScoredCandidate, Search, attempts_of, best_of
 from ...evaluation.contests.provenance import contest_provenance
 from ...evaluation.results.comparison import Comparison
-from ...experiments.experiment import Experiment, read_experiment
+from ...experiments.experiment import Experiment, parse_experiment, read_experiment
 from ...factors.sharing import factoring_of
+from ...libraries import optional
 from ...methods import Average
 from ...networks import has_batch_norm
-from ...recipes.reading.recipe import Recipe, read_recipe
+from ...recipes.reading.recipe import Recipe, parse_recipe, read_recipe
 from ...recipes.reading.searching import ONE_SEARCH, Budget, Searched, defaults_of, space_of
 from ...recipes.reading.space import Candidate
 from ...recipes.reading.yaml import dump_yaml
+from ...values.bars import Bar, bar_for
 from ...values.differences import first_differences
 from ...values.fields import kebab_name
 from ...values.result import Progress
@@ -39,7 +41,7 @@ FOUND, SOUP, DEFAULTS, GIVEN = "searched", "uniform-soup", "defaults", "given"
 """What is judged on the test split."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class SearchResult:
     """What a search has found.
 
@@ -57,10 +59,32 @@ class SearchResult:
     score: float
     comparison: Comparison
 
+    def __repr__(self) -> str:
+        return f"SearchResult(score {self.score:.4g}, best {str(self.best)!r}): {self.comparison!r}"
+
+    def _repr_html_(self) -> str:
+        return self.comparison._repr_html_()  # pyright: ignore[reportPrivateUsage] - notebooks'
+
+    def to_pandas(self) -> Any:
+        """Every trial as a pandas.DataFrame: its number, origin, score and what it tried.
+
+        Raises:
+            ExtraError: pandas is not installed.
+        """
+        trials = [
+            {"number": one.number, "origin": one.origin, "score": one.score, **dict(one.values)}
+            for one in self.comparison.attempts
+        ]
+        return optional("pandas", "notebook").DataFrame(trials)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The main figure of the comparison on the test split."""
+        return self.comparison.plot(ax)
+
 
 def search(
-    recipe: Recipe | str | Path,
-    experiment: Experiment | str | Path,
+    recipe: Recipe | str | Path | Mapping[str, object],
+    experiment: Experiment | str | Path | Mapping[str, object],
     out: str | Path,
     *,
     budget: Budget | Mapping[str, object] = ONE_SEARCH,
@@ -69,7 +93,7 @@ def search(
     device: Device = "auto",
     factors: Path | None = None,
     options: Options | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Bar | None = None,
 ) -> SearchResult:
     """Search a recipe's weights and fields by the experiment's metric on its selection split.
 
@@ -78,10 +102,11 @@ def search(
     a directory), journal.log and search.json into `out`.
 
     Args:
-        recipe: what is merged, or its file; its `search` has the axes. With tasks it has one model
-            for each, in the order of the tasks or of their names; each keeps its own head.
-        experiment: network, data or tasks, split, and `compare.metric`, or its file; nothing is
-            trained.
+        recipe: what is merged, as a value, a mapping, or its file; its `search` has the axes. With
+            tasks it has one model for each, in the order of the tasks or of their names; each keeps
+            its own head.
+        experiment: network, data or tasks, split, and `compare.metric`, likewise; nothing is
+            trained. Functions of one's own are named in it as package.module:function.
         out: folder.
         budget: trials, sampler and its seed, as `compare.search` of an experiment has them.
         resume: go on where an earlier search ended, perhaps with more trials.
@@ -92,7 +117,8 @@ def search(
             decomposed once, at the largest rank, for all trials.
         options: memory, workers and what else merging takes. Models that fit `memory` together are
             read once and held; others are streamed from disk for each trial.
-        progress: called with what is being done and the fraction of the whole that is behind.
+        progress: called with what is being done and the fraction of the whole that is behind;
+            "bar" shows a bar of tqdm's.
 
     Raises:
         StockpotError: what cannot be merged, judged, searched or written, and why.
@@ -100,9 +126,9 @@ def search(
     Cost: for each trial a merge in memory and one pass over the selection split.
     """
     options, out, budget = options or Options(), Path(out), Budget.parse(budget, "", "a budget")
-    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    experiment = experiment if isinstance(experiment, Experiment) else read_experiment(experiment)
-    tell = progress or _silent
+    recipe = _recipe_of(recipe)
+    experiment = _experiment_of(experiment)
+    tell = bar_for(progress) or _silent
     tell("reading models and data", 0.0)
     candidates = Candidates.open(recipe, experiment, device, options)
     attempts = _search_of(candidates, budget)
@@ -137,6 +163,26 @@ def search(
     tell("done", 1.0)
     return SearchResult(
         recipe=best, best=out / BEST, merged=merged, score=score, comparison=comparison
+    )
+
+
+def _recipe_of(given: object) -> Recipe:
+    if isinstance(given, str | Path):
+        return read_recipe(given)
+    return given if isinstance(given, Recipe) else parse_recipe(given)
+
+
+def _experiment_of(given: object) -> Experiment:
+    if isinstance(given, str | Path):
+        return read_experiment(given)
+    if isinstance(given, Experiment):
+        return given
+    if isinstance(given, Mapping):
+        return parse_experiment(cast(object, given))
+    raise FieldError(
+        "search judges by an experiment: an Experiment, a mapping or its file; got "
+        f"{type(given).__name__}. Networks, data and metrics that are functions are named in it as "
+        "package.module:function."
     )
 
 

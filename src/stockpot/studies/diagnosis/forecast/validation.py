@@ -76,6 +76,7 @@ class Validation(Result):
     """
 
     file_kind: ClassVar[str] = "validation"
+    main_figure: ClassVar[str] = "stockpot.studies.diagnosis.forecast.figures:plot_forecast"
 
     merges: int
     pools: int
