@@ -14,7 +14,7 @@ from stockpot.cli.app import execute
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"((?:[^\n]+\n)*)\n```(python|yaml|console)\n(.*?)```", re.S)
 NEEDS = {"lightning": ("lightning",), "text": ("optuna",)}
-LONG = ("federated", "vision")
+LONG = ("federated", "lightning")
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
