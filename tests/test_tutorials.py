@@ -72,10 +72,16 @@ def carry_out(
         return kind
     assert kind == "console", f"{page.name} has a file without a name"
     for line in text.splitlines():
-        program, *words = shlex.split(line.removeprefix("$ "))
+        program, *written = shlex.split(line.removeprefix("$ "))
+        words = [word for each in written for word in expanded(each)]
         assert program == "stockpot"
         assert execute(words) == 0, f"{line}\n{capsys.readouterr().err}"
     return kind
+
+
+def expanded(word: str) -> list[str]:
+    """A pattern as a shell expands it; any other word as it is."""
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
 
 
 def test_every_tutorial_is_on_the_index() -> None:

@@ -5,6 +5,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -14,6 +15,7 @@ from stockpot.report import rebuild
 
 KEPT = Path(__file__).parents[2] / "examples" / "results" / "kept"
 _FIGURE = re.compile(r"<figure.*?</figure>", re.S)
+_COMMAND = re.compile(r"<code.*?</code>", re.S)
 _NAMES = re.compile(r"""(\bid="|\baria-\w+="|\bhref="#|url\(#)""")
 
 
@@ -21,7 +23,7 @@ class Gallery(SphinxDirective):
     """The first figures of a report, and a link to all of it."""
 
     required_arguments = 1
-    option_spec = {"figures": directives.positive_int}
+    option_spec: ClassVar = {"figures": directives.positive_int}
 
     def run(self):
         """The figures as they stand in the report, and where it is."""
@@ -47,5 +49,6 @@ def report_of(name: str) -> str:
 
 
 def figures_of(page: str, name: str) -> list[str]:
-    """Its figures, under names that no figure of another report has."""
-    return [_NAMES.sub(rf"\g<1>{name}-", figure) for figure in _FIGURE.findall(page)]
+    """Its figures, under names that no figure of another report has; the page has the command."""
+    figures = (_COMMAND.sub("", figure) for figure in _FIGURE.findall(page))
+    return [_NAMES.sub(rf"\g<1>{name}-", figure) for figure in figures]
