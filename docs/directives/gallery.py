@@ -1,4 +1,4 @@
-"""`{gallery} NAME`: figures of a kept result, drawn by `stockpot.report` while the site is built."""
+"""`{gallery} NAME`: figures of a kept result, drawn by `stockpot.report` as the site is built."""
 
 import re
 import shutil
