@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from stockpot.errors import StockpotError
 from stockpot.evaluation import Attempt, Comparison
-from stockpot.report import plot_attempts, plot_fields, render_page
+from stockpot.report import figures, render_page
 from stockpot.report.attempts import attempts_csv, attempts_json
 
 from .making import grid
@@ -43,28 +42,30 @@ def comparison(attempts=ATTEMPTS):
     )
 
 
+def panels(name, result):
+    return next(one for one in figures(result) if one.name == name).panels
+
+
 def test_the_line_is_the_best_until_then_and_reaches_the_last_trial():
-    ax = plot_attempts(comparison())
-    (line,) = (one for one in ax.lines if one.get_drawstyle() == "steps-post")
-    assert list(line.get_xdata()) == [0, 1, 4, 4]
-    assert list(line.get_ydata()) == pytest.approx([50, 70, 80, 80])
-    dots = sorted(float(one.get_xdata()[0]) for one in ax.lines if one is not line)
-    assert dots == [0, 1, 3, 4]  # what has no score is not drawn
+    (panel,) = panels("attempts", comparison())
+    *dots, line = panel.series
+    assert line.x == (0, 1, 1, 4, 4, 4)
+    assert line.value == pytest.approx((50, 50, 70, 70, 80, 80))
+    assert sorted(x for one in dots for x in one.x) == [0, 1, 3, 4]  # no score, no dot
 
 
 def test_a_panel_for_each_field_with_words_side_by_side():
-    first = plot_fields(comparison())
-    scale, vote = first.figure.axes
-    assert sorted(float(one.get_xdata()[0]) for one in scale.lines) == [0.4, 0.7, 1.0]
-    assert [one.get_text() for one in vote.get_xticklabels()] == ["count", "mass"]
-    assert (scale.get_xlabel(), vote.get_xlabel()) == ("scale", "vote")
+    scale, vote = panels("fields", comparison())
+    assert sorted(x for one in scale.series for x in one.x) == [0.4, 0.7, 1.0]
+    assert vote.x.names == ("count", "mass")
+    assert (scale.x.label, vote.x.label) == ("scale", "vote")
 
 
-def test_what_was_tried_first_in_several_pools_is_named_once_and_within_the_figure():
+def test_what_was_tried_first_in_several_pools_is_named_once():
     pools = [replace(one, seed=seed) for seed in range(5) for one in ATTEMPTS]
-    ax = plot_fields(comparison(pools))
-    assert len(ax.lines) == 5 * 3
-    assert [one.get_text() for one in ax.texts] == ["defaults"]
+    scale, _ = panels("fields", comparison(pools))
+    assert sum(len(one.x) for one in scale.series) == 5 * 3
+    assert [word for one in scale.series for word in one.labels if word] == ["defaults"]
     assert "Trial 4, pool 0, subset 0 is best" in render_page(comparison(pools))
     several = [*ATTEMPTS, replace(ATTEMPTS[1], method="cart", leads=False)]
     assert "Trial 4 of ties is best" in render_page(comparison(several))
@@ -84,15 +85,3 @@ def test_the_page_shows_them_only_where_something_was_searched():
     assert "The score over trials" not in render_page(comparison(()))
     lost = [attempt(0, math.inf, scale=1.0)]
     assert "The score over trials" not in render_page(comparison(lost))
-
-
-def test_what_cannot_be_drawn_on_one_axes():
-    ax = plot_attempts(comparison())
-    for plot in (plot_attempts, plot_fields):
-        with pytest.raises(StockpotError, match="one Axes holds one"):
-            plot(comparison(()))
-    several = comparison((*ATTEMPTS, *(replace(one, seed=1) for one in ATTEMPTS)))
-    with pytest.raises(StockpotError, match="this comparison has 2"):
-        plot_attempts(several, ax)
-    with pytest.raises(StockpotError, match="this comparison has 2"):
-        plot_fields(comparison(), ax)

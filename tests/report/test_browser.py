@@ -8,8 +8,9 @@ from .making import SCENARIOS, comparison, confusion, row, whole
 
 FIGURES = """
 return [...document.querySelectorAll("figure")].map(figure => {
-  const box = figure.querySelector("svg").getBoundingClientRect();
-  return [figure.id, box.width, box.height, figure.querySelector("figcaption").innerText];
+  const box = (figure.querySelector("svg") ?? figure).getBoundingClientRect();
+  return [figure.id, box.width, box.height, figure.querySelector("figcaption").innerText,
+          figure.querySelector("figure > p")?.innerText ?? ""];
 });
 """
 
@@ -67,7 +68,7 @@ def test_every_figure_is_drawn_and_no_label_covers_another(browser, pages, scena
     figures, console = browser.ask(page, FIGURES)
     assert console == []
     assert len(figures) == page.count("<figure id=") > 3
-    assert all(width > 300 and height > 150 and words for _, width, height, words in figures)
+    assert all(width > 150 and height > 100 and words for _, width, height, words, _ in figures)
     overlaps, _ = browser.ask(page, OVERLAPS)
     assert overlaps == []
 

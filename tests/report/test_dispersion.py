@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from stockpot.errors import StockpotError
 from stockpot.evaluation import dispersions
-from stockpot.report import plot_scales, render_page
+from stockpot.report import render_page
 from stockpot.report.dispersion import dispersion_table
 
 from .making import comparison, row
@@ -73,8 +72,6 @@ def test_without_tasks_or_a_grid_there_is_nothing():
     rows = [row(f"ties scale={scale}", split=s) for scale in SCALES for s in ("selection", "test")]
     assert dispersions(comparison(rows)) == ()
     assert dispersion_table(comparison([row()])) is None
-    with pytest.raises(StockpotError, match="has 0"):
-        plot_scales(comparison([row()]))
 
 
 def test_the_table_and_the_figure_are_on_the_page(browser):

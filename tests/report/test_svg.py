@@ -1,10 +1,19 @@
 import re
 from xml.etree import ElementTree as ET
 
-from stockpot.pages.svg import inline_svg
-from stockpot.report import plot_confusion, plot_quality, save_figure
+from stockpot.pages.drawing import draw, draw_panels
+from stockpot.pages.svg import inline_svg, save_figure
+from stockpot.report import figures
 
 from .making import comparison, confusion, row, whole
+
+
+def shown(name="quality", result=None):
+    return next(one for one in figures(result or whole()) if one.name == name)
+
+
+def panel(name="quality", result=None):
+    return draw_panels(shown(name, result))[0]
 
 
 def inline(ax, name="here"):
@@ -12,14 +21,14 @@ def inline(ax, name="here"):
 
 
 def test_equal_results_give_equal_bytes(tmp_path):
-    assert inline(plot_quality(whole())) == inline(plot_quality(whole()))
+    assert inline(panel()) == inline(panel())
     for name in ("a.svg", "b.svg"):
-        save_figure(plot_quality(whole()), tmp_path / name)
+        save_figure(draw(shown()), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
 def test_colours_come_from_the_page():
-    svg = inline(plot_quality(whole()))
+    svg = inline(panel())
     assert "currentColor" in svg
     assert "var(--page)" in svg
     assert "var(--rule)" in svg
@@ -28,7 +37,7 @@ def test_colours_come_from_the_page():
 
 
 def test_it_is_named_and_described():
-    root = ET.fromstring(inline(plot_quality(whole())))
+    root = ET.fromstring(inline(panel()))
     title, description = list(root)[:2]
     assert (title.text, description.text) == ("A <title>", "What & why")
     assert root.attrib["role"] == "img"
@@ -37,7 +46,7 @@ def test_it_is_named_and_described():
 
 
 def test_two_figures_of_one_page_share_no_id_and_every_reference_is_met():
-    first, second = (inline(plot_quality(whole()), name) for name in ("one", "two"))
+    first, second = (inline(panel(), name) for name in ("one", "two"))
     ids = [set(re.findall(r' id="([^"]+)"', svg)) for svg in (first, second)]
     assert ids[0]
     assert not ids[0] & ids[1]
@@ -47,7 +56,7 @@ def test_two_figures_of_one_page_share_no_id_and_every_reference_is_met():
 
 
 def test_it_styles_nothing_else_and_loads_nothing():
-    svg = inline(plot_quality(whole()))
+    svg = inline(panel())
     assert "<style" not in svg
     assert "<metadata" not in svg
     assert "<!DOCTYPE" not in svg
@@ -58,8 +67,11 @@ def test_names_that_no_font_or_formula_knows(tmp_path):
     names = ("$\\frac$", "_hidden", "日本語", "ﷺ", "a\x00b\ud800", "<b>&amp;")
     rows = [row(name, n=n) for name in names for n in (2, 3)]
     result = comparison(rows, confusion=confusion(names))
-    for plot in (plot_quality, plot_confusion):
-        svg = inline(plot(result))
-        words = [text.text for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    for name in ("quality", "confusion"):
+        svg = "".join(inline(one) for one in draw_panels(shown(name, result)))
+        words = [
+            text.text
+            for text in ET.fromstring(f"<svg>{svg}</svg>").iter("{http://www.w3.org/2000/svg}text")
+        ]
         assert {"$\\frac$", "_hidden", "日本語", "a\ufffdb\ufffd", "<b>&amp;"} <= set(words)
-        save_figure(plot(result), tmp_path / "figure.svg")
+        save_figure(draw(shown(name, result)), tmp_path / "figure.svg")

@@ -19,7 +19,7 @@ from stockpot.methods import Average, Fisher, Median, Slerp, Ties, TsvM
 from stockpot.networks import build
 from stockpot.report import render, write_study
 from stockpot.studies import Backdoor
-from stockpot.studies.backdoor.figures import plot_suspicions
+from stockpot.studies.backdoor.figures import suspicions
 from stockpot.training import Fit, fit
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -374,8 +374,6 @@ def test_hostile_names_are_shown_and_not_run(browser, four, tmp_path):
 def test_of_many_models_the_highest_scores_are_drawn():
     base, models = pool(40)
     models[39] = {n: base[n] + 9 * (t - base[n]) for n, t in models[39].items()}
-    ax = plot_suspicions(Backdoor()(models, base=base))
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert len(labels) == 24
-    assert labels[-1] == "model 40"
-    assert len(ax.patches) == 4 * 24
+    panel = suspicions(Backdoor()(models, base=base))
+    assert (len(panel.names), panel.names[-1]) == (24, "model 40")
+    assert [len(one.x) for one in panel.series] == [24] * 4

@@ -5,12 +5,10 @@ import re
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from stockpot.report import render, write_study
 from stockpot.report.files import rebuild
 from stockpot.studies import diagnose
-from stockpot.studies.diagnosis.figures import plot_kinship, plot_prospects, plot_spreads
 
 from ..report.test_browser import FIGURES, OVERLAPS
 from .pools import pool, rescaled, stranger
@@ -80,11 +78,3 @@ def test_the_page_is_made_again_from_its_file(cases, tmp_path):
         assert name == "different" or b"stockpot diagnose a b" in before
         page.unlink()
         assert rebuild(tmp_path / name).read_bytes() == before
-
-
-@pytest.mark.parametrize("plot", [plot_kinship, plot_prospects, plot_spreads])
-def test_a_plot_draws_on_axes_of_ours(cases, plot):
-    ax = Figure().subplots()
-    assert plot(cases["good"], ax) is ax
-    assert ax.get_title(loc="left")
-    assert ax.lines or ax.patches

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from stockpot.cli.app import execute
 from stockpot.errors import FieldError, MergeError
-from stockpot.pages.heat import shown_rows
+from stockpot.pages.figures import shown_rows
 from stockpot.report import render, write_study
 from stockpot.studies import Conflicts, Scopes
-from stockpot.studies.scopes.figures import plot_scope_normality
+from stockpot.studies.scopes.figures import normality
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_divergence, scope_of
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -185,5 +185,4 @@ def test_of_many_layers_some_are_drawn_evenly():
     found = Scopes()([state])
     rows = shown_rows(found.tensors)
     assert (rows[0], rows[20], len(rows)) == ("blocks.0.weight", "blocks.45.weight", 40)
-    ax = plot_scope_normality(found)
-    assert [label.get_text() for label in ax.get_yticklabels()] == rows
+    assert list(normality(found).rows) == rows

@@ -128,8 +128,8 @@ def styles(result: Comparison) -> dict[str, Style]:
 
 
 def detail_of(row: Row) -> str:
-    """What stands under a method's name: how Table 1 calls it, or that it has seen test inputs."""
-    return ADAPTED_WORDS if row.kind == ADAPTED else TABLE_1.get(row.method, "")
+    """What stands under a method's name: that it has seen test inputs."""
+    return ADAPTED_WORDS if row.kind == ADAPTED else ""
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

@@ -193,13 +193,16 @@ def measured(
 
     def cell(row: R) -> Entry:
         found = row_of(row)
-        if found is None:
-            return EMPTY
-        broken = f"; {100 * found.non_finite:.2g}% not finite" if found.non_finite else ""
-        ends = interval_words(found, unit) + broken
-        return Entry(unit.show(found.value), ends, sort_key(found.value))
+        return EMPTY if found is None else measured_entry(found, unit)
 
     return Column(heading, cell, detail)
+
+
+def measured_entry(row: Row, unit: Unit) -> Entry:
+    """A row's value in a metric's unit, with the interval under it."""
+    broken = f"; {100 * row.non_finite:.2g}% not finite" if row.non_finite else ""
+    ends = interval_words(row, unit) + broken
+    return Entry(unit.show(row.value), ends, sort_key(row.value))
 
 
 def interval_words(span: Interval | Row, unit: Unit) -> str:

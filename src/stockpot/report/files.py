@@ -8,6 +8,7 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 from ..errors import CheckpointError, OutputError, StockpotError
 from ..evaluation.results.comparison import Comparison
 from ..pages.page import Page, fill, write_files
+from ..pages.units import readable
 from ..studies import FAMILY
 from ..studies.study import Study, StudyResult, Subject
 from ..values.family import plain_value
@@ -36,12 +38,14 @@ class Head:
         kind: of result, as in `KINDS`.
         command: that was run; '' where it was no command.
         stockpot: the version that wrote it.
+        date: of the day when the run ended; '' in files of earlier versions.
         study, subject: of a study, its value and what it looked at: what repeats it.
     """
 
     kind: str
     command: str
     stockpot: str
+    date: str = ""
     study: Mapping[str, Any] | None = None
     subject: Mapping[str, Any] | None = None
 
@@ -84,7 +88,7 @@ def write(
         OutputError: where a file cannot be written, or the page would be larger than 3 MB.
         ExtraError: without matplotlib and Jinja2.
     """
-    text = _results(result, command, told or {})
+    text = _results(result, command, {"date": date.today().isoformat(), **(told or {})})
     files = {"results.csv": result.to_csv(), RESULTS: text, PAGE: _page(text, RESULTS)}
     write_files(out, {**files, **(more or {})})
 
@@ -202,7 +206,9 @@ def _said(text: str, file: str) -> tuple[Page, str]:
             f"{file} does not fit what stockpot {version('stockpot')} knows of {name} (it is by "
             f"stockpot {head.stockpot}): {error}. Run the command that made it again."
         ) from None
-    return kind.page(result), head.command
+    page = kind.page(result)
+    subject = " · ".join(filter(None, (page.subject, readable(head.date))))
+    return replace(page, subject=subject), head.command
 
 
 def render_page(comparison: Comparison, *, title: str | None = None, command: str = "") -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, Comparison
+from ..evaluation.results.comparison import ADAPTED, ADAPTED_WORDS, ALL_TASKS, Comparison
 from ..evaluation.results.intervals import TOO_FEW
 from ..pages.page import Page, Section
-from ..pages.units import readable
+from ..pages.styles import TABLE_1
+from ..pages.units import readable, short
 from . import tables as sheets
 from .dispersion import dispersion_table
-from .figures import figures
+from .drawings import figures
 from .metric_rows import AVERAGED, metric_rows
 from .task_tables import across_tasks, normalised_results
 
@@ -26,6 +27,27 @@ CHOICES: Mapping[str, str] = {
 """A verdict's choice as advice; any other is a method to take."""
 
 
+_MOST = 3
+"""Networks and data sets that the line under a title names."""
+
+METHODS: Mapping[str, str] = {
+    "single-mean": "The mean score of the single networks.",
+    "single-best": "The network that scores best on the selection split.",
+    "uniform-soup": "One network: the mean of all weights.",
+    "greedy-soup": "One network: the mean of those that do not lower the selection score in turn.",
+    "learned-soup": "One network: a weighted mean, the weights learned on the selection split.",
+    "logits-ensemble": "All networks run; the mean of their outputs before the softmax.",
+    "probabilities-ensemble": "All networks run; the mean of their probabilities.",
+    "features-ensemble": "All networks run; the mean of their features, under the mean of heads.",
+    "features-ensemble-first-head": "As features-ensemble, under the first network's head.",
+    "greedy-logits-ensemble": "As logits-ensemble, of networks chosen as for greedy-soup.",
+    "greedy-features-ensemble": "As features-ensemble, of networks chosen as for greedy-soup.",
+    "distilled": "One network, taught by the ensemble.",
+    "individual": "A network of its own for each task.",
+}
+"""What methods are, in a sentence; `stockpot methods NAME` has the merges."""
+
+
 def comparison_page(comparison: Comparison) -> Page:
     """What the page says: verdict, tables, figures, costs, facts.
 
@@ -36,12 +58,45 @@ def comparison_page(comparison: Comparison) -> Page:
     """
     return Page(
         title=comparison.title,
+        subject=_subject(comparison),
         choice=_choice(comparison),
+        tested=sheets.evidence(comparison),
         sentences=tuple(dict.fromkeys(map(readable, comparison.sentences))),
         sections=_sections(comparison),
         figures=figures(comparison),
         facts=comparison.facts,
         measured=how_it_was_measured(comparison),
+        glossary=_glossary(comparison),
+    )
+
+
+def _subject(comparison: Comparison) -> str:
+    """The networks and the data, where the rows name them."""
+    rows = comparison.overall()
+    networks = [name for name in dict.fromkeys(row.network for row in rows) if name]
+    data = [n for n in dict.fromkeys(row.data for row in rows) if n and n != ALL_TASKS]
+    said = [
+        ", ".join(short(some[:_MOST], 40)) + (" ..." if len(some) > _MOST else "")
+        for some in (networks, data)
+    ]
+    return readable(" on ".join(filter(None, said)))
+
+
+def _glossary(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """What the methods are, and what the paper calls them."""
+    names = dict.fromkeys(row.method for row in comparison.overall())
+    return tuple(
+        (
+            name,
+            METHODS[name]
+            + (
+                f" Table 1 of arXiv 2411.09263 has it as {TABLE_1[name]}."
+                if name in TABLE_1
+                else ""
+            ),
+        )
+        for name in names
+        if name in METHODS
     )
 
 
@@ -127,8 +182,7 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
         Section(
             "differences",
             "Differences",
-            _present(sheets.evidence(comparison)),
-            _present(sheets.differences(comparison), sheets.further_differences(comparison)),
+            folded=_present(sheets.differences(comparison), sheets.further_differences(comparison)),
         ),
         Section("costs", "Costs", (sheets.costs(comparison),)),
         Section("greedy", "Greedy decisions", folded=_present(sheets.decisions(comparison))),

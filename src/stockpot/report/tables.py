@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..evaluation.results.comparison import NORMALISED, Comparison, Cost, Decision, Row
 from ..evaluation.results.intervals import LEVEL, Difference
 from ..pages.styles import detail_of, in_order
 from ..pages.tables import (
+    EMPTY,
     Column,
     Entry,
     R,
@@ -17,6 +19,7 @@ from ..pages.tables import (
     interval_words,
     keyed,
     measured,
+    measured_entry,
     sort_key,
     table,
     words,
@@ -25,6 +28,15 @@ from ..pages.units import Unit, show_bytes, show_count, show_probability, show_s
 from .confusions import mistakes
 from .decisions import greedy_runs
 from .metric_rows import Cell, MetricRows, cell_of, metric_rows, most_averaged
+
+
+class _Line(NamedTuple):
+    """A line of the main table: what all its N have in common."""
+
+    cell: Cell
+    method: str
+    seed: int
+    subset: int
 
 
 class _Place(NamedTuple):
@@ -45,68 +57,79 @@ _Priced = tuple[Cell, str, int, int]
 
 
 def results(shown: MetricRows, best: str = "") -> Table:
-    """The main table: N down and methods across, or methods down where there is one N only.
+    """The main table: methods down, the best of the largest N first, and N across.
+
+    Pools or subsets that were not averaged have rows of their own.
 
     Args:
         shown: its rows.
-        best: the method that is marked as best.
+        best: the method that is said to be best.
     """
+    grows = shown.grows()
+    rows = in_order(shown.contenders() if grows else shown.rows)
+    found = {(_line(row), row.n): row for row in rows}
+    lines = _ranked(rows, shown)
+    counts = sorted({row.n for row in rows})
+    apart = len(lines) > len({(line.cell, line.method) for line in lines})
+    tops = {(cell, n): _top(rows, cell, n, shown.unit) for cell in shown.cells() for n in counts}
 
-    def detail(row: Row) -> str:
+    def value(n: int) -> Callable[[_Line], Entry]:
+        def cell(line: _Line) -> Entry:
+            row = found.get((line, n))
+            if row is None:
+                return EMPTY
+            first = row.value == tops[line.cell, n]
+            return replace(measured_entry(row, shown.unit), mark="best" if first else "")
+
+        return cell
+
+    def detail(line: _Line) -> str:
+        row = next(found[line, n] for n in counts if (line, n) in found)
         return ", ".join(filter(None, (detail_of(row), "best here" if row.method == best else "")))
 
-    if len(shown.cells()) == 1 and not shown.grows():
-        return _by_method(shown, detail)
-    return _by_count(shown, detail)
+    def evaluations(line: _Line) -> int:
+        return max(found[line, n].forwards for n in counts if (line, n) in found)
 
-
-def _by_count(shown: MetricRows, detail: Callable[[Row], str]) -> Table:
-    """A row for each cell and N, a column for each method, Table 1's first.
-
-    Pools or subsets that were not averaged have rows of their own.
-    """
-    rows = in_order(shown.contenders())
-    methods = {row.method: detail(row) for row in rows}
-    found = {(*_place(row), row.method): row for row in rows}
-    places = sorted({_place(row): None for row in rows}, key=lambda one: one[1:])
-    places.sort(key=lambda one: shown.cells().index(one.cell))
-    apart = len({(place.cell, place.n) for place in places}) < len(places)
-
-    def value(method: str) -> Callable[[_Place], Row | None]:
-        return lambda place: found.get((*place, method))
-
-    names = (*_cells(shown.cells(), _cell_of_place), count("N", _n), *_apart(apart, _pool))
-    caption = (
-        f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
-        f"95% interval under it. N is the number of networks that a method was given."
-    )
+    of = "" if grows or len(counts) > 1 else f"{shown.split} {shown.unit.label()}"
+    columns = [
+        *_cells(shown.cells(), lambda line: line.cell),
+        words("method", lambda line: line.method, detail),
+        *_apart(apart, lambda line: (line.seed, line.subset)),
+    ]
     return table(
         _title(shown),
-        caption,
-        places,
-        *names,
-        *(measured(name, value(name), shown.unit, words) for name, words in methods.items()),
-        names=len(names),
-    )
-
-
-def _by_method(shown: MetricRows, detail: Callable[[Row], str]) -> Table:
-    rows = in_order(shown.rows)
-    apart = len(rows) > len({(row.method, row.n) for row in rows})
-    caption = (
         f"{capital(shown.unit.label())} on the {shown.split} split{_better(shown.unit)}, with the "
-        f"95% interval under it; evaluations are of networks, for one sample."
+        "95% interval under it; N is the number of networks that a method was given, evaluations "
+        "are of networks, for one sample. The best of each N is bold.",
+        lines,
+        *columns,
+        *(Column(of or f"N = {n}", value(n)) for n in counts),
+        count("evaluations", evaluations),
+        names=len(columns),
     )
-    return table(
-        _title(shown),
-        caption,
-        rows,
-        words("method", lambda row: row.method, detail),
-        count("N", lambda row: row.n),
-        *_apart(apart, _pool_of),
-        measured(f"{shown.split} {shown.unit.label()}", lambda row: row, shown.unit),
-        count("evaluations", lambda row: row.forwards),
-    )
+
+
+def _ranked(rows: Sequence[Row], shown: MetricRows) -> list[_Line]:
+    """Cell by cell the best at its largest N first; as they are, where no way is better."""
+    last = {_line(row): row for row in sorted(rows, key=lambda row: row.n)}
+    lines = list(dict.fromkeys(map(_line, rows)))
+    if shown.unit.better:
+        sign = 1 if shown.unit.better == "lower" else -1
+        lines.sort(key=lambda one: sort_key(sign * last[one].value) or 0.0)
+        lines.sort(key=lambda one: -last[one].n)
+    return sorted(lines, key=lambda one: shown.cells().index(one.cell))
+
+
+def _top(rows: Sequence[Row], cell: Cell, n: int, unit: Unit) -> float:
+    """The best value of a column, which no control has; nothing where no way is better."""
+    mine = [
+        row.value
+        for row in rows
+        if (cell_of(row), row.n) == (cell, n) and row.kind != "control" and math.isfinite(row.value)
+    ]
+    if not unit.better or len(mine) < 2:
+        return math.nan
+    return min(mine) if unit.better == "lower" else max(mine)
 
 
 def further_results(result: Comparison) -> tuple[Table, ...]:
@@ -368,24 +391,16 @@ def _share(mistake: tuple[str, str, int, int]) -> Entry:
     return Entry(f"{100 * number / of:.1f}%", key=number / of)
 
 
+def _line(row: Row) -> _Line:
+    return _Line(cell_of(row), row.method, row.seed, row.subset)
+
+
 def _place(row: Row) -> _Place:
     return _Place(cell_of(row), row.n, row.seed, row.subset)
 
 
-def _cell_of_place(place: _Place) -> Cell:
-    return place.cell
-
-
-def _n(place: _Place) -> int:
-    return place.n
-
-
 def _pool_of(row: Row) -> tuple[int, int]:
     return row.seed, row.subset
-
-
-def _pool(place: _Place) -> tuple[int, int]:
-    return place.seed, place.subset
 
 
 def _apart(several: bool, pool: Callable[[R], tuple[int, int]]) -> tuple[Column[R], ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..evaluation.results.comparison import ALL_TASKS, NORMALISED, Comparison, Row
 from ..pages.styles import detail_of, in_order
-from ..pages.tables import Column, Table, capital, count, measured, table, words
+from ..pages.tables import Column, Table, capital, count, measured, sort_key, table, words
 from .metric_rows import MetricRows, metric_rows
 from .tables import results
 
@@ -22,6 +22,9 @@ def across_tasks(result: Comparison) -> Table | None:
     rows = [row for row in in_order(main.contenders()) if row.n == most]
     found = {(row.network, row.method, row.data): row for row in rows}
     names = list(dict.fromkeys((row.network, row.method) for row in rows))
+    if main.unit.better:
+        sign = 1 if main.unit.better == "lower" else -1
+        names.sort(key=lambda name: sort_key(sign * found[*name, ALL_TASKS].value) or 0.0)
     several = len({network for network, _ in names}) > 1
     quotients = _quotients(result)
     whole = {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ...report.export import FigureFormat, TableFormat
+from ...report.for_papers import FigureFormat, TableFormat
 from ..console import print_json, say
 from ..flags import Json, Quiet
 

@@ -11,11 +11,15 @@ from . import figures as shown
 from .comparing.kinship import LayerKinship
 from .result import DiagnosisResult, ModelFinding, Prospect
 
+_SHOWN = 3
+"""Methods that are shown first."""
+
 
 def page(result: DiagnosisResult) -> Page:
     """What the page says: verdict, reasons, steps, tables, figures."""
-    first = tuple(filter(None, (_prospects(result), _models(result))))
-    folded = tuple(filter(None, (_others(result), _pairs(result), _layers(result))))
+    prospects = _prospects(result)
+    first = (*prospects[:1], _models(result))
+    folded = tuple(filter(None, (*prospects[1:], _others(result), _pairs(result), _layers(result))))
     return Page(
         title=result.title,
         choice=readable(result.verdict),
@@ -72,22 +76,32 @@ def _wide(result: DiagnosisResult) -> str:
     return f"Models differ most in '{worst.tensor}', by a factor of {worst.ratio:.3g}."
 
 
-def _prospects(result: DiagnosisResult) -> Table | None:
-    caption = (
-        "Quality is the score above chance over that of the models' mean: 1 is as good as one of "
-        f"them. {result.forecast}"
+def _prospects(result: DiagnosisResult) -> tuple[Table, ...]:
+    """The best three, and those whose interval does not lie below the best's; then all."""
+    known = [one for one in result.prospects if one.forecast]
+    ranked = sorted(known, key=lambda one: (not one.fits, -one.quality))
+    if not ranked:
+        return ()
+    shown, rest = ranked[:_SHOWN], [one for one in ranked[_SHOWN:] if one.fits]
+    within = [one for one in rest if one.high >= ranked[0].low]
+    said = f" {len(within)} other methods are within the noise of the best." if within else ""
+    meaning = (
+        "Quality is a score above chance over that of the models' mean: 1 is as good as one of "
+        "the models, 0 is a guess."
     )
-    return _if_any(
-        "Methods",
-        readable(caption),
-        [one for one in result.prospects if one.forecast],
+    caption = readable(f"{meaning}{said} {result.forecast}")
+    columns: tuple[Column[Prospect], ...] = (
         words(
             "method",
             lambda one: one.method,
             lambda one: "statistics estimated again" if one.mended else "",
         ),
         Column("forecast quality", _forecast),
-        words("", lambda one: one.reason or "fits"),
+        words("fits these models", lambda one: one.reason or "yes"),
+    )
+    return (
+        table("Methods", caption, shown, *columns),
+        *((table("All methods", meaning, ranked, *columns),) if len(ranked) > _SHOWN else ()),
     )
 
 
@@ -104,7 +118,7 @@ def _others(result: DiagnosisResult) -> Table | None:
         readable(caption),
         [one for one in result.prospects if not one.forecast],
         words("method", lambda one: one.method),
-        words("", lambda one: one.reason or "fits"),
+        words("fits these models", lambda one: one.reason or "yes"),
     )
 
 
