@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from stockpot.cli.app import main
+from stockpot.cli.app import execute
 from stockpot.pages.latex import escaped, latex, wide_csv
 from stockpot.pages.tables import Entry, number, table, words
 from stockpot.report import export, write_report
@@ -32,7 +32,7 @@ def test_figures_in_three_formats_repeat(run):
 
 
 def test_the_command_writes_the_main_table(run, capsys):
-    assert main(["report", str(run), "--figures", "svg", "--latex", "--wide"]) == 0
+    assert execute(["report", str(run), "--figures", "svg", "--latex", "--wide"]) == 0
     assert "table.tex is written" in " ".join(capsys.readouterr().out.split())
     text = (run / "table.tex").read_text()
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1

@@ -75,7 +75,7 @@ def test_the_page_is_well_formed_and_stands_alone(pages, scenario):
         assert len({len(line) for line in table}) == 1
     figures = [tag for tag, _ in page.tags].count("figure")
     assert figures == [tag for tag, _ in page.tags].count("figcaption")
-    assert figures == sum(a.get("role") == "img" for _, a in page.tags)
+    assert 0 < figures <= sum(a.get("role") == "img" for _, a in page.tags)
 
 
 def test_the_verdict_comes_first_and_everything_is_there(pages):

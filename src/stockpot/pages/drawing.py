@@ -322,5 +322,7 @@ def _legend(ax: Any, panel: Panel, where: Any) -> None:
             "ncols": max(1, int(ax.figure.get_size_inches()[0] / 2.4)),
         }
     )
-    words = [plain(name).replace("_", " ", int(name.startswith("_"))) for name in short(names, 30)]
+    words = [
+        f" {plain(name)}" if name.startswith("_") else plain(name) for name in short(names, 30)
+    ]
     where.legend(handles, words, fontsize=SMALL, frameon=False, **place)

@@ -92,9 +92,9 @@ def results(shown: MetricRows, best: str = "") -> Table:
 
     of = "" if grows or len(counts) > 1 else f"{shown.split} {shown.unit.label()}"
     columns = [
-        *_cells(shown.cells(), lambda line: line.cell),
+        *_cells(shown.cells(), _cell_of_line),
         words("method", lambda line: line.method, detail),
-        *_apart(apart, lambda line: (line.seed, line.subset)),
+        *_apart(apart, _pool_of_line),
     ]
     return table(
         _title(shown),
@@ -399,8 +399,12 @@ def _place(row: Row) -> _Place:
     return _Place(cell_of(row), row.n, row.seed, row.subset)
 
 
-def _pool_of(row: Row) -> tuple[int, int]:
-    return row.seed, row.subset
+def _cell_of_line(line: _Line) -> Cell:
+    return line.cell
+
+
+def _pool_of_line(line: _Line) -> tuple[int, int]:
+    return line.seed, line.subset
 
 
 def _apart(several: bool, pool: Callable[[R], tuple[int, int]]) -> tuple[Column[R], ...]:

@@ -48,9 +48,8 @@ def report(
         tables.append("csv")
     files = export(run, figures, tables) if figures or tables else ()
     if json:
-        print_json(
-            {"page": str(page), "bytes": page.stat().st_size, "files": list(map(str, files))}
-        )
+        written = {"files": list(map(str, files))} if files else {}
+        print_json({"page": str(page), "bytes": page.stat().st_size, **written})
     else:
         say(f"{page} is made again.")
         for file in files:
