@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stockpot.cli.app import execute
 from stockpot.errors import CheckpointError, StockpotError
 from stockpot.report import rebuild
-from stockpot.report.files import render, write
+from stockpot.report.files import write
 from stockpot.report.kinds import KINDS
 from stockpot.values.from_plain_data import read_result
 from stockpot.values.to_plain_data import plain_array, plain_values
