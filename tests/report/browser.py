@@ -85,7 +85,7 @@ class Browser:
         self._tell("Runtime.evaluate", expression=axe)
         found = self._tell(
             "Runtime.evaluate",
-            expression="""axe.run(document, {resultTypes: ["violations"]}).then(all => JSON.stringify(
+            expression="""axe.run(document).then(all => JSON.stringify(
               all.violations.filter(one => ["serious", "critical"].includes(one.impact)).map(one =>
                 [one.id, one.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])))""",
             awaitPromise=True,

@@ -290,9 +290,9 @@ def test_a_report_is_three_files(tmp_path):
         write_report(result, tmp_path / "deep" / "out")
     found = {path.name: path.read_text("utf-8") for path in (tmp_path / "deep" / "out").iterdir()}
     assert found.keys() == {"report.html", "results.csv", "results.json"}
-    assert found["report.html"] == render_page(result)
     assert len(list(csv.DictReader(found["results.csv"].splitlines()))) == len(result.rows)
     read = json.loads(found["results.json"])
+    assert f"{read['report']['date']}</title>" in found["report.html"]
     assert [one["value"] for one in read["rows"]] == [one.value for one in result.rows]
     assert read["verdict"]["choice"] == "greedy-soup"
 
