@@ -2,15 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
-from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -23,7 +22,7 @@ from ..recipes.resolving.resolve import resolve
 from ..texts import visible
 from ..values.bars import Bar, bar_for
 from ..values.result import Progress
-from ..views.models import Model, Viewed, checkpoint_of, open_model
+from ..views.models import Model, Viewed, checkpoint_of, listed_models, open_model
 from .amending import Amended, amend
 from .driver import Run, SettledBefore
 from .evidence import manifest_of, small_files
@@ -107,11 +106,12 @@ def merge(
         {'w': tensor([0.7500, 0.7500])}
     """
     opened = [
-        checkpoint_of(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))
+        checkpoint_of(model, f"models[{i}]")
+        for i, model in enumerate(listed_models(models, "models"))
     ]
     of_base = None if base is None else checkpoint_of(base, "base")
     labels = [one.label for one in opened]
-    given = _listed(statistics, "statistics")
+    given = listed_models(statistics, "statistics")
     of_data = [checkpoint_of(one, f"statistics[{i}]") for i, one in enumerate(given)]
     recipe = _recipe(
         labels,
@@ -169,16 +169,6 @@ def _in_memory(
     base = assignments.base
     _refuse_changed([*assignments.models, *([base] if base else []), *assignments.statistics])
     return sink.state
-
-
-def _listed(models: object, what: str) -> Sequence[object]:
-    """Several models; one by itself would be taken for the list of its letters or names."""
-    if isinstance(models, Method) or (isinstance(models, type) and issubclass(models, Method)):
-        raise MergeError(f"{what} stand before the method: merge([a, b], Average(), base=base).")
-    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
-    if single or not isinstance(models, Iterable):
-        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
-    return list(cast(Iterable[object], models))
 
 
 def _tell(notes: Sequence[str]) -> None:
