@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
+from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
@@ -292,7 +293,7 @@ def merge_to(
             f"got {kind_of(out)}."
         )
     recipe = _recipe(
-        cast("Sequence[str | Path | Viewed]", _listed(models, "models")),
+        listed_models(models),
         method,
         base,
         weights,
