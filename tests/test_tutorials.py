@@ -1,7 +1,6 @@
-"""What README and the tutorials say is carried out, block by block, in their order."""
+"""What the tutorials say is carried out, block by block, in their order."""
 
 import re
-import runpy
 import shlex
 import sys
 import warnings
@@ -47,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     "page",
     [
         pytest.param(page, id=page.stem, marks=[pytest.mark.full] if page.stem in LONG else [])
-        for page in (ROOT / "README.md", *TUTORIALS)
+        for page in TUTORIALS
     ],
 )
 def test_a_tutorial_is_carried_out(
@@ -77,9 +76,6 @@ def carry_out(
     for line in text.splitlines():
         program, *written = shlex.split(line.removeprefix("$ "))
         words = [word for each in written for word in expanded(each)]
-        if program == "python":
-            runpy.run_path(words[0])
-            continue
         assert program == "stockpot"
         assert execute(words) == 0, f"{line}\n{capsys.readouterr().err}"
     return kind
