@@ -84,15 +84,13 @@ def among_pools(pools: Sequence[Splits]) -> dict[str, Tensor]:
         return {}
     aside = [one.aside.originals for one in pools if one.aside is not None]
     return {
-        key: torch.cat([*(split_of(one, key).originals for one in pools), *aside])
-        for key in JUDGED
+        key: torch.cat([*(split_of(one, key).originals for one in pools), *aside]) for key in JUDGED
     }
 
 
 def _same(one: Splits, other: Splits) -> bool:
     return one is other or all(
-        torch.equal(split_of(one, key).originals, split_of(other, key).originals)
-        for key in JUDGED
+        torch.equal(split_of(one, key).originals, split_of(other, key).originals) for key in JUDGED
     )
 
 

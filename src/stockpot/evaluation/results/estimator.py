@@ -85,6 +85,10 @@ class Shared(NamedTuple):
     units: int = 1
 
 
+ALONE = Shared()
+"""Of a number that has no test samples, or whose samples were not redrawn."""
+
+
 def spread_over_pools(
     values_SP: Floats, of_mean_S: Floats | float, of_each_S: Floats | float, units: float
 ) -> Spread:
@@ -246,12 +250,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def over_seeds(
-    values: Sequence[float], bounds: Bounds = UNBOUNDED, shared: Shared = Shared()
+    values: Sequence[float], bounds: Bounds = UNBOUNDED, shared: Shared = ALONE
 ) -> Interval:
     """Mean over repetitions with its 95% interval by Student's t; none for fewer than three.
 
-    mean ± t_{0.975, P-1} · s / √P where the quantity has no bounds. It covers the repetitions, and the
-    test samples that they share as far as `shared` says what these add (`Estimate.shared`).
+    mean ± t_{0.975, P-1} · s / √P where the quantity has no bounds. It covers the repetitions, and
+    the test samples that they share as far as `shared` says what these add (`Estimate.shared`).
 
     Example:
         >>> found = over_seeds([0.5, 0.7, 0.6])

@@ -109,9 +109,7 @@ def resamplers_of(test_sets: Sequence[Tensor], *, resamples: int = RESAMPLES) ->
     """One for the originals of each pool's test set; pools of the same one share it."""
     sets = {to_numpy(one).tobytes(): one for one in test_sets}
     among = torch.cat(list(sets.values())) if len(sets) > 1 else None
-    made = {
-        key: Resampler(one, resamples=resamples, among=among) for key, one in sets.items()
-    }
+    made = {key: Resampler(one, resamples=resamples, among=among) for key, one in sets.items()}
     return [made[to_numpy(one).tobytes()] for one in test_sets]
 
 

@@ -45,7 +45,7 @@ def accuracy(predictions: Predictions) -> float:
 
 def nll(predictions: Predictions) -> float:
     """Mean negative log-likelihood of the labels in nats; of several classes the mean over them."""
-    return float(_nll_of_each(predictions).mean())
+    return float(nll_of_each(predictions).mean())
 
 
 def ece(predictions: Predictions) -> float:
@@ -140,7 +140,8 @@ def find_metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def _nll_of_each(predictions: Predictions) -> Tensor:
+def nll_of_each(predictions: Predictions) -> Tensor:
+    """Of each sample, float64 [N]: nats; what is not finite is as the least likely of all."""
     # Cast before the logarithm: float32 softmax rounds likelihoods near 1 to exactly 1.
     loss_N = losses_of(predictions.logits.double(), predictions.labels)
     return torch.where(predictions.finite(), loss_N, NOT_FINITE_NLL)
@@ -201,7 +202,8 @@ def _smallest_side(predictions: Predictions) -> int:
     """
     truth_NL = _truth(predictions)
     sides = [(truth_NL[:, c], ~truth_NL[:, c]) for c in _two_sided(predictions)]
-    return min(len(predictions.originals[side].unique()) for pair in sides for side in pair)
+    originals = to_numpy(predictions.originals)
+    return min(len(np.unique(originals[to_numpy(s)])) for pair in sides for s in pair)
 
 
 def _accuracy_draws(predictions: Predictions, resampler: Resampler) -> Floats:
@@ -209,7 +211,7 @@ def _accuracy_draws(predictions: Predictions, resampler: Resampler) -> Floats:
 
 
 def _nll_draws(predictions: Predictions, resampler: Resampler) -> Floats:
-    return resampler.means(_nll_of_each(predictions))
+    return resampler.means(nll_of_each(predictions))
 
 
 def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
