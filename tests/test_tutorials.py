@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from stockpot.cli.app import execute
+from stockpot.methods import METHODS
 
-PAGES = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"((?:[^\n]+\n)*)\n```(python|yaml|console)\n(.*?)```", re.S)
 NEEDS = {"lightning": ("lightning",), "text": ("optuna",)}
-LONG = ("federated", "lightning")
+LONG = ("federated", "lightning", "text")
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
@@ -44,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     "page",
     [
         pytest.param(page, id=page.stem, marks=[pytest.mark.full] if page.stem in LONG else [])
-        for page in PAGES
+        for page in TUTORIALS
     ],
 )
 def test_a_tutorial_is_carried_out(
@@ -85,6 +87,16 @@ def expanded(word: str) -> list[str]:
 
 
 def test_every_tutorial_is_on_the_index() -> None:
-    index = (PAGES[0].parents[1] / "index.md").read_text(encoding="utf-8")
-    assert PAGES
-    assert all(f"\ntutorials/{page.stem}\n" in index for page in PAGES)
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert TUTORIALS
+    assert all(f"\ntutorials/{page.stem}\n" in index for page in TUTORIALS)
+
+
+def test_readme_fits_a_few_screens_and_names_every_method() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 120
+    (listed,) = re.findall(r"^Methods: (.*?)\. Each", text, re.M | re.S)
+    assert set(re.split(r",\s+", listed)) == {m.called() for m in METHODS}
+    assert f"| number of methods | {len(METHODS)} |" in text
+    for link in re.findall(r"\]\(((?!http)[^)#]+)", text):
+        assert (ROOT / link).is_file(), link

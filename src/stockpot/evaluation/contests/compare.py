@@ -21,7 +21,7 @@ from ..results.intervals import Difference
 from ..scores.metrics import Metric
 from ..scores.singles import run_singles
 from .columns import WITHOUT_TRAINING, Column, beside_references, find_columns
-from .contest import Contest, Resamplers, choose_metric
+from .contest import Contest, Resamplers, among_pools, choose_metric
 from .costs import Prices, TaskPrice, price_of, threads_for
 from .ledger import Ledger, RowPlace
 from .outcomes import KEPT, Confusions, differences_at, options_at
@@ -115,6 +115,8 @@ def compare_pools(
             tuning=None if search is None else Tuning(search),
         ),
         views=_views(pools, views or {}),
+        # One task, whose splits are never compared with each other: they may share a seed.
+        resamplers=Resamplers(repeat(0), among_pools([pool.splits for pool in pools])),
         tell=progress or _silent,
     )
     with threads_for(price.network, batch_size):
@@ -143,8 +145,7 @@ class _Run:
     options: ColumnOptions
     views: Mapping[int, Views]
     tell: Progress
-    # One task, whose splits are never compared with each other: they may share a seed.
-    resamplers: Resamplers = field(default_factory=lambda: Resamplers(repeat(0)))
+    resamplers: Resamplers
     confusions: Confusions = field(default_factory=Confusions)
     decisions: list[Decision] = field(default_factory=list[Decision])
     seconds: list[float] = field(default_factory=list[float])

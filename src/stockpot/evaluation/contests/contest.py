@@ -5,10 +5,11 @@ each, and a search is T tasks with the tensors of candidates.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...data import Dataset, Splits
 from ...errors import FieldError
@@ -50,9 +51,11 @@ class Resamplers:
 
     Attributes:
         seeds: of one after another. Tasks of different samples must not share one.
+        among: originals of each split over all pools, where pools have splits of their own.
     """
 
     seeds: Iterator[int]
+    among: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     _known: dict[tuple[str, str, bytes], Resampler] = field(
         default_factory=dict[tuple[str, str, bytes], Resampler]
     )
@@ -65,9 +68,30 @@ class Resamplers:
             originals_N = views[key].data.originals if key in views else split.originals
             samples = split_and_part(key)[0], split.name, to_numpy(originals_N).tobytes()
             if samples not in self._known:
-                self._known[samples] = Resampler(originals_N, seed=next(self.seeds))
+                among = self.among.get(split_and_part(key)[0])
+                self._known[samples] = Resampler(originals_N, seed=next(self.seeds), among=among)
             found[key] = self._known[samples]
         return Exam(splits=splits, resamplers=found, views=views)
+
+
+def among_pools(pools: Sequence[Splits]) -> dict[str, Tensor]:
+    """Originals of each split that is judged, over pools that have splits of their own.
+
+    A view shows originals of its split, or some that were kept aside and are in no pool's split.
+    """
+    first = pools[0]
+    if all(_same(splits, first) for splits in pools):
+        return {}
+    aside = [one.aside.originals for one in pools if one.aside is not None]
+    return {
+        key: torch.cat([*(split_of(one, key).originals for one in pools), *aside]) for key in JUDGED
+    }
+
+
+def _same(one: Splits, other: Splits) -> bool:
+    return one is other or all(
+        torch.equal(split_of(one, key).originals, split_of(other, key).originals) for key in JUDGED
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -73,6 +73,22 @@ class Spread(NamedTuple):
     freedom: Floats
 
 
+class Shared(NamedTuple):
+    """What the test samples do to all pools alike: kept of a number whose draws are not.
+
+    Attributes:
+        variance: the covariance of two pools through their samples.
+        units: distinct test samples.
+    """
+
+    variance: float = 0.0
+    units: int = 1
+
+
+ALONE = Shared()
+"""Of a number that has no test samples, or whose samples were not redrawn."""
+
+
 def spread_over_pools(
     values_SP: Floats, of_mean_S: Floats | float, of_each_S: Floats | float, units: float
 ) -> Spread:
@@ -84,9 +100,18 @@ def spread_over_pools(
         of_each_S: the mean over pools of the variance of each.
         units: distinct test samples; their part of the variance has one degree of freedom less.
     """
+    shared_S = through_samples(of_mean_S, of_each_S, values_SP.shape[-1])
+    return _spread(values_SP, shared_S, units)
+
+
+def through_samples(of_mean_S: Floats | float, of_each_S: Floats | float, pools: int) -> Floats:
+    """The covariance of two pools: (P V(mean over pools) - mean of V(each)) / (P - 1), from 0."""
+    return np.maximum(0.0, (pools * np.asarray(of_mean_S) - of_each_S) / (pools - 1))
+
+
+def _spread(values_SP: Floats, shared_S: Floats, units: float) -> Spread:
     pools = values_SP.shape[-1]
     between_S = values_SP.var(axis=-1, ddof=1) / pools
-    shared_S = np.maximum(0.0, (pools * np.asarray(of_mean_S) - of_each_S) / (pools - 1))
     variance_S = between_S + shared_S
     loss_S = between_S**2 / (pools - 1) + shared_S**2 / max(1.0, units - 1)
     freedom_S = np.full_like(variance_S, pools - 1.0)
@@ -224,11 +249,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval:
+def over_seeds(
+    values: Sequence[float], bounds: Bounds = UNBOUNDED, shared: Shared = ALONE
+) -> Interval:
     """Mean over repetitions with its 95% interval by Student's t; none for fewer than three.
 
-    mean ± t_{0.975, P-1} · s / √P where the quantity has no bounds. It covers the repetitions, not
-    the test samples that they share: those take draws (`scores.bootstrap.Estimate`).
+    mean ± t_{0.975, P-1} · s / √P where the quantity has no bounds. It covers the repetitions, and
+    the test samples that they share as far as `shared` says what these add (`Estimate.shared`).
 
     Example:
         >>> found = over_seeds([0.5, 0.7, 0.6])
@@ -238,7 +265,8 @@ def over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval:
     mean = math.fsum(values) / len(values)
     if len(values) < FEWEST_POOLS:
         return Interval(mean, math.nan, math.nan)
-    return student_interval(mean, spread_over_pools(np.array(values), 0.0, 0.0, 1.0), bounds)
+    spread = _spread(np.array(values), np.array(shared.variance), shared.units)
+    return student_interval(mean, spread, bounds)
 
 
 def p_over_seeds(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> float:

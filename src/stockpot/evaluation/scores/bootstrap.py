@@ -9,9 +9,10 @@ Shapes: R resamples, G originals, N samples, B columns of values, P pools.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,12 +22,14 @@ from ..results.estimator import (
     SHARE,
     UNBOUNDED,
     Bounds,
+    Shared,
     Spread,
     exact_share,
     no_worse_p,
     spread_over_pools,
     student_interval,
     student_p,
+    through_samples,
     upper_share,
 )
 from ..results.intervals import LEVEL, RESAMPLES, Floats, Interval
@@ -40,6 +43,8 @@ class Resampler:
 
     Args:
         originals_N: which samples are views of one original; those come and go together.
+        among: the originals of all test sets that are redrawn alike, where pools have different
+            ones: what two have in common is drawn alike in both, all else independently.
         resamples: R.
         seed: the same seed and originals give the same resamples.
 
@@ -47,14 +52,26 @@ class Resampler:
         counts and sums of right answers are whole numbers, which float32 holds exactly.
     """
 
-    def __init__(self, originals_N: Tensor, *, resamples: int = RESAMPLES, seed: int = 0) -> None:
-        _, place_N, views_G = np.unique(
+    def __init__(
+        self,
+        originals_N: Tensor,
+        *,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+        among: Tensor | None = None,
+    ) -> None:
+        own_G, place_N, views_G = np.unique(
             to_numpy(originals_N), return_inverse=True, return_counts=True
         )
         self._place_N: NDArray[np.intp] = place_N
         self._order_N: NDArray[np.intp] = np.argsort(place_N, kind="stable")
         self._starts_G: NDArray[np.intp] = np.cumsum(views_G) - views_G
-        counts_RG = _draw(len(views_G), resamples, np.random.default_rng(seed))
+        every_U = own_G if among is None else np.unique(to_numpy(among))
+        counts_RU = _draw(len(every_U), resamples, np.random.default_rng(seed))
+        apart = len(every_U) > len(own_G)
+        counts_RG = counts_RU[:, np.searchsorted(every_U, own_G)] if apart else counts_RU
+        self.test_set = own_G.tobytes()
+        """Which originals: test sets that differ have no rows in common."""
         # A tensor: the threads of NumPy's products cannot be limited, and on a busy machine they
         # wait for each other twenty times longer than one takes.
         self._counts_RG = from_numpy(counts_RG)
@@ -88,6 +105,14 @@ class Resampler:
         return to_numpy(self._counts_RG[:resamples].double())[:, self._place_N]
 
 
+def resamplers_of(test_sets: Sequence[Tensor], *, resamples: int = RESAMPLES) -> list[Resampler]:
+    """One for the originals of each pool's test set; pools of the same one share it."""
+    sets = {to_numpy(one).tobytes(): one for one in test_sets}
+    among = torch.cat(list(sets.values())) if len(sets) > 1 else None
+    made = {key: Resampler(one, resamples=resamples, among=among) for key, one in sets.items()}
+    return [made[to_numpy(one).tobytes()] for one in test_sets]
+
+
 def _draw(originals: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float32]:
     step = max(1, _BLOCK // originals)
     drawn: list[NDArray[np.float32]] = []
@@ -114,6 +139,8 @@ class Estimate:
         bounds: between what it lies.
         rows: where it is the mean over samples of a share: that of each original, float32 [P, G],
             by which it can be bounded exactly; else None.
+        test_set: which samples the rows are of; "" where each pool has its own.
+        fewest: how many originals bound it where it is at an end of its bounds; 0 if none do.
     """
 
     values: Floats
@@ -121,6 +148,8 @@ class Estimate:
     units: int
     bounds: Bounds = UNBOUNDED
     rows: NDArray[np.float32] | None = None
+    test_set: bytes = b""
+    fewest: int = 0
 
     @property
     def value(self) -> float:
@@ -134,31 +163,33 @@ class Estimate:
 
     def minus(self, other: "Estimate") -> "Estimate":
         """The paired difference: both of the same pools on the same resamples."""
-        return Estimate(
+        return replace(
+            self,
             values=self.values - other.values,
             draws=self.draws - other.draws,
-            units=self.units,
             bounds=self.bounds.minus(other.bounds),
             rows=_both(np.subtract, self, other),
+            fewest=min(self.fewest, other.fewest),
         )
 
     def plus(self, other: "Estimate") -> "Estimate":
         """The sum: both of the same pools on the same resamples."""
-        return Estimate(
+        return replace(
+            self,
             values=self.values + other.values,
             draws=self.draws + other.draws,
-            units=self.units,
             bounds=self.bounds.plus(other.bounds),
             rows=_both(np.add, self, other),
+            fewest=min(self.fewest, other.fewest),
         )
 
     def over(self, count: int) -> "Estimate":
         """Divided by a number other than 0."""
         rows_PG = self.rows
-        return Estimate(
+        return replace(
+            self,
             values=self.values / count,
             draws=self.draws / count,
-            units=self.units,
             bounds=self.bounds.over(count),
             rows=None if rows_PG is None else rows_PG / np.float32(count),
         )
@@ -175,6 +206,8 @@ class Estimate:
             return none
         if self._agreed():
             return _of_agreed(value, self.units, self.bounds)
+        if self.fewest and self._at_an_end():
+            return _of_agreed(value, self.fewest, self.bounds)
         if self.pools >= FEWEST_POOLS:
             return student_interval(value, self._spread(), self.bounds)
         varied = self.draws.size and not bool(np.isnan(self.draws).all())
@@ -212,8 +245,10 @@ class Estimate:
         """
         if self.rows is None or not self.bounds.inside(-margin):
             return self.p_above(-margin)
-        mean_G = self.rows.mean(axis=0, dtype=np.float64)
-        gains, losses = float(mean_G.clip(min=0).sum()), float((-mean_G).clip(min=0).sum())
+        # Of test sets of their own, samples of pools do not belong together: each pool by itself.
+        mean_KG = self.rows.mean(axis=0, dtype=np.float64, keepdims=True)
+        mean_KG = mean_KG if self.test_set else self.rows
+        gains, losses = (float(one.clip(min=0).sum()) / len(one) for one in (mean_KG, -mean_KG))
         exact, by_pools = no_worse_p(gains, losses, self.units, margin), self.p_above(-margin)
         if math.isnan(by_pools):
             return math.nan
@@ -232,14 +267,27 @@ class Estimate:
         ends = (low, high, 0.0) if low < 0 < high else (low, high)
         return first in ends and bool((self.rows == first).all())
 
+    def _at_an_end(self) -> bool:
+        return any(bool((self.values == end).all()) for end in self.bounds)
+
+    def shared(self) -> Shared:
+        """What the samples add to every pool alike, to be kept where the draws are not."""
+        if self.pools < FEWEST_POOLS or bool(np.isnan(self.draws).all()):
+            return Shared()
+        variance = through_samples(*self._variances(), self.pools)
+        return Shared(float(variance), self.units)
+
+    def _variances(self) -> tuple[float, float]:
+        """Of the mean over pools, and of one pool in the mean."""
+        of_mean = float(np.nanvar(self.draws.mean(axis=0, dtype=np.float64)))
+        return of_mean, float(np.nanvar(self.draws, axis=1, dtype=np.float64).mean())
+
     def _spread(self) -> Spread:
         if not self.draws.size:
             return spread_over_pools(self.values, 0.0, 0.0, 1.0)
         if bool(np.isnan(self.draws).all()):
             return Spread(np.array(math.nan), np.array(1.0))
-        of_mean = float(np.nanvar(self.draws.mean(axis=0, dtype=np.float64)))
-        of_each = float(np.nanvar(self.draws, axis=1, dtype=np.float64).mean())
-        return spread_over_pools(self.values, of_mean, of_each, self.units)
+        return spread_over_pools(self.values, *self._variances(), self.units)
 
 
 def pool_estimate(
@@ -248,6 +296,8 @@ def pool_estimate(
     units: int,
     bounds: Bounds = UNBOUNDED,
     rows_G: NDArray[np.float32] | None = None,
+    test_set: bytes = b"",
+    fewest: int = 0,
 ) -> Estimate:
     """Of one pool; see `Estimate`."""
     return Estimate(
@@ -256,6 +306,8 @@ def pool_estimate(
         units=units,
         bounds=bounds,
         rows=None if rows_G is None else rows_G[None],
+        test_set=test_set,
+        fewest=fewest,
     )
 
 
@@ -267,6 +319,7 @@ def share_estimate(right_N: Tensor, resampler: Resampler) -> Estimate:
         resampler.originals,
         SHARE,
         resampler.by_original(right_N),
+        resampler.test_set,
     )
 
 
@@ -279,13 +332,14 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def over_pools(estimates: Sequence[Estimate]) -> Estimate:
-    """One method's pools side by side; pools are independent, their test samples are shared.
+    """One method's pools side by side; pools are independent, test samples may be shared.
 
     Args:
         estimates: one per pool, of the same method and metric, with the same number of draws.
     """
     rows = [one.rows for one in estimates if one.rows is not None]
-    # Pools of test sets of their own have no sample in common on which they could agree.
+    sets = {one.test_set for one in estimates}
+    # The rows of test sets of different sizes cannot stand side by side.
     alike = len(rows) == len(estimates) and len({one.shape[1] for one in rows}) == 1
     return Estimate(
         values=np.concatenate([one.values for one in estimates]),
@@ -293,6 +347,8 @@ def over_pools(estimates: Sequence[Estimate]) -> Estimate:
         units=max(one.units for one in estimates),
         bounds=estimates[0].bounds,
         rows=np.concatenate(rows) if alike else None,
+        test_set=sets.pop() if len(sets) == 1 else b"",
+        fewest=min(one.fewest for one in estimates),
     )
 
 

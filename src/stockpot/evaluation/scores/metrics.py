@@ -45,7 +45,7 @@ def accuracy(predictions: Predictions) -> float:
 
 def nll(predictions: Predictions) -> float:
     """Mean negative log-likelihood of the labels in nats; of several classes the mean over them."""
-    return float(_nll_of_each(predictions).mean())
+    return float(nll_of_each(predictions).mean())
 
 
 def ece(predictions: Predictions) -> float:
@@ -95,6 +95,7 @@ class Metric:
         larger: whether larger is better.
         bounds: between what it lies.
         rows: the share that each sample has in it, [N], of which it is the mean; None for others.
+        fewest: originals that bound it where it is at an end of its bounds; None for others.
         of_network: the score of a network on a data set, for a metric that must run it itself.
         chooses: whether it may choose on the selection split: not if it brings its own data.
     """
@@ -106,6 +107,7 @@ class Metric:
     bounds: Bounds = UNBOUNDED
     rows: Callable[[Predictions], Tensor] | None = None
     of_network: Callable[[nn.Module, Dataset], float] | None = None
+    fewest: Callable[[Predictions], int] | None = None
     chooses: bool = True
 
     @property
@@ -122,6 +124,8 @@ class Metric:
             resampler.originals,
             self.bounds,
             resampler.by_original(self.rows(predictions)) if self.rows else None,
+            resampler.test_set,
+            self.fewest(predictions) if self.fewest else 0,
         )
 
 
@@ -136,7 +140,8 @@ def find_metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def _nll_of_each(predictions: Predictions) -> Tensor:
+def nll_of_each(predictions: Predictions) -> Tensor:
+    """Of each sample, float64 [N]: nats; what is not finite is as the least likely of all."""
     # Cast before the logarithm: float32 softmax rounds likelihoods near 1 to exactly 1.
     loss_N = losses_of(predictions.logits.double(), predictions.labels)
     return torch.where(predictions.finite(), loss_N, NOT_FINITE_NLL)
@@ -188,12 +193,25 @@ def _area(scores_N: Tensor, truth_N: Tensor, finite_N: Tensor) -> float:
     return area * ranked / pairs + 0.5 * (1 - ranked / pairs)
 
 
+def _smallest_side(predictions: Predictions) -> int:
+    """Originals of the class, or of the rest of one, that has the fewest.
+
+    Each sample of the smaller side has a placement, the share of the other side that it is ranked
+    against rightly, and the area is their mean. All m placements are 1 with probability s^m where
+    a share s of placements is, and the area is at least s: Clopper and Pearson's bound of s holds.
+    """
+    truth_NL = _truth(predictions)
+    sides = [(truth_NL[:, c], ~truth_NL[:, c]) for c in _two_sided(predictions)]
+    originals = to_numpy(predictions.originals)
+    return min(len(np.unique(originals[to_numpy(s)])) for pair in sides for s in pair)
+
+
 def _accuracy_draws(predictions: Predictions, resampler: Resampler) -> Floats:
     return resampler.means(predictions.correct())
 
 
 def _nll_draws(predictions: Predictions, resampler: Resampler) -> Floats:
-    return resampler.means(_nll_of_each(predictions))
+    return resampler.means(nll_of_each(predictions))
 
 
 def _ece_draws(predictions: Predictions, resampler: Resampler) -> Floats:
@@ -261,7 +279,7 @@ METRICS: Mapping[str, Metric] = {
     one.name: one
     for one in (
         Metric("accuracy", accuracy, _accuracy_draws, bounds=SHARE, rows=Predictions.correct),
-        Metric("auroc", auroc, _auroc_draws, bounds=SHARE),
+        Metric("auroc", auroc, _auroc_draws, bounds=SHARE, fewest=_smallest_side),
         Metric("nll", nll, _nll_draws, larger=False, bounds=POSITIVE),
         Metric("ece", ece, _ece_draws, larger=False, bounds=SHARE),
     )

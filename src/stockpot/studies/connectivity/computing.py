@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,10 @@ from ...values.result import Progress
 from ..pools import TrainedPools
 from . import Connectivity, CurveKind
 from .curves import Span, State, along, fit_curve, straight
+from .redrawn import Redrawn, of_samples
 from .result import ConnectivityResult, Plane, Side, Statistics, WeightPath
+
+Scored = TypeVar("Scored")
 
 EDGE = 0.15
 """How far a plane reaches beyond its corners, as a part of its side, to the nearest step."""
@@ -45,7 +48,11 @@ def compute(
             raise FieldError(
                 f"pool {pool.seed} has one network: ingredients.count must be at least 2."
             )
-    works = [work for pool in pools for work in _works(pool, study)]
+    sites = [_Site.of(pool, study) for pool in pools]
+    redrawn = Redrawn(
+        {(one.pool.cell, one.pool.seed): one.splits["test"].originals for one in sites}
+    )
+    works = [work for site in sites for work in _works(site, redrawn)]
     total, done = sum(work.cost for work in works), 0.0
     paths, planes = list[WeightPath](), list[Plane]()
     for work in works:
@@ -64,6 +71,7 @@ def compute(
         paths=tuple(paths),
         planes=tuple(planes),
         facts=tuple(_facts(pools, study, paths)),
+        shared=tuple(redrawn.rows()),
     )
 
 
@@ -81,16 +89,18 @@ class _Work:
     run: Callable[[], Iterator[WeightPath] | Iterator[Plane]]
 
 
-def _works(pool: Pool, study: Connectivity) -> Iterator[_Work]:
-    site = _Site.of(pool, study)
-    names = [one.name for one in pool.kept]
+def _works(site: "_Site", redrawn: Redrawn) -> Iterator[_Work]:
+    study = site.study
+    names = [one.name for one in site.pool.kept]
     for place, (i, j) in enumerate(_pairs(len(names), study.pairs)):
         title = f"{site.title}{names[i]} to {names[j]}"
-        yield _Work(title, study.points, lambda i=i, j=j: _line(site, i, j))
+        yield _Work(title, study.points, lambda i=i, j=j: _line(site, redrawn, i, j))
         for kind in study.curves if place == 0 else ():
             cost = 10.0 * study.points
             yield _Work(
-                f"{title}, {kind}", cost, lambda i=i, j=j, kind=kind: _curve(site, i, j, kind)
+                f"{title}, {kind}",
+                cost,
+                lambda i=i, j=j, kind=kind: _curve(site, redrawn, i, j, kind),
             )
     if study.plane and len(names) > 2:
         yield _Work(f"{site.title}plane", study.plane**2, lambda: _plane(site))
@@ -134,13 +144,13 @@ class _Site:
         return [rescale_to_scope(one, target, keep=keep).state for one in networks]
 
     def scores(
-        self, span: Span, points: Sequence[Sequence[float]]
-    ) -> Iterator[tuple[Statistics, Side, list[tuple[float, float]]]]:
-        """Loss and accuracy at each point, by kind of statistics and by split."""
+        self, span: Span, points: Sequence[Sequence[float]], score: Callable[[Predictions], Scored]
+    ) -> Iterator[tuple[Statistics, Side, list[Scored]]]:
+        """The score at each point, by kind of statistics and by split."""
         for side, data in self.splits.items():
             yield "interpolated", side, [score(one) for one in span.run(points, data)]
         if has_batch_norm(span.shell):
-            found: dict[Side, list[tuple[float, float]]] = {side: [] for side in self.splits}
+            found: dict[Side, list[Scored]] = {side: [] for side in self.splits}
             for point in points:
                 network = span.at(point)
                 reestimate_batch_norm(network, batches(self.splits["train"]))
@@ -170,12 +180,12 @@ def score(predictions: Predictions) -> tuple[float, float]:
     return nll(predictions), accuracy(predictions)
 
 
-def _line(site: _Site, i: int, j: int) -> Iterator[WeightPath]:
+def _line(site: _Site, redrawn: Redrawn, i: int, j: int) -> Iterator[WeightPath]:
     span = Span.of(site.pool.build(), site.states(i, j))
-    yield from _paths(site, i, j, "line", span, straight(site.study.points))
+    yield from _paths(site, redrawn, i, j, "line", span, straight(site.study.points))
 
 
-def _curve(site: _Site, i: int, j: int, kind: CurveKind) -> Iterator[WeightPath]:
+def _curve(site: _Site, redrawn: Redrawn, i: int, j: int, kind: CurveKind) -> Iterator[WeightPath]:
     network = site.pool.build()
     states = site.states(i, j)
     train = site.pool.splits.train
@@ -184,19 +194,22 @@ def _curve(site: _Site, i: int, j: int, kind: CurveKind) -> Iterator[WeightPath]
         *(network, states[0], states[1], train), kind=kind, bends=bends, how=how_of(site.study)
     )
     places = along(kind, len(fitted), site.study.points)
-    yield from _paths(site, i, j, kind, Span.of(network, fitted), places)
+    yield from _paths(site, redrawn, i, j, kind, Span.of(network, fitted), places)
 
 
 def _paths(
     site: _Site,
+    redrawn: Redrawn,
     i: int,
     j: int,
     way: Any,
     span: Span,
     places: Sequence[tuple[float, tuple[float, ...]]],
 ) -> Iterator[WeightPath]:
-    for statistics, side, scores in site.scores(span, [weights for _, weights in places]):
-        yield WeightPath(
+    points = [weights for _, weights in places]
+    for statistics, side, seen in site.scores(span, points, of_samples):
+        scores = [one.score for one in seen]
+        path = WeightPath(
             cell=site.pool.cell,
             pool=site.pool.seed,
             one=site.pool.kept[i].name,
@@ -208,13 +221,16 @@ def _paths(
             loss=tuple(loss for loss, _ in scores),
             accuracy=tuple(right for _, right in scores),
         )
+        if side == "test":
+            redrawn.add(path, seen)
+        yield path
 
 
 def _plane(site: _Site) -> Iterator[Plane]:
     span = Span.of(site.pool.build(), site.states(0, 1, 2))
     places = side_of(site.study.plane)
     points = [(1 - u - v, u, v) for v in places for u in places]
-    for statistics, side, scores in site.scores(span, points):
+    for statistics, side, scores in site.scores(span, points, score):
         rows = [scores[k : k + len(places)] for k in range(0, len(scores), len(places))]
         yield Plane(
             cell=site.pool.cell,

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from ...evaluation.results.estimator import POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.estimator import POSITIVE, SHARE, Bounds, Shared, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
+from ..samples import SharedRow, shared_of
 from ..study import MainTable, StudyResult
 
 Way = Literal["line", "bezier", "polygon"]
@@ -76,7 +77,7 @@ class Barrier:
 
     Attributes:
         pool: its seed, or "all": the mean over pools, each the mean over its pairs, with its
-            interval by Student's t over pools.
+            interval by Student's t over pools and, on the test split, the samples they share.
         pair: "one + other", or "all".
         barrier, drop: as `Path` has them; low and high are the interval, NaN where there is none.
         loss, accuracy: mean of the two ends.
@@ -138,6 +139,7 @@ class ConnectivityResult(StudyResult):
         paths: of every pool, pair, way, kind of statistics and split.
         planes: of the pools that have three networks.
         facts: for a reader.
+        shared: of each barrier and drop on the test split; none in files of earlier versions.
     """
 
     file_kind: ClassVar[str] = "connectivity"
@@ -147,13 +149,16 @@ class ConnectivityResult(StudyResult):
     paths: tuple[WeightPath, ...]
     planes: tuple[Plane, ...]
     facts: tuple[tuple[str, str], ...]
+    shared: tuple[SharedRow, ...] = ()
 
     @property
     def barriers(self) -> tuple[Barrier, ...]:
         """Over pools and pairs first, then by pair, then path by path."""
-        overall = [_row(mine, ALL) for mine in _grouped(self.paths, pairs=False)]
-        by_pair = [_row(mine, _pair(mine[0])) for mine in _grouped(self.paths, pairs=True)]
-        several = len({_pair(one) for one in self.paths}) > 1
+        overall = [_row(mine, ALL, self.shared) for mine in grouped(self.paths, pairs=False)]
+        by_pair = [
+            _row(mine, pair_of(mine[0]), self.shared) for mine in grouped(self.paths, pairs=True)
+        ]
+        several = len({pair_of(one) for one in self.paths}) > 1
         each = [_single(one) for one in self.paths]
         return (*overall, *(by_pair if several else ()), *each)
 
@@ -193,15 +198,16 @@ class ConnectivityResult(StudyResult):
         return {"barriers": list(map(asdict, self.barriers))}
 
 
-def _pair(path: WeightPath) -> str:
+def pair_of(path: WeightPath) -> str:
+    """Its two ends, in words."""
     return f"{path.one} + {path.other}"
 
 
-def _grouped(paths: Sequence[WeightPath], *, pairs: bool) -> list[list[WeightPath]]:
+def grouped(paths: Sequence[WeightPath], *, pairs: bool) -> list[list[WeightPath]]:
     """Those that are averaged, in the order of the first of each."""
     groups: dict[tuple[str, ...], list[WeightPath]] = {}
     for one in paths:
-        key = (one.cell, one.way, one.statistics, one.split, _pair(one) if pairs else "")
+        key = (one.cell, one.way, one.statistics, one.split, pair_of(one) if pairs else "")
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 
@@ -210,28 +216,37 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _row(mine: Sequence[WeightPath], pair: str) -> Barrier:
+def shared_key(path: WeightPath, pair: str, of: Literal["barrier", "drop"]) -> str:
+    """Which number it is in `ConnectivityResult.shared`."""
+    return f"{of}, {path.way}, {path.statistics}, {path.split}, {pair}"
+
+
+def _row(mine: Sequence[WeightPath], pair: str, shared: Sequence[SharedRow]) -> Barrier:
+    def added(of: Literal["barrier", "drop"]) -> Shared:
+        return shared_of(shared, mine[0].cell, shared_key(mine[0], pair, of))
+
     pools: dict[int, list[WeightPath]] = {}
     for one in mine:
         pools.setdefault(one.pool, []).append(one)
     rises = [[one.barrier for one in paths] for paths in pools.values()]
     drops = [[one.drop for one in paths] for paths in pools.values()]
-    barrier, drop = _interval(rises, POSITIVE), _interval(drops, SHARE.minus(SHARE))
+    barrier = _interval(rises, POSITIVE, added("barrier"))
+    drop = _interval(drops, SHARE.minus(SHARE), added("drop"))
     return _made(mine, ALL, pair, barrier, drop)
 
 
-def _interval(by_pool: Sequence[Sequence[float]], bounds: Bounds) -> Interval:
+def _interval(by_pool: Sequence[Sequence[float]], bounds: Bounds, shared: Shared) -> Interval:
     """A loss that is not finite has no mean, and no interval."""
     values = [_mean(values) for values in by_pool]
     if not all(map(math.isfinite, values)):
         return Interval(max(values), math.nan, math.nan)
-    return over_seeds(values, bounds)
+    return over_seeds(values, bounds, shared)
 
 
 def _single(one: WeightPath) -> Barrier:
     nan = math.nan
     alone = Interval(one.barrier, nan, nan), Interval(one.drop, nan, nan)
-    return _made([one], str(one.pool), _pair(one), *alone)
+    return _made([one], str(one.pool), pair_of(one), *alone)
 
 
 def _made(

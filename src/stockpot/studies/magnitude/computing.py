@@ -12,7 +12,13 @@ from ...errors import FieldError, StockpotError
 from ...evaluation.contests.models import ingredients_of
 from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, over_seeds
-from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, pool_estimate
+from ...evaluation.scores.bootstrap import (
+    Estimate,
+    Resampler,
+    over_pools,
+    pool_estimate,
+    resamplers_of,
+)
 from ...experiments.cells import slug
 from ...networks import Headed
 from ...typed import to_numpy
@@ -62,8 +68,9 @@ def compute(
     lost: dict[Key, list[float]] = {}
     batches: list[BatchPoint] = []
     jobs = list(_jobs(wanted, grid, bowls[0].plan is not None))
-    for at, bowl in enumerate(bowls):
-        resampler = Resampler(bowl.pool.splits.test.originals, resamples=RESAMPLES)
+    test_sets = [bowl.pool.splits.test.originals for bowl in bowls]
+    for at, resampler in enumerate(resamplers_of(test_sets, resamples=RESAMPLES)):
+        bowl = bowls[at]
         for number, (how, arithmetic, size) in enumerate(jobs):
             if progress:
                 part = (at + number / len(jobs)) / len(bowls)
@@ -261,7 +268,9 @@ def note(
         draws_R = draws_RB[:, at].astype("float32")
         within = SHARE.minus(SHARE) if " - " in key[4] else SHARE
         rows_G = resampler.by_original(values_NB[:, at])
-        estimate = pool_estimate(value, draws_R, resampler.originals, within, rows_G)
+        estimate = pool_estimate(
+            value, draws_R, resampler.originals, within, rows_G, resampler.test_set
+        )
         found.setdefault(key, []).append(estimate)
         lost.setdefault(key, []).append(shares[at])
 

@@ -22,7 +22,7 @@ from ...evaluation.choices.soups import soup
 from ...evaluation.predictions.ensembles import average_head, features_ensemble, logits_ensemble
 from ...evaluation.predictions.ingredients import Ingredients
 from ...evaluation.predictions.predict import Predictions
-from ...evaluation.scores.bootstrap import Estimate, Resampler, over_pools, share_estimate
+from ...evaluation.scores.bootstrap import Estimate, over_pools, resamplers_of, share_estimate
 from ...experiments.cells import slug
 from ...networks import Headed
 from ...networks.reproducible import seeded
@@ -95,9 +95,9 @@ def compute(
     found: dict[tuple[str, int, str], list[Estimate]] = {}
     choices: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
     wanted = _fitting(ingredients_in_memory(trained, 0, own))
-    for number in range(len(trained.pools)):
+    test_sets = [pool.splits.test.originals for pool in trained.pools]
+    for number, resampler in enumerate(resamplers_of(test_sets, resamples=RESAMPLES)):
         pool = ingredients_in_memory(trained, number, own)
-        resampler = Resampler(pool.splits.test.originals, resamples=RESAMPLES)
         for at, one in enumerate(wanted):
             if progress:
                 part = (number + at / len(wanted)) / len(trained.pools)

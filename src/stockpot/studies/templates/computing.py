@@ -5,7 +5,7 @@ Shapes: N samples, L classes, R templates, C channels, H x W pixels.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 from typing import Any, cast
@@ -18,6 +18,7 @@ from ...data import INGREDIENT, Dataset
 from ...engine.merge import merge
 from ...errors import FieldError
 from ...evaluation.predictions.predict import predict
+from ...evaluation.scores.bootstrap import over_pools, resamplers_of, share_estimate
 from ...experiments.cells import spec_name
 from ...libraries import optional
 from ...methods import Average
@@ -27,9 +28,10 @@ from ...training.jobs.pools import Pool, Trained
 from ...typed import to_numpy
 from ...values.result import Progress
 from ..pools import TrainedPools
+from ..samples import SharedRow, shared_rows
 from ..weights_features.passes import Step, observe
 from . import Templates
-from .result import MEASURES, Kind, Pictures, Subject, TemplateRow, TemplatesResult
+from .result import MEASURES, Kind, Pictures, Subject, TemplateRow, TemplatesResult, subject_at
 
 TITLE = "Weights as templates"
 SHOWN = 64
@@ -44,7 +46,7 @@ def compute(
     """The study of templates; see `Templates`."""
     rows: list[TemplateRow] = []
     pictures: list[Pictures] = []
-    drawn: dict[str, None] = {}
+    drawn: dict[str, list[_Pool]] = {}
     for number, pool in enumerate(trained.pools):
         cell = pool.cell or spec_name(pool.network_spec)
         if progress:
@@ -55,13 +57,31 @@ def compute(
                 rows += studied.rows(decay, members)
             if cell not in drawn:
                 pictures += studied.pictures()
-        drawn[cell] = None
+        drawn.setdefault(cell, []).append(studied)
     return TemplatesResult(
         title=TITLE,
         cells=tuple(drawn),
         rows=tuple(rows),
         pictures=tuple(pictures),
         facts=_facts(trained),
+        shared=tuple(row for cell, pools in drawn.items() for row in _shared(cell, pools)),
+    )
+
+
+def _shared(cell: str, pools: Sequence["_Pool"]) -> Iterator[SharedRow]:
+    resamplers = resamplers_of([one.originals for one in pools])
+    yield from shared_rows(
+        cell,
+        {
+            of: over_pools(
+                [
+                    share_estimate(one.right[of], at)
+                    for one, at in zip(pools, resamplers, strict=True)
+                ]
+            )
+            for of in pools[0].right
+            if all(of in one.right for one in pools)
+        },
     )
 
 
@@ -86,6 +106,9 @@ class _Pool:
         self._pool, self._cell = pool, cell
         self._layer = first_layer(pool.build(), pool.splits.train)
         self._means: tuple[Tensor, Tensor] | None = None
+        self.originals = pool.splits.test.originals
+        self.right: dict[str, Tensor] = {}
+        """Of each kind of network, how right each test sample is, float64 [N]."""
         if self._layer.kind == "classes":
             raw_LCHW = class_means(pool.splits.train)
             self._means = raw_LCHW, raw_LCHW - raw_LCHW.nanmean(dim=0)
@@ -97,15 +120,19 @@ class _Pool:
     def rows(self, decay: float, members: Sequence[Trained]) -> list[TemplateRow]:
         networks = [one.network for one in members]
         each = [self._layer.of(network) for network in networks]
+        rights = [self._right(network) for network in networks]
+        self.right[subject_at(decay, "single")] = sum(rights[1:], rights[0]) / len(rights)
         singles = [
-            self._row(decay, "single", 1, one, accuracy=self._accuracy(network))
-            for one, network in zip(each, networks, strict=True)
+            self._row(decay, "single", 1, one, accuracy=float(right_N.mean()))
+            for one, right_N in zip(each, rights, strict=True)
         ]
         found = [_mean_row(singles)]
         if len(members) > 1:
             network = self._merged(members)
             average = self._layer.of(network)
-            accuracy = self._accuracy(network)
+            right_N = self._right(network)
+            self.right[subject_at(decay, "merged")] = right_N
+            accuracy = float(right_N.mean())
             count = len(members)
             found.append(self._row(decay, "merged", count, average, each, accuracy=accuracy))
         if self._means and len(each[0]) > 1:
@@ -141,8 +168,8 @@ class _Pool:
         network.load_state_dict(merge([one.path for one in members], Average()))
         return network
 
-    def _accuracy(self, network: nn.Module) -> float:
-        return float(predict(network, self._pool.splits.test).correct().mean())
+    def _right(self, network: nn.Module) -> Tensor:
+        return predict(network, self._pool.splits.test).correct()
 
     def _pair(self, decay: float, one_LCHW: Tensor) -> TemplateRow:
         """Classes c and c + L/2, as the paper pairs them; of an odd number the last is left out."""

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
+from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, Shared, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
+from ..samples import SharedRow, shared_of
 from ..study import MainTable, StudyResult
 
 Kind = Literal["classes", "units", "kernels"]
@@ -113,6 +114,11 @@ class Pictures:
     values: NDArray[np.float32]
 
 
+def subject_at(decay: float, subject: Subject) -> str:
+    """Whose accuracy it is, in `TemplatesResult.shared`."""
+    return f"{subject}, weight decay {decay!r}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplatesResult(StudyResult):
     """What `templates` found.
@@ -123,6 +129,7 @@ class TemplatesResult(StudyResult):
         rows: of every cell, pool, weight decay and subject.
         pictures: what is drawn.
         facts: for a reader.
+        shared: of each accuracy; none in files of earlier versions.
     """
 
     file_kind: ClassVar[str] = "templates"
@@ -133,6 +140,7 @@ class TemplatesResult(StudyResult):
     rows: tuple[TemplateRow, ...]
     pictures: tuple[Pictures, ...]
     facts: tuple[tuple[str, str], ...]
+    shared: tuple[SharedRow, ...] = ()
 
     def kind(self, cell: str) -> Kind:
         """What the cell's templates are of."""
@@ -154,8 +162,13 @@ class TemplatesResult(StudyResult):
             for row in self.rows
             if (row.cell, row.weight_decay, row.subject) == (cell, decay, subject)
         ]
-        within = _WITHIN.get(measure, CORRELATION)
-        return over_seeds(values, within) if values else Interval(math.nan, math.nan, math.nan)
+        if not values:
+            return Interval(math.nan, math.nan, math.nan)
+        of_samples = measure == "accuracy"
+        shared = (
+            shared_of(self.shared, cell, subject_at(decay, subject)) if of_samples else Shared()
+        )
+        return over_seeds(values, _WITHIN.get(measure, CORRELATION), shared)
 
     def shown(self, cell: str, decay: float | None) -> tuple[Pictures, ...]:
         """The pictures of one weight decay, or of class means."""

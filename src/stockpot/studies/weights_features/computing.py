@@ -1,7 +1,8 @@
 """Averaging weights against averaging features, layer by layer, on an experiment's networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from ...engine.merge import merge
 from ...errors import FieldError
 from ...evaluation.choices.soups import mend
 from ...evaluation.predictions.predict import BATCH, Predictions
+from ...evaluation.scores.bootstrap import over_pools, resamplers_of, share_estimate
 from ...experiments.cells import spec_name
 from ...methods import Average
 from ...networks import reestimate_batch_norm
@@ -18,9 +20,19 @@ from ...running.executor import one_thread
 from ...training.jobs.pools import Pool
 from ...values.result import Progress
 from ..pools import TrainedPools
+from ..samples import SharedRow, shared_rows
 from . import WeightsFeatures
 from .agreement import Agreement, compare_layers
-from .result import ENSEMBLE, MENDED, MERGED, SINGLE, LayerRow, ScoreRow, WeightsFeaturesResult
+from .result import (
+    ENSEMBLE,
+    GAP,
+    MENDED,
+    MERGED,
+    SINGLE,
+    LayerRow,
+    ScoreRow,
+    WeightsFeaturesResult,
+)
 
 TITLE = "Averaging weights against averaging features"
 
@@ -32,10 +44,9 @@ def compute(
     count, samples = study.count, study.samples
     rows: list[LayerRow] = []
     scores: list[ScoreRow] = []
-    cells: dict[str, None] = {}
+    cells: dict[str, list[Judged]] = {}
     for number, pool in enumerate(trained.pools):
         name = pool.cell or spec_name(pool.network_spec)
-        cells[name] = None
         if progress:
             progress(f"{name}, pool {pool.seed}", number / len(trained.pools))
         data = _some(pool.splits.test, samples, trained.experiment.seed)
@@ -46,13 +57,17 @@ def compute(
                 for one in layers
             ]
         members = len(found.logits) - len(variants)
-        singles = [_accuracy(logits, data) for logits in found.logits[:members]]
-        told = {SINGLE: sum(singles) / members, ENSEMBLE: _accuracy(found.mean_logits, data)}
+        singles = [_right(logits, data) for logits in found.logits[:members]]
+        right = {
+            SINGLE: torch.stack(singles).mean(dim=0),
+            ENSEMBLE: _right(found.mean_logits, data),
+        }
         merged = zip(variants, found.logits[members:], strict=True)
-        told |= {variant: _accuracy(logits, data) for variant, logits in merged}
+        right |= {variant: _right(logits, data) for variant, logits in merged}
+        cells.setdefault(name, []).append(Judged(data.originals, right))
         scores += [
-            ScoreRow(cell=name, seed=pool.seed, variant=variant, accuracy=score)
-            for variant, score in told.items()
+            ScoreRow(cell=name, seed=pool.seed, variant=variant, accuracy=float(right_N.mean()))
+            for variant, right_N in right.items()
         ]
     return WeightsFeaturesResult(
         title=TITLE,
@@ -60,7 +75,31 @@ def compute(
         rows=tuple(rows),
         scores=tuple(scores),
         facts=_facts(trained, count, samples),
+        shared=tuple(row for name, pools in cells.items() for row in _shared(name, pools)),
     )
+
+
+class Judged(NamedTuple):
+    """Of one pool: float64 [N] of each variant, 1 where a sample is right, and what they are of."""
+
+    originals: Tensor
+    right: Mapping[str, Tensor]
+
+
+def _shared(cell: str, pools: Sequence[Judged]) -> Iterator[SharedRow]:
+    resamplers = resamplers_of([one.originals for one in pools])
+    of_each = {
+        variant: over_pools(
+            [
+                share_estimate(one.right[variant], at)
+                for one, at in zip(pools, resamplers, strict=True)
+            ]
+        )
+        for variant in pools[0].right
+    }
+    best = MENDED if MENDED in of_each else MERGED
+    of_each[GAP] = of_each[ENSEMBLE].minus(of_each[best])
+    yield from shared_rows(cell, of_each)
 
 
 def _compared(
@@ -102,10 +141,10 @@ def _batches(data: Dataset, network: nn.Module) -> Iterator[Tensor]:
         start = end
 
 
-def _accuracy(logits_NL: Tensor, data: Dataset) -> float:
-    """Outputs that are not finite count as wrong."""
+def _right(logits_NL: Tensor, data: Dataset) -> Tensor:
+    """Of each sample, float64 [N]; outputs that are not finite count as wrong."""
     said = Predictions(logits_NL.cpu(), data.labels, data.originals)
-    return float(said.correct().mean())
+    return said.correct().double()
 
 
 def _facts(trained: TrainedPools, count: int | None, samples: int) -> tuple[tuple[str, str], ...]:

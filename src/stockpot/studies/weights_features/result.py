@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, get_args
 from ...evaluation.results.estimator import CORRELATION, POSITIVE, SHARE, Bounds, over_seeds
 from ...evaluation.results.intervals import Interval
 from ...values.result import Overview
+from ..samples import SharedRow, shared_of
 from ..study import MainTable, StudyResult
 
 Kind = Literal["weights", "normalisation", "activation", "other", "block"]
@@ -90,6 +91,10 @@ class ScoreRow:
     accuracy: float
 
 
+GAP = "gap"
+"""The ensemble's accuracy less the merge's, in `shared`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A layer of an architecture, wherever its pools come from."""
@@ -109,6 +114,7 @@ class WeightsFeaturesResult(StudyResult):
         rows: of every cell, pool, variant and layer.
         scores: accuracies.
         facts: for a reader.
+        shared: of each accuracy, and of the gap; none in files of earlier versions.
     """
 
     file_kind: ClassVar[str] = "weights-features"
@@ -119,6 +125,7 @@ class WeightsFeaturesResult(StudyResult):
     rows: tuple[LayerRow, ...]
     scores: tuple[ScoreRow, ...]
     facts: tuple[tuple[str, str], ...]
+    shared: tuple[SharedRow, ...] = ()
 
     def variants(self, cell: str) -> tuple[str, ...]:
         """Merged, and merged:bn where there is batch normalisation."""
@@ -141,7 +148,7 @@ class WeightsFeaturesResult(StudyResult):
     def score(self, cell: str, variant: str) -> Interval:
         """Accuracy, mean over pools with its interval."""
         mine = [s.accuracy for s in self.scores if (s.cell, s.variant) == (cell, variant)]
-        return over_seeds(mine, SHARE)
+        return over_seeds(mine, SHARE, shared_of(self.shared, cell, variant))
 
     def gap(self, cell: str) -> Interval:
         """How far the ensemble of logits is above the merge that one would use, pool by pool."""
@@ -152,7 +159,8 @@ class WeightsFeaturesResult(StudyResult):
             return {one.seed: one.accuracy for one in mine}
 
         ahead, behind = by_seed(ENSEMBLE), by_seed(best)
-        return over_seeds([ahead[seed] - behind[seed] for seed in ahead], SHARE.minus(SHARE))
+        gaps = [ahead[seed] - behind[seed] for seed in ahead]
+        return over_seeds(gaps, SHARE.minus(SHARE), shared_of(self.shared, cell, GAP))
 
     def features(self, cell: str) -> Place:
         """The last layer before the logits; the only layer where there is no other."""
