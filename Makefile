@@ -24,7 +24,6 @@ test-full: check check-systems browser $(VENV)/.docs-$(key) $(VENV)/.timm-packag
 	$(bin)/python -m bench.reliability
 	$(bin)/python -m bench.processors
 	$(MAKE) test-pythons
-	$(bin)/python -m sphinx -W -q -b html docs $(VENV)/docs
 	$(VENV)/timm/bin/python -m pytest tests/networks/sources/test_timm.py tests/test_paper.py
 	$(VENV)/flower/bin/python -m pytest tests/federated/test_flower.py tests/federated/test_records.py tests/federated/test_strategies.py
 

@@ -1,73 +1,43 @@
-"""Sphinx configuration: MyST pages, and docstrings as `stockpot methods` prints them."""
+"""Sphinx configuration: MyST pages, and what the package says of itself."""
 
-from importlib import import_module
-from inspect import isclass, isroutine
-from types import ModuleType
+import sys
+from pathlib import Path
 
-from sphinx.util.docutils import SphinxDirective
+sys.path.insert(0, str(Path(__file__).parent))
 
-import stockpot
+from directives.commands import EveryCommand
+from directives.docstrings import as_restructured_text
+from directives.gallery import Gallery
+from directives.headings import check_headings
+from directives.names import EveryFigure, EveryName
 
 project = "stockpot"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = "stockpot"
-exclude_patterns = ["_build"]
-myst_heading_anchors = 3
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_show_copyright = False
+smartquotes = False
+exclude_patterns = ["_build", "directives"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 
-class EveryName(SphinxDirective):
-    """Documents whatever a module or a tuple of it has, such as `stockpot.studies`.
-
-    So a page lists nothing by hand: a name of `__init__.py`, or a class of an explicit tuple such
-    as `stockpot.methods.METHODS`, is on it once it is in the package.
-    """
-
-    required_arguments = 1
-
-    def run(self):
-        """The documentation of each name, in the module's order."""
-        lines = [
-            line
-            for kind, name, options in _listed(self.arguments[0])
-            for line in (f".. {kind}:: {name}", *(f"   {option}" for option in options), "")
-        ]
-        return self.parse_text_to_nodes("\n".join(["```{eval-rst}", *lines, "```"]))
-
-
-def _listed(path):
-    try:
-        module = import_module(path)
-    except ModuleNotFoundError:
-        above, _, name = path.rpartition(".")
-        for cls in getattr(import_module(above), name):
-            yield "autoclass", f"{cls.__module__}.{cls.__name__}", [":no-members:"]
-        return
-    for name in dir(module):
-        value = getattr(module, name)
-        if name.startswith("_") or isinstance(value, ModuleType):
-            continue
-        if path != "stockpot" and getattr(stockpot, name, None) is value:
-            continue  # the page has it from there
-        if not hasattr(module, "__path__") and getattr(value, "__module__", "") != path:
-            continue  # what the module itself imports, and its constants
-        if isclass(value):
-            yield "autoclass", f"{path}.{name}", [":members:"]
-        elif isroutine(value):
-            yield "autofunction", f"{path}.{name}", []
-        else:
-            yield "autodata", f"{path}.{name}", [":no-value:"]
-
-
-def _as_written(_app, _what, _name, _object, _options, lines):
-    """Formulas and examples are laid out by hand: show a docstring as it stands."""
-    if any(line.strip() for line in lines):
-        lines[:] = [".. code-block:: text", "", *(f"    {line}" for line in lines), ""]
+def _docstring(_app, _what, _name, _object, _options, lines):
+    lines[:] = as_restructured_text(lines)
 
 
 def setup(app):
     """Called by Sphinx."""
     app.add_directive("every-name", EveryName)
-    app.connect("autodoc-process-docstring", _as_written)
+    app.add_directive("every-figure", EveryFigure)
+    app.add_directive("every-command", EveryCommand)
+    app.add_directive("gallery", Gallery)
+    app.connect("autodoc-process-docstring", _docstring)
+    app.connect("build-finished", check_headings)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -130,3 +131,9 @@ def test_help_of_the_program_tells_of_every_command(capsys: pytest.CaptureFixtur
         assert f" {command.name} " in shown
         own = program(command.name)[command.name].help.split("\n\n")[0]  # of the command itself
         assert " ".join(own.split()).startswith(command.summary), command.name
+
+
+@pytest.mark.parametrize("look", [stockpot.inspect, stockpot.diagnose, stockpot.compare])
+def test_one_model_is_no_list_of_models(look: Callable[[object], object]) -> None:
+    with pytest.raises(stockpot.MergeError, match=r"models must be a list; got a str"):
+        look("model.pt")

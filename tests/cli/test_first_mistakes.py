@@ -56,6 +56,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     (f"merge {A} ties {B}", 2, "put ties before the models"),
     (f"merge average {A} ties {B}", 2, "'ties' is a method, and stands among the models"),
     (f"merge --base {A} ties {B}", 2, "--base stands before the method: stockpot merge METHOD"),
+    ("search r.yml", 2, "search needs EXPERIMENT; `stockpot search --help` says what it is."),
     (f"merge average {A} {B} --weigths 1,2", 2, "--weigths. Did you mean --weights?"),
 ]
 

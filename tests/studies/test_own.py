@@ -171,7 +171,10 @@ def test_a_study_comes_back_from_what_a_file_has_of_it(study):
     [
         ({"name": "interference", "rank": [1]}, "interference has no field 'rank': did you mean"),
         ({"name": "interferense"}, "there is no study 'interferense': did you mean 'interference'"),
-        ({"name": "backdoor", "method": "tise"}, "backdoor: method: there is no 'tise': did you"),
+        (
+            {"name": "backdoor", "method": "tise"},
+            "backdoor: method: there is no method 'tise': did you",
+        ),
         ({"name": "interference", "ranks": [2]}, r"ranks must be a list, each in \(0, 1\]; got 2"),
         (3, "must be a study's name, or"),
     ],

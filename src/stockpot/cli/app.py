@@ -21,6 +21,7 @@ from .console import Screen, complain, keep_to_results
 from .lists import with_commas
 
 _LONG = re.compile(r"\S{120,}")
+_MISSING = re.compile(r'Command "(?P<name>[^"]+)" parameter (?P<what>\S+) requires an argument\.')
 
 
 class Command(NamedTuple):
@@ -162,7 +163,7 @@ def execute(tokens: Sequence[str]) -> int:
         app = program(tokens[0] if tokens else None)
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        complain(_LONG.sub(lambda word: word[0][:80] + "…", str(error).strip()), as_json=as_json)
+        complain(_message(error), as_json=as_json)
         return 2
     except UsageError as error:
         complain(str(error), as_json=as_json)
@@ -181,3 +182,12 @@ def execute(tokens: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _message(error: CycloptsError) -> str:
+    """The parser's words, long ones cut; what is missing as a sentence with where help is."""
+    said = _LONG.sub(lambda word: word[0][:80] + "…", str(error).strip())
+    if missing := _MISSING.fullmatch(said):
+        name, what = missing["name"], missing["what"]
+        return f"{name} needs {what}; `stockpot {name} --help` says what it is."
+    return said

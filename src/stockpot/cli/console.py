@@ -1,12 +1,14 @@
 """The one place that prints: results on stdout, everything about the run on stderr."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
@@ -18,10 +20,13 @@ from rich.progress import (
     Progress as Bar,
 )
 from rich.segment import Segment
-from rich.table import Table
 
 from ..texts import visible, visible_json
 from ..values.result import Progress
+from .fitting import tables, wrapped
+
+_UNBOUNDED = 1000
+"""Where nothing sets a width, tables are as wide as they need to be: what reads them is grep."""
 
 
 class Screen(Console):
@@ -36,17 +41,25 @@ class Screen(Console):
             yield segment if segment.control else segment._replace(text=visible(text))
 
 
-# Where no terminal sets a width, tables are as wide as they need to be: what reads them is grep.
 _PLAIN: Mapping[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
-out = Screen(width=None if sys.stdout.isatty() else 1000, **_PLAIN)
+out = Screen(width=_UNBOUNDED, **_PLAIN)
 _err = Screen(stderr=True, **_PLAIN)
 
 A_MINUTE = 60.0
 
 
+def _width(stream: TextIO | None = None) -> int | None:
+    """Columns of the terminal, or as many as COLUMNS says; None where what reads is a program."""
+    terminal = (stream or sys.stdout).isatty()
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named[:9]):
+        return int(named[:9])
+    return shutil.get_terminal_size().columns if terminal else None
+
+
 def say(text: str) -> None:
     """A line of the result."""
-    out.print(text)
+    out.print(wrapped(text, _width()))
 
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
@@ -61,14 +74,19 @@ def note(text: str) -> None:
     """A line about the run, where it is not quiet."""
     if _quiet.get():
         return
-    _err.print(f"note: {visible(text, keep='')}")
+    _err.print(_message(f"note: {visible(text, keep='')}"))
 
 
 def complain(text: str, *, as_json: bool) -> None:
     """An error: on stderr in words, and on stdout as the one JSON object where that was asked."""
     if as_json:
         print_json({"error": text})
-    _err.print(f"stockpot: {text}")
+    _err.print(_message(f"stockpot: {text}"))
+
+
+def _message(text: str) -> str:
+    """As wide as the terminal is; in a log a message is one line."""
+    return wrapped(text, _width(sys.stderr)) if sys.stderr.isatty() else text
 
 
 def print_json(value: Mapping[str, object]) -> None:
@@ -77,21 +95,23 @@ def print_json(value: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout; columns of numbers are right-aligned."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], words: str = ""
+) -> None:
+    """A table on stdout under its title, and words that say what its columns are.
 
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return visible(str(value), keep="")
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    Columns of numbers are right-aligned. What would be wider than the terminal is wrapped between
+    words, then cut into tables below each other.
+    """
+    width = _width()
+    if title:
+        say(title)
+    for i, table in enumerate(tables(columns, rows, width)):
+        if i:
+            say("")
+        out.print(table, width=width)
+    if words:
+        say(words)
 
 
 def _a_line_a_minute() -> Progress:

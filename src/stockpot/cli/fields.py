@@ -87,7 +87,10 @@ def made_command(
 
 
 def _flag(spec: FieldSpec, default: object, description: str, group: Group) -> inspect.Parameter:
-    words = f"{description[:1].upper()}{' '.join(description[1:].split())}".rstrip(".")
+    first, *others = description.split() or [""]
+    if first.isascii():  # a symbol such as λ is another one in capitals
+        first = f"{first[:1].upper()}{first[1:]}"
+    words = " ".join((first, *others)).rstrip(".")
     free = spec.kind is str and not spec.choices and not spec.many
     text = f"{words}." if free else f"{words}. Must be {spec.interval()}.".lstrip(". ")
     if spec.kind not in _PLAIN:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.in_memory import kind_of
@@ -23,7 +23,7 @@ from ..recipes.resolving.resolve import resolve
 from ..texts import visible
 from ..values.bars import Bar, bar_for
 from ..values.result import Progress
-from ..views.models import Model, Viewed, checkpoint_of, open_model
+from ..views.models import Model, Viewed, checkpoint_of, listed_models, open_model
 from .amending import Amended, amend
 from .driver import Run, SettledBefore
 from .evidence import manifest_of, small_files
@@ -107,11 +107,12 @@ def merge(
         {'w': tensor([0.7500, 0.7500])}
     """
     opened = [
-        checkpoint_of(model, f"models[{i}]") for i, model in enumerate(_listed(models, "models"))
+        checkpoint_of(model, f"models[{i}]")
+        for i, model in enumerate(listed_models(models, "models"))
     ]
     of_base = None if base is None else checkpoint_of(base, "base")
     labels = [one.label for one in opened]
-    given = _listed(statistics, "statistics")
+    given = listed_models(statistics, "statistics")
     of_data = [checkpoint_of(one, f"statistics[{i}]") for i, one in enumerate(given)]
     recipe = _recipe(
         labels,
@@ -169,16 +170,6 @@ def _in_memory(
     base = assignments.base
     _refuse_changed([*assignments.models, *([base] if base else []), *assignments.statistics])
     return sink.state
-
-
-def _listed(models: object, what: str) -> Sequence[object]:
-    """Several models; one by itself would be taken for the list of its letters or names."""
-    if isinstance(models, Method) or (isinstance(models, type) and issubclass(models, Method)):
-        raise MergeError(f"{what} stand before the method: merge([a, b], Average(), base=base).")
-    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
-    if single or not isinstance(models, Iterable):
-        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
-    return list(cast(Iterable[object], models))
 
 
 def _tell(notes: Sequence[str]) -> None:
@@ -302,7 +293,7 @@ def merge_to(
             f"got {kind_of(out)}."
         )
     recipe = _recipe(
-        cast("Sequence[str | Path | Viewed]", _listed(models, "models")),
+        listed_models(models),
         method,
         base,
         weights,

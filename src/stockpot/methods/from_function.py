@@ -131,9 +131,12 @@ def _checked(cls: type, place: str) -> type[Method]:
 def _class_of(function: Map, needs: Needs) -> type[Method]:
     place = f"{function.__module__}:{getattr(function, '__qualname__', '?')}"
     try:
-        stack, *others = signature(function, eval_str=True).parameters.values()
+        found = list(signature(function, eval_str=True).parameters.values())
     except (NameError, TypeError, ValueError) as error:
         raise FieldError(f"{place} must be a function of a stack: {error}.") from None
+    if not found:
+        raise FieldError(f"{place} must be a function of a stack; it takes nothing.")
+    stack, *others = found
     if stack.kind not in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
         raise FieldError(f"{place}: its first argument must be the stack; got {stack}.")
     if needs.reach is not Reach.ELEMENT:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, Ty
 from ..values.fields import check_fields, kebab_name
 from ..values.result import Progress, Result
 from ..values.to_plain_data import plain_values
-from ..views.models import Model
+from ..views.models import Model, listed_models
 
 if TYPE_CHECKING:
     from ..pages.page import Page
@@ -117,7 +117,7 @@ class StudyOfModels(Study, Generic[Found_co]):
         self, models: Sequence[Model], base: Model | None = None, **how: Unpack[How]
     ) -> Found_co:
         """Look at models, which may come from one base."""
-        return self._own("computing", "compute")(self, models, base, **how)
+        return self._own("computing", "compute")(self, listed_models(models), base, **how)
 
 
 class StudyOfPools(Study, Generic[Found_co]):

@@ -21,11 +21,18 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A table for the terminal: what most people want to see of a result first."""
+    """A table for the terminal: what most people want to see of a result first.
+
+    Attributes:
+        title: above it.
+        columns, rows: the table.
+        words: what the columns are, in short, for under it.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    words: str = ""
 
 
 def _values(row: object) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..errors import MergeError
 from ..libraries import optional
 from ..values.showing import html_table
 from .matched import matched
-from .models import Model, checkpoint_of, open_model
+from .models import Model, checkpoint_of, listed_models, open_model
 from .ties import reconciled
 
 
@@ -127,6 +127,7 @@ def inspect(models: Sequence[Model], *, keys: Sequence[str | None] = ()) -> Insp
         >>> seen.models[0].parameters, seen.fits[0].differences, seen.fits[0].same_origin
         (16, (), True)
     """
+    models = listed_models(models)
     if not models:
         raise MergeError("no model given: inspect([MODEL, ...]).")
     keys = [*keys, *[None] * (len(models) - len(keys))]

@@ -5,11 +5,11 @@
 A path that is there is meant as it stands, whatever is in its name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from ..checkpoints.entry import Checkpoint
 from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.formats.untrusted import shown
 from ..checkpoints.read import read_checkpoint, read_given
+from ..core import Method
 from ..errors import CheckpointError, MergeError
 from ..values.fields import kebab_name
 from .kinds.adapted import Adapted
@@ -46,6 +47,20 @@ class Viewed:
 
 Model = Mapping[str, Tensor] | nn.Module | str | Path | Viewed | Checkpoint
 """A state dict, a network, the path of a checkpoint, or one that views show."""
+
+
+def listed_models(models: object, what: str = "models") -> Sequence[Any]:
+    """Several models; one by itself would be taken for the list of its letters or names.
+
+    Raises:
+        MergeError: it is no list.
+    """
+    if isinstance(models, Method) or (isinstance(models, type) and issubclass(models, Method)):
+        raise MergeError(f"{what} stand before the method: merge([a, b], Average(), base=base).")
+    single = isinstance(models, str | Path | nn.Module | Mapping | Viewed | Checkpoint)
+    if single or not isinstance(models, Iterable):
+        raise MergeError(f"{what} must be a list; got {kind_of(cast(object, models))}.")
+    return list(cast(Iterable[Any], models))
 
 
 def checkpoint_of(model: object, label: str) -> Checkpoint:

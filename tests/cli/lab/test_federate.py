@@ -66,7 +66,10 @@ def test_mistakes_have_their_exit_code(
 
 
 def test_a_wrong_file_is_told_apart_by_its_keys(file: Path, cli: Run) -> None:
-    assert "unknown key 'federated'" in cli("train", "f.yml", "--out", "run").err
+    assert (
+        "f.yml: this is a federated experiment, with network"
+        in cli("train", "f.yml", "--out", "run").err
+    )
     file.write_text("network: mlp\ndata: digits\n")
     done = cli("federate", "f.yml", "--out", "run")
     assert done.code == 1

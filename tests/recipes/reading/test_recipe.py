@@ -183,7 +183,7 @@ def wrong(**changes: object) -> dict[str, object]:
         ),
         (
             wrong(method={"name": "weave", "method": "tis"}),
-            "method: weave: method: there is no 'tis': did you mean 'ties'?",
+            "method: weave: method: there is no method 'tis': did you mean 'ties'?",
         ),
         (
             wrong(method={"name": "weave", "method": {"name": "ties", "scal": 1}}),

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
-from rich import box
-from rich.table import Table
 
 from ...errors import OutputError
 from ..command_line import UsageError, spoken, told_by_the_command_line
-from ..console import note, out, print_json, say, steps
+from ..console import note, print_json, print_table, say, steps
 from ..flags import Base, Counts, Device, Jobs, Json, Quiet, Words
 
 if TYPE_CHECKING:
@@ -157,22 +155,22 @@ def print_comparison(result: "Comparison") -> None:
     shown = [row for row in rows if row.metric == metric]
     if any(row.data == ALL_TASKS for row in shown):
         print_tasks(rows, metric)
-        out.print(result.conclusion)
+        say("")
+        say(result.conclusion)
         return
     cells = list(dict.fromkeys((row.network, row.data) for row in shown))
     for cell in cells:
         mine = [row for row in shown if (row.network, row.data) == cell]
         title = " on ".join(filter(None, cell))
         best = result.verdict.best if result.verdict else ""
-        out.print(_table(title, metric, mine, best))
-        if best:
-            out.print("* best on the test split")
+        _print_counts(title, metric, mine, best)
         seen = [row for row in result.parted(metric) if (row.network, row.data) == cell]
         if seen:
-            out.print(_parts(metric, seen))
-    out.print(result.conclusion)
+            _print_parts(metric, seen)
+    say("")
+    say(result.conclusion)
     if result.origin:
-        out.print(result.origin)
+        say(result.origin)
 
 
 def print_tasks(rows: "list[Row]", metric: str) -> None:
@@ -186,29 +184,26 @@ def print_tasks(rows: "list[Row]", metric: str) -> None:
         at = {(row.method, row.data, row.metric): row for row in mine if row.n == most}
         tasks = [name for name in dict.fromkeys(row.data for row in mine) if name != ALL_TASKS]
         has_quotients = any(key[2] == quotient for key in at)
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1),
-            show_edge=False,
-            title=f"{network}: {most} tasks".removeprefix(": "),
-        )
-        table.add_column(f"{metric} on test", no_wrap=True)
-        for name in ("mean [95%]", *(["normalised"] if has_quotients else []), *tasks, "cost"):
-            table.add_column(name, justify="right")
+        between = ["normalised"] if has_quotients else []
+        columns = [f"{metric} on test", "mean [95%]", *between, *tasks, "cost"]
+        table: list[list[str]] = []
         for method in dict.fromkeys(method for method, _, _ in at):
             mean = at[method, ALL_TASKS, metric]
             values = [at[method, task, metric] for task in tasks]
             values[:0] = [at[method, ALL_TASKS, quotient]] if has_quotients else []
-            table.add_row(
-                method,
-                _with_interval(mean),
-                *(f"{one.value:.4f}" for one in values),
-                str(mean.forwards),
-            )
-        out.print(table)
+            written = [f"{one.value:.4f}" for one in values]
+            table.append([method, _with_interval(mean), *written, str(mean.forwards)])
+        title = f"{network}: {most} tasks".removeprefix(": ")
+        words = f"mean: over the tasks, with its 95% interval. {_COST}"
+        if has_quotients:
+            words += " normalised: as a share of what the task's own network reaches."
+        print_table(title, columns, table, words)
         adapted = dict.fromkeys(row.method for row in mine if row.kind == ADAPTED)
         for method in adapted:
-            out.print(f"{method}: {ADAPTED_WORDS}.")
+            say(f"{method}: {ADAPTED_WORDS}.")
+
+
+_COST = "cost: network evaluations per sample."
 
 
 def _with_interval(row: "Row") -> str:
@@ -220,42 +215,36 @@ def _with_interval(row: "Row") -> str:
     return f"{row.value:.4f} [{why_no_interval(row)}]"
 
 
-def _table(title: str, metric: str, rows: "list[Row]", best: str) -> Table:
-    counts = sorted({row.n for row in rows}, reverse=True)
-    most = counts[0]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, title=title or None)
-    table.add_column(f"{metric} on test", no_wrap=True)
-    table.add_column(f"N = {most} [95%]", justify="right", no_wrap=True)
-    for n in counts[1:]:
-        table.add_column(f"N = {n}", justify="right", no_wrap=True)
-    table.add_column("cost", justify="right")
+def _print_counts(title: str, metric: str, rows: "list[Row]", best: str) -> None:
+    """Methods down, and across how many networks went in, the most first."""
+    most, *others = sorted({row.n for row in rows}, reverse=True)
     by_place = {(row.method, row.n): row for row in rows}
+    table: list[list[str]] = []
     for method in dict.fromkeys(row.method for row in rows):
         first = by_place.get((method, most))
-        cell = _with_interval(first) if first else ""
-        others = [by_place.get((method, n)) for n in counts[1:]]
-        table.add_row(
-            f"{method} *" if method == best else method,
-            cell,
-            *(f"{row.value:.4f}" if row else "" for row in others),
-            str(first.forwards) if first else "",
-        )
-    return table
+        fewer = [by_place.get((method, n)) for n in others]
+        interval, cost = ("", "") if first is None else (_with_interval(first), str(first.forwards))
+        written = [f"{row.value:.4f}" if row else "" for row in fewer]
+        name = f"{method} *" if method == best else method
+        table.append([name, interval, *written, cost])
+    columns = [f"{metric} on test", f"N = {most} [95%]", *(f"N = {n}" for n in others), "cost"]
+    words = f"N: how many networks went in. [95%]: interval over pools and test samples. {_COST}"
+    if best:
+        words += " *: best on the test split."
+    print_table(title, columns, table, words)
 
 
-def _parts(metric: str, rows: "list[Row]") -> Table:
+def _print_parts(metric: str, rows: "list[Row]") -> None:
     """The parts and views down, the methods that are compared in pairs across."""
     from ...evaluation.contests.outcomes import KEPT
 
     by_place = {(row.part, row.method): row for row in rows}
     methods = dict.fromkeys(row.method for row in rows)
     main = [one for one in methods if one.partition(":")[0] in KEPT] or list(methods)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column(f"{metric}, N = {rows[0].n}", no_wrap=True)
-    for method in main:
-        table.add_column(method, justify="right")
+    table: list[list[str]] = []
     for part in dict.fromkeys(row.part for row in rows):
-        found = [by_place.get((part, method)) for method in main]
+        across = [by_place.get((part, method)) for method in main]
         name = "test" if part == "all" else part
-        table.add_row(name, *(f"{row.value:.4f}" if row else "" for row in found))
-    return table
+        table.append([name, *(f"{row.value:.4f}" if row else "" for row in across)])
+    say("")
+    print_table("", [f"{metric}, N = {rows[0].n}", *main], table)

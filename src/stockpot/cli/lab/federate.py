@@ -59,6 +59,13 @@ def federate(
     return 0
 
 
+_WORDS = (
+    "alpha: how unlike the clients' data are; smaller is more unlike. [95%]: interval over "
+    "repetitions and test samples. minus: the gain over that algorithm. worst client: the lowest "
+    "accuracy of a client's own model."
+)
+
+
 def _show(outcome: "Outcome") -> None:
     first = outcome.runs[0]
     rows: list[tuple[str, ...]] = []
@@ -70,7 +77,7 @@ def _show(outcome: "Outcome") -> None:
             partition = "by domain" if alpha is None else f"{alpha:g}"
             rows.append((partition, run, _written(outcome.final(alpha, run), ".4f"), gain, worst))
     columns = ("alpha", "algorithm", "test accuracy [95%]", f"minus {first}", "worst client")
-    print_table(outcome.title, columns, rows)
+    print_table(outcome.title, columns, rows, _WORDS)
 
 
 def _written(one: "Interval", digits: str) -> str:

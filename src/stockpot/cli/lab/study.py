@@ -150,7 +150,7 @@ def show(found: Result) -> None:
         if isinstance(one, str):
             say(one)
         else:
-            print_table(one.title, one.columns, one.rows)
+            print_table(one.title, one.columns, one.rows, one.words)
 
 
 def _look(

@@ -16,6 +16,10 @@ from .run_flags import key_of
 
 Model = Annotated[str, Parameter(help=MODEL)]
 _SHOWN = 20
+_WORDS = (
+    "role: what a tensor is for, told from its name and shape; merges treat roles differently. "
+    "elements: numbers in all tensors of the row."
+)
 
 
 def inspect(
@@ -42,6 +46,7 @@ def inspect(
         return 0
     for model in found.models:
         _show(model, tensors)
+    say(_WORDS)
     for fit in found.fits:
         _show_fit(found.models[0].label, fit)
     return 0

@@ -1,6 +1,7 @@
 """`stockpot methods [NAME]`: what there is; what one method computes, needs, costs, cites."""
 
 import inspect
+import re
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -32,11 +33,12 @@ def methods(name: Name = None, /, *, json: Json = False, quiet: Quiet = False) -
         print_json(facts)
         return 0
     say(f"{facts['name']}\n")
-    say(_without_attributes(inspect.cleandoc(cls.__doc__ or "")))
+    say(_joined(_without_attributes(inspect.cleandoc(cls.__doc__ or ""))))
     say("")
     rows = [(f["name"], f["default"], f["legal"], f["effect"]) for f in facts["fields"]]
     if rows:
         print_table("Fields", ("field", "default", "legal values", "effect"), rows)
+        say("A field is a flag of `stockpot merge`, and a key beside `name` in a recipe.")
     return 0
 
 
@@ -60,8 +62,10 @@ def _list(*, json: bool) -> int:
         print_table("", columns, [(m["name"], m["summary"], m["origin"]) for m in listed])
     for text in broken:
         note(text)
-    say("\nstockpot methods NAME explains one; stockpot merge NAME --help lists its flags. A NAME")
-    say("may also be your own: package.module:Class, or package.module:function.")
+    say(
+        "\nstockpot methods NAME explains one; stockpot merge NAME --help lists its flags. A NAME "
+        "may also be your own: package.module:Class, or package.module:function."
+    )
     return 0
 
 
@@ -96,6 +100,16 @@ def _needs(needs: Needs) -> dict[str, object]:
         "reach": needs.reach.name.lower(),
         "random": needs.random,
     }
+
+
+def _joined(text: str) -> str:
+    """Sections such as `Cost: ...` as one line each, for the terminal to break; code stays."""
+    return re.sub(
+        r"^[A-Z][a-z]+: .*(\n {4}\S.*)+",
+        lambda section: re.sub(r"\n {4}", " ", section[0]),
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def _without_attributes(text: str) -> str:

@@ -12,6 +12,11 @@ from ...recipes.resolving.assignment import Assignment
 from ...texts import size_text
 from ..console import note, print_json, print_table, say
 
+_WORDS = (
+    "role: what tensors are for. treatment: the method, or copy. elements: numbers in them. reads: "
+    "how often each is read."
+)
+
 
 def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
     """Tensors by role and treatment, passes, bytes, memory and time; nothing is written."""
@@ -53,7 +58,7 @@ def show_plan(prepared: Prepared, out: Path, *, as_json: bool) -> None:
         print_json({"groups": groups, **facts})
         return
     columns = ("role", "treatment", "tensors", "elements", "reads")
-    print_table("", columns, [[g[c] for c in columns] for g in groups])
+    print_table("", columns, [[g[c] for c in columns] for g in groups], _WORDS)
     say("")
     say(f"reads {size_text(plan.bytes_read)}, writes {size_text(prepared.size)} to {out}")
     memory = size_text(plan.peak_memory)

@@ -13,6 +13,11 @@ from ..console import note, print_json, print_table
 from .reestimate import Anew, ReestimateFlags, perform_anew
 from .run_flags import Out, Run, RunFlags
 
+_WORDS = (
+    "role: what a tensor is for. method: what computes it, or copy. weights: one for each model. "
+    "rule: what in the recipe, or which fixed policy, says so."
+)
+
 
 def run(
     recipe: Path,
@@ -65,7 +70,7 @@ def explain(recipe: Path, /, *, flags: Run = RunFlags()) -> int:  # noqa: B008 -
         print_json({"tensors": rows, "selected": selected, "notes": notes})
         return 0
     columns = ("tensor", "role", "shape", "method", "weights", "rule")
-    print_table("", columns, [[_short(r[c]) for c in columns] for r in rows])
+    print_table("", columns, [[_short(r[c]) for c in columns] for r in rows], _WORDS)
     for text in (*map(str, prepared.assignments.selected), *prepared.assignments.notes):
         note(text)
     return 0

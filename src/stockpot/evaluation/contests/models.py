@@ -20,6 +20,7 @@ from ...networks import (
     reestimate_batch_norm,
 )
 from ...values.bars import Bar, bar_for
+from ...views.models import listed_models
 from ...views.naming import names_of
 from ..predictions.ingredients import Ingredients
 from ..results.comparison import Comparison
@@ -90,6 +91,7 @@ def compare(
         >>> {row.method for row in table.rows} >= {"uniform-soup", "logits-ensemble"}
         True
     """
+    models = listed_models(models)
     if not models:
         raise FieldError("no model to compare: give two or more.")
     network = _network_of(models, network)

@@ -17,6 +17,12 @@ Side = Literal["train", "test"]
 ALL = "all"
 """The pool of a row over all pools, and the pair of one over all pairs."""
 
+_COLUMNS = (
+    "pair: which two networks. way: the path between them. statistics: of batch norm, averaged or "
+    "estimated again. barrier: the loss on the path above the line between its ends, with its 95% "
+    "interval from low to high. drop: accuracy of the ends less that half way."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightPath:
@@ -185,7 +191,8 @@ class ConnectivityResult(StudyResult):
             if one.pool == ALL
         )
         columns = ("cell", "pair", "way", "statistics", "split", "barrier", "low", "high")
-        return (Overview("over pools", (*columns, "drop, points", "accuracy of ends, %"), rows),)
+        columns = (*columns, "drop, points", "accuracy of ends, %")
+        return (Overview("over pools", columns, rows, _COLUMNS),)
 
     def derived(self) -> dict[str, object]:
         """The barriers, which follow from the paths."""

@@ -15,6 +15,14 @@ from .comparing.likeness import SCALED, Copy, LayerScope
 
 OPPOSED = -0.9
 """Cosine of two task vectors from which they are opposite: a merge of both takes them back."""
+_MODEL_WORDS = (
+    "origin: models of one start come from one network. moved: |θ - centre| / |θ|, the centre "
+    "being the base, else the mean of the models. scale: standard deviation over the models' "
+    "median. distance: from the mean of the others; 1 where all are alike."
+)
+_METHOD_WORDS = (
+    "forecast quality: score above chance as a share of the models' mean, with its 95% interval."
+)
 Origin = Literal["one", "several", "unknown"]
 
 
@@ -259,7 +267,9 @@ class DiagnosisResult(StudyResult):
             (one.name, start(one), one.moved, one.scale, one.far, remark(one))
             for one in self.models
         )
-        return Overview("", ("model", "origin", "moved", "scale", "distance", ""), rows)
+        return Overview(
+            "", ("model", "origin", "moved", "scale", "distance", ""), rows, _MODEL_WORDS
+        )
 
     def _prospects_shown(self) -> Iterator[str | Overview]:
         """Those of which there is a forecast line by line, the others by what they lack."""
@@ -273,7 +283,7 @@ class DiagnosisResult(StudyResult):
             if one.forecast
         )
         if rows:
-            yield Overview("", ("method", "forecast quality", ""), rows)
+            yield Overview("", ("method", "forecast quality", ""), rows, _METHOD_WORDS)
             yield f"How good forecasts have been: {self.forecast}"
         elif self.forecast:
             yield self.forecast

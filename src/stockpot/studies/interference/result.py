@@ -12,6 +12,12 @@ Centre = Literal["average", "base"]
 ALL = "all"
 """The tensor of a row over all of them."""
 
+_WORDS = (
+    "rank: share of the full rank that is kept. interference: of two tasks' low-rank task vectors, "
+    "summed over pairs. left out: of the task vectors' squared norm. overlap: of the row spaces of "
+    "two tasks."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -126,6 +132,7 @@ class InterferenceResult(StudyResult):
                     (f"{p.rank:.3g}", p.interference, f"{p.relative:.2%}", f"{p.overlap:.2%}")
                     for p in self.overall(centre)
                 ),
+                _WORDS if centre == self.centres[-1] else "",
             )
             for centre in self.centres
         )

@@ -42,6 +42,12 @@ SHOWN: tuple[Measure, ...] = (
     *("correlation", "correlation_raw", "ssim", "contrast", "ratio", "alike", "accuracy"),
 )
 """What the terminal shows."""
+_WORDS = (
+    "of: one network, their average, or the average of two classes' templates. correlation, ssim: "
+    "with the centred class mean; correlation_raw: with the class mean. contrast: standard "
+    "deviation over pixels; ratio: over its parents'. alike: correlation of two parents. "
+    "accuracy: on test."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +192,7 @@ class TemplatesResult(StudyResult):
                     for who in SUBJECTS
                     if self.parents(cell, who)
                 ),
+                _WORDS if cell == self.cells[-1] else "",
             )
             for cell in self.cells
         )

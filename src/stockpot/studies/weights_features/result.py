@@ -19,6 +19,11 @@ _WITHIN: Mapping[Measure, Bounds] = {"cosine": CORRELATION, "disagree": SHARE}
 """Between what a measure lies where it is not merely positive."""
 SHOWN: tuple[Measure, ...] = ("cosine", "distance", "spread", "own", "disagree", "variance")
 """What the terminal shows."""
+_WORDS = (
+    "cosine, distance: of the merged network's output h and the average of the members', distance "
+    "over its length. spread: how far a member is. own: what the layer alone adds to the distance. "
+    "disagree: share of units of which signs differ. variance: over the members'."
+)
 MERGED = "merged"
 MENDED = "merged:bn"
 """The merged network with statistics of batch normalisation estimated again."""
@@ -193,6 +198,7 @@ class WeightsFeaturesResult(StudyResult):
                     (p.layer, p.kind, *(self.at(cell, "merged", p.place, m).value for m in SHOWN))
                     for p in self.places(cell)
                 ),
+                _WORDS if cell == self.cells[-1] else "",
             )
             for cell in self.cells
         )

@@ -1,0 +1,1 @@
+"""What Sphinx makes of the package itself: its names, its commands, its docstrings, its figures."""
