@@ -326,8 +326,14 @@ def test_barriers_of_pools_that_share_a_test_set_cover_its_samples():
         seen = [OfSamples(*both) for both in zip(losses, right, strict=True)]
         scores = [one.score for one in seen]
         path = WeightPath(
-            cell="", pool=seed, one="a", other="b", way="line",
-            statistics="interpolated", split="test", at=(0.0, 0.5, 1.0),
+            cell="",
+            pool=seed,
+            one="a",
+            other="b",
+            way="line",
+            statistics="interpolated",
+            split="test",
+            at=(0.0, 0.5, 1.0),
             loss=tuple(loss for loss, _ in scores),
             accuracy=tuple(share for _, share in scores),
         )
