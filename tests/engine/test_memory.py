@@ -1,4 +1,4 @@
-"""What a process holds above `import stockpot`: the budget and 64 MiB, or the plan refuses."""
+"""What a process holds above `import stockpot, torch`: the budget and 64 MiB, or the plan refuses."""
 
 import json
 import os
@@ -30,7 +30,7 @@ BEYOND = 64 * MIB
 # Not `ru_maxrss`: Linux counts in it what the parent held when it started the process.
 CHILD = """
 import json, sys
-import stockpot
+import stockpot, torch
 from stockpot.methods import *
 
 def peak():

@@ -44,7 +44,11 @@ def test_what_is_cut_off_is_said(most):
         (keyed("", lambda row: row, "{:.1f}".format), 0.5, Entry("0.5", key=0.5)),
         (interval("", lambda row: row, 1, 100), None, EMPTY),
         (interval("", lambda row: row, 1), Interval(math.nan, 0, 1), EMPTY),
-        (interval("", lambda row: row, 1), Interval(1, math.nan, math.nan), Entry("1.0", key=1)),
+        (
+            interval("", lambda row: row, 1),
+            Interval(1, math.nan, math.nan),
+            Entry("1.0", "no interval", 1),
+        ),
         (
             interval("", lambda row: row, 1, 100, "+"),
             Interval(0.5, 0.25, 0.75),

@@ -17,7 +17,8 @@ from stockpot.networks import build, reestimate_batch_norm
 from stockpot.report import render
 from stockpot.studies import Connectivity
 from stockpot.studies.connectivity.computing import batches, some_of
-from stockpot.studies.connectivity.result import WeightPath
+from stockpot.studies.connectivity.redrawn import OfSamples, Redrawn
+from stockpot.studies.connectivity.result import ConnectivityResult, WeightPath
 from stockpot.training import fuse_scopes, rescale_to_scope, scope_of
 
 from ..report.test_browser import FIGURES, OVERLAPS
@@ -309,3 +310,39 @@ def test_wrong_flags_are_refused(tmp_path, capsys, flags, code, words):
     assert execute(argv) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_barriers_of_pools_that_share_a_test_set_cover_its_samples():
+    generator, originals = torch.Generator().manual_seed(0), torch.arange(60)
+    redrawn, paths = Redrawn({("", seed): originals for seed in range(3)}), []
+    risen = torch.rand(60, generator=generator, dtype=torch.float64)  # of the samples, in all pools
+    for seed in range(3):
+        ends = torch.zeros(60, dtype=torch.float64)
+        losses = (ends, risen + 0.01 * seed, ends)
+        right = (ends + 1, (risen < 0.5).double(), ends + 1)
+        seen = [OfSamples(*both) for both in zip(losses, right, strict=True)]
+        scores = [one.score for one in seen]
+        path = WeightPath(
+            cell="",
+            pool=seed,
+            one="a",
+            other="b",
+            way="line",
+            statistics="interpolated",
+            split="test",
+            at=(0.0, 0.5, 1.0),
+            loss=tuple(loss for loss, _ in scores),
+            accuracy=tuple(share for _, share in scores),
+        )
+        redrawn.add(path, seen)
+        paths.append(path)
+    alone = ConnectivityResult(title="", paths=tuple(paths), planes=(), facts=())
+    (of_pools,) = alone.over_pools()
+    (covering,) = replace(alone, shared=tuple(redrawn.rows())).over_pools()
+    error = float(risen.std(correction=0)) / 60**0.5  # of a mean over samples
+    variances = {row.of: row.variance for row in redrawn.rows()}
+    assert variances["barrier, line, interpolated, test, all"] == pytest.approx(error**2, rel=0.1)
+    assert covering.barrier == of_pools.barrier
+    assert covering.barrier_low < of_pools.barrier_low - error
+    assert math.isnan(of_pools.drop_low)  # all pools have the same
+    assert covering.drop_low < covering.drop < covering.drop_high

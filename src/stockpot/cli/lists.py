@@ -18,6 +18,8 @@ def with_commas(tokens: Sequence[str]) -> list[str]:
         ['merge', 'average', '--weights', '0.7,-0.3', 'a', 'b', '--seed', '1']
         >>> with_commas(["compare", "--methods", "ties,", "average", "e.yml"])
         ['compare', '--methods', 'ties,average', 'e.yml']
+        >>> with_commas(["--quiet", "--curves", "none"])
+        ['--quiet', '--curves', 'none']
     """
     joined: list[str] = []
     flag, in_list = "", False
@@ -26,8 +28,8 @@ def with_commas(tokens: Sequence[str]) -> list[str]:
         if in_list and not is_flag and _goes_on(flag, joined[-1].rpartition("=")[2], token):
             joined[-1] = f"{joined[-1].rstrip(',')},{token.strip(',')}"
             continue
-        name, equals, value = token.partition("=")
-        in_list = bool(value) if is_flag and equals else bool(joined) and joined[-1] == flag
+        name, _, value = token.partition("=")
+        in_list = bool(value) if is_flag else bool(joined) and joined[-1] == flag
         flag = name if is_flag else flag
         joined.append(token)
     return joined

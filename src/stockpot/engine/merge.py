@@ -361,12 +361,10 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         try:
             run.execute()
             _refuse_changed(prepared.inputs)
-            amended = Amended()
-            if prepared.amendment is not None:
-                amended = amend(output, prepared.amendment, run.records)
-        except (NonFiniteError, MergeError, CheckpointError):
+        except (NonFiniteError, MergeError):
             output.discard()
             raise
+        amended = _amended(output, prepared, run)
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
         manifest = manifest_of(prepared, out, fingerprint, run, files, small, amended)
@@ -380,6 +378,21 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         resumed=resumed,
         notes=assignments.notes,
     )
+
+
+def _amended(output: Output, prepared: Prepared, run: Run) -> Amended:
+    """What is done to the merged weights before they are put in place; where it fails, no output.
+
+    A file that cannot be read leaves what is finished for a resume; this leaves nothing, because
+    what does not fit the network never will.
+    """
+    if prepared.amendment is None:
+        return Amended()
+    try:
+        return amend(output, prepared.amendment, run.records)
+    except (NonFiniteError, MergeError, CheckpointError):
+        output.discard()
+        raise
 
 
 def _is_complete(out: Path, fingerprint: str) -> bool:

@@ -180,7 +180,7 @@ def interval(
         if found is None or not math.isfinite(found.value):
             return EMPTY
         low, high = factor * found.low, factor * found.high
-        ends = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else ""
+        ends = f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else NO_INTERVAL
         return Entry(f"{factor * found.value:{sign}.{digits}f}", ends, found.value)
 
     return Column(heading, cell, detail)
