@@ -95,7 +95,7 @@ def test_marks_of_a_long_search_become_pixels(browser):
     )
     page = render_page(replace(of_search(), attempts=attempts))
     assert len(page.encode()) < 1e6
-    assert page.count("Its marks are pixels") == 2  # the caption, and what the figure is called
+    assert page.count("Its marks are pixels") == 1 + 6  # the caption, and what each panel is called
     script = "return [...document.querySelectorAll('svg image')].map(one => one.getBBox().width);"
     found, console = browser.ask(page, script)
     assert console == []

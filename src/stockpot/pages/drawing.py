@@ -108,11 +108,9 @@ def _paint(ax: Any, panel: Panel) -> None:
         case _:
             paint_mosaic(ax, panel)
     if panel.title:
-        ax.set_title(
-            plain(panel.title, int(11 * ax.figure.get_size_inches()[0])),
-            loc="left",
-            fontsize=SMALL + 1,
-        )
+        names = short(panel.names, 30) if isinstance(panel, Dots) else ()
+        room = ax.figure.get_size_inches()[0] - 0.07 * max(map(len, names), default=0)
+        ax.set_title(plain(panel.title, int(11 * room)), loc="left", fontsize=SMALL + 1)
 
 
 def _dress(ax: Any, x: str, y: str, grid: str) -> None:

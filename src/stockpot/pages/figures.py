@@ -17,7 +17,7 @@ from .styles import GREY, Style
 from .units import show_plainly
 
 MOST_SERIES = 7
-"""Series in one panel; of more, each has a panel of its own."""
+"""Joined lines in one panel, or marks of a name; of more, each has a panel of its own."""
 MOST_ROWS, MOST_COLUMNS = 40, 20
 """Of a heat map."""
 
@@ -296,9 +296,11 @@ def nothing_to_see(shown: Figure) -> str:
 
 
 def _apart(panel: Panel) -> tuple[Panel, ...]:
-    """Lines: each series before all the others in grey. Dots: each name with its series below."""
-    if isinstance(panel, Lines) and len({one.name for one in panel.series} - {""}) > MOST_SERIES:
-        return tuple(_before_others(panel, one) for one in panel.series if one.name)
+    """Joined lines: each before all the others in grey. Dots: each name with its series below."""
+    if isinstance(panel, Lines):
+        joined = {one.name for one in panel.series if one.name and one.style.dash != "none"}
+        if len(joined) > MOST_SERIES:
+            return tuple(_before_others(panel, one) for one in panel.series if one.name)
     if isinstance(panel, Dots) and len(panel.names) > 1:
         at = [place for one in panel.series for place in one.x]
         if max(map(at.count, at), default=0) > MOST_SERIES:
@@ -309,7 +311,12 @@ def _apart(panel: Panel) -> tuple[Panel, ...]:
 def _before_others(panel: Lines, one: Series) -> Lines:
     quiet = [
         replace(
-            other, name="", low=(), high=(), style=Style(GREY, "", "solid", width=0.7, alpha=0.45)
+            other,
+            name="",
+            low=(),
+            high=(),
+            labels=(),
+            style=Style(GREY, "", "solid", width=0.7, alpha=0.45),
         )
         for other in panel.series
         if other is not one

@@ -22,7 +22,7 @@ _ROWS = (2000, 500, 100, 20)
 _WORDS = 3000
 """Characters of a sentence or a fact."""
 _MOST = 400_000
-"""Characters of a panel whose marks are lines; those of larger ones are pixels."""
+"""Characters of a figure whose marks are lines; those of larger ones are pixels."""
 _WIDE = 430.0
 """Points; a wider figure has a row of its own."""
 
@@ -90,18 +90,28 @@ def _drawn(figure: Figure) -> _Drawn:
     instead, title, caption = nothing_to_see(figure), figure.title, figure.caption
     if instead:
         return _Drawn(figure.name, title, caption, (), instead, wide=False)
-    axes, texts = draw_panels(figure), list[str]()
-    for number, ax in enumerate(axes):
-        name = f"{figure.name}-{number}" if number else figure.name
-        words = figure.panels[number].title
-        called = f"{title}: {words}" if words else title
-        text = inline_svg(ax, name=name, title=called, description=figure.caption)
-        if len(text) > _MOST:
+    axes = draw_panels(figure)
+    texts = _inline(figure, axes, caption)
+    if sum(map(len, texts)) > _MOST:
+        for ax in axes:
             coarsen(ax)
-            text = inline_svg(ax, name=name, title=called, description=figure.caption)
-        texts.append(text)
+        caption += " Its marks are pixels, because there are so many."
+        texts = _inline(figure, axes, caption)
     wide = len(axes) > 1 or 72 * max(ax.figure.get_size_inches()[0] for ax in axes) > _WIDE
-    return _Drawn(figure.name, title, caption, tuple(texts), "", wide=wide)
+    return _Drawn(figure.name, title, caption, texts, "", wide=wide)
+
+
+def _inline(figure: Figure, axes: Sequence[Any], caption: str) -> tuple[str, ...]:
+    """Each panel as an element of the page, with a name of its own."""
+    return tuple(
+        inline_svg(
+            ax,
+            name=f"{figure.name}-{number}" if number else figure.name,
+            title=": ".join(filter(None, (figure.title, panel.title))),
+            description=caption,
+        )
+        for number, (ax, panel) in enumerate(zip(axes, figure.panels, strict=True))
+    )
 
 
 def fill(page: Page, command: str = "") -> str:
