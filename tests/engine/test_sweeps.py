@@ -144,7 +144,7 @@ def test_what_a_method_tells_of_a_tensor_is_recorded(tmp_path: Path) -> None:
 MEMORY = """
 import re, sys
 from pathlib import Path
-import stockpot as sp
+import stockpot as sp, torch
 from stockpot.methods.catalogue import make_method
 def peak():  # what getrusage tells may be of the process that has started this one
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

@@ -1,6 +1,7 @@
 """The study of the protocol: each deviation alone, what it touches, and what it leaves as it is."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -133,15 +134,16 @@ def test_each_deviation_touches_its_own_columns(found):
     for n in (2, 3):
         for p in (p for p in found.points if p.n == n):
             if p.protocol == "ours":
-                assert (p.difference, p.difference_low, p.difference_high) == (0, 0, 0)
+                assert p.difference == 0
             elif p.protocol in ("leaked-split", "halving-mean") and "greedy" not in p.method:
                 assert p.difference == 0
             elif p.method != COPIES:
                 ours = found.at("ours", n, p.method)
                 assert p.difference == pytest.approx(p.accuracy - ours.accuracy, abs=1e-12)
-                assert p.difference_low <= p.difference <= p.difference_high
     single = found.at("dropout", 3, "single-mean")
-    assert single.difference_high < 0  # half of the features are gone
+    assert single.difference < 0  # half of the features are gone
+    assert math.isnan(single.difference_low)  # two pools are too few for an interval
+    assert math.isnan(single.difference_high)
     assert found.at("dropout", 3, COPIES).accuracy > found.at("dropout", 1, "first-single").accuracy
     gap = found.at("ours", 3, GAP)
     parts = [found.at("ours", 3, name).accuracy for name in GAP.split(" - ")]

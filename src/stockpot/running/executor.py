@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from queue import Full, Queue
 from threading import Event, Lock
@@ -61,6 +62,7 @@ class Threads:
         if not tasks:
             return
         system.here.keep_freed_blocks()
+        _product_made()
         count, crew = min(workers, len(tasks)), _Crew(begin, tasks)
         with one_thread(), ThreadPoolExecutor(count) as pool:
             try:
@@ -198,6 +200,12 @@ def cores() -> int:
 def workers_for(wanted: int | None) -> int:
     """As many as are wanted; by default one per core, at most eight."""
     return wanted or min(cores(), 8)
+
+
+@cache
+def _product_made() -> None:
+    """A first product, here: made in several threads at once it takes 40 MiB that stay taken."""
+    torch.mm(torch.ones(64, 512), torch.ones(512, 64))
 
 
 @contextmanager
