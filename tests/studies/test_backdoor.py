@@ -307,7 +307,7 @@ def test_the_command_writes_files_that_hold_the_numbers(four, tmp_path, capsys):
     words = ["study", "backdoor", *map(str, paths), "--base", str(base), "--out", str(out)]
     assert execute(words) == 0
     found = Backdoor()(paths, base=base)
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert all(line in said for line in found.sentences)
     assert "Alarm: task-1" in said
     told = json.loads((out / "results.json").read_text())

@@ -155,7 +155,7 @@ def test_the_command_writes_files_that_hold_the_numbers(three, found, tmp_path, 
     out = tmp_path / "out"
     words = ["study", "interference", *map(str, paths), "--base", str(base), "--out", str(out)]
     assert execute([*words, "--ranks", "0.1,0.5,1"]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "around the base" in said
     assert found.sentences[0] in said
     told = json.loads((out / "results.json").read_text())

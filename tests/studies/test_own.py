@@ -58,7 +58,7 @@ def page(result: CountsResult) -> Page:
         title=result.title,
         sentences=result.sentences,
         sections=(Section("results", "Results", (tensors,)),),
-        drawings=(),
+        figures=(),
         facts=result.facts,
         measured=(),
     )

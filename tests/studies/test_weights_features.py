@@ -89,7 +89,7 @@ def test_the_command_writes_files_that_hold_the_numbers(trial, found, tmp_path, 
     out = tmp_path / "out"
     words = ["study", "weights-features", str(trial.run), "--out", str(out), "--samples", "150"]
     assert execute(words) == 0
-    assert found.sentences[0] in capsys.readouterr().out
+    assert found.sentences[0] in " ".join(capsys.readouterr().out.split())
     told = json.loads((out / "results.json").read_text())
     assert told["rows"] == found.as_dict()["rows"]
     assert (out / "results.csv").read_text() == found.to_csv()

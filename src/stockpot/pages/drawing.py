@@ -121,7 +121,7 @@ def _dress(ax: Any, x: str, y: str, grid: str) -> None:
         ax.grid(axis=grid, color=GRID)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(which="both", labelsize=SMALL)
 
 
 def _lines(ax: Any, panel: Lines) -> None:
