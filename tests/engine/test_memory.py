@@ -1,4 +1,4 @@
-"""What a process holds above `import stockpot, torch`: the budget and 64 MiB, or a refusal."""
+"""What a process holds above `import torch`: the budget and 64 MiB, or the plan refuses."""
 
 import json
 import os

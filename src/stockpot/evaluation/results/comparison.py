@@ -16,6 +16,8 @@ MEMBER = "single:"
 ADAPTED: Kind = "test-time-adaptation"
 ADAPTED_WORDS = "adapted on unlabelled test inputs"
 """What every table says of it."""
+SMALLER = ("nll", "ece")
+"""Metrics of which a smaller value is better."""
 ALL_TASKS = "all-tasks"
 """What a row's `data` is for the mean over tasks."""
 INDIVIDUAL = "individual"

@@ -9,8 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..results.comparison import ALL_TASKS, Comparison, Row
-from .metrics import METRICS
+from ..results.comparison import ALL_TASKS, SMALLER, Comparison, Row
 
 LEAST = 3
 """Values of the field that make a grid."""
@@ -88,7 +87,7 @@ def _dispersion(
     at: Rows, key: tuple[str, str, int], methods: Mapping[float, str], field: str, metric: str
 ) -> Dispersion | None:
     network, name, n = key
-    sign = METRICS[metric].sign if metric in METRICS else 1
+    sign = -1.0 if metric in SMALLER else 1.0
 
     def along(task: str, split: str) -> list[float]:
         return [at[network, n, method, task, split].value for method in methods.values()]

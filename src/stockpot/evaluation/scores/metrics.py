@@ -19,6 +19,7 @@ from ...errors import FieldError, StockpotError
 from ...libraries import optional
 from ...typed import from_numpy, to_numpy
 from ..predictions.predict import Predictions
+from ..results.comparison import SMALLER
 from ..results.estimator import POSITIVE, SHARE, UNBOUNDED, Bounds
 from ..results.intervals import Floats
 from .bootstrap import Estimate, Resampler, pool_estimate
@@ -280,8 +281,8 @@ METRICS: Mapping[str, Metric] = {
     for one in (
         Metric("accuracy", accuracy, _accuracy_draws, bounds=SHARE, rows=Predictions.correct),
         Metric("auroc", auroc, _auroc_draws, bounds=SHARE, fewest=_smallest_side),
-        Metric("nll", nll, _nll_draws, larger=False, bounds=POSITIVE),
-        Metric("ece", ece, _ece_draws, larger=False, bounds=SHARE),
+        Metric("nll", nll, _nll_draws, larger="nll" not in SMALLER, bounds=POSITIVE),
+        Metric("ece", ece, _ece_draws, larger="ece" not in SMALLER, bounds=SHARE),
     )
 }
 """The built-in metrics."""
