@@ -26,12 +26,11 @@ def wrapped(text: str, width: int | None) -> str:
     can be copied.
 
     Example:
-        >>> print(wrapped("  - one start, and more of it", 16))
-          - one start,
-            and more of
-            it
-        >>> print(wrapped("   stockpot merge ties a b --out merged", 30))
-           stockpot merge ties a b \\
+        >>> print(wrapped("  - one start, and more of it, and another start", 40))
+          - one start, and more of it, and
+            another start
+        >>> print(wrapped("   stockpot merge ties a b c d --out merged", 40))
+           stockpot merge ties a b c d \\
              --out merged
     """
     if width is None:

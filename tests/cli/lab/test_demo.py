@@ -156,7 +156,7 @@ def test_the_command_prints_the_table_the_control_and_what_to_do_next(ran, monke
     monkeypatch.setattr(demo, "EXPERIMENT", SMALL)
     out, found, _ = ran
     assert execute(["demo", "--out", str(out), "--quiet"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "uniform-soup" in printed
     assert found.comparison.conclusion in printed
     assert found.sentence() in printed
