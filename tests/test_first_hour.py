@@ -34,7 +34,9 @@ def test_sixty_seconds_to_a_merge(
         elif words[0] == "stockpot":
             assert execute(words[1:]) == 0, capsys.readouterr().err
     assert ["verify", "soup.safetensors", "--recompute"] in [words[1:] for words in commands]
-    assert "and the repeated merge gives the same bytes" in " ".join(capsys.readouterr().out.split())
+    assert "and the repeated merge gives the same bytes" in " ".join(
+        capsys.readouterr().out.split()
+    )
     if text == QUICKSTART:
         for code in in_python:
             exec(compile(code, "docs/quickstart.md", "exec"), {})
