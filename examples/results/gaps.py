@@ -88,7 +88,8 @@ def points(gap: Gap) -> str:
     """The mean over pools with its interval, in percentage points."""
     one: Interval = over_seeds(list(gap.values()))
     value, low, high = (100 * part for part in (one.value, one.low, one.high))
-    return f"{value:+.2f} [{low:.2f}, {high:.2f}], {len(gap)} pools"
+    known = f"[{low:.2f}, {high:.2f}], {len(gap)} pools"
+    return f"{value:+.2f} " + (known if low == low else "(too few pools for an interval)")
 
 
 def main(run: Path, pairs: Sequence[str], metric: str) -> None:

@@ -55,7 +55,7 @@ def test_ctrl_c_while_it_is_imported(tmp_path: Path, module: str) -> None:
         f"import os, signal\nos.kill(os.getpid(), {int(signal.SIGINT)})\nraise SystemExit(9)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "stockpot", "methods"],
+        [sys.executable, "-m", "stockpot", "inspect", "nothing.safetensors"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},

@@ -46,8 +46,9 @@ Statistics = Annotated[
 
 merge_app = App(
     name="merge",
-    help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH. A MODEL is a file or a "
-    "directory, or BASE+ADAPTER, one with a PEFT LoRA adapter on it.",
+    help="Merge checkpoints: stockpot merge METHOD MODEL... --out PATH.",
+    help_epilogue="A MODEL is a file or a directory, or BASE+ADAPTER, one with a PEFT LoRA adapter "
+    "on it.",
 )
 
 
