@@ -140,12 +140,13 @@ def program(running: str | None = None) -> App:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    gc.freeze()  # what was imported is no garbage: looking for some takes half a second at exit
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter gets its code
             stream.reconfigure(errors="backslashreplace")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(execute(tokens))
+    code = execute(tokens)
+    gc.freeze()  # what commands imported is no garbage: looking for some takes 0.3 s at exit
+    sys.exit(code)
 
 
 def execute(tokens: Sequence[str]) -> int:
