@@ -13,7 +13,7 @@ from ..checkpoints.formats.safetensors import read_safetensors
 from ..checkpoints.source import FileSource
 from ..checkpoints.writing.journal import Record
 from ..checkpoints.writing.writer import Output
-from ..errors import MergeError
+from ..errors import CheckpointError, MergeError, NonFiniteError
 from .rows import raw_bytes
 
 
@@ -60,8 +60,17 @@ def amend(output: Output, amendment: Amendment, records: Mapping[str, Record]) -
     """Change what was merged where it lies; the journal keeps telling of it as it was merged.
 
     So a run that is killed afterwards merges these tensors again, whose bytes are others, and
-    changes them again.
+    changes them again. A file that cannot be read leaves what is finished for a resume; a change
+    that fails leaves no output, because what does not fit the network never will.
     """
+    try:
+        return _change(output, amendment, records)
+    except (NonFiniteError, MergeError, CheckpointError):
+        output.discard()
+        raise
+
+
+def _change(output: Output, amendment: Amendment, records: Mapping[str, Record]) -> Amended:
     tensors = amendment(_written(output.weights))
     digests: dict[str, str | None] = {}
     for name, tensor in tensors.items():

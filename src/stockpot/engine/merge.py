@@ -14,7 +14,7 @@ from ..checkpoints.formats.in_memory import kind_of
 from ..checkpoints.writing.manifest import manifest_parts, manifest_path, read_manifest
 from ..checkpoints.writing.writer import Output, clear_leftovers, is_committed
 from ..core import Method
-from ..errors import CheckpointError, MergeError, NonFiniteError, OutputError
+from ..errors import MergeError, NonFiniteError, OutputError
 from ..recipes.meaning import meaning_of
 from ..recipes.reading.recipe import Recipe, parse_recipe
 from ..recipes.resolving.assignment import Assignments
@@ -364,7 +364,8 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         except (NonFiniteError, MergeError):
             output.discard()
             raise
-        amended = _amended(output, prepared, run)
+        last = prepared.amendment
+        amended = Amended() if last is None else amend(output, last, run.records)
         files: Mapping[str, str] = output.digests() if options.digest == "sha256" else {}
         small = {} if output.is_file else small_files(prepared, out)
         manifest = manifest_of(prepared, out, fingerprint, run, files, small, amended)
@@ -378,21 +379,6 @@ def carry_out(prepared: Prepared, out: Path) -> Merged:
         resumed=resumed,
         notes=assignments.notes,
     )
-
-
-def _amended(output: Output, prepared: Prepared, run: Run) -> Amended:
-    """What is done to the merged weights before they are put in place; where it fails, no output.
-
-    A file that cannot be read leaves what is finished for a resume; this leaves nothing, because
-    what does not fit the network never will.
-    """
-    if prepared.amendment is None:
-        return Amended()
-    try:
-        return amend(output, prepared.amendment, run.records)
-    except (NonFiniteError, MergeError, CheckpointError):
-        output.discard()
-        raise
 
 
 def _is_complete(out: Path, fingerprint: str) -> bool:
