@@ -21,7 +21,7 @@ from stockpot.studies.magnitude.result import (
     ENSEMBLE,
     SOUP,
     BatchPoint,
-    BoundRow,
+    Bound,
     MagnitudeResult,
     MomentRow,
     Overflow,
@@ -162,7 +162,7 @@ def of_magnitude(names=PLAIN):
         for scoring in ("wrong", "published")
     ]
     bounds = tuple(
-        BoundRow(
+        Bound(
             of=of, layer=layer, norm=1.0, norm_bound=10.0**layer, spectral_bound=5.0,
             constant=0.1, variance=0.5, variance_bound=9.0,
         )

@@ -27,14 +27,14 @@ from ..pools import TrainedPools
 from . import Magnitude
 from .carried import run_carried
 from .magnifying import Arithmetic, Bowl, Outcome, outcomes
-from .moments import Bound, Moment, bounds, moments
+from .moments import Moment, bounds, moments
 from .overflow import observed_overflow, predicted_overflow
 from .perturbing import EVERYTHING, PERTURBATIONS, Perturbation, magnified
 from .result import (
     ENSEMBLE,
     SOUP,
     BatchPoint,
-    BoundRow,
+    Bound,
     MagnitudeResult,
     MomentRow,
     Overflow,
@@ -188,7 +188,7 @@ def _moments(bowls: Sequence[Bowl]) -> Iterator[MomentRow]:
             )
 
 
-def _bounds(bowls: Sequence[Bowl]) -> Iterator[BoundRow]:
+def _bounds(bowls: Sequence[Bowl]) -> Iterator[Bound]:
     each: list[list[Bound]] = []
     for bowl in bowls:
         inputs = bowl.pool.splits.test.batch(slice(0, LOOKED_AT))
@@ -203,10 +203,10 @@ def _bounds(bowls: Sequence[Bowl]) -> Iterator[BoundRow]:
             one.name: math.exp(
                 math.fsum(math.log(max(getattr(b, one.name), 1e-300)) for b in same) / len(same)
             )
-            for one in fields(BoundRow)
+            for one in fields(Bound)
             if one.name not in ("of", "layer")
         }
-        yield BoundRow(of=same[0].of, layer=same[0].layer, **numbers)
+        yield Bound(of=same[0].of, layer=same[0].layer, **numbers)
 
 
 def _facts(

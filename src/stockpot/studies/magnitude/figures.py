@@ -20,7 +20,7 @@ from ...pages.styles import (
     WINE,
     Style,
 )
-from .result import ALL, ENSEMBLE, SOUP, BoundRow, MagnitudeResult, Point, Scoring
+from .result import ALL, ENSEMBLE, SOUP, Bound, MagnitudeResult, Point, Scoring
 
 _SOLID, _DASHED, _DOTTED = "solid", (0, (4, 2)), (0, (1, 1.5))
 LINES: Mapping[str, tuple[str, Any]] = {
@@ -156,7 +156,7 @@ def bounds(result: MagnitudeResult) -> tuple[Lines, Lines]:
     single = [one for one in result.bounds if one.of == "single"]
     soup = [one for one in result.bounds if one.of == "soup"]
 
-    def line(words: str, rows: Sequence[BoundRow], field: str, colour: str, dash: Any) -> Series:
+    def line(words: str, rows: Sequence[Bound], field: str, colour: str, dash: Any) -> Series:
         values = tuple(float(getattr(one, field)) for one in rows)
         at = tuple(one.layer for one in rows)
         return Series(name=words, x=at, value=values, style=Style(colour, "", dash))

@@ -28,7 +28,7 @@ from ...errors import StockpotError
 from ...networks.layers import WEIGHTS, values_of
 from ...networks.network import parts
 from ...typed import svd
-from .result import ALL
+from .result import ALL, Bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,32 +137,6 @@ def _mean(found: Sequence[Moment]) -> Moment:
 
     numbers = {name: mean(name) for name in Moment.__slots__ if name != "tensor"}
     return Moment(tensor=ALL, **numbers)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """One layer of one network.
-
-    Attributes:
-        of: "single" or "soup".
-        layer: its number, from 1.
-        norm: the largest ‖h_l(x)‖/‖x‖ over samples.
-        norm_bound: (15) over ‖x‖, with C = 1.
-        spectral_bound: the product of the layers' largest singular values, which holds for
-            networks without biases.
-        constant: the C at which (15) is what was measured.
-        variance: of the layer's outputs before ReLU, over samples and units.
-        variance_bound: (16).
-    """
-
-    of: str
-    layer: int
-    norm: float
-    norm_bound: float
-    spectral_bound: float
-    constant: float
-    variance: float
-    variance_bound: float
 
 
 def bounds(network: nn.Module, inputs: Tensor, of: str) -> tuple[Bound, ...]:

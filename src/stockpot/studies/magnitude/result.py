@@ -87,8 +87,20 @@ class MomentRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundRow:
-    """Equations 15 and 16 at one layer: geometric means over pools, as `moments.Bound` has them."""
+class Bound:
+    """Equations 15 and 16 at one layer of a network; in a result, geometric means over pools.
+
+    Attributes:
+        of: "single" or "soup".
+        layer: its number, from 1.
+        norm: the largest ‖h_l(x)‖/‖x‖ over samples.
+        norm_bound: (15) over ‖x‖, with C = 1.
+        spectral_bound: the product of the layers' largest singular values, which holds for
+            networks without biases.
+        constant: the C at which (15) is what was measured.
+        variance: of the layer's outputs before ReLU, over samples and units.
+        variance_bound: (16).
+    """
 
     of: str
     layer: int
@@ -129,7 +141,7 @@ class MagnitudeResult(StudyResult):
     batches: tuple[BatchPoint, ...]
     overflows: tuple[Overflow, ...]
     moments: tuple[MomentRow, ...]
-    bounds: tuple[BoundRow, ...]
+    bounds: tuple[Bound, ...]
     facts: tuple[tuple[str, str], ...]
 
     def line(
